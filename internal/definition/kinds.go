@@ -1,0 +1,137 @@
+// Package definition owns what people define: the kinds, their strict parsing
+// with file, line and a hint, the references among them, revisions, and handing
+// the set in force to the roles.
+//
+// It does not own the meaning of a trigger (trigger) or a condition
+// (condition), nor where documents are stored (documents).
+package definition
+
+import (
+	"heed/internal/condition"
+	"heed/internal/period"
+	"heed/internal/trigger"
+)
+
+// Kind names a kind of definition.
+type Kind string
+
+// The kinds.
+const (
+	KindEvent    Kind = "event"
+	KindTrigger  Kind = "trigger"
+	KindAudience Kind = "audience"
+	KindTemplate Kind = "template"
+	KindCampaign Kind = "campaign"
+	KindChannel  Kind = "channel"
+	KindSource   Kind = "source"
+)
+
+// Source is where events come from: one write key.
+type Source struct {
+	Name      string   `yaml:"name" json:"name"`
+	WriteKey  string   `yaml:"writeKey,omitempty" json:"writeKey,omitempty"`   // public; made if absent
+	ServerKey string   `yaml:"serverKey,omitempty" json:"serverKey,omitempty"` // secret: for servers; its calls are verified
+	Secret    string   `yaml:"secret,omitempty" json:"secret,omitempty"`       // signs user ids: hex(HMAC-SHA256(secret, userId))
+	Origins   []string `yaml:"origins,omitempty" json:"origins,omitempty"`     // empty: any
+	// TrustUserIDs accepts unsigned user ids for personal content.
+	TrustUserIDs bool `yaml:"trustUserIds,omitempty" json:"trustUserIds,omitempty"`
+}
+
+// Event declares an event that people refer to.
+type Event struct {
+	Name        string `yaml:"name" json:"name"`
+	Description string `yaml:"description,omitempty" json:"description,omitempty"`
+	Key         bool   `yaml:"key,omitempty" json:"key,omitempty"`
+}
+
+// Audience is a set of users by a condition on their profile.
+type Audience struct {
+	Name        string              `yaml:"name" json:"name"`
+	Description string              `yaml:"description,omitempty" json:"description,omitempty"`
+	Where       condition.Condition `yaml:"where" json:"where"` // traits.* only, for now
+}
+
+// Template is content for one channel, written in Liquid.
+type Template struct {
+	Name     string        `yaml:"name" json:"name"`
+	Channel  string        `yaml:"channel" json:"channel"`
+	As       string        `yaml:"as,omitempty" json:"as,omitempty"` // web: popup | banner | slot:<name> | inline
+	Subject  string        `yaml:"subject,omitempty" json:"subject,omitempty"`
+	Body     string        `yaml:"body,omitempty" json:"body,omitempty"`
+	BodyFile string        `yaml:"bodyFile,omitempty" json:"bodyFile,omitempty"` // read when applied, beside the YAML file
+	Expires  period.Period `yaml:"expires,omitempty" json:"expires,omitempty"`   // web: default 5m
+}
+
+// Channel is a way out that is configured by name. "web" and "outbox" exist
+// without a definition.
+type Channel struct {
+	Name string `yaml:"name" json:"name"`
+	Type string `yaml:"type" json:"type"` // web | outbox, for now
+}
+
+// Campaign is trigger or schedule + audience + channel + template + limits.
+type Campaign struct {
+	Name        string         `yaml:"name" json:"name"`
+	Description string         `yaml:"description,omitempty" json:"description,omitempty"`
+	When        When           `yaml:"when" json:"when"`
+	Who         []string       `yaml:"who,omitempty" json:"who,omitempty"`
+	What        []Variant      `yaml:"what" json:"what"`
+	Limits      CampaignLimits `yaml:"limits,omitempty" json:"limits,omitempty"`
+	Goal        *Goal          `yaml:"goal,omitempty" json:"goal,omitempty"`
+	Status      Status         `yaml:"status" json:"status"`
+}
+
+// When says what starts a campaign.
+type When struct {
+	Trigger string `yaml:"trigger,omitempty" json:"trigger,omitempty"`
+}
+
+// Variant is one of the contents a campaign chooses from, by weight.
+type Variant struct {
+	Channel  string `yaml:"channel" json:"channel"`
+	Template string `yaml:"template" json:"template"`
+	Weight   int    `yaml:"weight,omitempty" json:"weight,omitempty"` // default 1
+}
+
+// CampaignLimits bound what a user gets from a campaign.
+type CampaignLimits struct {
+	Cap     *Cap   `yaml:"cap,omitempty" json:"cap,omitempty"`
+	Holdout string `yaml:"holdout,omitempty" json:"holdout,omitempty"` // "10%" (default), "0%"
+}
+
+// Cap is a rolling frequency cap per user.
+type Cap struct {
+	Count int           `yaml:"count" json:"count"`
+	Per   period.Period `yaml:"per" json:"per"`
+}
+
+// Goal is what a campaign wants to happen.
+type Goal struct {
+	Event  string        `yaml:"event" json:"event"`
+	Within period.Period `yaml:"within" json:"within"`
+	Value  string        `yaml:"value,omitempty" json:"value,omitempty"`
+}
+
+// Status is where a campaign stands.
+type Status string
+
+// The statuses.
+const (
+	Draft  Status = "draft"
+	Live   Status = "live"
+	Paused Status = "paused"
+	Ended  Status = "ended"
+)
+
+// Set is all definitions of one revision, checked against each other. It is
+// immutable and may be read concurrently.
+type Set struct {
+	Revision  int64
+	Sources   map[string]*Source
+	Events    map[string]*Event
+	Triggers  map[string]*trigger.Definition
+	Audiences map[string]*Audience
+	Templates map[string]*Template
+	Channels  map[string]*Channel
+	Campaigns map[string]*Campaign
+}
