@@ -1,0 +1,79 @@
+package profile
+
+import (
+	"bytes"
+	"encoding/json"
+	"hash/maphash"
+
+	"heed/internal/event"
+)
+
+// Glance is the little that must be remembered of a profile to tell that most
+// events do not change it, without loading it. It holds within one process.
+type Glance struct {
+	first, last int64
+	consent     uint64 // hash of a consent that the profile already says, 0 if none
+	known       uint8  // bit i: place i is filled
+	user        bool   // the user id is known
+}
+
+// GlanceAt looks at the profile after an event was applied to it.
+func (p *Profile) GlanceAt(seed maphash.Seed, e *event.Event) Glance {
+	g := Glance{first: p.FirstSeen, last: p.LastSeen, user: p.UserID != ""}
+	for i, have := range p.places() {
+		if *have != "" {
+			g.known |= 1 << i
+		}
+	}
+	if c := e.Context.Consent; len(c) > 0 && p.says(c) {
+		g.consent = maphash.Bytes(seed, c)
+	}
+	return g
+}
+
+// says tells whether the profile's consent holds every key of raw with the same
+// value: then the same statement changes nothing before the next refresh.
+func (p *Profile) says(raw []byte) bool {
+	entries, ok := object(raw)
+	if !ok {
+		return true // never applied
+	}
+	for _, in := range entries {
+		i, found := find(p.Consent, in.Key)
+		if !found || p.Consent[i].Value != in.Value {
+			return false
+		}
+	}
+	return true
+}
+
+// Unchanged tells that Apply of the event to the profile would change nothing;
+// false means that it may.
+func (g *Glance) Unchanged(seed maphash.Seed, e *event.Event) bool {
+	if !Counts(e) {
+		return true
+	}
+	t := max(e.Timestamp, 1)
+	if t < g.first || t >= g.last+Refresh || e.Type == event.Identify || e.Type == event.Alias {
+		return false
+	}
+	if !g.user && e.UserID != "" {
+		return false
+	}
+	for i := range places {
+		if g.known&(1<<i) == 0 && place(&e.Context, i) != "" {
+			return false
+		}
+	}
+	c := e.Context.Consent
+	return len(c) == 0 || g.consent != 0 && g.consent == maphash.Bytes(seed, c)
+}
+
+func compact(raw json.RawMessage) string {
+	var b bytes.Buffer
+	b.Grow(len(raw))
+	if json.Compact(&b, raw) != nil {
+		return null
+	}
+	return b.String()
+}
