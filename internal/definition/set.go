@@ -1,0 +1,299 @@
+package definition
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"heed/internal/condition"
+	"heed/internal/trigger"
+)
+
+// Channels that exist without a definition.
+const (
+	ChannelWeb    = "web"
+	ChannelOutbox = "outbox"
+)
+
+// NewSet checks the documents, each by itself and all against each other, and
+// makes a set of them. On problems the set is nil.
+func NewSet(revision int64, docs []Document) (*Set, Problems) {
+	s := &Set{
+		Revision:  revision,
+		Sources:   map[string]*Source{},
+		Events:    map[string]*Event{},
+		Triggers:  map[string]*trigger.Definition{},
+		Audiences: map[string]*Audience{},
+		Templates: map[string]*Template{},
+		Channels: map[string]*Channel{
+			ChannelWeb:    {Name: ChannelWeb, Type: ChannelWeb},
+			ChannelOutbox: {Name: ChannelOutbox, Type: ChannelOutbox},
+		},
+		Campaigns: map[string]*Campaign{},
+	}
+	var problems Problems
+	seen := map[string]Document{}
+	for _, d := range docs {
+		if first, doubled := seen[d.Ref()]; doubled {
+			p := d.problem("name", "is defined twice", "")
+			if first.file != "" {
+				p.Hint = "first in " + first.file
+			}
+			problems = append(problems, p)
+			continue
+		}
+		seen[d.Ref()] = d
+		s.add(d)
+	}
+	for _, d := range docs {
+		c := checker{set: s, doc: d}
+		c.check()
+		problems = append(problems, c.problems...)
+	}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return s, nil
+}
+
+func (s *Set) add(d Document) {
+	switch spec := d.Spec.(type) {
+	case *Source:
+		s.Sources[d.Name] = spec
+	case *Event:
+		s.Events[d.Name] = spec
+	case *trigger.Definition:
+		s.Triggers[d.Name] = spec
+	case *Audience:
+		s.Audiences[d.Name] = spec
+	case *Template:
+		s.Templates[d.Name] = spec
+	case *Channel:
+		s.Channels[d.Name] = spec
+	case *Campaign:
+		s.Campaigns[d.Name] = spec
+	}
+}
+
+// checker checks one document against the set.
+type checker struct {
+	set      *Set
+	doc      Document
+	problems Problems
+}
+
+func (c *checker) fail(path, hint, format string, args ...any) {
+	c.problems = append(c.problems, c.doc.problem(path, fmt.Sprintf(format, args...), hint))
+}
+
+func (c *checker) check() {
+	switch spec := c.doc.Spec.(type) {
+	case *Source:
+		c.source(spec)
+	case *Event:
+		if strings.HasPrefix(spec.Name, "heed.") {
+			c.fail("name", "", "names beginning with heed. are Heed's own")
+		}
+	case *trigger.Definition:
+		c.trigger(spec)
+	case *Audience:
+		c.audience(spec)
+	case *Template:
+		c.template(spec)
+	case *Channel:
+		c.channel(spec)
+	case *Campaign:
+		c.campaign(spec)
+	}
+}
+
+func (c *checker) source(s *Source) {
+	for name, other := range c.set.Sources {
+		if name < s.Name && (s.WriteKey != "" && s.WriteKey == other.WriteKey || s.ServerKey != "" && s.ServerKey == other.ServerKey) {
+			c.fail("writeKey", "keys are unique", "has the same key as source %s", name)
+		}
+	}
+	if s.WriteKey != "" && s.WriteKey == s.ServerKey {
+		c.fail("serverKey", "the write key is public", "must differ from writeKey")
+	}
+	if strings.ContainsAny(s.WriteKey, ": \t\n\"") {
+		c.fail("writeKey", "", "must not hold spaces, quotes or colons")
+	}
+	for i, o := range s.Origins {
+		if o != "*" && !strings.HasPrefix(o, "http://") && !strings.HasPrefix(o, "https://") || strings.HasSuffix(o, "/") {
+			c.fail(fmt.Sprintf("origins[%d]", i), "https://shop.example", "%q is not an origin", o)
+		}
+	}
+}
+
+func (c *checker) trigger(t *trigger.Definition) {
+	if err := trigger.Check(t); err != nil {
+		path, message, found := strings.Cut(err.Error(), ": ")
+		if !found || strings.ContainsAny(path, " ") {
+			path, message = "", err.Error()
+		}
+		c.fail(path, "", "%s", message)
+	}
+	if t.Audience != "" {
+		c.refer("audience", KindAudience, t.Audience, maps.Keys(c.set.Audiences))
+	}
+}
+
+func (c *checker) audience(a *Audience) {
+	if err := condition.Check(a.Where, condition.ForProfile); err != nil {
+		path, message, found := strings.Cut(err.Error(), ": ")
+		if !found || strings.ContainsAny(path, " ") {
+			path, message = "", err.Error()
+		}
+		c.fail(join("where", path), "", "%s", message)
+	}
+}
+
+func (c *checker) template(t *Template) {
+	ch, ok := c.set.Channels[t.Channel]
+	if !ok {
+		c.refer("channel", KindChannel, t.Channel, maps.Keys(c.set.Channels))
+		return
+	}
+	if t.Body == "" {
+		c.fail("body", "give body or bodyFile", "is empty")
+	}
+	if ch.Type == ChannelWeb {
+		slot, isSlot := strings.CutPrefix(t.As, "slot:")
+		switch {
+		case t.As == "popup" || t.As == "banner" || t.As == "inline":
+		case isSlot && ValidName(slot):
+		default:
+			c.fail("as", "popup, banner, slot:<name> or inline", "%q is not a way to show web content", t.As)
+		}
+	} else if t.As != "" {
+		c.fail("as", "", "only web templates have it")
+	}
+	if t.Expires < 0 {
+		c.fail("expires", "", "is negative")
+	}
+}
+
+func (c *checker) channel(ch *Channel) {
+	if ch.Type != ChannelWeb && ch.Type != ChannelOutbox {
+		c.fail("type", "web or outbox", "%q is not a type of channel", ch.Type)
+	}
+}
+
+func (c *checker) campaign(k *Campaign) {
+	if k.When.Trigger == "" {
+		c.fail("when", "when: {trigger: three-wins}", "says nothing")
+	} else {
+		c.refer("when.trigger", KindTrigger, k.When.Trigger, maps.Keys(c.set.Triggers))
+	}
+	for i, who := range k.Who {
+		c.refer(fmt.Sprintf("who[%d]", i), KindAudience, who, maps.Keys(c.set.Audiences))
+	}
+	if len(k.What) == 0 {
+		c.fail("what", "what: [{channel: web, template: wow}]", "is empty")
+	}
+	for i, v := range k.What {
+		at := fmt.Sprintf("what[%d]", i)
+		c.refer(at+".channel", KindChannel, v.Channel, maps.Keys(c.set.Channels))
+		c.refer(at+".template", KindTemplate, v.Template, maps.Keys(c.set.Templates))
+		if t := c.set.Templates[v.Template]; t != nil && t.Channel != v.Channel {
+			c.fail(at+".template", "", "template %s is for channel %s", v.Template, t.Channel)
+		}
+		if v.Weight < 0 || v.Weight > 1_000_000 {
+			c.fail(at+".weight", "a whole number from 0 to 1000000", "%d is not a weight", v.Weight)
+		}
+	}
+	if lim := k.Limits.Cap; lim != nil && (lim.Count < 1 || lim.Count > 1000 || lim.Per <= 0) {
+		c.fail("limits.cap", "cap: {count: 1, per: 24h}", "needs a count from 1 to 1000 and a period")
+	}
+	if _, err := k.HoldoutShare(); err != nil {
+		c.fail("limits.holdout", "10%", "%v", err)
+	}
+	if g := k.Goal; g != nil && (g.Event == "" || g.Within <= 0) {
+		c.fail("goal", "goal: {event: purchase, within: 3d}", "needs an event and a period")
+	}
+	switch k.Status {
+	case Draft, Live, Paused, Ended:
+	default:
+		c.fail("status", "draft, live, paused or ended", "%q is not a status", k.Status)
+	}
+}
+
+// refer checks that a reference leads somewhere.
+func (c *checker) refer(path string, kind Kind, name string, known func(func(string) bool)) {
+	names := slices.Sorted(known)
+	if _, found := slices.BinarySearch(names, name); found {
+		return
+	}
+	hint := ""
+	if n := nearest(name, names); n != "" {
+		hint = "did you mean " + n + "?"
+	} else if len(names) == 0 {
+		hint = "there is no " + string(kind) + " yet"
+	}
+	c.fail(path, hint, "%s %q does not exist", kind, name)
+}
+
+func join(a, b string) string {
+	if b == "" || strings.HasPrefix(b, "[") {
+		return a + b
+	}
+	return a + "." + b
+}
+
+// DefaultHoldout is the share of users that a campaign holds back to measure
+// its lift.
+const DefaultHoldout = 0.10
+
+// HoldoutShare is the share of users held back, 0 to 1.
+func (k *Campaign) HoldoutShare() (float64, error) {
+	text := k.Limits.Holdout
+	if text == "" {
+		return DefaultHoldout, nil
+	}
+	number, percent := strings.CutSuffix(text, "%")
+	v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if err != nil || !percent || math.IsNaN(v) || v < 0 || v > 100 {
+		return 0, fmt.Errorf("%q is not a share: write it like 10%%", text)
+	}
+	return v / 100, nil
+}
+
+// Documents lists the set's definitions in order of kind and name. Channels
+// that exist without a definition are left out.
+func (s *Set) Documents() []Document {
+	var docs []Document
+	docs = appendKind(docs, KindSource, s.Sources)
+	docs = appendKind(docs, KindEvent, s.Events)
+	docs = appendKind(docs, KindAudience, s.Audiences)
+	docs = appendKind(docs, KindTrigger, s.Triggers)
+	docs = appendKind(docs, KindTemplate, s.Templates)
+	docs = appendKind(docs, KindChannel, s.Channels)
+	docs = appendKind(docs, KindCampaign, s.Campaigns)
+	return slices.DeleteFunc(docs, func(d Document) bool {
+		return d.Kind == KindChannel && (d.Name == ChannelWeb || d.Name == ChannelOutbox)
+	})
+}
+
+func appendKind[T any](docs []Document, k Kind, m map[string]*T) []Document {
+	for _, name := range slices.SortedFunc(maps.Keys(m), cmp.Compare[string]) {
+		docs = append(docs, NewDocument(k, name, m[name]))
+	}
+	return docs
+}
+
+// CampaignsOn lists the live campaigns that a trigger starts, by name.
+func (s *Set) CampaignsOn(triggerName string) []*Campaign {
+	var out []*Campaign
+	for _, k := range s.Campaigns {
+		if k.Status == Live && k.When.Trigger == triggerName {
+			out = append(out, k)
+		}
+	}
+	slices.SortFunc(out, func(a, b *Campaign) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}

@@ -1,0 +1,177 @@
+// Package heed holds the tests of the module's structure: which package may
+// import which, and that each says what it owns.
+package heed
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// layers lists the packages from the top down. A package may import packages
+// of lower layers only, never one beside it. "x/..." is x and all below it.
+var layers = [][]string{
+	{"cmd/heed", "bench/...", "e2e/..."},
+	{"internal/app"},
+	{
+		"internal/gateway", "internal/intake", "internal/decider", "internal/engager",
+		"internal/analytics", "internal/console", "internal/demo", "web",
+	},
+	{"internal/analytics/avrofiles", "internal/console/api"},
+	{"internal/channel/web", "internal/channel/outbox"},
+	{"internal/channel"},
+	{"internal/driver/pebble", "internal/driver/memory"},
+	{"internal/catalog"},
+	{"internal/eventlog/eventlogtest", "internal/userstate/userstatetest", "internal/inbox/inboxtest", "internal/documents/documentstest"},
+	{"internal/eventlog", "internal/userstate", "internal/inbox", "internal/documents"},
+	{"internal/replay"},
+	{"internal/definition"},
+	{"internal/trigger", "internal/policy", "internal/render", "internal/measure"},
+	{"internal/condition", "internal/profile", "internal/consent"},
+	{"internal/period"},
+	{"internal/event"},
+}
+
+// apart names packages that must not meet although the layers would let them:
+// roles and catalog work on contracts, not on an engine.
+var apart = map[string][]string{
+	"internal/gateway":   {"internal/driver/"},
+	"internal/intake":    {"internal/driver/"},
+	"internal/decider":   {"internal/driver/"},
+	"internal/engager":   {"internal/driver/"},
+	"internal/analytics": {"internal/driver/"},
+	"internal/console":   {"internal/driver/"},
+	"internal/demo":      {"internal/driver/"},
+	"internal/channel":   {"internal/driver/"},
+}
+
+func layerOf(pkg string) int {
+	for i, layer := range layers {
+		for _, name := range layer {
+			if base, below := strings.CutSuffix(name, "/..."); pkg == name || below && (pkg == base || strings.HasPrefix(pkg, base+"/")) {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// packages parses every package of the module, by directory.
+func packages(t *testing.T) map[string][]*ast.File {
+	t.Helper()
+	out := map[string][]*ast.File{}
+	err := filepath.WalkDir(".", func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if e.IsDir() {
+			if name := e.Name(); path != "." && (strings.HasPrefix(name, ".") || name == "node_modules" || name == "testdata") {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(path, ".go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly|parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		dir := filepath.ToSlash(filepath.Dir(path))
+		// Tests may use drivers and suites; they are checked by nobody but the compiler.
+		if !strings.HasSuffix(path, "_test.go") {
+			out[dir] = append(out[dir], f)
+		} else if _, seen := out[dir]; !seen {
+			out[dir] = nil
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestImportsPointDown(t *testing.T) {
+	for dir, files := range packages(t) {
+		if dir == "." || len(files) == 0 {
+			continue
+		}
+		from := layerOf(dir)
+		if from < 0 {
+			t.Errorf("%s stands in no layer: add it to the list in structure_test.go and DESIGN.md", dir)
+			continue
+		}
+		for _, f := range files {
+			for _, imp := range f.Imports {
+				path, err := strconv.Unquote(imp.Path.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				to, ours := strings.CutPrefix(path, "heed/")
+				if !ours {
+					continue
+				}
+				if layerOf(to) <= from {
+					t.Errorf("%s imports %s, which does not stand below it", dir, to)
+				}
+				for _, bad := range apart[dir] {
+					if strings.HasPrefix(to, bad) {
+						t.Errorf("%s imports %s: roles know contracts, not engines", dir, to)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestOnePackageDocEach(t *testing.T) {
+	for dir, files := range packages(t) {
+		docs := 0
+		for _, f := range files {
+			if f.Doc != nil {
+				docs++
+			}
+		}
+		if len(files) > 0 && docs != 1 {
+			t.Errorf("%s has %d package docs, want one that says what the package owns", dir, docs)
+		}
+	}
+}
+
+// Files and packages stay small enough to be read.
+func TestSizes(t *testing.T) {
+	for dir, files := range packages(t) {
+		if len(files) == 0 {
+			continue
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		total := 0
+		for _, e := range entries {
+			name := e.Name()
+			if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || strings.HasSuffix(name, ".gen.go") {
+				continue
+			}
+			b, err := os.ReadFile(filepath.Join(dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := strings.Count(string(b), "\n")
+			if total += n; n > 800 {
+				t.Errorf("%s has %d lines", filepath.Join(dir, name), n)
+			}
+		}
+		if total > 4000 {
+			t.Errorf("%s has %d lines", dir, total)
+		}
+	}
+}
