@@ -1,0 +1,138 @@
+package catalog
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"heed/internal/definition"
+)
+
+// mask stands for a secret wherever definitions leave Heed. Applying it keeps
+// the secret that is stored.
+const mask = "***"
+
+const sealedPrefix = "sealed:v1:"
+
+// sealer encrypts secrets with AES-256-GCM under the installation's key.
+type sealer struct {
+	aead   cipher.AEAD
+	random func([]byte)
+}
+
+func newSealer(key []byte, random func([]byte)) (sealer, error) {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return sealer{}, fmt.Errorf("key that seals secrets: %w", err)
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		return sealer{}, fmt.Errorf("key that seals secrets: %w", err)
+	}
+	return sealer{aead, random}, nil
+}
+
+func (s sealer) seal(plain string) string {
+	nonce := make([]byte, s.aead.NonceSize())
+	s.random(nonce)
+	return sealedPrefix + base64.StdEncoding.EncodeToString(s.aead.Seal(nonce, nonce, []byte(plain), nil))
+}
+
+func (s sealer) open(text string) (string, error) {
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(text, sealedPrefix))
+	if err != nil || len(raw) < s.aead.NonceSize() {
+		return "", errors.New("a sealed secret is damaged")
+	}
+	n := s.aead.NonceSize()
+	plain, err := s.aead.Open(nil, raw[:n], raw[n:], nil)
+	if err != nil {
+		return "", errors.New("a sealed secret cannot be opened: was the installation's key replaced?")
+	}
+	return string(plain), nil
+}
+
+// secretsOf points at the fields of a spec that are secret.
+func secretsOf(spec any) []*string {
+	if s, ok := spec.(*definition.Source); ok {
+		return []*string{&s.ServerKey, &s.Secret}
+	}
+	return nil
+}
+
+func maskSecrets(spec any) {
+	for _, s := range secretsOf(spec) {
+		if *s != "" && !isReference(*s) {
+			*s = mask
+		}
+	}
+}
+
+// isReference tells ${env:NAME} and ${file:PATH}, which are no secrets
+// themselves.
+func isReference(s string) bool {
+	return strings.HasPrefix(s, "${") && strings.HasSuffix(s, "}")
+}
+
+// sealSecrets makes a spec fit to be stored; old is what is stored now, nil if
+// there is nothing.
+func (c *Catalog) sealSecrets(spec, old any) error {
+	before := secretsOf(old)
+	for i, s := range secretsOf(spec) {
+		switch {
+		case *s == "" || isReference(*s) || strings.HasPrefix(*s, sealedPrefix):
+		case *s == mask:
+			if i >= len(before) || *before[i] == "" {
+				return errors.New("*** keeps a secret that is stored, but none is: give the secret itself")
+			}
+			*s = *before[i]
+		default:
+			if i < len(before) && strings.HasPrefix(*before[i], sealedPrefix) {
+				if plain, err := c.seal.open(*before[i]); err == nil && plain == *s {
+					*s = *before[i] // unchanged: keep the same bytes
+					continue
+				}
+			}
+			*s = c.seal.seal(*s)
+		}
+	}
+	return nil
+}
+
+// openSecrets makes a stored spec usable.
+func (c *Catalog) openSecrets(spec any) error {
+	for _, s := range secretsOf(spec) {
+		plain, err := c.resolve(*s)
+		if err != nil {
+			return err
+		}
+		*s = plain
+	}
+	return nil
+}
+
+func (c *Catalog) resolve(text string) (string, error) {
+	if strings.HasPrefix(text, sealedPrefix) {
+		return c.seal.open(text)
+	}
+	if !isReference(text) {
+		return text, nil
+	}
+	how, what, _ := strings.Cut(text[2:len(text)-1], ":")
+	switch how {
+	case "env":
+		if v, ok := c.cfg.Getenv(what); ok && v != "" {
+			return v, nil
+		}
+		return "", fmt.Errorf("%s: the environment variable is not set", text)
+	case "file":
+		b, err := c.cfg.ReadFile(what)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", text, err)
+		}
+		return strings.TrimSpace(string(b)), nil
+	}
+	return "", fmt.Errorf("%s: write ${env:NAME} or ${file:PATH}", text)
+}
