@@ -1,0 +1,81 @@
+/** The words for what Heed did and why: no raw key reaches the page. */
+
+const reasons: Record<string, string> = {
+  cap: 'Already got this campaign as often as its cap allows',
+  audience: 'Not in the campaign’s audience',
+  holdout: 'Held back to measure lift',
+  consent: 'No consent for this channel',
+  suppressed: 'On the suppression list',
+  suppression: 'On the suppression list',
+  quiet_hours: 'Quiet hours',
+  converted: 'Reached the goal before it could be sent',
+  expired: 'Not seen before it expired',
+  paused: 'The campaign is paused',
+  ended: 'The campaign has ended',
+  render: 'The template failed to render',
+  template: 'The template failed to render',
+  no_template: 'The template no longer exists',
+  no_address: 'No address for this channel',
+  unverified: 'The address is not verified',
+  unreachable: 'No way to reach this user on this channel',
+  stale: 'Too late: the moment had passed',
+  limit: 'The trigger’s own limit was reached',
+  depth: 'Too many steps away from what the user did',
+  channel: 'The channel refused it',
+  unknown_channel: 'The channel does not exist',
+  test: 'A test: never counted',
+  duplicate: 'Already sent',
+  late: 'Arrived too late to count',
+  cooldown: 'Resting after the last firing',
+  once: 'Fires once per user',
+  max_age: 'Arrived too late to count',
+  max_stale: 'The timer was overdue for too long',
+};
+
+/** A reason in words. Unknown ones are made readable, never hidden. */
+export function reasonWords(reason: string | undefined): string {
+  if (!reason) return '';
+  const [head = '', ...rest] = reason.split(/:\s*/);
+  const known = reasons[head.trim().replaceAll('-', '_').replaceAll(' ', '_')];
+  if (known) return rest.length > 0 ? `${known}: ${rest.join(': ')}` : known;
+  return sentence(reason.replaceAll('_', ' '));
+}
+
+/** First letter upper case. */
+export function sentence(text: string): string {
+  return text === '' ? '' : text[0]?.toUpperCase() + text.slice(1);
+}
+
+const statuses: Record<string, { label: string; color: string }> = {
+  sent: { label: 'Sent', color: 'teal' },
+  shown: { label: 'Shown', color: 'teal' },
+  clicked: { label: 'Clicked', color: 'brand' },
+  dismissed: { label: 'Dismissed', color: 'gray' },
+  delivered: { label: 'Delivered', color: 'teal' },
+  converted: { label: 'Converted', color: 'brand' },
+  failed: { label: 'Failed', color: 'red' },
+  held: { label: 'Held back', color: 'gray' },
+  refused: { label: 'Not sent', color: 'orange' },
+  waiting: { label: 'Waiting', color: 'gray' },
+  live: { label: 'Live', color: 'teal' },
+  paused: { label: 'Paused', color: 'orange' },
+  draft: { label: 'Draft', color: 'gray' },
+  ended: { label: 'Ended', color: 'gray' },
+};
+
+/** The label and colour of a status. */
+export function statusWords(status: string): { label: string; color: string } {
+  return statuses[status] ?? { label: sentence(status.replaceAll('_', ' ')), color: 'gray' };
+}
+
+const events: Record<string, string> = {
+  'heed.delivery': 'Delivery',
+  'heed.shown': 'Message shown',
+  'heed.clicked': 'Message clicked',
+  'heed.dismissed': 'Message dismissed',
+};
+
+/** The name of an event as people read it: Heed's own in words, others as sent. */
+export function eventLabel(name: string): string {
+  return events[name] ?? name;
+}

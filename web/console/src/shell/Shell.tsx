@@ -1,0 +1,169 @@
+import { ActionIcon, Drawer, Menu, Text, useComputedColorScheme, useMantineColorScheme } from '@mantine/core';
+import { useDisclosure, useHotkeys } from '@mantine/hooks';
+import { Link, Outlet } from '@tanstack/react-router';
+import { lazy, Suspense, useState } from 'react';
+import { useLogout, useSession } from '../api/session';
+import { Icon } from '../ui/Icon';
+import { Mark } from '../ui/Mark';
+import { LiveBadge } from './LiveBadge';
+import { pages } from './nav';
+import css from './shell.module.css';
+
+const Search = lazy(() => import('./Search'));
+
+function Navigation({ onPick }: { onPick?: () => void }) {
+  return (
+    <ul className={css.nav}>
+      {pages.map((page) => (
+        <li key={page.to}>
+          <Link
+            to={page.to}
+            className={css.item}
+            activeOptions={{ exact: page.to === '/' }}
+            onClick={onPick}
+          >
+            <Icon name={page.icon} />
+            {page.label}
+          </Link>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function SchemeToggle() {
+  const { setColorScheme } = useMantineColorScheme();
+  const scheme = useComputedColorScheme('light', { getInitialValueInEffect: false });
+  const next = scheme === 'dark' ? 'light' : 'dark';
+  return (
+    <ActionIcon
+      variant="subtle"
+      color="gray"
+      size={36}
+      aria-label={`Switch to ${next} colours`}
+      onClick={() => setColorScheme(next)}
+      c="var(--heed-muted)"
+    >
+      <Icon name={scheme === 'dark' ? 'sun' : 'moon'} />
+    </ActionIcon>
+  );
+}
+
+function Account() {
+  const session = useSession();
+  const logout = useLogout();
+  const who = session.data?.member;
+  if (!who) return null;
+  return (
+    <Menu position="bottom-end" width={230} shadow="md">
+      <Menu.Target>
+        <ActionIcon
+          variant="light"
+          radius="xl"
+          size={34}
+          aria-label={`Account: ${who.email}`}
+          c="var(--heed-accent)"
+          fw={700}
+        >
+          {who.email.slice(0, 1).toUpperCase()}
+        </ActionIcon>
+      </Menu.Target>
+      <Menu.Dropdown>
+        <Text size="sm" fw={600} px="sm" pt={6} style={{ overflowWrap: 'anywhere' }}>
+          {who.email}
+        </Text>
+        <Text size="xs" c="dimmed" px="sm" pb={6}>
+          {who.role}
+        </Text>
+        <Menu.Divider />
+        <Menu.Item leftSection={<Icon name="logout" size={16} />} onClick={() => logout.mutate()}>
+          Log out
+        </Menu.Item>
+      </Menu.Dropdown>
+    </Menu>
+  );
+}
+
+/** What surrounds every page: navigation, search, the live badge. */
+export function Shell() {
+  const [menu, { open, close }] = useDisclosure(false);
+  const [searching, setSearching] = useState(false);
+  useHotkeys([['mod+K', () => setSearching(true)]], []);
+  const session = useSession();
+  return (
+    <div className={css.shell}>
+      <a className={css.skip} href="#main">
+        Skip to the page
+      </a>
+      <aside className={css.side}>
+        <Link to="/" className={css.brand}>
+          <Mark /> Heed
+        </Link>
+        <nav aria-label="Pages">
+          <Navigation />
+        </nav>
+        <div className={css.foot}>
+          {session.data?.demo && <div>Sample shop running</div>}
+          {session.data?.version && <div>Heed {session.data.version}</div>}
+        </div>
+      </aside>
+      <Drawer
+        opened={menu}
+        onClose={close}
+        size={260}
+        title={
+          <span className={css.brand} style={{ padding: 0 }}>
+            <Mark /> Heed
+          </span>
+        }
+        closeButtonProps={{ 'aria-label': 'Close the menu' }}
+      >
+        <nav aria-label="Pages">
+          <Navigation onPick={close} />
+        </nav>
+      </Drawer>
+      <div className={css.main}>
+        <header className={css.header}>
+          <ActionIcon
+            className={css.burger}
+            variant="subtle"
+            color="gray"
+            size={36}
+            aria-label="Open the menu"
+            onClick={open}
+            c="var(--heed-muted)"
+          >
+            <svg width="18" height="18" viewBox="0 0 24 24" stroke="currentColor" strokeWidth="2" aria-hidden="true">
+              <path d="M4 7h16M4 12h16M4 17h16" strokeLinecap="round" />
+            </svg>
+          </ActionIcon>
+          <button
+            type="button"
+            className={css.search}
+            onClick={() => setSearching(true)}
+            aria-label="Search pages and users"
+            aria-keyshortcuts="Control+K"
+          >
+            <Icon name="search" size={16} />
+            <span>Search pages and users</span>
+            <kbd>Ctrl K</kbd>
+          </button>
+          <div className={css.spacer} />
+          <LiveBadge />
+          <SchemeToggle />
+          <Account />
+        </header>
+        <main id="main" className={css.body} tabIndex={-1}>
+          <Suspense>
+            <Outlet />
+          </Suspense>
+        </main>
+      </div>
+      {searching && (
+        <Suspense>
+          <Search onClose={() => setSearching(false)} />
+        </Suspense>
+      )}
+    </div>
+  );
+}
