@@ -1,0 +1,167 @@
+package policy_test
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+
+	"heed/internal/policy"
+)
+
+// The script: each case starts from a live campaign without limits, and says
+// what differs.
+func TestDecide(t *testing.T) {
+	datadriven.RunTest(t, "testdata/decide", func(t *testing.T, d *datadriven.TestData) string {
+		var out strings.Builder
+		for line := range strings.Lines(d.Input) {
+			c := policy.Case{
+				User: "u1", Campaign: "winners", Now: time.Hour.Microseconds(), At: time.Hour.Microseconds(),
+				Live: true, InAudience: true, Weights: []int{1},
+			}
+			for word := range strings.FieldsSeq(line) {
+				apply(t, &c, word)
+			}
+			v := policy.Decide(&c)
+			if v.Send {
+				fmt.Fprintf(&out, "send %d\n", v.Variant)
+			} else {
+				fmt.Fprintf(&out, "refused: %s\n", v.Reason)
+			}
+		}
+		return out.String()
+	})
+}
+
+func apply(t *testing.T, c *policy.Case, word string) {
+	t.Helper()
+	key, value, _ := strings.Cut(word, "=")
+	duration := func() time.Duration {
+		d, err := time.ParseDuration(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	switch key {
+	case "user":
+		c.User = value
+	case "test":
+		c.Test = true
+	case "paused":
+		c.Live = false
+	case "outside":
+		c.InAudience = false
+	case "age":
+		c.At = c.Now - duration().Microseconds()
+	case "expires":
+		c.Expires = duration()
+	case "holdout":
+		f, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Holdout = f
+	case "cap":
+		count, per, _ := strings.Cut(value, "/")
+		value = per
+		c.CapPer = duration()
+		c.CapCount, _ = strconv.Atoi(count)
+	case "sent":
+		for ago := range strings.SplitSeq(value, ",") {
+			value = ago
+			c.Sent = append(c.Sent, c.Now-duration().Microseconds())
+		}
+	case "weights":
+		c.Weights = nil
+		for w := range strings.SplitSeq(value, ",") {
+			n, err := strconv.Atoi(w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Weights = append(c.Weights, n)
+		}
+	case "salt":
+		c.Salt = value
+	default:
+		t.Fatalf("unknown word %q", word)
+	}
+}
+
+func TestHoldoutShare(t *testing.T) {
+	f := func(share float64) {
+		t.Helper()
+		const users = 20000
+		held := 0
+		for i := range users {
+			if policy.HeldOut("s", "c", "user-"+strconv.Itoa(i), share) {
+				held++
+			}
+		}
+		if got := float64(held) / users; got < share-0.01 || got > share+0.01 {
+			t.Errorf("share %v held back %v", share, got)
+		}
+	}
+	f(0)
+	f(0.1)
+	f(0.5)
+	f(1)
+}
+
+// A larger share holds back the same users and more; another campaign or
+// installation holds back others.
+func TestHoldoutIsNestedAndSalted(t *testing.T) {
+	same, salted := 0, 0
+	for i := range 2000 {
+		u := "user-" + strconv.Itoa(i)
+		small := policy.HeldOut("s", "c", u, 0.1)
+		if small && !policy.HeldOut("s", "c", u, 0.2) {
+			t.Fatalf("%s is in 10 %% but not in 20 %%", u)
+		}
+		if small && policy.HeldOut("s", "other", u, 0.1) {
+			same++
+		}
+		if small && policy.HeldOut("t", "c", u, 0.1) {
+			salted++
+		}
+	}
+	if same > 60 || salted > 60 { // about 20 expected, of about 200
+		t.Errorf("campaigns share %d, installations %d of those held back", same, salted)
+	}
+}
+
+// The choice of a variant does not lean on the holdout: among those who are not
+// held back, weights still hold.
+func TestVariantShare(t *testing.T) {
+	counts := [3]int{}
+	n := 0
+	for i := range 20000 {
+		u := "user-" + strconv.Itoa(i)
+		if policy.HeldOut("s", "c", u, 0.5) {
+			continue
+		}
+		n++
+		v := policy.Choose("s", "c", u, []int{1, 0, 3})
+		counts[v]++
+		if v != policy.Choose("s", "c", u, []int{1, 0, 3}) {
+			t.Fatal("not sticky")
+		}
+	}
+	if got := float64(counts[0]) / float64(n); counts[1] != 0 || got < 0.23 || got > 0.27 {
+		t.Errorf("%v of %d", counts, n)
+	}
+}
+
+func TestReasonsHaveSentences(t *testing.T) {
+	seen := map[string]policy.Reason{}
+	for _, r := range append(policy.Reasons(), policy.None) {
+		s := r.Sentence()
+		if other, doubled := seen[s]; doubled || s == policy.Reason("?").Sentence() {
+			t.Errorf("%q and %q say %q", r, other, s)
+		}
+		seen[s] = r
+	}
+}
