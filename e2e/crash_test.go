@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -239,12 +240,12 @@ func outbox(s *server) map[string]int {
 	before := ""
 	for {
 		var page struct {
-			Items []struct{ ID, Body string }
-			Next  string
+			Messages []struct{ Subject string }
+			Next     string
 		}
-		s.admin("GET", "/outbox?limit=500&before="+before, "", &page)
-		for _, l := range page.Items {
-			out[strings.TrimSpace(l.Body)]++
+		s.admin("GET", "/outbox?limit=200&before="+url.QueryEscape(before), "", &page)
+		for _, l := range page.Messages {
+			out[strings.TrimPrefix(l.Subject, "won ")]++
 		}
 		if page.Next == "" {
 			return out

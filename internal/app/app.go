@@ -1,0 +1,276 @@
+// Package app owns the putting together: the configuration tree, the data
+// folder, which engine stands behind each contract, the graph of roles with
+// their order of starting and stopping, and the HTTP listener.
+//
+// It owns no behaviour of a role.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"heed/internal/analytics/avrofiles"
+	"heed/internal/console"
+	"heed/internal/decider"
+	"heed/internal/driver/pebble"
+	"heed/internal/engager"
+	"heed/internal/gateway"
+	"heed/internal/period"
+)
+
+// The roles.
+const (
+	RoleGateway   = "gateway"
+	RoleDecider   = "decider"
+	RoleEngager   = "engager"
+	RoleAnalytics = "analytics"
+	RoleConsole   = "console"
+)
+
+// Roles lists what `--roles` takes.
+func Roles() []string {
+	return []string{RoleGateway, RoleDecider, RoleEngager, RoleAnalytics, RoleConsole}
+}
+
+// Config is the whole configuration. The YAML file has these keys; a variable
+// HEED_GATEWAY_MAX_STREAMS is gateway.max_streams.
+type Config struct {
+	DataDir        string    `yaml:"data_dir"`
+	Listen         string    `yaml:"listen"`
+	Roles          []string  `yaml:"roles"`           // empty: all
+	Definitions    string    `yaml:"definitions"`     // folder loaded at start, read-only elsewhere
+	Demo           bool      `yaml:"demo"`            // shop, its campaigns and its crowd
+	AdminToken     string    `yaml:"admin_token"`     // presets a token of the admin API
+	TrustedProxies []string  `yaml:"trusted_proxies"` // networks whose X-Forwarded-For is believed
+	Memory         Bytes     `yaml:"memory"`          // split among rows, caches and buffers
+	LogFormat      string    `yaml:"log_format"`      // text | json
+	LogLevel       string    `yaml:"log_level"`       // debug | info | warn | error
+	Retention      Retention `yaml:"retention"`
+
+	Store   pebble.Config    `yaml:"store"`
+	Gateway gateway.Config   `yaml:"gateway"`
+	Decider decider.Config   `yaml:"decider"`
+	Engager engager.Config   `yaml:"engager"`
+	Console console.Config   `yaml:"console"`
+	Avro    avrofiles.Config `yaml:"avro"`
+}
+
+// Defaults is what an empty configuration means.
+func Defaults() Config {
+	return Config{
+		DataDir:   "heed-data",
+		Listen:    "127.0.0.1:8080",
+		Memory:    1 << 30,
+		LogFormat: "text",
+		LogLevel:  "info",
+		Retention: Retention{Log: period.Period(31 * 24 * time.Hour), LogBytes: 32 << 30},
+	}
+}
+
+// finish puts the shared settings where they belong and checks all of it.
+func (c *Config) finish() error {
+	for _, r := range c.Roles {
+		if !slices.Contains(Roles(), r) {
+			return fmt.Errorf("roles: %q is not one of %s", r, strings.Join(Roles(), ", "))
+		}
+	}
+	if len(c.Roles) == 0 {
+		c.Roles = Roles()
+	}
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		return fmt.Errorf("listen: %q is not like 127.0.0.1:8080", c.Listen)
+	}
+	if c.Memory < 256<<20 {
+		return errors.New("memory: at least 256MB are needed")
+	}
+	if c.Retention.Log.Duration() < time.Hour {
+		return errors.New("retention.log: at least 1h is needed")
+	}
+	if c.AdminToken != "" && len(c.AdminToken) < 32 {
+		return errors.New("admin_token: at least 32 characters are needed (openssl rand -hex 32)")
+	}
+	if err := new(slog.LevelVar).UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return fmt.Errorf("log_level: %w", err)
+	}
+	if c.LogFormat != "text" && c.LogFormat != "json" {
+		return fmt.Errorf("log_format: %q is not text or json", c.LogFormat)
+	}
+
+	c.Store.Dir = filepath.Join(c.DataDir, dbFolder)
+	c.Avro.Dir = filepath.Join(c.DataDir, avroFolder)
+	c.Gateway.TrustedProxies = c.TrustedProxies
+	c.Console.AdminToken = c.AdminToken
+	if c.Store.Memory == 0 {
+		c.Store.Memory = min(int64(c.Memory)/8, 512<<20)
+	}
+	if c.Decider.CacheBytes == 0 {
+		c.Decider.CacheBytes = int64(c.Memory) * 3 / 10
+	}
+	for _, part := range []struct {
+		name string
+		cfg  interface {
+			Defaults()
+			Validate() error
+		}
+	}{{"store", &c.Store}, {"gateway", &c.Gateway}, {"decider", &c.Decider}, {"engager", &c.Engager}, {"console", &c.Console}, {"avro", &c.Avro}} {
+		part.cfg.Defaults()
+		if err := part.cfg.Validate(); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
+	}
+	return nil
+}
+
+func (c *Config) has(role string) bool { return slices.Contains(c.Roles, role) }
+
+// Check tells what is wrong with a configuration.
+func Check(cfg Config) error { return cfg.finish() }
+
+// Process is what a run gets from the command line.
+type Process struct {
+	Version  string
+	Out, Err io.Writer
+}
+
+// role is a part of the process with a life of its own.
+type role struct {
+	name  string
+	run   func(context.Context) error
+	ready func() error
+}
+
+// Run serves until ctx ends, then stops in order. Settings, definitions and
+// data that cannot be used are an error before anything is served.
+func Run(ctx context.Context, cfg Config, p Process) (err error) {
+	if err := cfg.finish(); err != nil {
+		return err
+	}
+	log := logger(cfg, p.Err)
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(int64(cfg.Memory))
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	ctx, die := context.WithCancelCause(ctx)
+	defer die(nil)
+	n, err := openNode(ctx, cfg, log, registry, die)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.close()) }()
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w (HEED_LISTEN or --listen chooses another address)", err)
+	}
+	base := baseURL(ln.Addr())
+	mux, roles, err := n.build(ctx, p.Version, base)
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	withdraw, err := n.folder.announce(base, n.localToken)
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	defer func() { err = errors.Join(err, withdraw()) }()
+	n.greet(p.Out, base)
+	return n.serve(ctx, ln, mux, roles)
+}
+
+// serve runs the roles and the listener. Roles end in order: first the listener
+// takes no more, then the gateway, and so on down the flow, so that what was
+// accepted is still worked off.
+func (n *node) serve(ctx context.Context, ln net.Listener, handler http.Handler, roles []role) error {
+	srv := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       60 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	stops := make([]context.CancelFunc, len(roles))
+	ended := make([]chan struct{}, len(roles))
+	for i, r := range roles {
+		rctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+		stops[i], ended[i] = stop, make(chan struct{})
+		g.Go(func() error {
+			defer close(ended[i])
+			if err := r.run(rctx); err != nil {
+				return fmt.Errorf("%s: %w", r.name, err)
+			}
+			if gctx.Err() == nil {
+				return fmt.Errorf("%s: ended by itself", r.name)
+			}
+			return nil
+		})
+	}
+	g.Go(func() error {
+		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve: %w", err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-gctx.Done()
+		n.log.Info("stopping")
+		for i := range roles { // the gateway ends its streams first, or Shutdown would wait for them
+			stops[i]()
+			select {
+			case <-ended[i]:
+			case <-time.After(15 * time.Second):
+				n.log.Error("a role did not stop in time", "role", roles[i].name)
+			}
+		}
+		sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if err := srv.Shutdown(sctx); err != nil {
+			return errors.Join(err, srv.Close())
+		}
+		return nil
+	})
+	err := g.Wait()
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		err = errors.Join(err, cause)
+	}
+	return err
+}
+
+func logger(cfg Config, w io.Writer) *slog.Logger {
+	var level slog.LevelVar
+	_ = level.UnmarshalText([]byte(cfg.LogLevel)) // checked by finish
+	opts := &slog.HandlerOptions{Level: &level}
+	if cfg.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}
+
+// baseURL is the address to open; a listener on every address is reached by
+// the loopback one.
+func baseURL(addr net.Addr) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return "http://" + addr.String()
+	}
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
