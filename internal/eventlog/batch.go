@@ -1,6 +1,19 @@
 package eventlog
 
-import "fmt"
+import (
+	"fmt"
+
+	"heed/internal/event"
+)
+
+// Schema is the fingerprint of the schema that records of the stream are
+// written with.
+func Schema(s Stream) uint64 {
+	if s == Intents {
+		return event.IntentFingerprint
+	}
+	return event.Fingerprint
+}
 
 // Check tells whether a batch can be appended to a log of so many partitions.
 // Drivers call it before anything is written.

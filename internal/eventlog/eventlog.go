@@ -48,6 +48,9 @@ type Batch struct {
 	Ends []int
 	// Keys[i] is the dedup key of event i. Empty for the stream of intents.
 	Keys []Key
+	// Own marks what Heed itself derives (outcomes, control records): it may
+	// use a part of the disk reserve, so that the pipeline drains.
+	Own bool
 
 	// Results.
 	Base      uint64 // offset of the first event that was kept
@@ -61,7 +64,8 @@ type Batch struct {
 type Chunk struct {
 	Base     uint64
 	Count    int
-	Appended int64 // log time in µs: never decreases within a partition
+	Appended int64  // log time in µs: never decreases within a partition
+	Schema   uint64 // fingerprint of the schema that the data was written with
 	Data     []byte
 }
 
@@ -90,8 +94,9 @@ type Log interface {
 	Read(ctx context.Context, s Stream, partition int, from uint64) (Reader, error)
 	// Bounds tells what a partition holds.
 	Bounds(ctx context.Context, s Stream, partition int) (Bounds, error)
-	// Trim removes records appended before the time, in big steps, and never
-	// one at or behind keep[partition] (nil: no floor).
+	// Trim removes records appended before the time and never one at or behind
+	// keep[partition] (nil: no floor). It is meant to be called seldom (hourly),
+	// so that it removes much at once.
 	Trim(ctx context.Context, s Stream, before time.Time, keep []uint64) error
 	// Close stops appends and readers.
 	Close() error

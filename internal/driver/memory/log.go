@@ -24,12 +24,12 @@ type partition struct {
 func newPartition() *partition { return &partition{wake: make(chan struct{})} }
 
 // append adds a record; the partition's lock is held.
-func (p *partition) append(now int64, gap, count int, data []byte) eventlog.Chunk {
+func (p *partition) append(now int64, gap, count int, schema uint64, data []byte) eventlog.Chunk {
 	p.time = max(p.time, now)
 	if len(p.chunks) > 0 {
 		p.next += uint64(gap)
 	}
-	c := eventlog.Chunk{Base: p.next, Count: count, Appended: p.time, Data: data}
+	c := eventlog.Chunk{Base: p.next, Count: count, Appended: p.time, Schema: schema, Data: data}
 	p.chunks = append(p.chunks, c)
 	p.next = c.Next()
 	close(p.wake)
@@ -110,7 +110,7 @@ func (l *log) appendOne(s eventlog.Stream, b *eventlog.Batch) {
 		b.Base, b.Appended = p.next, p.time
 		return
 	}
-	c := p.append(l.db.cfg.Clock().UnixMicro(), l.db.gap(), kept, b.AppendKept(nil))
+	c := p.append(l.db.cfg.Clock().UnixMicro(), l.db.gap(), kept, eventlog.Schema(s), b.AppendKept(nil))
 	b.Base, b.Appended = c.Base, c.Appended
 }
 
@@ -133,7 +133,7 @@ func (l *log) appendIntents(partition int, intents []event.Intent) {
 	p := l.db.data.intents[partition]
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.append(l.db.cfg.Clock().UnixMicro(), l.db.gap(), len(intents), data)
+	p.append(l.db.cfg.Clock().UnixMicro(), l.db.gap(), len(intents), event.IntentFingerprint, data)
 }
 
 func (l *log) Read(ctx context.Context, s eventlog.Stream, partition int, from uint64) (eventlog.Reader, error) {
