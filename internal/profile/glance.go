@@ -17,7 +17,7 @@ type Glance struct {
 	user        bool   // the user id is known
 }
 
-// GlanceAt looks at the profile after an event was applied to it.
+// GlanceAt looks at the profile after an event was applied to it (nil: none).
 func (p *Profile) GlanceAt(seed maphash.Seed, e *event.Event) Glance {
 	g := Glance{first: p.FirstSeen, last: p.LastSeen, user: p.UserID != ""}
 	for i, have := range p.places() {
@@ -25,8 +25,8 @@ func (p *Profile) GlanceAt(seed maphash.Seed, e *event.Event) Glance {
 			g.known |= 1 << i
 		}
 	}
-	if c := e.Context.Consent; len(c) > 0 && p.says(c) {
-		g.consent = maphash.Bytes(seed, c)
+	if e != nil && len(e.Context.Consent) > 0 && p.says(e.Context.Consent) {
+		g.consent = maphash.Bytes(seed, e.Context.Consent)
 	}
 	return g
 }
@@ -54,7 +54,7 @@ func (g *Glance) Unchanged(seed maphash.Seed, e *event.Event) bool {
 		return true
 	}
 	t := max(e.Timestamp, 1)
-	if t < g.first || t >= g.last+Refresh || e.Type == event.Identify || e.Type == event.Alias {
+	if g.first == 0 || t < g.first || t >= g.last+Refresh || e.Type == event.Identify || e.Type == event.Alias {
 		return false
 	}
 	if !g.user && e.UserID != "" {

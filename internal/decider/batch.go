@@ -1,0 +1,661 @@
+package decider
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"heed/internal/condition"
+	"heed/internal/event"
+	"heed/internal/inbox"
+	"heed/internal/profile"
+	"heed/internal/trigger"
+	"heed/internal/userstate"
+)
+
+// batch is the work between two commits. Its memory is used again.
+//
+// prepare decodes the events, drops those that concern nobody, and loads every
+// user of the others at once; decide runs timers and events in order and
+// touches nothing outside; commit makes it true; finish tells the outside.
+type batch struct {
+	w *worker
+
+	items []item  // events that something is to be done with
+	times []int64 // log times of the records, rising
+	due   wakes   // timers within the batch's log time
+	until int64   // log time of the last record
+	next  uint64  // offset behind the last event
+	only  bool    // timers only: no event is consumed
+	rules *ruleset
+
+	needRows, needProfile []*user
+	ids                   []string
+	slots                 []*slot // users whose rows are decoded
+	used                  int
+	profiles              []*user // users whose profile is loaded
+	decoder               event.Decoder
+
+	in         trigger.Input
+	out        trigger.Result
+	facts      condition.Facts
+	inAudience func(name string) bool
+	clear      []userstate.Timer // stale timers that were found
+	intents    []event.Intent
+	encoded    []byte
+	touched    []*user // users with something to write
+	changed    bool    // the board differs
+	rows       []userstate.Row
+	com        userstate.Commit
+	settled    map[string]inbox.Settlement
+	counted    tally
+
+	// What is in hand, should it panic.
+	inHand phase
+	offset uint64
+	waking wakeKey
+}
+
+// phase is what is being done with the event in hand.
+type phase uint8
+
+const (
+	nothing phase = iota
+	decoding
+	deciding
+)
+
+// item is one event with its user.
+type item struct {
+	event    event.Event
+	user     *user
+	offset   uint64
+	time     int64 // log time
+	relevant bool
+}
+
+// slot is the decoded rows of a user within a batch.
+type slot struct {
+	state trigger.State
+	user  *user
+	dirty bool
+}
+
+// tally is what goes to the metrics once the batch is committed.
+type tally struct {
+	events, discarded, poisoned, wakes, corrupt int
+	counts                                      trigger.Counts
+}
+
+// reset begins the batch.
+func (b *batch) reset() {
+	b.items, b.times, b.due = b.items[:0], b.times[:0], b.due[:0]
+	b.needRows, b.needProfile, b.profiles = b.needRows[:0], b.needProfile[:0], b.profiles[:0]
+	b.used = 0
+	b.clear, b.touched, b.rows = b.clear[:0], b.touched[:0], b.rows[:0]
+	b.intents, b.encoded = b.intents[:0], b.encoded[:0]
+	b.rules, b.only, b.changed = nil, false, false
+	b.counted = tally{}
+	clear(b.settled)
+	b.out.Reset()
+	b.inHand, b.waking = nothing, wakeKey{}
+	b.next = b.w.next
+}
+
+// prepare makes everything ready that decide needs.
+func (b *batch) prepare(ctx context.Context) error {
+	b.reset()
+	w := b.w
+	b.until = w.chunks[len(w.chunks)-1].Appended
+	var due []userstate.Timer
+	if b.until >= w.earliest {
+		var err error
+		if due, err = w.part.Due(ctx, b.until, w.d.cfg.TimerPage); err != nil {
+			return fmt.Errorf("look for due timers: %w", err)
+		}
+		if len(due) >= w.d.cfg.TimerPage {
+			// There may be more: go no further than the first record, and while
+			// the page does not reach that far, without any event.
+			b.until = max(w.chunks[0].Appended, w.board.logTime)
+			b.only = due[len(due)-1].Deadline <= b.until
+			for n := len(due); n > 0 && due[n-1].Deadline > b.until; n-- {
+				due = due[:n-1]
+			}
+		}
+	}
+	for _, t := range due {
+		u := b.user(t.User)
+		b.load(u, true)
+		b.due.push(wake{deadline: t.Deadline, user: u, committed: true})
+	}
+	if b.only {
+		b.times = append(b.times, b.until)
+	} else if err := b.decode(ctx); err != nil {
+		return err
+	}
+	b.until = b.times[len(b.times)-1]
+	return b.read(ctx)
+}
+
+// decode goes over the records up to the log time until, and keeps the events
+// that something is to be done with.
+func (b *batch) decode(ctx context.Context) error {
+	w := b.w
+	logTime := w.board.logTime
+	for _, c := range w.chunks {
+		if c.Appended > b.until || b.counted.events >= w.d.cfg.BatchEvents {
+			break
+		}
+		if logTime = max(logTime, c.Appended); len(b.times) == 0 || b.times[len(b.times)-1] < logTime {
+			b.times = append(b.times, logTime)
+		}
+		b.decoder = event.NewDecoder(c.Data)
+		for i := range c.Count {
+			offset := c.Base + uint64(i)
+			record, ok, err := b.decoder.Raw()
+			if err != nil || !ok {
+				w.logger.Error("a record of the log is unreadable: the rest of it is skipped", "offset", offset, "error", err)
+				b.counted.poisoned += c.Count - i
+				b.next = c.Next()
+				break
+			}
+			if offset < b.next {
+				continue // consumed before
+			}
+			if b.counted.events >= w.d.cfg.BatchEvents {
+				return nil
+			}
+			b.next = offset + 1
+			b.counted.events++
+			n := len(b.items)
+			if n == cap(b.items) {
+				b.items = append(b.items, item{})
+			}
+			b.items = b.items[:n+1]
+			b.inHand, b.offset = decoding, offset
+			keep, last, err := b.admit(ctx, &b.items[n], record, offset, logTime)
+			b.inHand = nothing
+			if !keep {
+				b.items = b.items[:n]
+			}
+			if last || err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// admit decodes one event into it. keep says that something is to be done with
+// it, last that the batch must end behind it.
+func (b *batch) admit(ctx context.Context, it *item, record []byte, offset uint64, logTime int64) (keep, last bool, err error) {
+	w := b.w
+	poisoned := w.poison.events[offset]
+	if poisoned == decoding {
+		b.counted.poisoned++
+		return false, false, nil
+	}
+	if err := event.DecodeAvro(record, &it.event); err != nil {
+		w.logger.Error("an event is unreadable: it is skipped", "offset", offset, "error", err)
+		b.counted.poisoned++
+		return false, false, nil
+	}
+	e := &it.event
+	if e.ReplyTo != "" {
+		b.settle(e.ReplyTo, inbox.Settlement{Events: 1})
+	}
+	if poisoned == deciding {
+		b.counted.poisoned++
+		return false, false, nil
+	}
+	if e.Type == event.System {
+		last, err = b.control(ctx, e)
+		return false, last, err
+	}
+	relevant, counts := w.rules.set.Relevant(e.Name), profile.Counts(e)
+	if !relevant {
+		b.counted.discarded++
+	}
+	id := e.User()
+	if id == "" || !relevant && !counts {
+		return false, false, nil
+	}
+	u := w.users.find(id)
+	unchanged := false
+	if u == nil {
+		u = w.users.add(id)
+	} else {
+		unchanged = u.known && (!counts || u.glance.Unchanged(w.seed, e))
+	}
+	if !unchanged && !u.reading {
+		u.reading = true
+		b.needProfile = append(b.needProfile, u)
+	}
+	if !relevant && !u.reading {
+		return false, false, nil
+	}
+	if relevant {
+		b.load(u, false)
+	}
+	it.user, it.offset, it.time, it.relevant = u, offset, logTime, relevant
+	return true, false, nil
+}
+
+// control obeys a control record.
+func (b *batch) control(ctx context.Context, e *event.Event) (last bool, err error) {
+	w := b.w
+	switch e.Name {
+	case event.NameTick:
+		// Its append time is all there is to it.
+	case event.NameRevision:
+		n, ok := revisionOf(e.Properties)
+		if !ok || n <= w.rules.revision {
+			return false, nil
+		}
+		rules, err := w.d.rules.at(ctx, n)
+		if errors.Is(err, errNoRevision) {
+			w.logger.Error("revision of the definitions is not there: it is skipped", "revision", n)
+			b.counted.poisoned++
+			return false, nil
+		}
+		if err != nil {
+			return true, err
+		}
+		b.rules = rules
+		return true, nil // what follows is decided by the new rules
+	default:
+		w.logger.Warn("unknown control record", "name", e.Name)
+	}
+	return false, nil
+}
+
+// user finds or makes the entry of a user.
+func (b *batch) user(id string) *user {
+	if u := b.w.users.find(id); u != nil {
+		return u
+	}
+	return b.w.users.add(id)
+}
+
+// load asks for the rows of a user and, if wanted, for the profile unless it is
+// known.
+func (b *batch) load(u *user, withProfile bool) {
+	if !u.hasRows && !u.fetching {
+		u.fetching = true
+		b.needRows = append(b.needRows, u)
+	}
+	if withProfile && !u.known && !u.reading {
+		u.reading = true
+		b.needProfile = append(b.needProfile, u)
+	}
+}
+
+// read loads what was asked for.
+func (b *batch) read(ctx context.Context) error {
+	w := b.w
+	values, err := b.values(ctx, userstate.Rows, b.needRows)
+	if err != nil {
+		return err
+	}
+	for i, u := range b.needRows {
+		u.fetching = false
+		if err := u.setRows(values[i]); err != nil {
+			w.logger.Error("the rows of a user are unreadable: they are dropped", "error", err)
+			b.counted.corrupt++
+		}
+		w.users.measure(u)
+	}
+	if values, err = b.values(ctx, userstate.Profile, b.needProfile); err != nil {
+		return err
+	}
+	for i, u := range b.needProfile {
+		p, err := profile.Decode(values[i])
+		if err != nil {
+			w.logger.Error("the profile of a user is unreadable: it begins anew", "error", err)
+			b.counted.corrupt++
+			p = new(profile.Profile)
+		}
+		u.profile, u.touched, u.last = p, false, nil
+		u.setTraits()
+		b.profiles = append(b.profiles, u)
+	}
+	return nil
+}
+
+func (b *batch) values(ctx context.Context, kind userstate.Kind, of []*user) ([][]byte, error) {
+	if len(of) == 0 {
+		return nil, nil
+	}
+	b.ids = b.ids[:0]
+	for _, u := range of {
+		b.ids = append(b.ids, u.id)
+	}
+	values, err := b.w.part.Load(ctx, kind, b.ids)
+	if err != nil {
+		return nil, fmt.Errorf("load %d users: %w", len(of), err)
+	}
+	return values, nil
+}
+
+// setTraits keeps the traits for conditions.
+func (u *user) setTraits() {
+	if len(u.profile.Traits) == 0 {
+		u.traits = nil
+		return
+	}
+	u.traits = u.profile.AppendTraits(nil)
+}
+
+// decide runs timers and events in order.
+func (b *batch) decide() {
+	times := b.times
+	for i := range b.items {
+		it := &b.items[i]
+		for len(times) > 0 && times[0] <= it.time {
+			b.advance(times[0])
+			times = times[1:]
+		}
+		b.inHand, b.offset = deciding, it.offset
+		if b.w.trap != nil {
+			b.w.trap(&it.event)
+		}
+		u := it.user
+		if u.profile != nil {
+			if u.profile.Apply(&it.event) {
+				u.touched = true
+				if it.event.Type == event.Identify {
+					u.setTraits()
+				}
+			}
+			u.last = &it.event
+		}
+		if it.relevant {
+			b.advanceRows(it)
+		}
+		b.inHand = nothing
+	}
+	for _, t := range times {
+		b.advance(t)
+	}
+}
+
+// advance moves the log time on and wakes who is due.
+func (b *batch) advance(logTime int64) {
+	b.w.board.logTime = max(b.w.board.logTime, logTime)
+	for len(b.due) > 0 && b.due[0].deadline <= logTime {
+		d := b.due.pop()
+		u := d.user
+		s := b.rowsOf(u)
+		switch {
+		case d.deadline == u.wake:
+		case d.committed && d.deadline != u.stored:
+			// Left behind by an older revision: it wakes for nothing.
+			b.clear = append(b.clear, userstate.Timer{Deadline: d.deadline, User: u.id})
+		default:
+			continue // moved since
+		}
+		u.wake = 0
+		s.dirty = true
+		b.waking = wakeKey{d.deadline, u.id}
+		b.counted.wakes++
+		if b.w.poison.wakes[b.waking] {
+			b.counted.poisoned++
+			_ = b.w.rules.set.Decode(nil, &s.state) // nothing cannot be corrupt
+		} else {
+			b.in = trigger.Input{LogTime: logTime, Traits: u.traits, InAudience: b.inAudience, Live: true}
+			b.facts = condition.Facts{Traits: u.traits}
+			b.w.rules.set.Wake(&s.state, u.id, &b.in, &b.out)
+		}
+		b.collect(s, nil, logTime)
+		b.waking = wakeKey{}
+	}
+}
+
+// advanceRows lets an event act on its user's rows.
+func (b *batch) advanceRows(it *item) {
+	e, u := &it.event, it.user
+	s := b.rowsOf(u)
+	b.in = trigger.Input{
+		Event: e, Time: e.Timestamp, LogTime: it.time, Offset: it.offset,
+		Key: event.KeyOf(e.Source, e.MessageID), Traits: u.traits, InAudience: b.inAudience, Live: true,
+	}
+	b.facts = condition.Facts{Event: e, Traits: u.traits}
+	b.w.rules.set.Step(&s.state, u.id, &b.in, &b.out)
+	b.collect(s, e, it.time)
+}
+
+// audience tells whether the user in hand is in an audience.
+func (b *batch) audience(name string) bool {
+	p, ok := b.w.rules.audiences[name]
+	return ok && p.Eval(&b.facts)
+}
+
+// rowsOf decodes the rows of a user, once a batch.
+func (b *batch) rowsOf(u *user) *slot {
+	if u.slot != nil {
+		return u.slot
+	}
+	if b.used == len(b.slots) {
+		b.slots = append(b.slots, new(slot))
+	}
+	s := b.slots[b.used]
+	b.used++
+	s.user, s.dirty = u, false
+	u.slot = s
+	if err := b.w.rules.set.Decode(u.rows, &s.state); err != nil {
+		b.w.logger.Error("the rows of a user are unreadable: they are dropped", "error", err)
+		b.counted.corrupt++
+		s.dirty = true
+	}
+	if u.derived {
+		u.derived = false
+		if next := s.state.NextDeadline(); next != math.MaxInt64 {
+			u.wake, u.stored = next, next
+		}
+	}
+	return s
+}
+
+// collect takes what Step or Wake did.
+func (b *batch) collect(s *slot, e *event.Event, logTime int64) {
+	u, out := s.user, &b.out
+	for i := range out.Firings {
+		b.fire(u, e, &out.Firings[i])
+	}
+	for i := range out.Refusals {
+		r := &out.Refusals[i]
+		if p, ok := b.w.rules.index[r.Program]; ok && r.Reason > 0 && int(r.Reason) <= reasons {
+			b.w.board.scores[p].refused[r.Reason-1]++
+			b.changed = true
+		}
+	}
+	for _, t := range out.Transitions {
+		b.w.board.move(t)
+		b.changed = true
+	}
+	b.counted.counts.Add(out.Counts)
+	if out.Changed {
+		s.dirty = true
+	}
+	if s.dirty {
+		b.arm(s, logTime)
+	}
+	out.Reset()
+}
+
+// arm makes sure that the user is woken in time. A timer that has become later
+// is left: it wakes early, for nothing, and is set again then.
+func (b *batch) arm(s *slot, logTime int64) {
+	u := s.user
+	next := s.state.NextDeadline()
+	if next == math.MaxInt64 {
+		return
+	}
+	next = max(next, logTime+1) // what is due has run
+	if u.wake != 0 && u.wake <= next {
+		return
+	}
+	u.wake = next
+	if next <= b.until {
+		b.due.push(wake{deadline: next, user: u})
+	}
+}
+
+// fire makes an intent of a firing.
+func (b *batch) fire(u *user, e *event.Event, f *trigger.Firing) {
+	in := event.Intent{
+		FireID: hex.EncodeToString(f.FireID[:]), User: u.id, Trigger: f.Program.Name, Key: f.Key,
+		At: f.At, Offset: f.Offset, Depth: f.Depth,
+	}
+	if f.Timer || e == nil {
+		in.CauseID = hex.EncodeToString(f.CauseKey[:])
+	} else {
+		in.CauseID, in.ReplyTo = e.MessageID, e.ReplyTo
+		if e.ReplyTo != "" {
+			b.settle(e.ReplyTo, inbox.Settlement{Intents: 1})
+		}
+	}
+	b.intents = append(b.intents, in)
+	if p, ok := b.w.rules.index[f.Program]; ok {
+		s := &b.w.board.scores[p]
+		s.fired++
+		s.last = max(s.last, f.At)
+		b.changed = true
+	}
+}
+
+func (b *batch) settle(token string, s inbox.Settlement) {
+	if b.settled == nil {
+		b.settled = make(map[string]inbox.Settlement)
+	}
+	sum := b.settled[token]
+	sum.Events += s.Events
+	sum.Intents += s.Intents
+	b.settled[token] = sum
+}
+
+// commit writes the step.
+func (b *batch) commit(ctx context.Context) error {
+	w, c := b.w, &b.com
+	*c = userstate.Commit{Base: w.next, Next: b.next, Set: c.Set[:0], Clear: append(c.Clear[:0], b.clear...), Intents: b.intents}
+	if b.rules != nil {
+		w.board.adopt(b.rules)
+		b.changed = true
+	}
+	for _, s := range b.slots[:b.used] {
+		if s.dirty {
+			b.encodeRows(s)
+		}
+	}
+	for _, u := range b.profiles {
+		if u.touched {
+			n := len(b.encoded)
+			b.encoded = u.profile.Append(b.encoded)
+			b.rows = append(b.rows, userstate.Row{Kind: userstate.Profile, User: u.id, Value: b.encoded[n:]})
+		}
+	}
+	if b.changed {
+		n := len(b.encoded)
+		b.encoded = w.board.append(b.encoded)
+		c.Meta = b.encoded[n:]
+	}
+	c.Rows = b.rows
+	start := time.Now()
+	if err := w.part.Commit(ctx, c); err != nil {
+		return fmt.Errorf("commit [%d, %d): %w", c.Base, c.Next, err)
+	}
+	w.metrics.commit.Observe(time.Since(start).Seconds())
+	return nil
+}
+
+// encodeRows writes a user's rows and timer.
+func (b *batch) encodeRows(s *slot) {
+	u, c := s.user, &b.com
+	had := len(u.rows) > 0 || u.stored != 0
+	next := s.state.NextDeadline()
+	if next == math.MaxInt64 {
+		next = 0
+	}
+	empty := s.state.Empty()
+	if empty {
+		u.wake = 0
+	}
+	if u.wake != u.stored {
+		if u.stored != 0 {
+			c.Clear = append(c.Clear, userstate.Timer{Deadline: u.stored, User: u.id})
+		}
+		if u.wake != 0 {
+			c.Set = append(c.Set, userstate.Timer{Deadline: u.wake, User: u.id})
+		}
+	}
+	if empty {
+		u.rows = u.rows[:0]
+		if had {
+			b.rows = append(b.rows, userstate.Row{Kind: userstate.Rows, User: u.id})
+		}
+		return
+	}
+	n := len(b.encoded)
+	b.encoded = appendHead(b.encoded, u.wake, next)
+	head := len(b.encoded)
+	b.encoded = b.w.rules.set.Append(b.encoded, &s.state)
+	u.rows = append(u.rows[:0], b.encoded[head:]...)
+	b.rows = append(b.rows, userstate.Row{Kind: userstate.Rows, User: u.id, Value: b.encoded[n:]})
+}
+
+// finish takes the committed batch for granted and tells the outside.
+func (b *batch) finish(ctx context.Context) error {
+	w := b.w
+	for _, s := range b.slots[:b.used] {
+		s.user.slot = nil
+		s.user.stored = s.user.wake
+		w.users.measure(s.user)
+		s.user = nil
+	}
+	for _, u := range b.profiles {
+		u.glance, u.known = u.profile.GlanceAt(w.seed, u.last), true
+		u.profile, u.last, u.touched, u.reading = nil, nil, false, false
+		w.users.measure(u)
+	}
+	for _, t := range b.com.Set {
+		w.earliest = min(w.earliest, t.Deadline)
+	}
+	if b.rules != nil {
+		w.rules = b.rules
+		w.logger.Info("definitions switched", "revision", w.rules.revision)
+	}
+	w.users.shrink()
+	w.consume(b.next)
+	if w.d.deps.Settler != nil {
+		for token, s := range b.settled {
+			w.d.deps.Settler.Settle(ctx, token, s)
+		}
+	}
+	b.report()
+	if w.earliest <= w.board.logTime {
+		return w.lookAhead(ctx)
+	}
+	return nil
+}
+
+// consume drops the chunks up to the offset.
+func (w *worker) consume(next uint64) {
+	w.next = next
+	n := 0
+	for n < len(w.chunks) && w.chunks[n].Next() <= next {
+		w.held -= len(w.chunks[n].Data)
+		n++
+	}
+	rest := copy(w.chunks, w.chunks[n:])
+	clear(w.chunks[rest:])
+	w.chunks = w.chunks[:rest]
+	clear(w.poison.wakes)
+	for offset := range w.poison.events {
+		if offset < next {
+			delete(w.poison.events, offset)
+		}
+	}
+}

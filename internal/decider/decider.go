@@ -1,0 +1,172 @@
+// Package decider owns the role that decides: per partition one worker reads
+// the log of events, advances the rows of triggers and the hot profile of each
+// user, runs timers as log time passes, and commits rows, timers, offset and
+// intents in one step. It is the only writer of user state.
+//
+// It does not own what a trigger means (trigger), what a profile keeps
+// (profile), nor what follows an intent (engager). It never renders.
+package decider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"heed/internal/definition"
+	"heed/internal/eventlog"
+	"heed/internal/inbox"
+	"heed/internal/userstate"
+)
+
+// Definitions loads the definitions of a revision. An error that wraps
+// documents.ErrNotFound says that there is no such revision; others are tried
+// again.
+type Definitions interface {
+	At(ctx context.Context, revision int64) (*definition.Set, error)
+}
+
+// Settler hears how far the events of a waiting request have come.
+type Settler interface {
+	Settle(ctx context.Context, token string, s inbox.Settlement)
+}
+
+// Config is what an operator may set.
+type Config struct {
+	// BatchEvents bounds the events of one commit of a partition.
+	BatchEvents int `koanf:"batch_events" yaml:"batch_events"`
+	// BatchBytes bounds the bytes of the log that a partition holds at once.
+	BatchBytes int `koanf:"batch_bytes" yaml:"batch_bytes"`
+	// CacheBytes is the memory for rows and profiles of hot users, all
+	// partitions together.
+	CacheBytes int64 `koanf:"cache_bytes" yaml:"cache_bytes"`
+	// TickAfter is the silence of a partition after which a due timer is given
+	// a tick in the log.
+	TickAfter time.Duration `koanf:"tick_after" yaml:"tick_after"`
+	// TimerPage is how many due timers are looked at together.
+	TimerPage int `koanf:"timer_page" yaml:"timer_page"`
+}
+
+// Defaults fills what is zero.
+func (c *Config) Defaults() {
+	if c.BatchEvents == 0 {
+		c.BatchEvents = 1024
+	}
+	if c.BatchBytes == 0 {
+		c.BatchBytes = 4 << 20
+	}
+	if c.CacheBytes == 0 {
+		c.CacheBytes = 64 << 20
+	}
+	if c.TickAfter == 0 {
+		c.TickAfter = time.Second
+	}
+	if c.TimerPage == 0 {
+		c.TimerPage = 4096
+	}
+}
+
+// Validate says what is wrong.
+func (c *Config) Validate() error {
+	switch {
+	case c.BatchEvents < 1 || c.BatchEvents > 1<<20:
+		return fmt.Errorf("batch_events is %d: 1 to %d", c.BatchEvents, 1<<20)
+	case c.BatchBytes < 1:
+		return fmt.Errorf("batch_bytes is %d: at least 1", c.BatchBytes)
+	case c.CacheBytes < 0:
+		return fmt.Errorf("cache_bytes is %d: not negative", c.CacheBytes)
+	case c.TickAfter < time.Millisecond:
+		return fmt.Errorf("tick_after is %s: at least 1ms", c.TickAfter)
+	case c.TimerPage < 1:
+		return fmt.Errorf("timer_page is %d: at least 1", c.TimerPage)
+	}
+	return nil
+}
+
+// Deps are what the Decider works with.
+type Deps struct {
+	Log         eventlog.Log
+	State       userstate.Store
+	Definitions Definitions
+	Settler     Settler // nil: nobody waits
+	Logger      *slog.Logger
+	Registerer  prometheus.Registerer // nil: no metrics
+	Clock       func() time.Time      // only decides when a tick is appended
+}
+
+// Decider is the role. Its methods may be called concurrently; Run once.
+type Decider struct {
+	cfg     Config
+	deps    Deps
+	rules   *rulebook
+	metrics *metrics
+	workers []*worker
+}
+
+// New checks the configuration; nothing is opened before Run.
+func New(cfg Config, deps Deps) (*Decider, error) {
+	cfg.Defaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("decider: %w", err)
+	}
+	if deps.Log == nil || deps.State == nil || deps.Definitions == nil {
+		return nil, errors.New("decider: log, state and definitions are needed")
+	}
+	if deps.Logger == nil {
+		deps.Logger = slog.New(slog.DiscardHandler)
+	}
+	if deps.Clock == nil {
+		deps.Clock = time.Now
+	}
+	d := &Decider{cfg: cfg, deps: deps}
+	d.metrics = newMetrics()
+	d.rules = newRulebook(deps.Definitions, deps.Logger, d.metrics)
+	partitions := deps.Log.Partitions()
+	for n := range partitions {
+		d.workers = append(d.workers, newWorker(d, n, cfg.CacheBytes/int64(partitions)))
+	}
+	if err := d.metrics.register(deps.Registerer, d); err != nil {
+		return nil, fmt.Errorf("decider: %w", err)
+	}
+	return d, nil
+}
+
+// Run decides until ctx ends: the batch in hand is committed, then it returns
+// nil. It returns an error when a store was closed under it.
+func (d *Decider) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, w := range d.workers {
+		group.Go(func() error { return w.run(ctx) })
+	}
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("decider: %w", err)
+	}
+	return nil
+}
+
+// Ready tells whether every partition is in hand.
+func (d *Decider) Ready() error {
+	for _, w := range d.workers {
+		if err := w.status(); err != nil {
+			return fmt.Errorf("decider: partition %d: %w", w.number, err)
+		}
+	}
+	return nil
+}
+
+// errStarting is the status of a worker that has not opened its partition yet.
+var errStarting = errors.New("not opened yet")
+
+// shared is what a worker shows to readers in other goroutines.
+type shared struct {
+	mu    sync.Mutex
+	err   error // why the partition is not in hand
+	rules *ruleset
+	board board  // as of the last commit
+	next  uint64 // as of the last commit
+}

@@ -1,0 +1,147 @@
+package decider
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"heed/internal/eventlog"
+)
+
+// metrics are what an operator watches. Counters grow when a batch is
+// committed, so nothing is counted twice after a panic or a take-over.
+type metrics struct {
+	events    *prometheus.CounterVec
+	discarded prometheus.Counter
+	firings   prometheus.Counter
+	wakes     prometheus.Counter
+	unmatched *prometheus.CounterVec
+	poisoned  prometheus.Counter
+	corrupt   prometheus.Counter
+	lost      prometheus.Counter
+	ticks     prometheus.Counter
+	reopened  prometheus.Counter
+	leftOut   prometheus.Gauge
+	commit    prometheus.Histogram
+	batch     prometheus.Histogram
+}
+
+const (
+	namespace = "heed"
+	subsystem = "decider"
+)
+
+func newMetrics() *metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help})
+	}
+	return &metrics{
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "events_total", Help: "Events read from the log and committed.",
+		}, []string{"partition"}),
+		discarded: counter("discarded_total", "Events that no trigger reads."),
+		firings:   counter("firings_total", "Intents committed."),
+		wakes:     counter("wakes_total", "Users woken by a timer."),
+		unmatched: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "unmatched_total",
+			Help: "Events, rows and firings that did not count, by reason.",
+		}, []string{"reason"}),
+		poisoned: counter("poisoned_total", "Events and timers that were skipped because they cannot be processed."),
+		corrupt:  counter("corrupt_total", "Stored rows and profiles that could not be read."),
+		lost:     counter("lost_total", "Offsets that retention removed before they were decided."),
+		ticks:    counter("ticks_total", "Ticks appended to the log."),
+		reopened: counter("reopened_total", "Times a partition was opened again after an error."),
+		leftOut: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "definitions_left_out", Help: "Definitions in force that do not compile.",
+		}),
+		commit: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "commit_seconds", Help: "Time of a commit of user state.",
+			Buckets: prometheus.ExponentialBuckets(50e-6, 2, 14),
+		}),
+		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "batch_events", Help: "Events of a commit.",
+			Buckets: prometheus.ExponentialBuckets(1, 4, 8),
+		}),
+	}
+}
+
+func (m *metrics) register(r prometheus.Registerer, d *Decider) error {
+	if r == nil {
+		return nil
+	}
+	all := []prometheus.Collector{
+		m.events, m.discarded, m.firings, m.wakes, m.unmatched, m.poisoned, m.corrupt, m.lost, m.ticks,
+		m.reopened, m.leftOut, m.commit, m.batch,
+		&lag{d: d, desc: prometheus.NewDesc("heed_decider_lag_events", "Offsets that are durable and not decided.", []string{"partition"}, nil)},
+	}
+	for _, c := range all {
+		if err := r.Register(c); err != nil {
+			return fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	return nil
+}
+
+// lag is read when it is asked for.
+type lag struct {
+	d    *Decider
+	desc *prometheus.Desc
+}
+
+// Describe implements prometheus.Collector.
+func (l *lag) Describe(ch chan<- *prometheus.Desc) { ch <- l.desc }
+
+// Collect implements prometheus.Collector.
+func (l *lag) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	for _, w := range l.d.workers {
+		bounds, err := l.d.deps.Log.Bounds(ctx, eventlog.Events, w.number)
+		if err != nil {
+			continue // the log is closing; the other metrics stand
+		}
+		w.shared.mu.Lock()
+		next := w.shared.next
+		w.shared.mu.Unlock()
+		behind := 0.0
+		if bounds.Next > next {
+			behind = float64(bounds.Next - next)
+		}
+		ch <- prometheus.MustNewConstMetric(l.desc, prometheus.GaugeValue, behind, strconv.Itoa(w.number))
+	}
+}
+
+// report counts a committed batch.
+func (b *batch) report() {
+	m, t := b.w.metrics, &b.counted
+	b.w.events.Add(float64(t.events))
+	m.batch.Observe(float64(t.events))
+	add := func(c prometheus.Counter, n int) {
+		if n > 0 {
+			c.Add(float64(n))
+		}
+	}
+	add(m.discarded, t.discarded)
+	add(m.firings, len(b.intents))
+	add(m.wakes, t.wakes)
+	add(m.poisoned, t.poisoned)
+	add(m.corrupt, t.corrupt)
+	for _, c := range [...]struct {
+		reason string
+		n      int
+	}{
+		{"late", t.counts.Late},
+		{"stale", t.counts.Stale},
+		{"evicted", t.counts.Evicted},
+		{"limit", t.counts.Limited},
+		{"audience", t.counts.Outside},
+		{"depth", t.counts.Deep},
+	} {
+		if c.n > 0 {
+			m.unmatched.WithLabelValues(c.reason).Add(float64(c.n))
+		}
+	}
+}

@@ -1,0 +1,175 @@
+package decider
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"heed/internal/eventlog"
+	"heed/internal/profile"
+	"heed/internal/trigger"
+	"heed/internal/userstate"
+)
+
+// TriggerProgress is how far users are with a trigger, over all partitions, as
+// of their last commits.
+type TriggerProgress struct {
+	Trigger string
+	// Steps[i] is the number of rows that have done i + 1 steps and wait for
+	// the next one. With `by` a user may have several rows.
+	Steps []int64
+	// Fired counts the firings since the trigger's name came into being, Last
+	// is the logical time of the latest one (µs, 0: none).
+	Fired int64
+	Last  int64
+	// Refused counts what matched and did not fire, by trigger.Reason.
+	Refused map[string]int64
+}
+
+// Progress tells it for every trigger in force, in order of name.
+func (d *Decider) Progress() []TriggerProgress {
+	byName := make(map[string]*TriggerProgress)
+	revision := int64(-1)
+	for _, w := range d.workers {
+		w.shared.mu.Lock()
+		revision = max(revision, w.shared.board.revision)
+		w.shared.mu.Unlock()
+	}
+	for _, w := range d.workers {
+		w.shared.add(revision, byName)
+	}
+	out := make([]TriggerProgress, 0, len(byName))
+	for _, p := range byName {
+		out = append(out, *p)
+	}
+	slices.SortFunc(out, func(a, b TriggerProgress) int { return cmp.Compare(a.Trigger, b.Trigger) })
+	return out
+}
+
+// add sums the partition's counts up, unless it still decides by an older
+// revision: it switches within moments.
+func (s *shared) add(revision int64, byName map[string]*TriggerProgress) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.board.revision != revision {
+		return
+	}
+	for i := range s.board.scores {
+		from := &s.board.scores[i]
+		p := byName[from.name]
+		if p == nil {
+			p = &TriggerProgress{Trigger: from.name, Steps: make([]int64, len(from.steps)), Refused: make(map[string]int64)}
+			byName[from.name] = p
+		}
+		for k, n := range from.steps {
+			if k < len(p.Steps) {
+				// Rows that came back with an old pattern were never counted.
+				p.Steps[k] += max(n, 0)
+			}
+		}
+		p.Fired += from.fired
+		p.Last = max(p.Last, from.last)
+		for r, n := range from.refused {
+			if n > 0 {
+				p.Refused[trigger.Reason(r+1).String()] += n
+			}
+		}
+	}
+}
+
+// RowExplanation is where a user stands with a trigger. Times are µs.
+type RowExplanation struct {
+	Trigger  string
+	Key      string // correlation value, if any
+	Step     int    // steps done ...
+	Steps    int    // ... of so many
+	Since    int64
+	Expires  int64 // 0: no end
+	WaitsFor []string
+}
+
+// Explain tells where a user stands with every trigger, from committed state.
+func (d *Decider) Explain(ctx context.Context, id string) ([]RowExplanation, error) {
+	w := d.workerOf(id)
+	w.shared.mu.Lock()
+	rules := w.shared.rules
+	w.shared.mu.Unlock()
+	if rules == nil {
+		return nil, fmt.Errorf("explain %q: partition %d: %w", id, w.number, errStarting)
+	}
+	value, err := d.deps.State.Get(ctx, w.number, userstate.Rows, id)
+	if err != nil {
+		return nil, fmt.Errorf("explain %q: %w", id, err)
+	}
+	var u user
+	if err := u.setRows(value); err != nil {
+		return nil, fmt.Errorf("explain %q: %w", id, err)
+	}
+	var state trigger.State
+	if err := rules.set.Decode(u.rows, &state); err != nil {
+		return nil, fmt.Errorf("explain %q: %w", id, err)
+	}
+	var out []RowExplanation
+	rules.set.Progress(&state, func(p *trigger.Program, key string, step, steps int, since, expires int64, waitsFor []string) {
+		out = append(out, RowExplanation{
+			Trigger: p.Name, Key: key, Step: step, Steps: steps,
+			Since: since, Expires: expires, WaitsFor: slices.Clone(waitsFor),
+		})
+	})
+	slices.SortStableFunc(out, func(a, b RowExplanation) int {
+		return cmp.Or(strings.Compare(a.Trigger, b.Trigger), strings.Compare(a.Key, b.Key))
+	})
+	return out, nil
+}
+
+// Profile reads a user's hot profile; nil if the user was never seen.
+func (d *Decider) Profile(ctx context.Context, user string) (*profile.Profile, error) {
+	value, err := d.deps.State.Get(ctx, d.workerOf(user).number, userstate.Profile, user)
+	if err != nil {
+		return nil, fmt.Errorf("profile of %q: %w", user, err)
+	}
+	if value == nil {
+		return nil, nil //nolint:nilnil // no user is no error
+	}
+	p, err := profile.Decode(value)
+	if err != nil {
+		return nil, fmt.Errorf("profile of %q: %w", user, err)
+	}
+	return p, nil
+}
+
+// Found is a user that a search found.
+type Found struct {
+	User    string
+	Profile *profile.Profile
+}
+
+// SearchUsers lists users whose profile id starts with prefix, in order of id,
+// at most limit.
+func (d *Decider) SearchUsers(ctx context.Context, prefix string, limit int) ([]Found, error) {
+	var rows []userstate.Row
+	for _, w := range d.workers {
+		some, err := d.deps.State.Scan(ctx, w.number, userstate.Profile, prefix, "", limit)
+		if err != nil {
+			return nil, fmt.Errorf("search users %q: %w", prefix, err)
+		}
+		rows = append(rows, some...)
+	}
+	slices.SortFunc(rows, func(a, b userstate.Row) int { return strings.Compare(a.User, b.User) })
+	rows = rows[:min(len(rows), limit)]
+	out := make([]Found, 0, len(rows))
+	for _, r := range rows {
+		p, err := profile.Decode(r.Value)
+		if err != nil {
+			return nil, fmt.Errorf("profile of %q: %w", r.User, err)
+		}
+		out = append(out, Found{User: r.User, Profile: p})
+	}
+	return out, nil
+}
+
+func (d *Decider) workerOf(user string) *worker {
+	return d.workers[eventlog.PartitionOf(user, len(d.workers))]
+}
