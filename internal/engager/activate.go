@@ -1,0 +1,500 @@
+package engager
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"heed/internal/channel"
+	"heed/internal/condition"
+	"heed/internal/documents"
+	"heed/internal/event"
+	"heed/internal/policy"
+	"heed/internal/profile"
+	"heed/internal/render"
+)
+
+// moment is what an intent is about; it is looked up once for all of its
+// activations, and only if one needs it.
+type moment struct {
+	worker *worker
+	intent *event.Intent
+
+	event     *event.Event // nil: none, or gone
+	hasEvent  bool
+	profile   *profile.Profile // nil: nothing known
+	hasUser   bool
+	traits    []byte
+	hasTraits bool
+}
+
+func (m *moment) triggeringEvent(ctx context.Context) (*event.Event, error) {
+	if m.hasEvent || m.intent.Offset == event.NoOffset {
+		return m.event, nil
+	}
+	ev, err := m.worker.events.at(ctx, m.intent.Offset)
+	if err != nil {
+		return nil, err
+	}
+	if ev == nil {
+		m.worker.metrics.noEvent.Inc()
+	}
+	m.event, m.hasEvent = ev, true
+	return ev, nil
+}
+
+func (m *moment) user(ctx context.Context) (*profile.Profile, error) {
+	if m.hasUser {
+		return m.profile, nil
+	}
+	p, err := m.worker.deps.Profiles.Profile(ctx, m.intent.User)
+	if err != nil {
+		return nil, fmt.Errorf("read profile: %w", err)
+	}
+	m.profile, m.hasUser = p, true
+	return p, nil
+}
+
+func (m *moment) facts(ctx context.Context) (*condition.Facts, error) {
+	if !m.hasTraits {
+		p, err := m.user(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if p != nil {
+			m.traits = p.AppendTraits(nil)
+		}
+		m.hasTraits = true
+	}
+	return &condition.Facts{Traits: m.traits}, nil
+}
+
+// ids tells which kind of id the profile id is.
+func (m *moment) ids(ctx context.Context) (userID, anonymousID string, err error) {
+	id := m.intent.User
+	ev, err := m.triggeringEvent(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	if ev != nil && ev.User() == id {
+		return ev.UserID, ev.AnonymousID, nil
+	}
+	p, err := m.user(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	if p != nil && p.UserID == id {
+		return id, "", nil
+	}
+	return "", id, nil
+}
+
+// activation is one (intent, campaign) being worked on.
+type activation struct {
+	*moment
+	id      string
+	key     string // of the ledger entry
+	note    string // key of the note, "" while there is none
+	name    string
+	c       *campaign // nil: there is none of that name any more
+	entry   Entry
+	version int64
+}
+
+// activate brings an activation as far as it can get now. It may be called
+// again after an error, and after a crash at any point. note is the key of its
+// note if it was found open, or opened by an earlier call.
+func (w *worker) activate(ctx context.Context, m *moment, name string, note *string) (err error) {
+	id := ActivationID(m.intent.FireID, name)
+	a := &activation{moment: m, id: id, key: LedgerKey(m.intent.At, id), note: *note, name: name, c: w.current().byName[name]}
+	defer func() { *note = a.note }()
+	if a.entry, a.version, err = w.entry(ctx, a.key); err != nil {
+		return err
+	}
+	switch {
+	case a.version != 0 && a.note == "":
+		// Somebody has begun it: its note, if it is still open, finishes it.
+		return a.resumeOwn(ctx)
+	case a.version == 0 && a.note != "":
+		// The ledger has forgotten what the note still knows: the entry is older
+		// than the ledger keeps, and was ended.
+		return w.closeNote(ctx, a.note)
+	case a.entry.ended():
+		return a.report(ctx)
+	case a.entry.State == Sending:
+		return a.resume(ctx)
+	}
+	return a.decide(ctx)
+}
+
+// resumeOwn goes on with an activation that this call began before an error
+// interrupted it; what another one began is left to it.
+func (a *activation) resumeOwn(ctx context.Context) error {
+	note := openKey(a.worker.partition, a.entry.Created, a.key)
+	if _, err := a.worker.deps.Documents.Get(ctx, CollectionOpen, note); err != nil {
+		if errors.Is(err, documents.ErrNotFound) {
+			return nil // parked or reported
+		}
+		return fmt.Errorf("read note: %w", err)
+	}
+	if !a.worker.take(note) {
+		return nil // on its way
+	}
+	a.note = note
+	if a.entry.ended() {
+		return a.report(ctx)
+	}
+	return a.resume(ctx)
+}
+
+func (w *worker) closeNote(ctx context.Context, note string) error {
+	err := w.deps.Documents.Apply(ctx, documents.Relaxed, documents.Write{Collection: CollectionOpen, Key: note, Expect: documents.Any})
+	if err != nil {
+		return fmt.Errorf("remove note: %w", err)
+	}
+	w.forget(note)
+	return nil
+}
+
+// decide asks whether to send, and sends.
+func (a *activation) decide(ctx context.Context) error {
+	now := a.worker.now()
+	if a.version == 0 {
+		a.entry = Entry{User: a.intent.User, Campaign: a.name, Variant: -1, Created: now}
+	}
+	if a.c == nil {
+		a.entry.end(StatusRefused, policy.NotLive, "", now)
+		return a.finish(ctx, nil)
+	}
+	if a.c.err != nil && a.c.live {
+		a.entry.end(StatusFailed, policy.Definition, a.c.err.Error(), now)
+		return a.finish(ctx, nil)
+	}
+	verdict, err := a.verdict(ctx, now)
+	if err != nil {
+		return err
+	}
+	if !verdict.Send {
+		a.entry.end(StatusRefused, verdict.Reason, "", now)
+		return a.finish(ctx, nil)
+	}
+	v := &a.c.variants[verdict.Variant]
+	a.entry.Variant, a.entry.Template, a.entry.Channel = verdict.Variant, v.template, v.channelName
+	d, err := a.render(ctx, v)
+	if err != nil {
+		return err
+	}
+	if d == nil {
+		return a.finish(ctx, nil) // it was ended there
+	}
+	return a.send(ctx, v, d, false)
+}
+
+func (a *activation) verdict(ctx context.Context, now int64) (policy.Verdict, error) {
+	c, in := a.c, a.intent
+	q := policy.Case{
+		User: in.User, Campaign: a.name, Salt: a.worker.salt, Test: in.Test, Now: now, At: in.At,
+		Live: c.live, InAudience: len(c.who) == 0, Holdout: c.holdout, CapCount: c.capCount, CapPer: c.capPer, Weights: c.weights,
+	}
+	if v := policy.Choose(q.Salt, q.Campaign, q.User, q.Weights); v >= 0 {
+		q.Expires = c.variants[v].expires
+	}
+	if !q.InAudience && q.Live {
+		facts, err := a.facts(ctx)
+		if err != nil {
+			return policy.Verdict{}, err
+		}
+		for _, who := range c.who {
+			if who.Eval(facts) {
+				q.InAudience = true
+				break
+			}
+		}
+	}
+	if c.capCount > 0 && !in.Test {
+		sent, _, err := a.worker.caps(ctx, capKey(in.User, a.name))
+		if err != nil {
+			return policy.Verdict{}, err
+		}
+		q.Sent = sent
+	}
+	return policy.Decide(&q), nil
+}
+
+// render makes the delivery; nil if there is none to make, and the entry says
+// why.
+func (a *activation) render(ctx context.Context, v *variant) (*channel.Delivery, error) {
+	now := a.worker.now()
+	if v.err != nil {
+		a.entry.end(StatusFailed, policy.Definition, v.err.Error(), now)
+		return nil, nil
+	}
+	ev, err := a.triggeringEvent(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var p *profile.Profile
+	if v.personal() {
+		if p, err = a.user(ctx); err != nil {
+			return nil, err
+		}
+	}
+	bounded, cancel := context.WithTimeout(ctx, a.worker.cfg.RenderTimeout)
+	defer cancel()
+	in := render.Input{Event: ev, User: a.intent.User, Profile: p, Campaign: a.name}
+	body, err := v.body.Render(bounded, in)
+	var subject render.Result
+	if err == nil && v.subject != nil {
+		subject, err = v.subject.Render(bounded, in)
+	}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		a.entry.end(StatusFailed, policy.Render, err.Error(), now)
+		return nil, nil
+	case strings.TrimSpace(body.Text) == "":
+		a.entry.end(StatusRefused, policy.Empty, "", now)
+		return nil, nil
+	}
+	missing := append(subject.Missing, body.Missing...)
+	a.worker.metrics.noField.Add(float64(len(missing)))
+	a.entry.Missing = missing[:min(len(missing), 5)]
+	d := &channel.Delivery{
+		ID: DeliveryID(a.worker.deps.Secret, a.id), ActivationID: a.id, User: a.intent.User, Campaign: a.name,
+		Template: v.template, Kind: v.kind, Slot: v.slot, Subject: headline(subject.Text), Body: body.Text,
+		At: a.intent.At, Created: a.entry.Created, CauseID: a.intent.CauseID, ReplyTo: a.intent.ReplyTo,
+		Personal: v.personal(), Depth: a.intent.Depth + 1, Test: a.intent.Test,
+	}
+	if v.expires > 0 {
+		d.Expires = a.intent.At + v.expires.Microseconds()
+	}
+	return d, nil
+}
+
+// headline is a subject on one line.
+func headline(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// resume goes on after an attempt that was interrupted.
+func (a *activation) resume(ctx context.Context) error {
+	var v *variant
+	if a.c != nil {
+		for i := range a.c.variants {
+			if k := &a.c.variants[i]; k.template == a.entry.Template && k.channelName == a.entry.Channel {
+				v = k
+				break
+			}
+		}
+	}
+	unsure := func(why string) error {
+		a.entry.end(StatusHeld, policy.Unknown, why, a.worker.now())
+		return a.finish(ctx, nil)
+	}
+	if v == nil || v.err != nil {
+		return unsure("its content or channel is not defined any more")
+	}
+	if !v.channel.Idempotent() && a.worker.cfg.OnUnknown == Hold {
+		return unsure("")
+	}
+	d, err := a.render(ctx, v)
+	if err != nil {
+		return err
+	}
+	if d == nil {
+		return unsure("its content cannot be rendered any more: " + a.entry.Detail)
+	}
+	return a.send(ctx, v, d, true)
+}
+
+// send makes an attempt. again means that an earlier one was interrupted.
+func (a *activation) send(ctx context.Context, v *variant, d *channel.Delivery, again bool) error {
+	w := a.worker
+	a.entry.State = Sending
+	a.entry.Attempt++
+	d.Attempt = a.entry.Attempt
+	durability := documents.Relaxed
+	if !v.channel.Idempotent() {
+		durability = documents.Durable // synced before anything can be seen
+	}
+	if !again || durability == documents.Durable {
+		if err := a.store(ctx, durability, nil); err != nil {
+			return err
+		}
+	}
+	began := time.Now()
+	bounded, cancel := context.WithTimeout(ctx, w.cfg.SendTimeout)
+	receipt, err := v.channel.Send(bounded, d)
+	cancel()
+	w.metrics.send.WithLabelValues(v.channel.Type()).Observe(time.Since(began).Seconds())
+	now := w.now()
+	if err == nil {
+		if again && receipt.Fresh && d.Expires > 0 && now > d.Expires {
+			// The interrupted attempt had not arrived, and this one came too
+			// late to be shown to anybody.
+			a.entry.end(StatusRefused, policy.Expired, "", now)
+			return a.finish(ctx, nil)
+		}
+		a.entry.end(StatusSent, policy.None, "", now)
+		return a.finish(ctx, a.count)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err() // the next start resumes it
+	}
+	class := channel.Class(err)
+	switch {
+	case class == channel.Permanent:
+		a.entry.end(StatusFailed, policy.Rejected, err.Error(), now)
+		return a.finish(ctx, nil)
+	case class == channel.Uncertain && !v.channel.Idempotent() && w.cfg.OnUnknown == Hold:
+		a.entry.end(StatusHeld, policy.Unknown, err.Error(), now)
+		return a.finish(ctx, nil)
+	case a.entry.Attempt >= w.cfg.MaxAttempts:
+		a.entry.end(StatusFailed, policy.Unavailable, err.Error(), now)
+		return a.finish(ctx, nil)
+	}
+	return a.park(ctx, v, class, err, now)
+}
+
+// park puts the activation off. What surely has not arrived is decided anew
+// then; what may have arrived is repeated.
+func (a *activation) park(ctx context.Context, v *variant, class channel.ErrorClass, cause error, now int64) error {
+	w := a.worker
+	pause := w.cfg.Backoff << min(a.entry.Attempt-1, 30)
+	if pause <= 0 || pause > w.cfg.MaxBackoff {
+		pause = w.cfg.MaxBackoff
+	}
+	a.entry.State = Pending
+	if class == channel.Uncertain {
+		a.entry.State = Sending
+	}
+	a.entry.Detail = cutDetail(cause.Error())
+	n := note{campaign: a.name, parked: true, intent: *a.intent}
+	next := openKey(w.partition, now+pause.Microseconds(), a.key)
+	entry, err := a.entry.write(a.key, a.version)
+	if err != nil {
+		return &corrupt{err}
+	}
+	writes := []documents.Write{entry, {Collection: CollectionOpen, Key: next, Value: n.append(nil), Expect: documents.Any}}
+	if a.note != "" && a.note != next {
+		writes = append(writes, documents.Write{Collection: CollectionOpen, Key: a.note, Expect: documents.Any})
+	}
+	if err := w.deps.Documents.Apply(ctx, documents.Relaxed, writes...); err != nil {
+		return fmt.Errorf("park activation: %w", err)
+	}
+	w.metrics.retries.Inc()
+	w.log.Warn("a channel cannot be reached", "channel", v.channelName, "campaign", a.name, "attempt", a.entry.Attempt, "error", cause)
+	w.forget(a.note)
+	w.due(next)
+	return nil
+}
+
+// store writes the entry, and with the first write the note.
+func (a *activation) store(ctx context.Context, d documents.Durability, more []documents.Write) error {
+	entry, err := a.entry.write(a.key, a.version)
+	if err != nil {
+		return &corrupt{err}
+	}
+	writes := append(more, entry)
+	opened := ""
+	if a.note == "" {
+		opened = openKey(a.worker.partition, a.entry.Created, a.key)
+		n := note{campaign: a.name, intent: *a.intent}
+		writes = append(writes, documents.Write{Collection: CollectionOpen, Key: opened, Value: n.append(nil), Expect: documents.Any})
+	}
+	if err := a.worker.deps.Documents.Apply(ctx, d, writes...); err != nil {
+		return fmt.Errorf("write ledger entry %s: %w", a.key, err)
+	}
+	a.version++
+	if opened != "" {
+		a.note = opened
+		a.worker.take(opened)
+	}
+	return nil
+}
+
+// finish writes the entry that ends the activation, with what else must become
+// true at the same time, and reports it. It goes on through errors until ctx
+// ends: what is known of the attempt must not be forgotten.
+func (a *activation) finish(ctx context.Context, also func(ctx context.Context) ([]documents.Write, error)) error {
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		err := a.tryFinish(ctx, also)
+		if err == nil {
+			return a.report(ctx)
+		}
+		if isCorrupt(err) || a.note == "" { // nothing was begun: from the start again
+			return err
+		}
+		now, version, rerr := a.worker.entry(ctx, a.key)
+		switch {
+		case rerr != nil:
+			err = rerr
+		case version != a.version && now.ended():
+			a.entry, a.version = now, version // it was written after all
+			return a.report(ctx)
+		case version != a.version:
+			return err
+		}
+		a.worker.metrics.storeErrors.Inc()
+		if !wait(ctx, pause) {
+			return err
+		}
+	}
+}
+
+func (a *activation) tryFinish(ctx context.Context, also func(ctx context.Context) ([]documents.Write, error)) error {
+	var more []documents.Write
+	if also != nil {
+		var err error
+		if more, err = also(ctx); err != nil {
+			return err
+		}
+	}
+	return a.store(ctx, documents.Relaxed, more)
+}
+
+// count adds the send to the user's count of the campaign, if it has a cap.
+func (a *activation) count(ctx context.Context) ([]documents.Write, error) {
+	if a.intent.Test || a.c == nil || a.c.capCount == 0 {
+		return nil, nil
+	}
+	key := capKey(a.intent.User, a.name)
+	sent, version, err := a.worker.caps(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	at := a.entry.Created
+	value, err := json.Marshal(append(policy.Counted(sent, at, a.c.capPer), at))
+	if err != nil {
+		return nil, &corrupt{fmt.Errorf("encode cap: %w", err)}
+	}
+	return []documents.Write{{Collection: CollectionCaps, Key: key, Value: value, Expect: version}}, nil
+}
+
+// report hands the outcome to the reporter.
+func (a *activation) report(ctx context.Context) error {
+	userID, anonymousID, err := a.ids(ctx)
+	if err != nil {
+		return err
+	}
+	ev, err := a.worker.outcome(a.intent, &a.entry, userID, anonymousID)
+	if err != nil {
+		return err
+	}
+	select {
+	case a.worker.reports <- report{worker: a.worker, event: ev, open: a.note}:
+	case <-ctx.Done():
+		return ctx.Err() // the note is still there
+	}
+	a.worker.metrics.ended(a.name, a.entry.Status, a.entry.Reason, time.Duration(a.entry.Finished-a.intent.At)*time.Microsecond)
+	return nil
+}
+
+func cutDetail(s string) string {
+	if len(s) <= 300 {
+		return s
+	}
+	return strings.ToValidUTF8(s[:300], "")
+}

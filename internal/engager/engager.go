@@ -1,0 +1,302 @@
+// Package engager owns the way from an intent to a message: it turns intents
+// into activations (an intent and a campaign), decides on each, renders, sends
+// through a channel, and reports exactly one outcome per activation as an event.
+// Its ledger keeps the visible effects of an activation to at most one. Only
+// the Engager sends.
+//
+// It does not match events (decider), own the rules of the decision (policy),
+// the language of templates (render) or the ways out (channel).
+//
+// # How an activation survives
+//
+// The first write of an activation puts its ledger entry together with a note
+// in the collection of open activations; the note is removed once the outcome is
+// durable in the log. A restart works off the open notes and then goes on in
+// the stream of intents from a position that may be old: an intent whose
+// activation has an entry is passed over. So every crash leaves either nothing
+// of an activation, and the stream brings it again, or a note that finishes it.
+//
+//	entry       note     found after a crash means
+//	(none)      (none)   not begun: the stream brings it again
+//	sending     yes      sent or not: repeat on an idempotent channel, else Config.OnUnknown
+//	pending     parked   not sent: decide anew when its time has come
+//	done etc.   yes      ended: report (again; the log drops repeats)
+//	done etc.   (none)   ended and reported
+package engager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"heed/internal/channel"
+	"heed/internal/definition"
+	"heed/internal/documents"
+	"heed/internal/eventlog"
+	"heed/internal/inbox"
+	"heed/internal/profile"
+	"heed/internal/render"
+)
+
+// Config is the settings of the Engager.
+type Config struct {
+	// Lanes is how many users of a partition are served at the same time.
+	Lanes int `koanf:"lanes" yaml:"lanes"`
+	// SendTimeout bounds one attempt to send.
+	SendTimeout time.Duration `koanf:"send_timeout" yaml:"send_timeout"`
+	// RenderTimeout bounds one rendering.
+	RenderTimeout time.Duration `koanf:"render_timeout" yaml:"render_timeout"`
+	// Expires is how long web content without an expiry of its own is worth
+	// sending and showing.
+	Expires time.Duration `koanf:"expires" yaml:"expires"`
+	// MaxAttempts bounds attempts on a channel that cannot be reached; Backoff
+	// is the wait before the second one and doubles up to MaxBackoff.
+	MaxAttempts int           `koanf:"max_attempts" yaml:"max_attempts"`
+	Backoff     time.Duration `koanf:"backoff" yaml:"backoff"`
+	MaxBackoff  time.Duration `koanf:"max_backoff" yaml:"max_backoff"`
+	// OnUnknown says what becomes of an attempt that was interrupted on a
+	// channel that is not idempotent: hold (at most once) or retry (at least
+	// once).
+	OnUnknown string `koanf:"on_unknown" yaml:"on_unknown"`
+	// ReportLinger is how long an outcome may wait for others to share a write
+	// to the log, ReportBatch how many may.
+	ReportLinger time.Duration `koanf:"report_linger" yaml:"report_linger"`
+	ReportBatch  int           `koanf:"report_batch" yaml:"report_batch"`
+	// Poll is how often retries and positions are looked after.
+	Poll time.Duration `koanf:"poll" yaml:"poll"`
+	// JanitorEvery is how often expired messages are removed, LedgerKeep how
+	// long the ledger remembers: longer than the log.
+	JanitorEvery time.Duration `koanf:"janitor_every" yaml:"janitor_every"`
+	LedgerKeep   time.Duration `koanf:"ledger_keep" yaml:"ledger_keep"`
+	// Grace is how long a shutdown waits for what is in flight.
+	Grace time.Duration `koanf:"grace" yaml:"grace"`
+}
+
+// What Config.OnUnknown may say.
+const (
+	Hold  = "hold"
+	Retry = "retry"
+)
+
+// Defaults are the settings that nobody changed.
+func (Config) Defaults() Config {
+	return Config{
+		Lanes: 4, SendTimeout: 10 * time.Second, RenderTimeout: 100 * time.Millisecond, Expires: 5 * time.Minute,
+		MaxAttempts: 10, Backoff: time.Second, MaxBackoff: 5 * time.Minute, OnUnknown: Hold,
+		ReportLinger: 20 * time.Millisecond, ReportBatch: 512, Poll: 500 * time.Millisecond,
+		JanitorEvery: 30 * time.Second, LedgerKeep: 35 * 24 * time.Hour, Grace: 10 * time.Second,
+	}
+}
+
+// Validate tells what cannot work.
+func (c Config) Validate() error {
+	switch {
+	case c.Lanes < 1 || c.Lanes > 256:
+		return fmt.Errorf("engager: lanes must be 1 to 256, not %d", c.Lanes)
+	case c.MaxAttempts < 1:
+		return fmt.Errorf("engager: max_attempts must be at least 1, not %d", c.MaxAttempts)
+	case c.ReportBatch < 1 || c.ReportBatch > 10_000:
+		return fmt.Errorf("engager: report_batch must be 1 to 10000, not %d", c.ReportBatch)
+	case c.OnUnknown != Hold && c.OnUnknown != Retry:
+		return fmt.Errorf("engager: on_unknown must be hold or retry, not %q", c.OnUnknown)
+	}
+	for _, d := range []struct {
+		name string
+		d    time.Duration
+	}{
+		{"send_timeout", c.SendTimeout},
+		{"render_timeout", c.RenderTimeout},
+		{"expires", c.Expires},
+		{"backoff", c.Backoff},
+		{"max_backoff", c.MaxBackoff},
+		{"poll", c.Poll},
+		{"janitor_every", c.JanitorEvery},
+		{"ledger_keep", c.LedgerKeep},
+		{"grace", c.Grace},
+	} {
+		if d.d <= 0 {
+			return fmt.Errorf("engager: %s must be longer than %v", d.name, d.d)
+		}
+	}
+	if c.ReportLinger < 0 {
+		return errors.New("engager: report_linger is negative")
+	}
+	return nil
+}
+
+// Definitions gives the definitions in force.
+type Definitions interface{ Current() *definition.Set }
+
+// Profiles reads the Decider's profiles; nil if nothing is known of a user.
+type Profiles interface {
+	Profile(ctx context.Context, user string) (*profile.Profile, error)
+}
+
+// Inbox is the part of the inbox that the Engager uses besides the web channel.
+type Inbox interface {
+	Settle(ctx context.Context, token string, s inbox.Settlement)
+	Expire(ctx context.Context, now int64, limit int) (int, error)
+}
+
+// Deps is what the Engager works with.
+type Deps struct {
+	Log         eventlog.Log
+	Documents   documents.Store
+	Inbox       Inbox
+	Definitions Definitions
+	Profiles    Profiles
+	Channels    []channel.Channel // at most one of a type
+	// Secret of the installation: delivery ids are HMACs under it, and the
+	// choice of who is held back is salted with it.
+	Secret []byte
+
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+	Clock      func() time.Time // nil: time.Now
+}
+
+// Engager is the role.
+type Engager struct {
+	cfg      Config
+	deps     Deps
+	channels map[string]channel.Channel
+	salt     string
+	log      *slog.Logger
+	metrics  *metrics
+	cache    *render.Cache
+	reports  chan report
+
+	planMu sync.Mutex
+	plan   atomic.Pointer[plan]
+
+	starting atomic.Int32 // partitions that are not served yet
+	fatal    atomic.Pointer[error]
+}
+
+// New makes the role.
+func New(cfg Config, deps Deps) (*Engager, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if deps.Log == nil || deps.Documents == nil || deps.Inbox == nil || deps.Definitions == nil || deps.Profiles == nil {
+		return nil, errors.New("engager: a store is missing")
+	}
+	if len(deps.Secret) < 16 {
+		return nil, errors.New("engager: the installation's secret must have at least 16 bytes")
+	}
+	if deps.Clock == nil {
+		deps.Clock = time.Now
+	}
+	if deps.Logger == nil {
+		deps.Logger = slog.New(slog.DiscardHandler)
+	}
+	e := &Engager{
+		cfg: cfg, deps: deps, channels: make(map[string]channel.Channel, len(deps.Channels)),
+		salt: mac(deps.Secret, "policy"), log: deps.Logger, metrics: newMetrics(deps.Registerer),
+		cache: render.NewCache(1024), reports: make(chan report, 4*cfg.ReportBatch),
+	}
+	for _, c := range deps.Channels {
+		if _, doubled := e.channels[c.Type()]; doubled {
+			return nil, fmt.Errorf("engager: two channels of type %s", c.Type())
+		}
+		e.channels[c.Type()] = c
+	}
+	e.starting.Store(int32(min(deps.Log.Partitions(), 1<<20)))
+	return e, nil
+}
+
+// Ready tells whether all partitions are served.
+func (e *Engager) Ready() error {
+	if err := e.fatal.Load(); err != nil {
+		return *err
+	}
+	if n := e.starting.Load(); n > 0 {
+		return fmt.Errorf("engager: %d partitions are starting", n)
+	}
+	return nil
+}
+
+// Run serves all partitions until ctx ends; then it finishes what is in flight
+// and returns nil. Another error means that it cannot go on.
+func (e *Engager) Run(ctx context.Context) error {
+	soft, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	// hard outlives soft by the grace: what is in flight may still end.
+	hard, kill := context.WithCancel(context.WithoutCancel(ctx))
+	defer kill()
+	defer context.AfterFunc(soft, func() { time.AfterFunc(e.cfg.Grace, kill) })()
+
+	var workers, others sync.WaitGroup
+	var recovering sync.WaitGroup
+	n := e.deps.Log.Partitions()
+	recovering.Add(n)
+	for p := range n {
+		w := newWorker(e, p)
+		workers.Go(func() {
+			if err := w.run(soft, hard, sync.OnceFunc(recovering.Done)); err != nil && soft.Err() == nil {
+				err = fmt.Errorf("engager: partition %d: %w", p, err)
+				e.fatal.CompareAndSwap(nil, &err)
+				e.log.Error("engager stops", "partition", p, "error", err)
+				stop(err)
+			}
+		})
+	}
+	others.Go(func() { e.reporter(hard) })
+	others.Go(func() { e.janitor(soft, &recovering) })
+	workers.Wait()
+	close(e.reports) // nobody sends any more
+	others.Wait()
+	if err := e.fatal.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// janitor removes what is not needed any more. It begins once everything that
+// a crash interrupted has been finished: until then an expired message tells
+// that its delivery had been made.
+func (e *Engager) janitor(ctx context.Context, recovering *sync.WaitGroup) {
+	recovering.Wait()
+	ledger := time.NewTicker(time.Hour)
+	defer ledger.Stop()
+	messages := time.NewTicker(e.cfg.JanitorEvery)
+	defer messages.Stop()
+	const limit = 1000
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return
+		case <-messages.C:
+			for n := limit; n == limit && err == nil; {
+				n, err = e.deps.Inbox.Expire(ctx, e.now(), limit)
+			}
+		case <-ledger.C:
+			_, err = e.ExpireLedger(ctx, e.deps.Clock().Add(-e.cfg.LedgerKeep))
+		}
+		if err != nil && ctx.Err() == nil {
+			e.log.Warn("engager cannot tidy up", "error", err)
+		}
+	}
+}
+
+// now is the clock in µs.
+func (e *Engager) now() int64 { return e.deps.Clock().UnixMicro() }
+
+// wait pauses before another try; it is false once ctx is over.
+func wait(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
