@@ -17,30 +17,6 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
-// Defines values for CampaignSpecStatus.
-const (
-	Draft  CampaignSpecStatus = "draft"
-	Ended  CampaignSpecStatus = "ended"
-	Live   CampaignSpecStatus = "live"
-	Paused CampaignSpecStatus = "paused"
-)
-
-// Valid indicates whether the value is a known member of the CampaignSpecStatus enum.
-func (e CampaignSpecStatus) Valid() bool {
-	switch e {
-	case Draft:
-		return true
-	case Ended:
-		return true
-	case Live:
-		return true
-	case Paused:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for ChangeAction.
 const (
 	Created   ChangeAction = "created"
@@ -59,60 +35,6 @@ func (e ChangeAction) Valid() bool {
 	case Unchanged:
 		return true
 	case Updated:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for ConditionOp.
-const (
-	Contains   ConditionOp = "contains"
-	EndsWith   ConditionOp = "ends_with"
-	Eq         ConditionOp = "eq"
-	Exists     ConditionOp = "exists"
-	Gt         ConditionOp = "gt"
-	Gte        ConditionOp = "gte"
-	In         ConditionOp = "in"
-	Lt         ConditionOp = "lt"
-	Lte        ConditionOp = "lte"
-	Matches    ConditionOp = "matches"
-	Missing    ConditionOp = "missing"
-	Ne         ConditionOp = "ne"
-	Nin        ConditionOp = "nin"
-	StartsWith ConditionOp = "starts_with"
-)
-
-// Valid indicates whether the value is a known member of the ConditionOp enum.
-func (e ConditionOp) Valid() bool {
-	switch e {
-	case Contains:
-		return true
-	case EndsWith:
-		return true
-	case Eq:
-		return true
-	case Exists:
-		return true
-	case Gt:
-		return true
-	case Gte:
-		return true
-	case In:
-		return true
-	case Lt:
-		return true
-	case Lte:
-		return true
-	case Matches:
-		return true
-	case Missing:
-		return true
-	case Ne:
-		return true
-	case Nin:
-		return true
-	case StartsWith:
 		return true
 	default:
 		return false
@@ -311,58 +233,22 @@ func (e TimelineItemKind) Valid() bool {
 	}
 }
 
-// Defines values for TriggerSpecOrder.
-const (
-	Arrival TriggerSpecOrder = "arrival"
-	Event   TriggerSpecOrder = "event"
-)
-
-// Valid indicates whether the value is a known member of the TriggerSpecOrder enum.
-func (e TriggerSpecOrder) Valid() bool {
-	switch e {
-	case Arrival:
-		return true
-	case Event:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for TriggerStepAnchor.
-const (
-	First TriggerStepAnchor = "first"
-	Last  TriggerStepAnchor = "last"
-)
-
-// Valid indicates whether the value is a known member of the TriggerStepAnchor enum.
-func (e TriggerStepAnchor) Valid() bool {
-	switch e {
-	case First:
-		return true
-	case Last:
-		return true
-	default:
-		return false
-	}
-}
-
 // Acquisition defines model for Acquisition.
 type Acquisition struct {
-	Campaign *string `json:"campaign,omitempty"`
-	Content  *string `json:"content,omitempty"`
-	Medium   *string `json:"medium,omitempty"`
-	Month    *string `json:"month,omitempty"`
-	Referrer *string `json:"referrer,omitempty"`
-	Source   *string `json:"source,omitempty"`
-	Term     *string `json:"term,omitempty"`
+	Campaign string `json:"campaign,omitempty,omitzero"`
+	Content  string `json:"content,omitempty,omitzero"`
+	Medium   string `json:"medium,omitempty,omitzero"`
+	Month    string `json:"month,omitempty,omitzero"`
+	Referrer string `json:"referrer,omitempty,omitzero"`
+	Source   string `json:"source,omitempty,omitzero"`
+	Term     string `json:"term,omitempty,omitzero"`
 }
 
 // Address defines model for Address.
 type Address struct {
-	At       *time.Time `json:"at,omitempty"`
-	Value    string     `json:"value"`
-	Verified bool       `json:"verified"`
+	At       time.Time `json:"at,omitempty,omitzero"`
+	Value    string    `json:"value"`
+	Verified bool      `json:"verified"`
 }
 
 // AnyJSON Any JSON value
@@ -378,20 +264,14 @@ type Applied struct {
 	Updated   int      `json:"updated"`
 }
 
-// AudienceSpec defines model for AudienceSpec.
-type AudienceSpec struct {
-	Description *string   `json:"description,omitempty"`
-	Where       Condition `json:"where"`
-}
-
 // AuditEntry defines model for AuditEntry.
 type AuditEntry struct {
-	Address *string   `json:"address,omitempty"`
+	Address string    `json:"address,omitempty,omitzero"`
 	At      time.Time `json:"at"`
-	Detail  *string   `json:"detail,omitempty"`
+	Detail  string    `json:"detail,omitempty,omitzero"`
 
 	// Subject What was changed
-	Subject *string `json:"subject,omitempty"`
+	Subject string `json:"subject,omitempty,omitzero"`
 
 	// What login, login_failed, logout, setup, apply, delete, token_made, token_revoked, member_saved, member_removed, export, crowd
 	What string `json:"what"`
@@ -403,7 +283,7 @@ type AuditEntry struct {
 // AuditList defines model for AuditList.
 type AuditList struct {
 	Entries []AuditEntry `json:"entries"`
-	Next    *string      `json:"next,omitempty"`
+	Next    string       `json:"next,omitempty,omitzero"`
 }
 
 // BadEvent defines model for BadEvent.
@@ -411,13 +291,13 @@ type BadEvent struct {
 	At time.Time `json:"at"`
 
 	// Event Its name, if it could be read
-	Event    *string `json:"event,omitempty"`
-	Protocol *string `json:"protocol,omitempty"`
-	Reason   string  `json:"reason"`
+	Event    string `json:"event,omitempty,omitzero"`
+	Protocol string `json:"protocol,omitempty,omitzero"`
+	Reason   string `json:"reason"`
 
 	// Sample The first bytes
-	Sample *string `json:"sample,omitempty"`
-	Source string  `json:"source"`
+	Sample string `json:"sample,omitempty,omitzero"`
+	Source string `json:"source"`
 }
 
 // BadEventList defines model for BadEventList.
@@ -441,47 +321,11 @@ type CampaignReport struct {
 	Shown       int64         `json:"shown"`
 
 	// Since The first outcome that is counted
-	Since *time.Time `json:"since,omitempty"`
+	Since time.Time `json:"since,omitempty,omitzero"`
 
 	// Tests Outcomes of tests; counted nowhere else
 	Tests int64 `json:"tests"`
 }
-
-// CampaignSpec defines model for CampaignSpec.
-type CampaignSpec struct {
-	Description *string `json:"description,omitempty"`
-	Goal        *struct {
-		Event string  `json:"event"`
-		Value *string `json:"value,omitempty"`
-
-		// Within A number and a unit: 200ms, 10s, 5m, 24h, 7d
-		Within Period `json:"within"`
-	} `json:"goal,omitempty"`
-	Limits *struct {
-		Cap *struct {
-			Count int `json:"count"`
-
-			// Per A number and a unit: 200ms, 10s, 5m, 24h, 7d
-			Per Period `json:"per"`
-		} `json:"cap,omitempty"`
-
-		// Holdout 10% (default), 0%
-		Holdout *string `json:"holdout,omitempty"`
-	} `json:"limits,omitempty"`
-	Status CampaignSpecStatus `json:"status"`
-	What   []struct {
-		Channel  string `json:"channel"`
-		Template string `json:"template"`
-		Weight   *int   `json:"weight,omitempty"`
-	} `json:"what"`
-	When struct {
-		Trigger *string `json:"trigger,omitempty"`
-	} `json:"when"`
-	Who *[]string `json:"who,omitempty"`
-}
-
-// CampaignSpecStatus defines model for CampaignSpec.Status.
-type CampaignSpecStatus string
 
 // Change defines model for Change.
 type Change struct {
@@ -494,31 +338,11 @@ type Change struct {
 // ChangeAction defines model for Change.Action.
 type ChangeAction string
 
-// ChannelSpec defines model for ChannelSpec.
-type ChannelSpec struct {
-	Type string `json:"type"`
-}
-
-// Condition defines model for Condition.
-type Condition struct {
-	All   *[]Condition `json:"all,omitempty"`
-	Any   *[]Condition `json:"any,omitempty"`
-	Field *string      `json:"field,omitempty"`
-	Not   *Condition   `json:"not,omitempty"`
-	Op    *ConditionOp `json:"op,omitempty"`
-
-	// Value A string, number or boolean, or a list of them for in and nin
-	Value interface{} `json:"value,omitempty"`
-}
-
-// ConditionOp defines model for Condition.Op.
-type ConditionOp string
-
 // Crowd defines model for Crowd.
 type Crowd struct {
-	EventsPerSecond *float32 `json:"eventsPerSecond,omitempty"`
-	Running         bool     `json:"running"`
-	Users           *int     `json:"users,omitempty"`
+	EventsPerSecond float64 `json:"eventsPerSecond,omitempty,omitzero"`
+	Running         bool    `json:"running"`
+	Users           int     `json:"users,omitempty,omitzero"`
 }
 
 // CrowdRequest defines model for CrowdRequest.
@@ -556,26 +380,26 @@ type DefinitionVersion struct {
 
 	// Spec The definition itself; see SourceSpec, EventSpec, TriggerSpec, AudienceSpec, TemplateSpec, ChannelSpec,
 	// CampaignSpec. `kind` and `name` may be left out.
-	Spec    *Spec `json:"spec,omitempty"`
+	Spec    Spec  `json:"spec,omitempty,omitzero"`
 	Version int64 `json:"version"`
 }
 
 // Delivery defines model for Delivery.
 type Delivery struct {
-	Activation *string   `json:"activation,omitempty"`
+	Activation string    `json:"activation,omitempty,omitzero"`
 	At         time.Time `json:"at"`
 	Campaign   string    `json:"campaign"`
-	Channel    *string   `json:"channel,omitempty"`
-	Delivery   *string   `json:"delivery,omitempty"`
-	Fire       *string   `json:"fire,omitempty"`
+	Channel    string    `json:"channel,omitempty,omitzero"`
+	Delivery   string    `json:"delivery,omitempty,omitzero"`
+	Fire       string    `json:"fire,omitempty,omitzero"`
 
 	// Id Its place in the log, PARTITION-OFFSET
 	Id       string         `json:"id"`
-	Reason   *string        `json:"reason,omitempty"`
+	Reason   string         `json:"reason,omitempty,omitzero"`
 	Status   DeliveryStatus `json:"status"`
-	Template *string        `json:"template,omitempty"`
-	Test     *bool          `json:"test,omitempty"`
-	Trigger  *string        `json:"trigger,omitempty"`
+	Template string         `json:"template,omitempty,omitzero"`
+	Test     bool           `json:"test,omitempty,omitzero"`
+	Trigger  string         `json:"trigger,omitempty,omitzero"`
 	User     string         `json:"user"`
 }
 
@@ -583,8 +407,8 @@ type Delivery struct {
 type DeliveryList struct {
 	Complete   bool       `json:"complete"`
 	Deliveries []Delivery `json:"deliveries"`
-	Next       *string    `json:"next,omitempty"`
-	SearchedTo *time.Time `json:"searchedTo,omitempty"`
+	Next       string     `json:"next,omitempty,omitzero"`
+	SearchedTo time.Time  `json:"searchedTo,omitempty,omitzero"`
 }
 
 // DeliveryStatus defines model for DeliveryStatus.
@@ -592,16 +416,16 @@ type DeliveryStatus string
 
 // Demo defines model for Demo.
 type Demo struct {
-	Crowd   *Crowd      `json:"crowd,omitempty"`
-	Enabled bool        `json:"enabled"`
-	Tour    *[]TourLink `json:"tour,omitempty"`
+	Crowd   Crowd      `json:"crowd,omitempty,omitzero"`
+	Enabled bool       `json:"enabled"`
+	Tour    []TourLink `json:"tour,omitempty,omitzero"`
 }
 
 // Disk defines model for Disk.
 type Disk struct {
-	FreeBytes      *int64 `json:"freeBytes,omitempty"`
+	FreeBytes      int64  `json:"freeBytes,omitempty,omitzero"`
 	Path           string `json:"path"`
-	ReserveReached *bool  `json:"reserveReached,omitempty"`
+	ReserveReached bool   `json:"reserveReached,omitempty,omitzero"`
 	UsedBytes      int64  `json:"usedBytes"`
 }
 
@@ -609,10 +433,10 @@ type Disk struct {
 type Error struct {
 	// Code not_signed_in, forbidden, bad_credentials, throttled, insecure_cookie, setup_needed, setup_done, cross_origin,
 	// not_found, bad_request, invalid, conflict, too_large, no_demo, unavailable, internal
-	Code     string     `json:"code"`
-	Hint     *string    `json:"hint,omitempty"`
-	Message  string     `json:"message"`
-	Problems *[]Problem `json:"problems,omitempty"`
+	Code     string    `json:"code"`
+	Hint     string    `json:"hint,omitempty,omitzero"`
+	Message  string    `json:"message"`
+	Problems []Problem `json:"problems,omitempty,omitzero"`
 }
 
 // ErrorReply defines model for ErrorReply.
@@ -623,12 +447,12 @@ type ErrorReply struct {
 // EventName defines model for EventName.
 type EventName struct {
 	// Count Since since
-	Count       int64      `json:"count"`
-	Declared    bool       `json:"declared"`
-	Description *string    `json:"description,omitempty"`
-	Key         bool       `json:"key"`
-	LastSeen    *time.Time `json:"lastSeen,omitempty"`
-	Name        string     `json:"name"`
+	Count       int64     `json:"count"`
+	Declared    bool      `json:"declared"`
+	Description string    `json:"description,omitempty,omitzero"`
+	Key         bool      `json:"key"`
+	LastSeen    time.Time `json:"lastSeen,omitempty,omitzero"`
+	Name        string    `json:"name"`
 }
 
 // EventNameList defines model for EventNameList.
@@ -637,35 +461,29 @@ type EventNameList struct {
 	Since time.Time   `json:"since"`
 }
 
-// EventSpec defines model for EventSpec.
-type EventSpec struct {
-	Description *string `json:"description,omitempty"`
-	Key         *bool   `json:"key,omitempty"`
-}
-
 // EventSummary defines model for EventSummary.
 type EventSummary struct {
-	AnonymousId *string `json:"anonymousId,omitempty"`
-	Event       string  `json:"event"`
-	Historical  *bool   `json:"historical,omitempty"`
+	AnonymousId string `json:"anonymousId,omitempty,omitzero"`
+	Event       string `json:"event"`
+	Historical  bool   `json:"historical,omitempty,omitzero"`
 
 	// Id Its place in the log, PARTITION-OFFSET: unique, and steady over reconnects
-	Id         string      `json:"id"`
-	MessageId  string      `json:"messageId"`
-	Properties *JSONObject `json:"properties,omitempty"`
-	ReceivedAt time.Time   `json:"receivedAt"`
-	Source     string      `json:"source"`
-	Timestamp  time.Time   `json:"timestamp"`
-	Traits     *JSONObject `json:"traits,omitempty"`
+	Id         string     `json:"id"`
+	MessageId  string     `json:"messageId"`
+	Properties JSONObject `json:"properties,omitempty,omitzero"`
+	ReceivedAt time.Time  `json:"receivedAt"`
+	Source     string     `json:"source"`
+	Timestamp  time.Time  `json:"timestamp"`
+	Traits     JSONObject `json:"traits,omitempty,omitzero"`
 
 	// Truncated Properties or traits were too large to show here
-	Truncated *bool            `json:"truncated,omitempty"`
+	Truncated bool             `json:"truncated,omitempty,omitzero"`
 	Type      EventSummaryType `json:"type"`
-	Url       *string          `json:"url,omitempty"`
+	Url       string           `json:"url,omitempty,omitzero"`
 
 	// User Profile id
-	User   string  `json:"user"`
-	UserId *string `json:"userId,omitempty"`
+	User   string `json:"user"`
+	UserId string `json:"userId,omitempty,omitzero"`
 }
 
 // EventSummaryType defines model for EventSummary.Type.
@@ -674,19 +492,19 @@ type EventSummaryType string
 // Health defines model for Health.
 type Health struct {
 	AsOf        time.Time `json:"asOf"`
-	Disk        *Disk     `json:"disk,omitempty"`
-	GoVersion   *string   `json:"goVersion,omitempty"`
+	Disk        Disk      `json:"disk,omitempty,omitzero"`
+	GoVersion   string    `json:"goVersion,omitempty,omitzero"`
 	Lags        []Lag     `json:"lags"`
-	MemoryBytes *int64    `json:"memoryBytes,omitempty"`
-	Notes       *[]string `json:"notes,omitempty"`
+	MemoryBytes int64     `json:"memoryBytes,omitempty,omitzero"`
+	Notes       []string  `json:"notes,omitempty,omitzero"`
 
 	// Revision Of the definitions in force
-	Revision *int64       `json:"revision,omitempty"`
+	Revision int64        `json:"revision,omitempty,omitzero"`
 	Roles    []RoleHealth `json:"roles"`
 
 	// Shape embedded or distributed
-	Shape     *string      `json:"shape,omitempty"`
-	StartedAt *time.Time   `json:"startedAt,omitempty"`
+	Shape     string       `json:"shape,omitempty,omitzero"`
+	StartedAt time.Time    `json:"startedAt,omitempty,omitzero"`
 	Status    HealthStatus `json:"status"`
 	Version   string       `json:"version"`
 }
@@ -700,8 +518,8 @@ type Home struct {
 	Checklist []HomeStep  `json:"checklist"`
 	Demo      bool        `json:"demo"`
 	Figures   HomeFigures `json:"figures"`
-	Source    *HomeSource `json:"source,omitempty"`
-	Tour      *[]TourLink `json:"tour,omitempty"`
+	Source    HomeSource  `json:"source,omitempty,omitzero"`
+	Tour      []TourLink  `json:"tour,omitempty,omitzero"`
 }
 
 // HomeFigures defines model for HomeFigures.
@@ -711,7 +529,7 @@ type HomeFigures struct {
 
 	// Events In the log
 	Events          int64   `json:"events"`
-	EventsPerSecond float32 `json:"eventsPerSecond"`
+	EventsPerSecond float64 `json:"eventsPerSecond"`
 
 	// Failures Deliveries that failed in the last hour
 	Failures      int64 `json:"failures"`
@@ -737,7 +555,7 @@ type HomeStep struct {
 	Evidence string `json:"evidence"`
 
 	// Href The page where it is done
-	Href *string    `json:"href,omitempty"`
+	Href string     `json:"href,omitempty,omitzero"`
 	Id   HomeStepId `json:"id"`
 }
 
@@ -750,7 +568,7 @@ type JSONObject = json.RawMessage
 // Lag defines model for Lag.
 type Lag struct {
 	Events    int64  `json:"events"`
-	Ms        *int64 `json:"ms,omitempty"`
+	Ms        int64  `json:"ms,omitempty,omitzero"`
 	Partition int    `json:"partition"`
 	Role      string `json:"role"`
 	Stream    string `json:"stream"`
@@ -787,11 +605,11 @@ type LiveStats struct {
 	Events int64 `json:"events"`
 
 	// EventsPerSecond Over the last 5 seconds
-	EventsPerSecond float32 `json:"eventsPerSecond"`
+	EventsPerSecond float64 `json:"eventsPerSecond"`
 
 	// Failures Deliveries that failed in the last hour
-	Failures    int64      `json:"failures"`
-	LastEventAt *time.Time `json:"lastEventAt,omitempty"`
+	Failures    int64     `json:"failures"`
+	LastEventAt time.Time `json:"lastEventAt,omitempty,omitzero"`
 
 	// OtherNames Events whose names are not in byName
 	OtherNames int64 `json:"otherNames"`
@@ -811,13 +629,13 @@ type LoginRequest struct {
 
 // Me defines model for Me.
 type Me struct {
-	Email *string `json:"email,omitempty"`
+	Email string `json:"email,omitempty,omitzero"`
 
 	// ExpiresAt When this session ends at the latest
-	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
-	Kind      MeKind     `json:"kind"`
-	Name      string     `json:"name"`
-	Role      Role       `json:"role"`
+	ExpiresAt time.Time `json:"expiresAt,omitempty,omitzero"`
+	Kind      MeKind    `json:"kind"`
+	Name      string    `json:"name"`
+	Role      Role      `json:"role"`
 }
 
 // MeKind defines model for Me.Kind.
@@ -825,11 +643,11 @@ type MeKind string
 
 // Member defines model for Member.
 type Member struct {
-	CreatedAt   time.Time  `json:"createdAt"`
-	Email       string     `json:"email"`
-	LastLoginAt *time.Time `json:"lastLoginAt,omitempty"`
-	Name        string     `json:"name"`
-	Role        Role       `json:"role"`
+	CreatedAt   time.Time `json:"createdAt"`
+	Email       string    `json:"email"`
+	LastLoginAt time.Time `json:"lastLoginAt,omitempty,omitzero"`
+	Name        string    `json:"name"`
+	Role        Role      `json:"role"`
 }
 
 // MemberList defines model for MemberList.
@@ -839,20 +657,20 @@ type MemberList struct {
 
 // MemberRequest defines model for MemberRequest.
 type MemberRequest struct {
-	Email string  `json:"email"`
-	Name  *string `json:"name,omitempty"`
+	Email string `json:"email"`
+	Name  string `json:"name,omitempty,omitzero"`
 
 	// Password Required for a new member; ends the sessions of an old one
-	Password *string `json:"password,omitempty"`
-	Role     Role    `json:"role"`
+	Password string `json:"password,omitempty,omitzero"`
+	Role     Role   `json:"role"`
 }
 
 // NameCount defines model for NameCount.
 type NameCount struct {
-	Count     int64      `json:"count"`
-	LastSeen  *time.Time `json:"lastSeen,omitempty"`
-	Name      string     `json:"name"`
-	PerSecond float32    `json:"perSecond"`
+	Count     int64     `json:"count"`
+	LastSeen  time.Time `json:"lastSeen,omitempty,omitzero"`
+	Name      string    `json:"name"`
+	PerSecond float64   `json:"perSecond"`
 }
 
 // NewToken defines model for NewToken.
@@ -865,48 +683,45 @@ type NewToken struct {
 // OutboxList defines model for OutboxList.
 type OutboxList struct {
 	Messages []OutboxMessage `json:"messages"`
-	Next     *string         `json:"next,omitempty"`
+	Next     string          `json:"next,omitempty,omitzero"`
 }
 
 // OutboxMessage defines model for OutboxMessage.
 type OutboxMessage struct {
 	// As What it would have been: sms, email, push, ...
-	As       *string   `json:"as,omitempty"`
+	As       string    `json:"as,omitempty,omitzero"`
 	At       time.Time `json:"at"`
 	Campaign string    `json:"campaign"`
-	Channel  *string   `json:"channel,omitempty"`
+	Channel  string    `json:"channel,omitempty,omitzero"`
 
 	// Html The rendered content; show it only in a sandboxed frame
-	Html     *string `json:"html,omitempty"`
-	Id       string  `json:"id"`
-	Subject  *string `json:"subject,omitempty"`
-	Template string  `json:"template"`
-	Test     *bool   `json:"test,omitempty"`
+	Html     string `json:"html,omitempty,omitzero"`
+	Id       string `json:"id"`
+	Subject  string `json:"subject,omitempty,omitzero"`
+	Template string `json:"template"`
+	Test     bool   `json:"test,omitempty,omitzero"`
 
 	// Text The rendered content as plain text
-	Text *string `json:"text,omitempty"`
+	Text string `json:"text,omitempty,omitzero"`
 
 	// To The address
-	To      *string `json:"to,omitempty"`
-	Trigger *string `json:"trigger,omitempty"`
-	User    string  `json:"user"`
+	To      string `json:"to,omitempty,omitzero"`
+	Trigger string `json:"trigger,omitempty,omitzero"`
+	User    string `json:"user"`
 }
-
-// Period A number and a unit: 200ms, 10s, 5m, 24h, 7d
-type Period = string
 
 // Problem One thing that is wrong with a definition, and where
 type Problem struct {
-	Column  *int    `json:"column,omitempty"`
-	File    *string `json:"file,omitempty"`
-	Hint    *string `json:"hint,omitempty"`
-	Kind    *string `json:"kind,omitempty"`
-	Line    *int    `json:"line,omitempty"`
-	Message string  `json:"message"`
-	Name    *string `json:"name,omitempty"`
+	Column  int    `json:"column,omitempty,omitzero"`
+	File    string `json:"file,omitempty,omitzero"`
+	Hint    string `json:"hint,omitempty,omitzero"`
+	Kind    string `json:"kind,omitempty,omitzero"`
+	Line    int    `json:"line,omitempty,omitzero"`
+	Message string `json:"message"`
+	Name    string `json:"name,omitempty,omitzero"`
 
 	// Path Inside the definition, such as pattern[1].without
-	Path *string `json:"path,omitempty"`
+	Path string `json:"path,omitempty,omitzero"`
 }
 
 // Role defines model for Role.
@@ -914,9 +729,9 @@ type Role string
 
 // RoleHealth defines model for RoleHealth.
 type RoleHealth struct {
-	Message *string `json:"message,omitempty"`
-	Ready   bool    `json:"ready"`
-	Role    string  `json:"role"`
+	Message string `json:"message,omitempty,omitzero"`
+	Ready   bool   `json:"ready"`
+	Role    string `json:"role"`
 }
 
 // Scope defines model for Scope.
@@ -924,10 +739,10 @@ type Scope string
 
 // SetupRequest defines model for SetupRequest.
 type SetupRequest struct {
-	Email    string  `json:"email"`
-	Name     *string `json:"name,omitempty"`
-	Password string  `json:"password"`
-	Token    string  `json:"token"`
+	Email    string `json:"email"`
+	Name     string `json:"name,omitempty,omitzero"`
+	Password string `json:"password"`
+	Token    string `json:"token"`
 }
 
 // SetupState defines model for SetupState.
@@ -937,26 +752,11 @@ type SetupState struct {
 	Demo      bool `json:"demo"`
 
 	// Hint If canSignIn is false: what to do
-	Hint *string `json:"hint,omitempty"`
+	Hint string `json:"hint,omitempty,omitzero"`
 
 	// Needed No member exists yet
 	Needed  bool   `json:"needed"`
 	Version string `json:"version"`
-}
-
-// SourceSpec defines model for SourceSpec.
-type SourceSpec struct {
-	Origins *[]string `json:"origins,omitempty"`
-
-	// Secret Signs user ids; *** keeps it
-	Secret *string `json:"secret,omitempty"`
-
-	// ServerKey Secret; *** keeps it
-	ServerKey    *string `json:"serverKey,omitempty"`
-	TrustUserIds *bool   `json:"trustUserIds,omitempty"`
-
-	// WriteKey Public; made if absent
-	WriteKey *string `json:"writeKey,omitempty"`
 }
 
 // Spec The definition itself; see SourceSpec, EventSpec, TriggerSpec, AudienceSpec, TemplateSpec, ChannelSpec,
@@ -983,31 +783,19 @@ type StepProgress struct {
 	Users int64 `json:"users"`
 }
 
-// TemplateSpec defines model for TemplateSpec.
-type TemplateSpec struct {
-	// As For web: popup, banner, slot:NAME, inline
-	As      *string `json:"as,omitempty"`
-	Body    *string `json:"body,omitempty"`
-	Channel string  `json:"channel"`
-
-	// Expires A number and a unit: 200ms, 10s, 5m, 24h, 7d
-	Expires *Period `json:"expires,omitempty"`
-	Subject *string `json:"subject,omitempty"`
-}
-
 // Timeline defines model for Timeline.
 type Timeline struct {
 	Complete   bool           `json:"complete"`
 	Items      []TimelineItem `json:"items"`
-	Next       *string        `json:"next,omitempty"`
-	SearchedTo *time.Time     `json:"searchedTo,omitempty"`
+	Next       string         `json:"next,omitempty,omitzero"`
+	SearchedTo time.Time      `json:"searchedTo,omitempty,omitzero"`
 }
 
 // TimelineItem defines model for TimelineItem.
 type TimelineItem struct {
 	At       time.Time        `json:"at"`
-	Delivery *Delivery        `json:"delivery,omitempty"`
-	Event    *EventSummary    `json:"event,omitempty"`
+	Delivery Delivery         `json:"delivery,omitempty,omitzero"`
+	Event    EventSummary     `json:"event,omitempty,omitzero"`
 	Kind     TimelineItemKind `json:"kind"`
 }
 
@@ -1016,15 +804,15 @@ type TimelineItemKind string
 
 // Token defines model for Token.
 type Token struct {
-	CreatedAt time.Time  `json:"createdAt"`
-	CreatedBy string     `json:"createdBy"`
-	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
-	Id        string     `json:"id"`
+	CreatedAt time.Time `json:"createdAt"`
+	CreatedBy string    `json:"createdBy"`
+	ExpiresAt time.Time `json:"expiresAt,omitempty,omitzero"`
+	Id        string    `json:"id"`
 
 	// LastUsedAt Exact to a few minutes
-	LastUsedAt *time.Time `json:"lastUsedAt,omitempty"`
-	Name       string     `json:"name"`
-	Scopes     []Scope    `json:"scopes"`
+	LastUsedAt time.Time `json:"lastUsedAt,omitempty,omitzero"`
+	Name       string    `json:"name"`
+	Scopes     []Scope   `json:"scopes"`
 }
 
 // TokenList defines model for TokenList.
@@ -1035,16 +823,16 @@ type TokenList struct {
 // TokenRequest defines model for TokenRequest.
 type TokenRequest struct {
 	// ExpiresInDays Default 90
-	ExpiresInDays *int    `json:"expiresInDays,omitempty"`
+	ExpiresInDays int     `json:"expiresInDays,omitempty,omitzero"`
 	Name          string  `json:"name"`
 	Scopes        []Scope `json:"scopes"`
 }
 
 // TourLink defines model for TourLink.
 type TourLink struct {
-	Href  string  `json:"href"`
-	Text  *string `json:"text,omitempty"`
-	Title string  `json:"title"`
+	Href  string `json:"href"`
+	Text  string `json:"text,omitempty,omitzero"`
+	Title string `json:"title"`
 }
 
 // Trait defines model for Trait.
@@ -1073,101 +861,33 @@ type TriggerProgressList struct {
 	Triggers []TriggerProgress `json:"triggers"`
 }
 
-// TriggerSpec defines model for TriggerSpec.
-type TriggerSpec struct {
-	Audience *string `json:"audience,omitempty"`
-
-	// By A field, or an object from event to field
-	By     interface{} `json:"by,omitempty"`
-	Cancel *[]string   `json:"cancel,omitempty"`
-
-	// Delay A number and a unit: 200ms, 10s, 5m, 24h, 7d
-	Delay       *Period `json:"delay,omitempty"`
-	Description *string `json:"description,omitempty"`
-	Hold        *bool   `json:"hold,omitempty"`
-	Increasing  *bool   `json:"increasing,omitempty"`
-
-	// Lateness A number and a unit: 200ms, 10s, 5m, 24h, 7d
-	Lateness *Period `json:"lateness,omitempty"`
-	Limit    *struct {
-		Count int `json:"count"`
-
-		// Per A number and a unit: 200ms, 10s, 5m, 24h, 7d
-		Per Period `json:"per"`
-	} `json:"limit,omitempty"`
-
-	// MaxAge A number and a unit: 200ms, 10s, 5m, 24h, 7d
-	MaxAge *Period `json:"max_age,omitempty"`
-
-	// MaxStale A number and a unit: 200ms, 10s, 5m, 24h, 7d
-	MaxStale *Period           `json:"max_stale,omitempty"`
-	Order    *TriggerSpecOrder `json:"order,omitempty"`
-	Overlap  *bool             `json:"overlap,omitempty"`
-	Pattern  []TriggerStep     `json:"pattern"`
-
-	// Reentry every, once, or {cooldown: PERIOD}
-	Reentry interface{} `json:"reentry,omitempty"`
-	Reset   *[]string   `json:"reset,omitempty"`
-	Scope   *[]string   `json:"scope,omitempty"`
-
-	// Within A number and a unit: 200ms, 10s, 5m, 24h, 7d
-	Within *Period `json:"within,omitempty"`
-}
-
-// TriggerSpecOrder defines model for TriggerSpec.Order.
-type TriggerSpecOrder string
-
-// TriggerStep defines model for TriggerStep.
-type TriggerStep struct {
-	Absent      *string            `json:"absent,omitempty"`
-	Anchor      *TriggerStepAnchor `json:"anchor,omitempty"`
-	Consecutive *bool              `json:"consecutive,omitempty"`
-	Event       *string            `json:"event,omitempty"`
-
-	// For A number and a unit: 200ms, 10s, 5m, 24h, 7d
-	For *Period `json:"for,omitempty"`
-
-	// Gap A number and a unit: 200ms, 10s, 5m, 24h, 7d
-	Gap *Period `json:"gap,omitempty"`
-
-	// Idle A number and a unit: 200ms, 10s, 5m, 24h, 7d
-	Idle    *Period    `json:"idle,omitempty"`
-	Strict  *bool      `json:"strict,omitempty"`
-	Times   *int       `json:"times,omitempty"`
-	Where   *Condition `json:"where,omitempty"`
-	Without *[]string  `json:"without,omitempty"`
-}
-
-// TriggerStepAnchor defines model for TriggerStep.Anchor.
-type TriggerStepAnchor string
-
 // User defines model for User.
 type User struct {
 	Acquisition  Acquisition   `json:"acquisition"`
 	AnonymousIds []string      `json:"anonymousIds"`
 	Audiences    []string      `json:"audiences"`
-	Browser      *string       `json:"browser,omitempty"`
+	Browser      string        `json:"browser,omitempty,omitzero"`
 	Consent      []Trait       `json:"consent"`
-	Country      *string       `json:"country,omitempty"`
-	Device       *string       `json:"device,omitempty"`
-	Email        *Address      `json:"email,omitempty"`
-	FirstSeen    *time.Time    `json:"firstSeen,omitempty"`
+	Country      string        `json:"country,omitempty,omitzero"`
+	Device       string        `json:"device,omitempty,omitzero"`
+	Email        Address       `json:"email,omitempty,omitzero"`
+	FirstSeen    time.Time     `json:"firstSeen,omitempty,omitzero"`
 	Id           string        `json:"id"`
 	Known        bool          `json:"known"`
-	LastSeen     *time.Time    `json:"lastSeen,omitempty"`
-	Locale       *string       `json:"locale,omitempty"`
-	Os           *string       `json:"os,omitempty"`
-	Phone        *Address      `json:"phone,omitempty"`
-	Timezone     *string       `json:"timezone,omitempty"`
+	LastSeen     time.Time     `json:"lastSeen,omitempty,omitzero"`
+	Locale       string        `json:"locale,omitempty,omitzero"`
+	Os           string        `json:"os,omitempty,omitzero"`
+	Phone        Address       `json:"phone,omitempty,omitzero"`
+	Timezone     string        `json:"timezone,omitempty,omitzero"`
 	Traits       []Trait       `json:"traits"`
 	Triggers     []UserTrigger `json:"triggers"`
-	UserId       *string       `json:"userId,omitempty"`
+	UserId       string        `json:"userId,omitempty,omitzero"`
 }
 
 // UserList defines model for UserList.
 type UserList struct {
 	// Complete False: not everybody could be looked at within the budget of time
-	Complete *bool `json:"complete,omitempty"`
+	Complete bool `json:"complete,omitempty,omitzero"`
 
 	// More There are others; narrow the search
 	More  bool          `json:"more"`
@@ -1176,9 +896,9 @@ type UserList struct {
 
 // UserSummary defines model for UserSummary.
 type UserSummary struct {
-	Country   *string    `json:"country,omitempty"`
-	Email     *string    `json:"email,omitempty"`
-	FirstSeen *time.Time `json:"firstSeen,omitempty"`
+	Country   string    `json:"country,omitempty,omitzero"`
+	Email     string    `json:"email,omitempty,omitzero"`
+	FirstSeen time.Time `json:"firstSeen,omitempty,omitzero"`
 
 	// Id Profile id
 	Id string `json:"id"`
@@ -1187,33 +907,33 @@ type UserSummary struct {
 	Known bool `json:"known"`
 
 	// LastSeen Exact to 5 minutes
-	LastSeen *time.Time `json:"lastSeen,omitempty"`
-	Name     *string    `json:"name,omitempty"`
-	Phone    *string    `json:"phone,omitempty"`
+	LastSeen time.Time `json:"lastSeen,omitempty,omitzero"`
+	Name     string    `json:"name,omitempty,omitzero"`
+	Phone    string    `json:"phone,omitempty,omitzero"`
 }
 
 // UserTrigger defines model for UserTrigger.
 type UserTrigger struct {
 	// BlockedUntil A cooldown or limit runs
-	BlockedUntil *time.Time `json:"blockedUntil,omitempty"`
+	BlockedUntil time.Time `json:"blockedUntil,omitempty,omitzero"`
 
 	// Expires When this progress is lost
-	Expires *time.Time `json:"expires,omitempty"`
+	Expires time.Time `json:"expires,omitempty,omitzero"`
 
 	// FiresAt When a countdown ends
-	FiresAt *time.Time `json:"firesAt,omitempty"`
-	Firings *int64     `json:"firings,omitempty"`
+	FiresAt time.Time `json:"firesAt,omitempty,omitzero"`
+	Firings int64     `json:"firings,omitempty,omitzero"`
 
 	// Key Correlation value
-	Key *string `json:"key,omitempty"`
+	Key string `json:"key,omitempty,omitzero"`
 
 	// Label What was reached last, in words
-	Label     string     `json:"label"`
-	LastFired *time.Time `json:"lastFired,omitempty"`
+	Label     string    `json:"label"`
+	LastFired time.Time `json:"lastFired,omitempty,omitzero"`
 
 	// Of Steps of the pattern
-	Of    int        `json:"of"`
-	Since *time.Time `json:"since,omitempty"`
+	Of    int       `json:"of"`
+	Since time.Time `json:"since,omitempty,omitzero"`
 
 	// Step Steps reached
 	Step    int    `json:"step"`
@@ -1259,60 +979,60 @@ type Failure = ErrorReply
 
 // ListAuditParams defines parameters for ListAudit.
 type ListAuditParams struct {
-	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 
 	// Before `next` of the page before
-	Before *Before `form:"before,omitempty" json:"before,omitempty"`
+	Before Before `form:"before,omitempty" json:"before,omitempty,omitzero"`
 }
 
 // ListBadEventsParams defines parameters for ListBadEvents.
 type ListBadEventsParams struct {
-	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 }
 
 // DeleteDefinitionParams defines parameters for DeleteDefinition.
 type DeleteDefinitionParams struct {
-	IfMatch *string `json:"If-Match,omitempty"`
+	IfMatch string `json:"If-Match,omitempty,omitzero"`
 }
 
 // PutDefinitionParams defines parameters for PutDefinition.
 type PutDefinitionParams struct {
 	// DryRun Check only
-	DryRun      *DryRun `form:"dryRun,omitempty" json:"dryRun,omitempty"`
-	IfMatch     *string `json:"If-Match,omitempty"`
-	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+	DryRun      DryRun `form:"dryRun,omitempty" json:"dryRun,omitempty,omitzero"`
+	IfMatch     string `json:"If-Match,omitempty,omitzero"`
+	IfNoneMatch string `json:"If-None-Match,omitempty,omitzero"`
 }
 
 // ListDeliveriesParams defines parameters for ListDeliveries.
 type ListDeliveriesParams struct {
-	Campaign *string         `form:"campaign,omitempty" json:"campaign,omitempty"`
-	Status   *DeliveryStatus `form:"status,omitempty" json:"status,omitempty"`
-	User     *string         `form:"user,omitempty" json:"user,omitempty"`
-	Limit    *Limit          `form:"limit,omitempty" json:"limit,omitempty"`
+	Campaign string         `form:"campaign,omitempty" json:"campaign,omitempty,omitzero"`
+	Status   DeliveryStatus `form:"status,omitempty" json:"status,omitempty,omitzero"`
+	User     string         `form:"user,omitempty" json:"user,omitempty,omitzero"`
+	Limit    Limit          `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 
 	// Before `next` of the page before
-	Before *Before `form:"before,omitempty" json:"before,omitempty"`
+	Before Before `form:"before,omitempty" json:"before,omitempty,omitzero"`
 }
 
 // ListOutboxParams defines parameters for ListOutbox.
 type ListOutboxParams struct {
-	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 
 	// Before `next` of the page before
-	Before *Before `form:"before,omitempty" json:"before,omitempty"`
+	Before Before `form:"before,omitempty" json:"before,omitempty,omitzero"`
 }
 
 // ListUsersParams defines parameters for ListUsers.
 type ListUsersParams struct {
-	Q     *string `form:"q,omitempty" json:"q,omitempty"`
-	Limit *Limit  `form:"limit,omitempty" json:"limit,omitempty"`
+	Q     string `form:"q,omitempty" json:"q,omitempty,omitzero"`
+	Limit Limit  `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 }
 
 // GetTimelineParams defines parameters for GetTimeline.
 type GetTimelineParams struct {
 	// Before `next` of the page before
-	Before *Before `form:"before,omitempty" json:"before,omitempty"`
-	Limit  *Limit  `form:"limit,omitempty" json:"limit,omitempty"`
+	Before Before `form:"before,omitempty" json:"before,omitempty,omitzero"`
+	Limit  Limit  `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 }
 
 // PutDefinitionJSONRequestBody defines body for PutDefinition for application/json ContentType.
@@ -1631,7 +1351,7 @@ func (siw *ServerInterfaceWrapper) DeleteDefinition(w http.ResponseWriter, r *ht
 			return
 		}
 
-		params.IfMatch = &IfMatch
+		params.IfMatch = IfMatch
 
 	}
 
@@ -1738,7 +1458,7 @@ func (siw *ServerInterfaceWrapper) PutDefinition(w http.ResponseWriter, r *http.
 			return
 		}
 
-		params.IfMatch = &IfMatch
+		params.IfMatch = IfMatch
 
 	}
 
@@ -1757,7 +1477,7 @@ func (siw *ServerInterfaceWrapper) PutDefinition(w http.ResponseWriter, r *http.
 			return
 		}
 
-		params.IfNoneMatch = &IfNoneMatch
+		params.IfNoneMatch = IfNoneMatch
 
 	}
 
@@ -2756,7 +2476,7 @@ type GetDefinitionResponseObject interface {
 }
 
 type GetDefinition200ResponseHeaders struct {
-	ETag *string
+	ETag string
 }
 
 type GetDefinition200JSONResponse struct {
@@ -2771,9 +2491,7 @@ func (response GetDefinition200JSONResponse) VisitGetDefinitionResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	if response.Headers.ETag != nil {
-		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
-	}
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2808,7 +2526,7 @@ type PutDefinitionResponseObject interface {
 }
 
 type PutDefinition200ResponseHeaders struct {
-	ETag *string
+	ETag string
 }
 
 type PutDefinition200JSONResponse struct {
@@ -2823,9 +2541,7 @@ func (response PutDefinition200JSONResponse) VisitPutDefinitionResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	if response.Headers.ETag != nil {
-		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
-	}
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3127,7 +2843,7 @@ type PostLoginResponseObject interface {
 }
 
 type PostLogin200ResponseHeaders struct {
-	SetCookie *string
+	SetCookie string
 }
 
 type PostLogin200JSONResponse struct {
@@ -3142,9 +2858,7 @@ func (response PostLogin200JSONResponse) VisitPostLoginResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	if response.Headers.SetCookie != nil {
-		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
-	}
+	w.Header().Set("Set-Cookie", fmt.Sprint(response.Headers.SetCookie))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3175,7 +2889,7 @@ type PostLogoutResponseObject interface {
 }
 
 type PostLogout204ResponseHeaders struct {
-	SetCookie *string
+	SetCookie string
 }
 
 type PostLogout204Response struct {
@@ -3183,9 +2897,7 @@ type PostLogout204Response struct {
 }
 
 func (response PostLogout204Response) VisitPostLogoutResponse(w http.ResponseWriter) error {
-	if response.Headers.SetCookie != nil {
-		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
-	}
+	w.Header().Set("Set-Cookie", fmt.Sprint(response.Headers.SetCookie))
 	w.WriteHeader(204)
 	return nil
 }
@@ -3480,7 +3192,7 @@ type PostSetupResponseObject interface {
 }
 
 type PostSetup200ResponseHeaders struct {
-	SetCookie *string
+	SetCookie string
 }
 
 type PostSetup200JSONResponse struct {
@@ -3495,9 +3207,7 @@ func (response PostSetup200JSONResponse) VisitPostSetupResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	if response.Headers.SetCookie != nil {
-		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
-	}
+	w.Header().Set("Set-Cookie", fmt.Sprint(response.Headers.SetCookie))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
