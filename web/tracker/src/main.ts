@@ -1,0 +1,148 @@
+import { messages } from './messages';
+import { clicks, pages } from './observe';
+import { sender, warn } from './send';
+import { anonymousId, identity, loadList, session, setUser, uid } from './store';
+import { stream } from './stream';
+import type { Json, Message, Settings } from './types';
+
+// window.heed: puts the parts together.
+
+type Call = [name: string, ...args: unknown[]];
+
+const SENT_MAX = 50;
+
+function context(referrer: string): Json {
+  const { href, pathname, search } = location;
+  const utm = [...new URLSearchParams(search)].filter(([k]) => k.startsWith('utm_'));
+  return {
+    page: { url: href, path: pathname, referrer, title: document.title },
+    campaign: utm.length
+      ? Object.fromEntries(utm.map(([k, v]) => [k === 'utm_campaign' ? 'name' : k.slice(4), v]))
+      : undefined,
+    screen: { width: screen.width, height: screen.height },
+    locale: navigator.language,
+    timezone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+  };
+}
+
+function start(settings: Settings): void {
+  const { host, writeKey, cookieDomain } = settings;
+  const who = () => identity(cookieDomain);
+  const log = (...what: unknown[]) => heed.debug && console.info('heed:', ...what);
+  const url = (path: string) => `${host}/v1/${path}?${new URLSearchParams({ writeKey, ...who() })}`;
+  const out = sender(host, writeKey);
+  const sent = new Map<string, number>(); // when the newest events happened, by message id
+  let referrer = document.referrer;
+
+  const add = (type: string, more: Json): string => {
+    const now = performance.now();
+    const cause = window.event?.timeStamp; // of the DOM event under way
+    const messageId = uid();
+    sent.set(messageId, cause && cause > 0 && cause < now ? cause : now);
+    if (sent.size > SENT_MAX) sent.delete(sent.keys().next().value as string);
+    const at = Date.now();
+    const event = {
+      messageId,
+      type,
+      timestamp: new Date(at).toISOString(),
+      ...who(),
+      sessionId: session(at),
+      ...more,
+      context: context(referrer),
+    };
+    out.add(event);
+    log(type, event);
+    return messageId;
+  };
+
+  const show = messages(settings, url, (cause) => {
+    const at = sent.get(cause as string);
+    return at && Math.round(performance.now() - at);
+  });
+
+  const line =
+    settings.messages === 'off' ? undefined : stream(writeKey, url, show.receive, show.clear);
+
+  const become = (...user: string[]) => {
+    setUser(...user);
+    show.clear();
+    line?.();
+  };
+
+  const renew = () => {
+    anonymousId(cookieDomain, true);
+    session(Date.now(), true);
+  };
+
+  const api = {
+    track(event: string, properties?: Json) {
+      if (!event) return warn('track needs a name');
+      return add('track', { event, properties });
+    },
+    page: (name?: string | Json, properties?: Json) =>
+      add('page', {
+        properties: typeof name === 'object' ? name : { ...(name && { name }), ...properties },
+      }),
+    identify(userId?: string | Json | null, traits?: Json, options?: { signature?: string }) {
+      if (typeof userId === 'object') return add('identify', { traits: userId || traits });
+      if (!userId) return warn('identify needs an id');
+      const id = `${userId}`;
+      const [before, signature] = loadList('heed_u');
+      // an anonymous id belongs to one user only
+      if (before && before !== id) renew();
+      if (before !== id || (options?.signature && options.signature !== signature))
+        become(id, ...(options?.signature ? [options.signature] : []));
+      return add('identify', { traits });
+    },
+    group: (groupId: string, traits?: Json) => add('group', { groupId, traits }),
+    alias: (userId: string, previousId?: string) =>
+      add('alias', { userId, previousId: previousId || who().userId || who().anonymousId }),
+    reset() {
+      out.flush();
+      renew();
+      become();
+    },
+    onMessage: (cb: (m: Message) => unknown) => show.on(cb),
+    ready: (cb: () => void) => cb(),
+    anonymousId: () => who().anonymousId,
+  };
+  const call = ([name, ...args]: Call) =>
+    (api as unknown as Record<string, ((...a: unknown[]) => unknown) | undefined>)[name]?.(...args);
+
+  const before = (window as { heed?: unknown }).heed;
+  const heed = Object.assign(api, {
+    push: (...calls: Call[]) => calls.map(call),
+    debug: 'debug' in settings,
+    v: 1,
+  });
+  (window as { heed?: unknown }).heed = heed;
+
+  if (settings.pages !== 'off')
+    pages((from) => {
+      referrer = from;
+      api.page();
+    });
+  if (settings.clicks !== 'off')
+    clicks((event, properties) => api.track(event, properties), show.owns);
+  if (Array.isArray(before)) before.map(call);
+
+  const leave = () => out.flush(true);
+  addEventListener('pagehide', leave);
+  document.addEventListener('visibilitychange', () => document.hidden && leave());
+}
+
+const script = document.currentScript as HTMLScriptElement | null;
+if (script && !(window as { heed?: { v?: number } }).heed?.v) {
+  const { dataset, src, nonce } = script;
+  const boot = () =>
+    start({
+      ...dataset,
+      writeKey: dataset.writeKey as string,
+      host: (dataset.host || src.replace(/[^/]*$/, '')).replace(/\/$/, ''),
+      nonce,
+    });
+  if (!dataset.writeKey) warn('no data-write-key');
+  else if ((document as { prerendering?: boolean }).prerendering)
+    document.addEventListener('prerenderingchange', boot, { once: true });
+  else boot();
+}

@@ -1,0 +1,154 @@
+import { load, loadList, saveList } from './store';
+
+// The way out. An event leaves at most GATHER ms after it was tracked, however
+// many requests are under way. What fails for a passing reason is kept, in
+// memory and (bounded) in localStorage, and tried again later; what the
+// collector will never take is dropped with a warning.
+
+const GATHER = 10;
+const STORED = 'heed_q';
+const STORED_MAX = 100_000;
+const EVENT_MAX = 32 * 1024;
+const BATCH_MAX = 48 * 1024;
+/** Events held in memory while the collector cannot be reached. */
+const QUEUE_MAX = 1000;
+/** Browsers refuse keepalive bodies beyond 64 KB, all requests together. */
+const KEEPALIVE_MAX = 60 * 1024;
+/** Answers of 500 in a row before the batch that got them is given up. */
+const ERRORS_MAX = 5;
+
+const bytes = (s: string): number => new Blob([s]).size;
+
+export const warn = (...what: unknown[]): void => console.warn('heed:', ...what);
+
+export interface Sender {
+  add(event: object): void;
+  /** Sends at once; leaving: the page may go away, so by beacon. */
+  flush(leaving?: boolean): void;
+}
+
+export function sender(host: string, writeKey: string): Sender {
+  const url = `${host}/v1/batch`;
+  const queue: string[] = [];
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let keptAlive = 0; // bytes of keepalive bodies under way
+  let failures = 0; // in a row
+  let notBefore = 0; // backing off until then
+  let errors = 0; // answers of 500 in a row
+
+  const others = (events: string[]) => loadList(STORED).filter((e) => !events.includes(e));
+
+  const keep = (events: string[]) => {
+    const all = [...others(events), ...events];
+    // the oldest go first; the quota, too, counts UTF-16 units
+    while (JSON.stringify(all).length > STORED_MAX) all.shift();
+    saveList(STORED, all);
+  };
+
+  const forget = (events: string[]) => {
+    if (load(STORED)) saveList(STORED, others(events));
+  };
+
+  const adopt = () => {
+    queue.unshift(...others(queue));
+    if (queue.length) schedule(GATHER);
+  };
+
+  const schedule = (wait: number) => {
+    timer ??= setTimeout(flush, Math.max(wait, notBefore - Date.now()));
+  };
+
+  const take = (): string[] => {
+    let size = 0;
+    let n = 0;
+    while (n < queue.length) {
+      size += bytes(queue[n] as string) + 1;
+      if (n && size > BATCH_MAX) break;
+      n++;
+    }
+    return queue.splice(0, n);
+  };
+
+  const bodyOf = (batch: string[]) =>
+    `{"writeKey":${JSON.stringify(writeKey)},"sentAt":"${new Date().toISOString()}","batch":[${batch}]}`;
+
+  const again = (batch: string[], retryAfter?: string | null) => {
+    const wait =
+      Number(retryAfter) * 1000 || Math.min(30_000, 500 * 2 ** failures) * (0.5 + Math.random());
+    failures++;
+    notBefore = Date.now() + wait;
+    queue.unshift(...batch);
+    keep(batch);
+    flush(); // as soon as that
+  };
+
+  const post = async (batch: string[]) => {
+    const body = bodyOf(batch);
+    const size = bytes(body);
+    const keepalive = keptAlive + size < KEEPALIVE_MAX;
+    if (keepalive) keptAlive += size;
+    else keep(batch); // the request dies with the page, these must not
+    try {
+      // text/plain needs no preflight on other origins
+      const r = await fetch(url, {
+        method: 'POST',
+        body,
+        keepalive,
+        headers: { 'content-type': 'text/plain' },
+      });
+      const { status } = r;
+      if (/408|429|50[234]/.test(`${status}`) || (status > 499 && ++errors < ERRORS_MAX))
+        again(batch, r.headers.get('retry-after'));
+      else {
+        failures = errors = 0;
+        forget(batch);
+        if (r.ok)
+          for (const x of (await r.json().catch(() => 0)).rejected || [])
+            warn('refused', x.reason, batch[x.index]);
+        else warn('dropped a batch: status', status);
+      }
+    } catch {
+      again(batch);
+    }
+    if (keepalive) keptAlive -= size;
+  };
+
+  function flush(): void {
+    clearTimeout(timer);
+    timer = undefined;
+    if (Date.now() < notBefore) schedule(0);
+    else while (queue.length) post(take());
+  }
+
+  const leave = () => {
+    if (Date.now() < notBefore || !navigator.onLine) {
+      if (queue.length) keep(queue);
+      return;
+    }
+    while (queue.length) {
+      const batch = take();
+      const body = new Blob([bodyOf(batch)], { type: 'text/plain' });
+      if (navigator.sendBeacon(url, body)) forget(batch);
+      else keep(batch); // the next page sends it
+    }
+  };
+
+  addEventListener('online', () => {
+    notBefore = failures = 0;
+    adopt();
+    flush();
+  });
+  adopt();
+
+  return {
+    add(event) {
+      const e = JSON.stringify(event);
+      if (bytes(e) > EVENT_MAX) return warn('dropped, over 32 KB', e.slice(0, 200));
+      if (queue.push(e) > QUEUE_MAX) queue.shift();
+      // timers of hidden pages are slowed down
+      if (document.hidden) flush();
+      else schedule(GATHER);
+    },
+    flush: (leaving) => (leaving ? leave() : flush()),
+  };
+}
