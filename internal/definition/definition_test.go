@@ -120,7 +120,7 @@ func TestProblems(t *testing.T) {
 		}
 	}
 	f("name: x", "f.yaml:1:5: kind is missing (one of source, event, audience, trigger, template, channel, campaign)")
-	f("kind: tirgger\nname: x", `f.yaml:1:5: tirgger x: kind "tirgger" is not known (one of source, event, audience, trigger, template, channel, campaign)`)
+	f("kind: tirgger\nname: x", `f.yaml:1:5: kind "tirgger" is not known (one of source, event, audience, trigger, template, channel, campaign)`)
 	f("kind: source\nname: s\nwritekey: k", `f.yaml:3:1: source s: unknown field "writekey" (did you mean writeKey?)`)
 	f("kind: source\nname: s\nwriteKey: a\nwriteKey: b", `f.yaml:4:1: mapping key "writeKey" already defined at [3:1]`)
 	f("kind: source\nname: a b", `f.yaml:1:5: source a b: name "a b" cannot be used (1 to 64 letters, digits, - _ and ., beginning with a letter or digit)`)
@@ -132,9 +132,9 @@ func TestProblems(t *testing.T) {
 	f("kind: campaign\nname: c\nwhen: {trigger: x}\nwhat:\n  - {channel: outbox, template: t}\nstatus: live\n",
 		"f.yaml:3:17: campaign c: when.trigger: trigger \"x\" does not exist (there is no trigger yet)\n"+
 			"f.yaml:5:33: campaign c: what[0].template: template \"t\" does not exist (there is no template yet)")
-	f("kind: event\nname: &a x\n", "f.yaml:2:7: event : anchors, aliases and merge keys are not supported: write it out")
-	f("kind: trigger\nname: t\npattern: [{event: a}]\nreentry: never", `f.yaml:1:5: trigger t: "never": write every, once or {cooldown: 24h}`)
-	f("kind: trigger\nname: t\npattern: [{event: a}]\nwithin: 10", `f.yaml:1:5: trigger t: period "10": write it like 90s, 10m, 24h or 3d`)
+	f("kind: event\nname: &a x\n", "f.yaml:2:7: event x: anchors, aliases and merge keys are not supported: write it out")
+	f("kind: trigger\nname: t\npattern: [{event: a}]\nreentry: never", `f.yaml:4:10: trigger t: "never": write every, once or {cooldown: 24h}`)
+	f("kind: trigger\nname: t\npattern: [{event: a}]\nwithin: 10", `f.yaml:4:9: trigger t: period "10": write it like 90s, 10m, 24h or 3d`)
 }
 
 func TestHostileInput(t *testing.T) {

@@ -64,7 +64,7 @@ func (d Document) readBody(fsys fs.FS, dir string) *Problem {
 		return nil
 	}
 	fail := func(hint, format string, args ...any) *Problem {
-		p := d.problem("bodyFile", fmt.Sprintf(format, args...), hint)
+		p := d.Problem("bodyFile", fmt.Sprintf(format, args...), hint)
 		return &p
 	}
 	if t.Body != "" {

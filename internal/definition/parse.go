@@ -177,6 +177,9 @@ func decode(file string, kind Kind, name string, body ast.Node) (Document, *Prob
 	}
 	if err := yaml.NodeToValue(&values, spec, yaml.Strict()); err != nil {
 		p := problemOf(file, err)
+		if p.Line == 0 {
+			place(&p, culprit(&values, kind, err))
+		}
 		if word, found := strings.CutPrefix(p.Message, `unknown field "`); found {
 			word, _, _ = strings.Cut(word, `"`)
 			if n := nearest(word, fieldNames(reflect.TypeOf(spec), nil)); n != "" {
@@ -213,9 +216,9 @@ func setName(spec any, name string) {
 	reflect.ValueOf(spec).Elem().FieldByName("Name").SetString(name)
 }
 
-// problem places a message at a path inside the document: its own line if the
+// Problem places a message at a path inside the document: its own line if the
 // path can be found, else the line of the document.
-func (d Document) problem(path, message, hint string) Problem {
+func (d Document) Problem(path, message, hint string) Problem {
 	p := Problem{File: d.file, Kind: d.Kind, Name: d.Name, Path: path, Message: message, Hint: hint}
 	if d.node == nil {
 		return p
@@ -255,6 +258,20 @@ func problemOf(file string, err error) Problem {
 		return problemAt(file, ye.GetToken(), ye.GetMessage())
 	}
 	return Problem{File: file, Message: err.Error()}
+}
+
+// culprit finds the value that an error without a place comes from: the one
+// that fails alike when it stands alone.
+func culprit(m *ast.MappingNode, kind Kind, err error) *token.Token {
+	for _, v := range m.Values {
+		alone := *m
+		alone.Values = []*ast.MappingValueNode{v}
+		spec, _ := NewSpec(kind)
+		if again := yaml.NodeToValue(&alone, spec, yaml.Strict()); again != nil && again.Error() == err.Error() {
+			return v.Value.GetToken()
+		}
+	}
+	return m.GetToken()
 }
 
 // unsafeNode finds what could blow up while decoding: aliases and deep nesting.

@@ -67,7 +67,7 @@ func (ps Problems) Err() error {
 // nearest suggests the known word that the unknown one was probably meant to
 // be, by edit distance; "" if none is near.
 func nearest(word string, known []string) string {
-	best, at := "", len(word)/2+1
+	best, at := "", max(2, len(word)/3)+1
 	for _, k := range known {
 		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < at {
 			best, at = k, d

@@ -2,6 +2,7 @@ package definition
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -39,7 +40,7 @@ func NewSet(revision int64, docs []Document) (*Set, Problems) {
 	seen := map[string]Document{}
 	for _, d := range docs {
 		if first, doubled := seen[d.Ref()]; doubled {
-			p := d.problem("name", "is defined twice", "")
+			p := d.Problem("name", "is defined twice", "")
 			if first.file != "" {
 				p.Hint = "first in " + first.file
 			}
@@ -87,7 +88,7 @@ type checker struct {
 }
 
 func (c *checker) fail(path, hint, format string, args ...any) {
-	c.problems = append(c.problems, c.doc.problem(path, fmt.Sprintf(format, args...), hint))
+	c.problems = append(c.problems, c.doc.Problem(path, fmt.Sprintf(format, args...), hint))
 }
 
 func (c *checker) check() {
@@ -131,12 +132,11 @@ func (c *checker) source(s *Source) {
 }
 
 func (c *checker) trigger(t *trigger.Definition) {
-	if err := trigger.Check(t); err != nil {
-		path, message, found := strings.Cut(err.Error(), ": ")
-		if !found || strings.ContainsAny(path, " ") {
-			path, message = "", err.Error()
-		}
-		c.fail(path, "", "%s", message)
+	var te *trigger.Error
+	if err := trigger.Check(t); errors.As(err, &te) {
+		c.fail(te.Path, "", "%s", te.Message)
+	} else if err != nil {
+		c.fail("", "", "%v", err)
 	}
 	if t.Audience != "" {
 		c.refer("audience", KindAudience, t.Audience, maps.Keys(c.set.Audiences))
@@ -144,12 +144,11 @@ func (c *checker) trigger(t *trigger.Definition) {
 }
 
 func (c *checker) audience(a *Audience) {
-	if err := condition.Check(a.Where, condition.ForProfile); err != nil {
-		path, message, found := strings.Cut(err.Error(), ": ")
-		if !found || strings.ContainsAny(path, " ") {
-			path, message = "", err.Error()
-		}
-		c.fail(join("where", path), "", "%s", message)
+	var ce *condition.Error
+	if err := condition.Check(a.Where, condition.ForProfile); errors.As(err, &ce) {
+		c.fail(join("where", ce.Path), "", "%s", ce.Message)
+	} else if err != nil {
+		c.fail("where", "", "%v", err)
 	}
 }
 
