@@ -36,6 +36,7 @@ var layers = [][]string{
 	{"internal/condition", "internal/profile", "internal/consent"},
 	{"internal/period"},
 	{"internal/event"},
+	{"internal/jsonscan"},
 }
 
 // apart names packages that must not meet although the layers would let them:

@@ -84,11 +84,9 @@ type wireIntent struct {
 	Test     bool   `avro:"test"`
 }
 
-var typeNames = []string{"track", "page", "screen", "identify", "group", "alias", "system"}
-
 func toWire(e *Event) wireEvent {
 	w := wireEvent{
-		e.MessageID, typeNames[e.Type], e.Name, e.UserID, e.AnonymousID, e.GroupID, e.PreviousID, e.Timestamp, e.ReceivedAt,
+		e.MessageID, e.Type.String(), e.Name, e.UserID, e.AnonymousID, e.GroupID, e.PreviousID, e.Timestamp, e.ReceivedAt,
 		e.Source, e.SessionID, e.Depth, e.ReplyTo, e.Properties, e.Traits,
 		wireContext{},
 	}
