@@ -4,16 +4,18 @@ import (
 	"heed/internal/condition"
 )
 
-// Bounds of a definition, so that rows stay small.
+// Bounds, so that rows stay small.
 const (
-	maxSteps    = 64 // event steps with repetitions counted
-	maxValues   = 16 // live values of by per user and trigger
-	maxBuffered = 64 // events waiting in order: event
-	maxKey      = 128
-	maxLimit    = 100
+	maxSteps    = 64  // event steps, repetitions counted
+	maxValues   = 16  // live values of by per user and trigger
+	maxBuffered = 64  // events that wait in order: event
+	maxFanout   = 64  // values of by that one event carries
+	maxKey      = 128 // bytes of a value of by; longer ones are hashed
+	maxLimit    = 100 // count of limit
+	maxNames    = 100 // of a list of names
 )
 
-// ident names a trigger in stored rows: the first bytes of a hash of its name.
+// ident names a trigger in stored rows: the first bytes of a hash of its name,
 // 48 bits among the at most some thousand triggers of an installation.
 type ident [6]byte
 
@@ -21,25 +23,28 @@ type ident [6]byte
 type Program struct {
 	// Name is the trigger's name.
 	Name string
-	// Pattern is the hash of the normalised pattern: equal for definitions that
-	// mean the same rows. Audience, limit, re-entry and ages are not part of it.
+	// Pattern is the hash of the normalised pattern: equal for definitions whose
+	// rows mean the same. Audience, limit, re-entry and ages are not part of it.
 	Pattern [16]byte
 
 	id     ident
 	tag    [4]byte // first bytes of Pattern, kept with rows
-	steps  []step  // event steps, repetitions written out
-	within int64   // µs
+	n      int     // event steps, repetitions written out
+	gaps   []int64 // µs, of the edge into each step; 0: none
+	where  []*condition.Program
+	names  []string // event of each step
+	within int64    // µs; 0 with less than two event steps
 	roles  map[string]*role
-	other  role // of a name that is not in roles, for idle
-	index  int
+	other  role // of names that are not in roles, for silence
 
+	final      final
+	wait       int64 // countdown or delay, µs
+	stops      []string
+	restart    bool // anchor: last
 	lasts      bool // partials keep their last time (gap or increasing)
 	increasing bool
 	overlap    bool
-	final      final
-	idle       bool  // reads every name
-	wait       int64 // final countdown or delay, µs
-	by         *correlation
+	keyed      bool
 	buffered   bool  // order: event
 	lateness   int64 // µs
 
@@ -57,47 +62,35 @@ type Program struct {
 type final uint8
 
 const (
-	fire   final = iota // the trigger fires at once
-	delay               // it fires after wait, unless cancelled
-	absent              // it fires after wait without such an event
-	silent              // it fires after wait without any event
+	atOnce  final = iota // the trigger fires
+	delayed              // it answers after wait, unless cancelled
+	absence              // it fires after wait without such an event
+	silence              // it fires after wait without any event
 )
 
-// step is one event step; its constraints are those of the edge into it.
-type step struct {
-	gap int64 // µs, 0: none
-}
-
-// role is what an event of one name means to a program. Bit i of a mask is
-// step i, or the edge into it.
+// role is what an event of one name means to a program. Bit i of a mask is step
+// i or the edge into it.
 type role struct {
 	match  uint64 // steps of that name
-	conds  []guard
 	kill   uint64 // edges that such an event breaks
 	reset  bool
-	cancel bool // ends the answer or the countdown that is pending ...
-	when   *condition.Program
-	active bool             // counts as activity for idle
-	every  bool             // has no field of by: concerns every row
-	field  *condition.Field // of by
+	stop   bool               // ends the countdown, or cancels the answer
+	when   *condition.Program // ... if this holds
+	active bool               // counts as activity
+	every  bool               // has no field in by: concerns every row
+	field  *condition.Field   // of by
 }
 
-// guard is the condition of some steps.
-type guard struct {
-	steps uint64
-	where *condition.Program
-}
-
-// correlation is by, compiled.
-type correlation struct{}
-
-// Len is the number of steps, the final countdown included.
+// Len is the number of steps, a final countdown included.
 func (p *Program) Len() int {
-	if p.final == absent || p.final == silent {
-		return len(p.steps) + 1
+	if p.counts() {
+		return p.n + 1
 	}
-	return len(p.steps)
+	return p.n
 }
+
+// counts tells whether the pattern ends with a countdown.
+func (p *Program) counts() bool { return p.final == absence || p.final == silence }
 
 // String is the trigger's name.
 func (p *Program) String() string { return p.Name }

@@ -161,7 +161,7 @@ func NewSet(programs []*Program) *Set {
 		for name := range p.roles {
 			s.routes[name] = nil
 		}
-		if p.idle {
+		if p.final == silence {
 			s.idle = append(s.idle, route{i, p, &p.other})
 		}
 	}
@@ -170,7 +170,7 @@ func NewSet(programs []*Program) *Set {
 		for i, p := range s.programs {
 			if r := p.roles[name]; r != nil {
 				rs = append(rs, route{i, p, r})
-			} else if p.idle && !reserved(name) {
+			} else if p.final == silence && !reserved(name) {
 				rs = append(rs, route{i, p, &p.other})
 			}
 		}
