@@ -1,6 +1,7 @@
 package api
 
 // What api/openapi.yaml says, as models and routing to a strict handler.
-// Nothing else belongs here; internal/console implements it.
+// Beside it stands only how an Event is shown; internal/console implements the
+// handlers.
 //
 //go:generate go tool oapi-codegen -config codegen.yaml ../../../api/openapi.yaml

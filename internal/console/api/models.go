@@ -1,0 +1,128 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"heed/internal/event"
+)
+
+// maxShown bounds properties and traits of a summary, in bytes.
+const maxShown = 4 << 10
+
+// Time is the API's form of µs since the Unix epoch; 0 is the zero time, which
+// is left out.
+func Time(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
+
+// Place is an event's place in the log, as the API writes it.
+func Place(partition int, offset uint64) string {
+	b := make([]byte, 0, 24)
+	b = strconv.AppendInt(b, int64(partition), 10)
+	b = append(b, '-')
+	return string(strconv.AppendUint(b, offset, 10))
+}
+
+// SummaryOf copies what the pages show of an event; it does not alias it.
+func SummaryOf(partition int, offset uint64, e *event.Event) EventSummary {
+	s := EventSummary{
+		Id:          Place(partition, offset),
+		MessageId:   strings.Clone(e.MessageID),
+		Type:        typeName(e.Type),
+		Event:       strings.Clone(e.Name),
+		User:        strings.Clone(e.User()),
+		UserId:      strings.Clone(e.UserID),
+		AnonymousId: strings.Clone(e.AnonymousID),
+		Source:      strings.Clone(e.Source),
+		Timestamp:   time.UnixMicro(e.Timestamp).UTC(),
+		ReceivedAt:  time.UnixMicro(e.ReceivedAt).UTC(),
+		Url:         strings.Clone(e.Context.Page.URL),
+		Historical:  e.Context.Historical,
+	}
+	s.Properties = s.shown(e.Properties)
+	s.Traits = s.shown(e.Traits)
+	return s
+}
+
+// shown is a copy of a JSON object that an answer can hold.
+func (s *EventSummary) shown(object []byte) JSONObject {
+	switch {
+	case len(object) == 0:
+		return nil
+	case len(object) > maxShown || !json.Valid(object):
+		s.Truncated = true
+		return nil
+	}
+	return append(JSONObject(nil), object...)
+}
+
+func typeName(t event.Type) EventSummaryType {
+	switch t {
+	case event.Track:
+		return Track
+	case event.Page:
+		return Page
+	case event.Screen:
+		return Screen
+	case event.Identify:
+		return Identify
+	case event.Group:
+		return Group
+	case event.Alias:
+		return Alias
+	default:
+		return System
+	}
+}
+
+// IsDelivery tells whether events of that name are outcomes or what followed one.
+func IsDelivery(name string) bool {
+	switch name {
+	case event.NameDelivery, event.NameShown, event.NameClicked, event.NameDismissed:
+		return true
+	}
+	return false
+}
+
+// DeliveryOf reads the outcome that an event with IsDelivery carries; it does
+// not alias it.
+func DeliveryOf(partition int, offset uint64, e *event.Event) (Delivery, error) {
+	var p struct {
+		Status     string `json:"status"`
+		Reason     string `json:"reason"`
+		Campaign   string `json:"campaign"`
+		Template   string `json:"template"`
+		Channel    string `json:"channel"`
+		Delivery   string `json:"delivery"`
+		Activation string `json:"activation"`
+		Fire       string `json:"fire"`
+		Trigger    string `json:"trigger"`
+		Test       bool   `json:"test"`
+	}
+	if len(e.Properties) > 0 {
+		if err := json.Unmarshal(e.Properties, &p); err != nil {
+			return Delivery{}, fmt.Errorf("read the outcome at %s: %w", Place(partition, offset), err)
+		}
+	}
+	d := Delivery{
+		Id: Place(partition, offset), At: time.UnixMicro(e.Timestamp).UTC(), User: strings.Clone(e.User()),
+		Status: DeliveryStatus(p.Status), Reason: p.Reason, Campaign: p.Campaign, Template: p.Template, Channel: p.Channel,
+		Delivery: p.Delivery, Activation: p.Activation, Fire: p.Fire, Trigger: p.Trigger, Test: p.Test,
+	}
+	switch e.Name {
+	case event.NameShown:
+		d.Status = StatusShown
+	case event.NameClicked:
+		d.Status = StatusClicked
+	case event.NameDismissed:
+		d.Status = StatusDismissed
+	}
+	return d, nil
+}
