@@ -141,12 +141,7 @@ func (c *Catalog) Changed() (wake <-chan struct{}, cancel func()) {
 func (c *Catalog) Run(ctx context.Context) error {
 	wake, cancel := c.cfg.Store.Watch(collRevisions)
 	defer cancel()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-wake:
-		}
+	for { // the first look is for what changed since Open
 		head, _, err := c.head(ctx)
 		if err == nil && head > c.Current().Revision {
 			var set *definition.Set
@@ -156,6 +151,11 @@ func (c *Catalog) Run(ctx context.Context) error {
 		}
 		if err != nil && ctx.Err() == nil {
 			c.cfg.Log.Error("definitions could not be reloaded", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-wake:
 		}
 	}
 }
