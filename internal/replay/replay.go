@@ -1,0 +1,339 @@
+// Package replay owns running triggers over recorded events without a server
+// and without committing anything: order of arrival, then timers, then steps,
+// the very engine of the Decider.
+//
+// It does not own the meaning of triggers (trigger), the form of the events
+// (event) or where they come from.
+package replay
+
+import (
+	"bufio"
+	"bytes"
+	"container/heap"
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"heed/internal/event"
+	"heed/internal/profile"
+	"heed/internal/trigger"
+)
+
+// maxLine bounds one line of the input: an event with room for its JSON.
+const maxLine = 4 * event.MaxEventBytes
+
+// horizon is how long an event id is remembered, in µs of log time.
+const horizon = int64(7 * 24 * time.Hour / time.Microsecond)
+
+// Config says what to run over what.
+type Config struct {
+	Programs []*trigger.Program
+	// Events has one event a line as JSON, in order of arrival. Empty lines are
+	// skipped.
+	Events io.Reader
+	// Until runs timers up to that time (µs since the epoch) after the last
+	// event; 0: up to the last event.
+	Until int64
+	// InAudience, if set, tells whether a user is in an audience. Without it
+	// every user is in all of them.
+	InAudience func(user, audience string) bool
+}
+
+// Firing is a firing of one user.
+type Firing struct {
+	User string
+	trigger.Firing
+}
+
+// Counts is what a run comes to.
+type Counts struct {
+	Events  int // read; repeats are among them
+	Firings int
+	Repeats int // dropped by source and message id
+	trigger.Counts
+}
+
+// Run replays the events and emits the firings in order of their logical time;
+// ties as they happened. Rules about age, that only protect live users, are
+// ignored. A line that is no event ends the run with its number.
+func Run(ctx context.Context, cfg Config, emit func(Firing) error) (Counts, error) {
+	r := NewRunner(cfg.Programs, cfg.InAudience)
+	var e event.Event
+	lines := bufio.NewScanner(cfg.Events)
+	lines.Buffer(make([]byte, 0, 64<<10), maxLine)
+	for n := 1; lines.Scan(); n++ {
+		if n%1024 == 0 && ctx.Err() != nil {
+			return r.Counts(), ctx.Err()
+		}
+		line := bytes.TrimSpace(lines.Bytes())
+		if len(line) == 0 {
+			continue
+		}
+		if err := r.parse(line, &e); err != nil {
+			return r.Counts(), fmt.Errorf("line %d: %w", n, err)
+		}
+		r.Event(&e)
+	}
+	if err := lines.Err(); err != nil {
+		return r.Counts(), fmt.Errorf("read events: %w", err)
+	}
+	r.Until(max(r.now, cfg.Until))
+	for _, f := range r.Firings() {
+		if err := emit(f); err != nil {
+			return r.Counts(), err
+		}
+	}
+	return r.Counts(), nil
+}
+
+// parse reads a line and works out its times as the gateway does: event time is
+// received - (sent - created), at most received.
+func (r *Runner) parse(line []byte, e *event.Event) error {
+	var st event.Stated
+	r.reader.Reset(line)
+	refused := r.reader.Event(e, &st)
+	if err := r.reader.Scan.End(); err != nil {
+		return err
+	}
+	switch {
+	case refused != "":
+		return refused
+	case e.Name == "":
+		return event.RefusedNoName
+	case e.User() == "":
+		return errors.New("has neither userId nor anonymousId")
+	}
+	if e.ReceivedAt == 0 {
+		switch {
+		case st.SentAt != 0:
+			e.ReceivedAt = st.SentAt
+		case st.Timestamp:
+			e.ReceivedAt = e.Timestamp
+		case r.now != math.MinInt64:
+			e.ReceivedAt = r.now
+		default:
+			return errors.New("has neither receivedAt nor timestamp")
+		}
+	}
+	switch {
+	case !st.Timestamp:
+		e.Timestamp = e.ReceivedAt
+	case st.SentAt != 0:
+		e.Timestamp += e.ReceivedAt - st.SentAt
+	}
+	e.Timestamp = min(e.Timestamp, e.ReceivedAt)
+	return nil
+}
+
+// Runner replays events one by one. It is used by one goroutine.
+type Runner struct {
+	set        *trigger.Set
+	inAudience func(user, audience string) bool
+	users      map[string]*user
+	wakes      wakes
+	reader     event.Reader
+	now        int64 // log time
+	offset     uint64
+	out        trigger.Result
+	firings    []Firing
+	counts     Counts
+	// Ids seen in this horizon and the one before: of 7 to 14 days.
+	seen, before map[[16]byte]int64
+	turn         int64
+}
+
+type user struct {
+	id    string
+	state trigger.State
+	// The profile as identify calls made it, for conditions on traits.
+	profile profile.Profile
+	traits  []byte
+	wake    int64 // earliest entry in the heap; math.MaxInt64 if none
+	ask     func(audience string) bool
+}
+
+// NewRunner makes a Runner that has seen nothing.
+func NewRunner(programs []*trigger.Program, inAudience func(user, audience string) bool) *Runner {
+	return &Runner{
+		set: trigger.NewSet(programs), inAudience: inAudience, users: map[string]*user{},
+		now: math.MinInt64, seen: map[[16]byte]int64{},
+	}
+}
+
+// Event takes the next event in order of arrival: timers that are due by its
+// time of receipt run first. The event may be used again afterwards.
+func (r *Runner) Event(e *event.Event) {
+	r.counts.Events++
+	offset := r.offset
+	r.offset++
+	received := e.ReceivedAt
+	if received == 0 {
+		received = e.Timestamp
+	}
+	r.Until(received)
+	key := event.KeyOf(e.Source, e.MessageID)
+	if e.MessageID == "" {
+		// No id, so no repeat either; its place identifies it.
+		key = [16]byte{}
+		binary.BigEndian.PutUint64(key[8:], offset+1)
+	} else if r.repeats(key) {
+		r.counts.Repeats++
+		return
+	}
+	name := e.User()
+	if name == "" || e.Type == event.System {
+		return
+	}
+	u := r.users[name]
+	if u == nil {
+		u = &user{id: strings.Clone(name), wake: math.MaxInt64}
+		if r.inAudience != nil {
+			u.ask = func(audience string) bool { return r.inAudience(u.id, audience) }
+		}
+		r.users[u.id] = u
+	}
+	if e.Type == event.Identify && u.profile.Apply(e) {
+		u.traits = u.profile.AppendTraits(u.traits[:0])
+	}
+	r.set.Step(&u.state, u.id, &trigger.Input{
+		Event: e, Time: e.Timestamp, LogTime: r.now, Offset: offset, Key: key, Traits: u.traits, InAudience: u.ask,
+	}, &r.out)
+	r.collect(u)
+}
+
+// repeats tells whether a key was seen within the horizon, and remembers it.
+func (r *Runner) repeats(key [16]byte) bool {
+	if r.now-r.turn > horizon {
+		r.seen, r.before, r.turn = map[[16]byte]int64{}, r.seen, r.now
+	}
+	at, ok := r.seen[key]
+	if !ok {
+		at, ok = r.before[key]
+	}
+	if ok && r.now-at < horizon {
+		return true
+	}
+	r.seen[key] = r.now
+	return false
+}
+
+// Until moves log time on and runs the timers that are due by it, in order.
+func (r *Runner) Until(t int64) {
+	for len(r.wakes) > 0 && r.wakes[0].at <= t {
+		w := r.wakes[0]
+		heap.Pop(&r.wakes)
+		if w.at != w.user.wake {
+			continue // moved meanwhile
+		}
+		w.user.wake = math.MaxInt64
+		r.now = max(r.now, w.at)
+		r.set.Wake(&w.user.state, w.user.id, &trigger.Input{LogTime: r.now, InAudience: w.user.ask}, &r.out)
+		r.collect(w.user)
+	}
+	r.now = max(r.now, t)
+}
+
+// collect takes the result of a call and plans the user's next wake.
+func (r *Runner) collect(u *user) {
+	for _, f := range r.out.Firings {
+		r.firings = append(r.firings, Firing{User: u.id, Firing: f})
+	}
+	r.counts.Firings += len(r.out.Firings)
+	r.counts.Add(r.out.Counts)
+	r.out.Reset()
+	if next := u.state.NextTimer(); next < u.wake {
+		u.wake = next
+		heap.Push(&r.wakes, wake{next, u})
+	}
+	// A later deadline needs nothing: the early wake does nothing and plans anew.
+}
+
+// Firings are those so far in order of their logical time, ties as they
+// happened.
+func (r *Runner) Firings() []Firing {
+	slices.SortStableFunc(r.firings, func(a, b Firing) int {
+		switch {
+		case a.At < b.At:
+			return -1
+		case a.At > b.At:
+			return 1
+		}
+		return 0
+	})
+	return r.firings
+}
+
+// Counts is what the run has come to.
+func (r *Runner) Counts() Counts { return r.counts }
+
+type wake struct {
+	at   int64
+	user *user
+}
+
+type wakes []wake
+
+func (w wakes) Len() int { return len(w) }
+
+func (w wakes) Less(i, j int) bool {
+	if w[i].at != w[j].at {
+		return w[i].at < w[j].at
+	}
+	return w[i].user.id < w[j].user.id
+}
+
+func (w wakes) Swap(i, j int) { w[i], w[j] = w[j], w[i] }
+func (w *wakes) Push(x any)   { *w = append(*w, x.(wake)) }
+
+func (w *wakes) Pop() any {
+	old := *w
+	last := old[len(old)-1]
+	*w = old[:len(old)-1]
+	return last
+}
+
+// WriteFiring writes a firing as one line: trigger, user, at (RFC 3339 with µs),
+// key and fire_id.
+func WriteFiring(w io.Writer, f Firing) error {
+	line, err := json.Marshal(struct {
+		Trigger string `json:"trigger"`
+		User    string `json:"user"`
+		At      string `json:"at"`
+		Key     string `json:"key"`
+		FireID  string `json:"fire_id"`
+	}{f.Program.Name, f.User, Time(f.At), f.Key, hex.EncodeToString(f.FireID[:])})
+	if err != nil {
+		return fmt.Errorf("encode firing: %w", err)
+	}
+	_, err = w.Write(append(line, '\n'))
+	return err
+}
+
+// WriteCounts writes the counts as one line.
+func WriteCounts(w io.Writer, c Counts) error {
+	line, err := json.Marshal(struct {
+		Events  int `json:"events"`
+		Firings int `json:"firings"`
+		Late    int `json:"late"`
+		Stale   int `json:"stale"`
+		Evicted int `json:"evicted"`
+	}{c.Events, c.Firings, c.Late, c.Stale, c.Evicted})
+	if err != nil {
+		return fmt.Errorf("encode counts: %w", err)
+	}
+	_, err = w.Write(append(line, '\n'))
+	return err
+}
+
+// Time is µs since the epoch as RFC 3339 with µs, in UTC.
+func Time(micros int64) string {
+	return time.UnixMicro(micros).UTC().Format("2006-01-02T15:04:05.000000Z")
+}
