@@ -94,8 +94,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Class classes an error of Send; one that says nothing is Uncertain.
 func Class(err error) ErrorClass {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Class
 	}
 	return Uncertain

@@ -191,8 +191,9 @@ func check(w *world, intents []event.Intent) (problems []string) {
 }
 
 // crashes dies at every write in turn, before and after it, with and without
-// power loss, and lets a second process finish; it returns what was wrong.
-func crashes(t *testing.T, lie func(string) bool, second *definition.Set) (problems []string, points int) {
+// power loss, and lets a second process finish; it returns what was wrong. It
+// stops once there are enough problems (0: never).
+func crashes(t *testing.T, build func(*world), enough int) (problems []string, points int) {
 	t.Helper()
 	for _, power := range []bool{false, true} {
 		for _, after := range []bool{false, true} {
@@ -201,16 +202,19 @@ func crashes(t *testing.T, lie func(string) bool, second *definition.Set) (probl
 				synctest.Test(t, func(t *testing.T) {
 					w := newWorld()
 					intents := feed(t, w)
-					w.writes, w.lie = 0, lie
-					w.faultAt, w.after, w.power = k, after, power
+					build(w)
+					w.writes, w.faultAt, w.after, w.power = 0, k, after, power
 					process(t, w, crashSet())
 					reached = w.dead
 					w.restart()
-					process(t, w, second)
+					process(t, w, crashSet())
 					for _, p := range check(w, intents) {
 						problems = append(problems, fmt.Sprintf("write %d, after=%v power=%v: %s", k, after, power, p))
 					}
 				})
+				if enough > 0 && len(problems) >= enough {
+					return problems, points
+				}
 				if !reached {
 					break
 				}
@@ -222,7 +226,7 @@ func crashes(t *testing.T, lie func(string) bool, second *definition.Set) (probl
 }
 
 func TestCrashAtEveryWrite(t *testing.T) {
-	problems, points := crashes(t, nil, crashSet())
+	problems, points := crashes(t, func(*world) {}, 0)
 	for _, p := range problems {
 		t.Error(p)
 	}
@@ -232,16 +236,25 @@ func TestCrashAtEveryWrite(t *testing.T) {
 	t.Logf("%d crashes", points)
 }
 
-// A build that loses the ledger, the open notes or the caps is caught.
+// Builds that lose the ledger, the open notes or the caps, or that do not sync
+// before they send, are caught.
 func TestCheckerCatchesBrokenBuilds(t *testing.T) {
-	for _, collection := range []string{engager.CollectionLedger, engager.CollectionOpen, engager.CollectionCaps} {
-		problems, _ := crashes(t, func(c string) bool { return c == collection }, crashSet())
+	f := func(name string, build func(*world)) {
+		t.Helper()
+		problems, _ := crashes(t, build, 1)
 		if len(problems) == 0 {
-			t.Errorf("without %s everything looks right", collection)
-		} else {
-			t.Logf("without %s: %d problems, such as %s", collection, len(problems), problems[0])
+			t.Errorf("%s: everything looks right", name)
+			return
 		}
+		t.Logf("%s: %s", name, problems[0])
 	}
+	without := func(collection string) func(*world) {
+		return func(w *world) { w.lie = func(c string) bool { return c == collection } }
+	}
+	f("without ledger", without(engager.CollectionLedger))
+	f("without open notes", without(engager.CollectionOpen))
+	f("without caps", without(engager.CollectionCaps))
+	f("without sync", func(w *world) { w.lazy = true })
 }
 
 // What had begun ends in an outcome even if its campaign is paused or gone after

@@ -109,8 +109,8 @@ func (c *corrupt) Error() string { return c.err.Error() }
 func (c *corrupt) Unwrap() error { return c.err }
 
 func isCorrupt(err error) bool {
-	var c *corrupt
-	return errors.As(err, &c)
+	_, ok := errors.AsType[*corrupt](err)
+	return ok
 }
 
 // caps are the times at which a user received a campaign.

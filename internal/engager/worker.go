@@ -324,7 +324,7 @@ func (w *worker) due(key string) {
 // do works a job off. An error means that the Engager must stop; a job that a
 // shutdown interrupts is left to the next start.
 func (w *worker) do(soft, hard context.Context, j *job) error {
-	if soft.Err() != nil {
+	if over(soft) {
 		return nil
 	}
 	in := &moment{worker: w, intent: &j.intent}
@@ -342,7 +342,7 @@ func (w *worker) do(soft, hard context.Context, j *job) error {
 			if isCorrupt(err) {
 				return fmt.Errorf("activation of %s for fire %s: %w", name, j.intent.FireID, err)
 			}
-			if soft.Err() != nil {
+			if over(soft) {
 				return nil
 			}
 			w.metrics.storeErrors.Inc()
@@ -361,6 +361,9 @@ func (w *worker) do(soft, hard context.Context, j *job) error {
 	}
 	return nil
 }
+
+// over tells whether a context has ended.
+func over(ctx context.Context) bool { return ctx.Err() != nil }
 
 // campaignsOf names the campaigns that an intent starts.
 func (w *worker) campaignsOf(in *event.Intent) []string {

@@ -31,6 +31,7 @@ type world struct {
 	writes  int
 	wake    chan struct{}
 	lie     func(collection string) bool // a broken build: loses the collection
+	lazy    bool                         // another one: does not sync documents
 }
 
 type disk struct {
@@ -137,7 +138,7 @@ func (w *world) Get(_ context.Context, collection, key string) (d documents.Docu
 }
 
 func (w *world) Apply(_ context.Context, durable documents.Durability, writes ...documents.Write) error {
-	return w.write(bool(durable), false, func(disk *disk) error {
+	return w.write(bool(durable) && !w.lazy, false, func(disk *disk) error {
 		for _, x := range writes {
 			if x.Expect != documents.Any && disk.docs[x.Collection+"|"+x.Key].Version != x.Expect {
 				return documents.ErrConflict

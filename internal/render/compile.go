@@ -269,7 +269,7 @@ func (c *compiler) tag(t parser.Token) (node, error) {
 		if err != nil {
 			return nil, at(t, err)
 		}
-		return &assignNode{name: stmt.Assignment.Variable, expr: stmt.Assignment.ValueFn, cost: x.cost}, nil
+		return &assignNode{name: stmt.Assignment.Variable, expr: stmt.ValueFn, cost: x.cost}, nil
 	case "break":
 		return &jumpNode{errBreak}, nil
 	case "continue":
@@ -279,7 +279,7 @@ func (c *compiler) tag(t parser.Token) (node, error) {
 		if err != nil {
 			return nil, at(t, err)
 		}
-		return &cycleNode{group: stmt.Cycle.Group + "\x00" + t.Args, values: stmt.Cycle.Values}, nil
+		return &cycleNode{group: stmt.Group + "\x00" + t.Args, values: stmt.Values}, nil
 	case "include", "render":
 		return nil, at(t, fmt.Errorf("there is no %s: a template reads no other files", t.Name))
 	default:
@@ -330,7 +330,7 @@ func (c *compiler) test(t parser.Token) ([]expressions.Expression, int, error) {
 		if err != nil {
 			return nil, 0, at(t, err)
 		}
-		return stmt.When.Exprs, x.cost, nil
+		return stmt.Exprs, x.cost, nil
 	}
 	e, err := expressions.Parse(t.Args)
 	if err != nil {

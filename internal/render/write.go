@@ -50,7 +50,7 @@ var writers = sync.Pool{New: func() any {
 }}
 
 func acquire() *writer {
-	w := writers.Get().(*writer) //nolint:errcheck // the pool holds nothing else
+	w := writers.Get().(*writer)
 	clear(w.vars)
 	w.out, w.missing, w.cycles = w.out[:0], nil, nil
 	w.steps, w.bytes = 0, 0
@@ -373,7 +373,7 @@ func (n *loopNode) render(w *writer) error {
 		err := w.walk(n.body)
 		switch err {
 		case nil, errContinue: //nolint:errorlint // made here and never wrapped
-		case errBreak: //nolint:errorlint // the same
+		case errBreak:
 			return nil
 		default:
 			return err

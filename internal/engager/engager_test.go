@@ -1,0 +1,540 @@
+package engager_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"heed/internal/channel"
+	"heed/internal/channel/outbox"
+	"heed/internal/channel/web"
+	"heed/internal/condition"
+	"heed/internal/definition"
+	"heed/internal/documents"
+	"heed/internal/driver/memory"
+	"heed/internal/engager"
+	"heed/internal/event"
+	"heed/internal/eventlog"
+	"heed/internal/inbox"
+	"heed/internal/period"
+	"heed/internal/policy"
+	"heed/internal/profile"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+type profiles map[string]*profile.Profile
+
+func (p profiles) Profile(_ context.Context, user string) (*profile.Profile, error) {
+	return p[user], nil
+}
+
+// scripted is a channel that answers as told, and remembers what it was asked.
+type scripted struct {
+	mu         sync.Mutex
+	idempotent bool
+	answers    []error // nil when they are used up
+	seen       []channel.Delivery
+}
+
+func (s *scripted) Type() string     { return "sms" }
+func (s *scripted) Idempotent() bool { return s.idempotent }
+
+func (s *scripted) Send(_ context.Context, d *channel.Delivery) (channel.Receipt, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen = append(s.seen, *d)
+	if len(s.answers) == 0 {
+		return channel.Receipt{Fresh: true}, nil
+	}
+	err := s.answers[0]
+	s.answers = s.answers[1:]
+	return channel.Receipt{}, err
+}
+
+// env is an Engager on the memory driver.
+type env struct {
+	t     testing.TB
+	db    *memory.DB
+	set   *definition.Set
+	cfg   engager.Config
+	users profiles
+	sms   *scripted
+	fires int
+	e     *engager.Engager
+	stop  func()
+}
+
+func newEnv(t testing.TB) *env {
+	cfg := engager.Config{}.Defaults()
+	cfg.Backoff, cfg.Poll, cfg.ReportLinger, cfg.Grace = time.Millisecond, 2*time.Millisecond, time.Millisecond, time.Second
+	return &env{
+		t: t, db: memory.Open(memory.Config{}), cfg: cfg, sms: &scripted{}, users: profiles{},
+		set: &definition.Set{
+			Revision: 1, Audiences: map[string]*definition.Audience{}, Templates: map[string]*definition.Template{}, Campaigns: map[string]*definition.Campaign{},
+			Channels: map[string]*definition.Channel{"sms": {Name: "sms", Type: "sms"}, "web": {Name: "web", Type: "web"}, "outbox": {Name: "outbox", Type: "outbox"}},
+		},
+	}
+}
+
+// campaign adds a live campaign on trigger "t" with a template of its own.
+func (v *env) campaign(name, ch, body string, change ...func(*definition.Campaign, *definition.Template)) {
+	tpl := &definition.Template{Name: name, Channel: ch, Body: body}
+	c := &definition.Campaign{
+		Name: name, When: definition.When{Trigger: "t"}, Status: definition.Live,
+		What: []definition.Variant{{Channel: ch, Template: name}}, Limits: definition.CampaignLimits{Holdout: "0%"},
+	}
+	for _, f := range change {
+		f(c, tpl)
+	}
+	v.set.Templates[name], v.set.Campaigns[name] = tpl, c
+}
+
+func (v *env) start() {
+	v.t.Helper()
+	e, err := engager.New(v.cfg, engager.Deps{
+		Log: v.db.Log(), Documents: v.db.Documents(), Inbox: v.db.Inbox(), Definitions: fixed{v.set}, Profiles: v.users,
+		Channels:   []channel.Channel{web.New(v.db.Inbox()), outbox.New(v.db.Documents()), v.sms},
+		Secret:     []byte(secret),
+		Registerer: prometheus.NewRegistry(),
+	})
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	v.e = e
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- e.Run(ctx) }()
+	v.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			v.t.Errorf("run: %v", err)
+		}
+	})
+	v.t.Cleanup(func() { v.stop() })
+}
+
+// fire appends an event and an intent that it completes.
+func (v *env) fire(user string, change ...func(*event.Intent)) event.Intent {
+	v.t.Helper()
+	v.fires++
+	p := eventlog.PartitionOf(user, v.db.Log().Partitions())
+	e := event.Event{
+		MessageID: fmt.Sprintf("m%d", v.fires), Name: "win", UserID: user, AnonymousID: "anon", Source: "shop", Timestamp: time.Now().UnixMicro(),
+		Properties: []byte(`{"product":"<Bike>"}`), Context: event.Context{Page: event.PageContext{Path: "/game"}},
+	}
+	data := event.AppendEvent(nil, &e)
+	b := &eventlog.Batch{Partition: p, Data: data, Ends: []int{len(data)}, Keys: []eventlog.Key{eventlog.Key(event.KeyOf(e.Source, e.MessageID))}}
+	v.append(eventlog.Events, b)
+	in := event.Intent{FireID: fmt.Sprintf("%032x", v.fires), User: user, Trigger: "t", At: e.Timestamp, Offset: b.Base, CauseID: e.MessageID}
+	for _, f := range change {
+		f(&in)
+	}
+	data = event.AppendIntent(nil, &in)
+	v.append(eventlog.Intents, &eventlog.Batch{Partition: p, Data: data, Ends: []int{len(data)}})
+	return in
+}
+
+func (v *env) append(s eventlog.Stream, b *eventlog.Batch) {
+	v.t.Helper()
+	for {
+		err := v.db.Log().Append(v.t.Context(), s, []*eventlog.Batch{b})
+		if err == nil {
+			return
+		}
+		if s == eventlog.Intents || !errors.Is(err, eventlog.ErrUnavailable) {
+			v.t.Fatal(err)
+		}
+	}
+}
+
+type outcome struct {
+	Status, Reason, Campaign, Template, Channel, Delivery, Activation, Fire, Trigger, Cause, Detail string
+	Variant, Attempts                                                                               int
+	Missing                                                                                         []string
+	Test                                                                                            bool
+	event                                                                                           event.Event
+}
+
+// outcomes waits for n outcomes of a user.
+func (v *env) outcomes(user string, n int) []outcome {
+	v.t.Helper()
+	ctx, cancel := context.WithTimeout(v.t.Context(), 10*time.Second)
+	defer cancel()
+	r, err := v.db.Log().Read(ctx, eventlog.Events, eventlog.PartitionOf(user, v.db.Log().Partitions()), 0)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	var out []outcome
+	for len(out) < n {
+		c, err := r.Next(ctx)
+		if err != nil {
+			v.t.Fatalf("%d of %d outcomes: %v", len(out), n, err)
+		}
+		d := event.NewDecoder(c.Data)
+		for {
+			var o outcome
+			if ok, err := d.Next(&o.event); err != nil || !ok {
+				break
+			}
+			if o.event.Name != event.NameDelivery || o.event.User() != user {
+				continue
+			}
+			if err := json.Unmarshal(o.event.Properties, &o); err != nil {
+				v.t.Fatal(err)
+			}
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// one fires for a user and gives the only outcome.
+func (v *env) one(user string, change ...func(*event.Intent)) outcome {
+	v.t.Helper()
+	v.fire(user, change...)
+	return v.outcomes(user, 1)[0]
+}
+
+func TestWebMessage(t *testing.T) {
+	v := newEnv(t)
+	v.campaign("winners", "web", `<b>{{ profile.traits.name }}</b> {{ event.properties.product }} {{ event.properties.nothing }}`,
+		func(_ *definition.Campaign, tpl *definition.Template) {
+			tpl.As, tpl.Expires = "slot:hero", period.Period(time.Minute)
+		})
+	v.users["u1"] = &profile.Profile{UserID: "u1", FirstSeen: 1, Traits: []profile.Entry{{Key: "name", Value: `"A&B"`}}}
+	v.start()
+	settled, cancel := v.db.Inbox().Watch("token")
+	defer cancel()
+	in := v.fire("u1", func(in *event.Intent) { in.ReplyTo, in.Depth = "token", 1 })
+	if s := <-settled; s != (inbox.Settlement{Done: 1}) {
+		t.Errorf("settled %+v", s)
+	}
+	// Settled means that the message is there.
+	got, err := v.db.Inbox().Pending(t.Context(), "u1", 0, time.Now().UnixMicro())
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := engager.ActivationID(in.FireID, "winners")
+	delivery := engager.DeliveryID([]byte(secret), id)
+	want := []inbox.Message{{
+		ID: delivery, User: "u1", Campaign: "winners", Template: "winners", Kind: "slot", Slot: "hero",
+		HTML: "<b>A&amp;B</b> &lt;Bike&gt; ", Expires: in.At + 60_000_000, CauseID: "m1", ReplyTo: "token", Personal: true, Depth: 2,
+	}}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(inbox.Message{}, "Seq", "Created")); diff != "" {
+		t.Errorf("message (-want +got)\n%s", diff)
+	}
+	o := v.outcomes("u1", 1)[0]
+	e := o.event
+	if e.MessageID != "d-"+id || e.Source != event.SourceHeed || e.Type != event.Track || e.UserID != "u1" || e.AnonymousID != "anon" || e.Depth != 2 {
+		t.Errorf("outcome event %+v", e)
+	}
+	if diff := cmp.Diff(outcome{
+		Status: "sent", Campaign: "winners", Template: "winners", Channel: "web", Delivery: delivery, Activation: id, Fire: in.FireID,
+		Trigger: "t", Cause: "m1", Attempts: 1, Missing: []string{"event.properties.nothing"},
+	}, o, cmpopts.IgnoreUnexported(outcome{})); diff != "" {
+		t.Errorf("outcome (-want +got)\n%s", diff)
+	}
+}
+
+// An intent without a campaign gives nothing but the settlement.
+func TestSettlesWithoutCampaign(t *testing.T) {
+	v := newEnv(t)
+	v.start()
+	settled, cancel := v.db.Inbox().Watch("token")
+	defer cancel()
+	v.fire("u1", func(in *event.Intent) { in.ReplyTo = "token" })
+	if s := <-settled; s != (inbox.Settlement{Done: 1}) {
+		t.Errorf("settled %+v", s)
+	}
+}
+
+func TestOutcomes(t *testing.T) {
+	type change = func(*definition.Campaign, *definition.Template)
+	f := func(name, ch, body string, how change, intent func(*event.Intent), want string) {
+		t.Helper()
+		v := newEnv(t)
+		v.users["vip"] = &profile.Profile{UserID: "vip", FirstSeen: 1, Traits: []profile.Entry{{Key: "vip", Value: "true"}}}
+		v.set.Audiences["vips"] = &definition.Audience{Name: "vips", Where: condition.Condition{Field: "traits.vip", Op: condition.Eq, Value: true}}
+		v.set.Audiences["none"] = &definition.Audience{Name: "none", Where: condition.Condition{Field: "traits.vip", Op: condition.Eq, Value: false}}
+		if how == nil {
+			how = func(*definition.Campaign, *definition.Template) {}
+		}
+		if intent == nil {
+			intent = func(*event.Intent) {}
+		}
+		v.campaign("c", ch, body, how)
+		v.start()
+		defer v.stop()
+		o := v.one("vip", intent)
+		if got := o.Status + " " + o.Reason; got != want+" " && got != want {
+			t.Errorf("%s: got %s (%s), want %s", name, got, o.Detail, want)
+		}
+		pending, err := v.db.Inbox().Pending(t.Context(), "vip", 0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mails, err := outbox.List(t.Context(), v.db.Documents(), "", 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen := len(pending) + len(mails); (o.Status == "sent") != (seen == 1) {
+			t.Errorf("%s: %s, but %d messages", name, o.Status, seen)
+		}
+	}
+	limits := func(l definition.CampaignLimits) change {
+		return func(c *definition.Campaign, _ *definition.Template) { c.Limits = l }
+	}
+	who := func(names ...string) change {
+		return func(c *definition.Campaign, _ *definition.Template) { c.Who = names }
+	}
+	f("plain", "web", "hi", nil, nil, "sent")
+	f("outbox", "outbox", "hi", nil, nil, "sent")
+	f("in the audience", "web", "hi", who("vips"), nil, "sent")
+	f("in one of them", "web", "hi", who("none", "vips"), nil, "sent")
+	f("in none", "web", "hi", who("none"), nil, "refused audience")
+	f("held back", "web", "hi", limits(definition.CampaignLimits{Holdout: "100%"}), nil, "refused holdout")
+	f("held back, a test", "web", "hi", limits(definition.CampaignLimits{Holdout: "100%"}), func(in *event.Intent) { in.Test = true }, "sent")
+	old := func(in *event.Intent) { in.At -= 301_000_000 }
+	f("too late", "web", "hi", nil, old, "refused expired")
+	f("too late for nothing", "outbox", "hi", nil, old, "sent")
+	f("late but long lived", "web", "hi", func(_ *definition.Campaign, tpl *definition.Template) { tpl.Expires = period.Period(time.Hour) }, old, "sent")
+	f("send now", "web", "hi", nil, func(in *event.Intent) { in.Trigger, in.Campaign, in.Offset = "", "c", event.NoOffset }, "sent")
+	f("send now, paused", "web", "hi", func(c *definition.Campaign, _ *definition.Template) { c.Status = definition.Paused },
+		func(in *event.Intent) { in.Trigger, in.Campaign = "", "c" }, "refused not_live")
+	f("send now, unknown", "web", "hi", nil, func(in *event.Intent) { in.Trigger, in.Campaign = "", "?" }, "refused not_live")
+	f("no such template", "web", "hi", func(c *definition.Campaign, _ *definition.Template) { c.What[0].Template = "?" }, nil, "failed definition")
+	f("no such channel", "web", "hi", func(c *definition.Campaign, _ *definition.Template) { c.What[0].Channel = "?" }, nil, "failed definition")
+	f("no such audience", "web", "hi", who("?"), nil, "failed definition")
+	f("bad template", "web", "{{ nonsense }}", nil, nil, "failed definition")
+	f("failing template", "web", "{{ 1 | divided_by: 0 }}", nil, nil, "failed render")
+	f("runaway template", "web", "{% for i in (1..100000000) %}{% endfor %}", nil, nil, "failed render")
+	f("empty", "web", "{% if profile.traits.x %}hi{% endif %} ", nil, nil, "refused empty")
+	f("event gone", "web", "hi {{ event.name }}", nil, func(in *event.Intent) { in.Offset = event.NoOffset }, "sent")
+}
+
+func TestCap(t *testing.T) {
+	v := newEnv(t)
+	v.campaign("c", "web", "hi", func(c *definition.Campaign, _ *definition.Template) {
+		c.Limits.Cap = &definition.Cap{Count: 2, Per: period.Period(time.Hour)}
+	})
+	v.start()
+	for range 2 {
+		v.fire("u1")
+	}
+	v.fire("u1", func(in *event.Intent) { in.Test = true }) // does not count, and passes
+	v.fire("u1")
+	v.fire("u2")
+	got := ""
+	for _, o := range v.outcomes("u1", 4) {
+		got += o.Status + o.Reason + " "
+	}
+	if want := "sent sent sent refusedcap "; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if o := v.outcomes("u2", 1)[0]; o.Status != "sent" {
+		t.Errorf("another user: %s %s", o.Status, o.Reason)
+	}
+}
+
+func TestRetries(t *testing.T) {
+	down := &channel.Error{Class: channel.Temporary, Err: errors.New("421 try later")}
+	bad := &channel.Error{Class: channel.Permanent, Err: errors.New("550 no such user")}
+	unsure := errors.New("connection lost")
+	f := func(name string, idempotent bool, onUnknown string, answers []error, want string, attempts int) {
+		t.Helper()
+		v := newEnv(t)
+		v.cfg.MaxAttempts, v.cfg.OnUnknown = 3, onUnknown
+		v.sms.idempotent, v.sms.answers = idempotent, answers
+		v.campaign("c", "sms", "hi")
+		v.start()
+		o := v.one("u1")
+		v.stop()
+		if o.Status+" "+o.Reason != want || len(v.sms.seen) != attempts {
+			t.Errorf("%s: %s %s after %d attempts, want %s after %d", name, o.Status, o.Reason, len(v.sms.seen), want, attempts)
+		}
+		for i, d := range v.sms.seen {
+			if d.Attempt != i+1 || d.ID != v.sms.seen[0].ID {
+				t.Errorf("%s: attempt %d is number %d", name, i+1, d.Attempt)
+			}
+		}
+		left, err := v.db.Documents().List(t.Context(), documents.Query{Collection: engager.CollectionOpen})
+		if err != nil || len(left) != 0 {
+			t.Errorf("%s: still open: %v %v", name, left, err)
+		}
+	}
+	f("at once", false, engager.Hold, nil, "sent ", 1)
+	f("down twice", false, engager.Hold, []error{down, down}, "sent ", 3)
+	f("down for long", false, engager.Hold, []error{down, down, down}, "failed unavailable", 3)
+	f("refused", false, engager.Hold, []error{down, bad}, "failed rejected", 2)
+	f("unsure, held", false, engager.Hold, []error{unsure}, "held unknown", 1)
+	f("unsure, repeated", false, engager.Retry, []error{unsure}, "sent ", 2)
+	f("unsure, idempotent", true, engager.Hold, []error{unsure}, "sent ", 2)
+}
+
+// A parked activation is decided anew: a campaign that was paused meanwhile does
+// not send.
+func TestParkedIsDecidedAnew(t *testing.T) {
+	v := newEnv(t)
+	v.cfg.Backoff, v.cfg.MaxBackoff = time.Hour, time.Hour
+	v.sms.answers = []error{&channel.Error{Class: channel.Temporary, Err: errors.New("down")}}
+	v.campaign("c", "sms", "hi")
+	v.start()
+	settled, cancel := v.db.Inbox().Watch("token")
+	defer cancel()
+	v.fire("u1", func(in *event.Intent) { in.ReplyTo = "token" })
+	<-settled
+	v.stop()
+	// After a restart, with the parked note made due.
+	docs, err := v.db.Documents().List(t.Context(), documents.Query{Collection: engager.CollectionOpen})
+	if err != nil || len(docs) != 1 {
+		t.Fatalf("%v %v", docs, err)
+	}
+	key := docs[0].Key[:5] + "0000000000000001" + docs[0].Key[21:]
+	if err := v.db.Documents().Apply(t.Context(), documents.Relaxed,
+		documents.Write{Collection: engager.CollectionOpen, Key: docs[0].Key, Expect: documents.Any},
+		documents.Write{Collection: engager.CollectionOpen, Key: key, Value: docs[0].Value, Expect: documents.Any}); err != nil {
+		t.Fatal(err)
+	}
+	v.set.Campaigns["c"].Status = definition.Paused
+	v.start()
+	if o := v.outcomes("u1", 1)[0]; o.Reason != string(policy.NotLive) {
+		t.Errorf("%s %s", o.Status, o.Reason)
+	}
+	if len(v.sms.seen) != 1 {
+		t.Errorf("%d attempts", len(v.sms.seen))
+	}
+}
+
+// Gaps, redelivered records and lost acknowledgements change nothing.
+func TestHostileStores(t *testing.T) {
+	v := newEnv(t)
+	h := memory.AllHostile()
+	h.LostAck = 0.2
+	v.db.SetHostile(memory.Hostile{Gap: h.Gap})
+	v.campaign("c", "web", "{{ event.properties.product }}")
+	v.campaign("d", "outbox", "{{ event.properties.product }}")
+	for i := range 200 {
+		v.fire(fmt.Sprintf("u%d", i%10))
+	}
+	v.db.SetHostile(h)
+	v.start()
+	for i := range 10 {
+		v.outcomes(fmt.Sprintf("u%d", i), 40)
+	}
+	v.stop()
+	v.db.SetHostile(memory.Hostile{})
+	v.start() // reads what it had not kept of its position again
+	v.stop()
+	seen := map[string]int{}
+	for p := range v.db.Log().Partitions() {
+		r, err := v.db.Log().Read(t.Context(), eventlog.Events, p, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for {
+			c, ok, err := r.TryNext()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !ok {
+				break
+			}
+			d := event.NewDecoder(c.Data)
+			for {
+				var e event.Event
+				if ok, _ := d.Next(&e); !ok {
+					break
+				}
+				if e.Name == event.NameDelivery {
+					seen[e.MessageID]++
+				}
+			}
+		}
+	}
+	for id, n := range seen {
+		if n != 1 {
+			t.Errorf("%s has %d outcomes", id, n)
+		}
+	}
+	pending := 0
+	for i := range 10 {
+		list, err := v.db.Inbox().Pending(t.Context(), fmt.Sprintf("u%d", i), 0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pending += len(list)
+	}
+	mails, err := outbox.List(t.Context(), v.db.Documents(), "", 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(seen) != 400 || pending != 200 || len(mails) != 200 {
+		t.Errorf("%d outcomes, %d pop-ups, %d mails", len(seen), pending, len(mails))
+	}
+}
+
+func TestExpireLedger(t *testing.T) {
+	v := newEnv(t)
+	v.campaign("c", "outbox", "hi")
+	v.start()
+	v.fire("u1", func(in *event.Intent) { in.At -= (50 * time.Hour).Microseconds() })
+	v.fire("u1")
+	v.outcomes("u1", 2)
+	n, err := v.e.ExpireLedger(t.Context(), time.Now().Add(-24*time.Hour))
+	if err != nil || n != 1 {
+		t.Errorf("removed %d, %v", n, err)
+	}
+	left, err := v.db.Documents().List(t.Context(), documents.Query{Collection: engager.CollectionLedger})
+	if err != nil || len(left) != 1 {
+		t.Errorf("left %d, %v", len(left), err)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	if err := (engager.Config{}).Defaults().Validate(); err != nil {
+		t.Errorf("defaults: %v", err)
+	}
+	f := func(change func(*engager.Config)) {
+		t.Helper()
+		c := engager.Config{}.Defaults()
+		change(&c)
+		if c.Validate() == nil {
+			t.Errorf("%+v is valid", c)
+		}
+	}
+	f(func(c *engager.Config) { c.Lanes = 0 })
+	f(func(c *engager.Config) { c.OnUnknown = "maybe" })
+	f(func(c *engager.Config) { c.SendTimeout = 0 })
+	f(func(c *engager.Config) { c.ReportBatch = 0 })
+}
+
+// One activation of a pop-up from the intent in the log to the settlement, one
+// at a time.
+func BenchmarkWebActivation(b *testing.B) {
+	v := newEnv(b)
+	v.cfg.ReportLinger = 20 * time.Millisecond
+	v.campaign("winners", "web", "<h2>{{ profile.traits.firstName | default: 'You' }}: +50 %</h2>", func(c *definition.Campaign, _ *definition.Template) {
+		c.Limits.Cap = &definition.Cap{Count: 1000, Per: period.Period(time.Hour)}
+	})
+	v.start()
+	settled, cancel := v.db.Inbox().Watch("token")
+	defer cancel()
+	b.ReportAllocs()
+	for b.Loop() {
+		v.fire(fmt.Sprintf("u%d", v.fires%1000), func(in *event.Intent) { in.ReplyTo = "token" })
+		<-settled
+	}
+	b.StopTimer()
+	v.stop()
+}
