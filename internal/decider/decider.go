@@ -159,8 +159,11 @@ func (d *Decider) Ready() error {
 	return nil
 }
 
-// errStarting is the status of a worker that has not opened its partition yet.
-var errStarting = errors.New("not opened yet")
+// The statuses of a worker that is not at work.
+var (
+	errStarting = errors.New("not opened yet")
+	errStopped  = errors.New("stopped")
+)
 
 // shared is what a worker shows to readers in other goroutines.
 type shared struct {

@@ -79,6 +79,13 @@ func (w *worker) status() error {
 	return w.shared.err
 }
 
+// fail makes err the status.
+func (w *worker) fail(err error) {
+	w.shared.mu.Lock()
+	defer w.shared.mu.Unlock()
+	w.shared.err = err
+}
+
 // Waits before a partition is taken up again.
 const (
 	minBackoff = 10 * time.Millisecond
@@ -92,11 +99,10 @@ func (w *worker) run(ctx context.Context) error {
 		before := w.next
 		err := w.own(ctx)
 		if ctx.Err() != nil {
+			w.fail(errStopped)
 			return nil
 		}
-		w.shared.mu.Lock()
-		w.shared.err = err
-		w.shared.mu.Unlock()
+		w.fail(err)
 		if errors.Is(err, userstate.ErrClosed) || errors.Is(err, eventlog.ErrClosed) {
 			return fmt.Errorf("partition %d: %w", w.number, err)
 		}
@@ -113,6 +119,7 @@ func (w *worker) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			wait.Stop()
+			w.fail(errStopped)
 			return nil
 		case <-wait.C:
 		}

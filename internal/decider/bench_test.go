@@ -1,0 +1,154 @@
+package decider
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"heed/internal/driver/memory"
+	"heed/internal/driver/pebble"
+	"heed/internal/event"
+	"heed/internal/eventlog"
+	"heed/internal/userstate"
+)
+
+// loop is a log whose one partition repeats the same records for ever, each
+// time with new offsets.
+type loop struct {
+	chunks []eventlog.Chunk
+	next   uint64
+	left   int // records until TryNext says that the reader has caught up
+	i      int
+}
+
+func (l *loop) Partitions() int { return 1 }
+func (l *loop) Append(context.Context, eventlog.Stream, []*eventlog.Batch) error {
+	return nil
+}
+
+func (l *loop) Read(context.Context, eventlog.Stream, int, uint64) (eventlog.Reader, error) {
+	return l, nil
+}
+
+func (l *loop) Bounds(context.Context, eventlog.Stream, int) (eventlog.Bounds, error) {
+	return eventlog.Bounds{Next: l.next}, nil
+}
+
+func (l *loop) Trim(context.Context, eventlog.Stream, time.Time, []uint64) error { return nil }
+func (l *loop) Close() error                                                     { return nil }
+func (l *loop) Next(context.Context) (eventlog.Chunk, error)                     { panic("never waits") }
+
+func (l *loop) TryNext() (eventlog.Chunk, bool, error) {
+	if l.left == 0 {
+		return eventlog.Chunk{}, false, nil
+	}
+	l.left--
+	c := l.chunks[l.i%len(l.chunks)]
+	l.i++
+	c.Base = l.next
+	l.next = c.Next()
+	return c, true, nil
+}
+
+// record makes a request of n events of users of about 600 bytes each.
+func record(r *rand.Rand, n, users int, names ...string) eventlog.Chunk {
+	c := eventlog.Chunk{Count: n, Appended: epoch, Schema: eventlog.Schema(eventlog.Events)}
+	for range n {
+		e := track(fmt.Sprintf("user-%08d", r.IntN(users)), names[r.IntN(len(names))])
+		e.MessageID = fmt.Sprintf("%016x-%016x", r.Uint64(), r.Uint64())
+		e.Source, e.Timestamp, e.ReceivedAt = "shop", epoch, epoch
+		e.SessionID = "01890a5d-ac96-774b-bcce-b302099a8057"
+		e.Properties = []byte(`{"product_id":"p-1234","stake":25.5,"currency":"EUR","category":"shoes","variant":"blue","position":3}`)
+		e.Context.Page = event.PageContext{
+			URL: "https://shop.example/products/p-1234?ref=home", Path: "/products/p-1234",
+			Referrer: "https://shop.example/", Title: "Blue shoes",
+		}
+		e.Context.UserAgent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36"
+		e.Context.Locale, e.Context.Timezone, e.Context.Country = "de-DE", "Europe/Berlin", "DE"
+		e.Context.Device, e.Context.OS, e.Context.Browser, e.Context.Screen = "desktop", "Linux", "Chrome", "1920x1080"
+		c.Data = event.AppendEvent(c.Data, &e)
+	}
+	return c
+}
+
+// benchRules have three triggers that read each of the relevant names.
+const benchRules = `
+kind: trigger
+name: wins
+pattern: [{event: win, times: 3, consecutive: true, where: {field: properties.stake, op: gte, value: 10}}]
+within: 10m
+scope: [win, loss]
+---
+kind: trigger
+name: pair
+pattern: [{event: win}, {event: loss}, {event: never}]
+within: 5m
+---
+kind: trigger
+name: cart
+pattern: [{event: loss}, {event: win}, {absent: purchase, for: 60s}]
+within: 5m
+`
+
+func benchState(b *testing.B, driver string) userstate.Store {
+	b.Helper()
+	if driver == "memory" {
+		return memory.Open(memory.Config{Partitions: 1, Seed: 1}).UserState()
+	}
+	db, err := pebble.Open(pebble.Config{Dir: b.TempDir(), Partitions: 1}, pebble.Deps{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	return db.UserState()
+}
+
+// BenchmarkDecide goes from records of the log to the committed state; an
+// operation is an event.
+func BenchmarkDecide(b *testing.B) {
+	for _, driver := range []string{"memory", "pebble"} {
+		for _, mix := range []struct {
+			name  string
+			users int
+			names []string
+		}{
+			{"relevant/users=20000", 20_000, []string{"win", "loss"}},
+			{"relevant/users=500", 500, []string{"win", "loss"}},
+			{"irrelevant/users=20000", 20_000, []string{"page", "scroll"}},
+			{"5%/users=20000", 20_000, append(strings.Split(strings.Repeat("page,", 19), ",")[:19], "win")},
+		} {
+			b.Run(driver+"/"+mix.name, func(b *testing.B) { benchDecide(b, driver, mix.users, mix.names) })
+		}
+	}
+}
+
+func benchDecide(b *testing.B, driver string, users int, names []string) {
+	r := rand.New(rand.NewPCG(1, 1))
+	l := &loop{}
+	for range 2000 {
+		l.chunks = append(l.chunks, record(r, 20, users, names...))
+	}
+	h := &harness{t: b, clock: &clock{now: epoch}, stores: stores{l, benchState(b, driver)}, defs: &revisions{}, settler: &settler{}}
+	h.defs.add(b, 1, benchRules)
+	e := event.Event{Type: event.System, Name: event.NameRevision, Source: event.SourceHeed, Properties: []byte(`{"revision":1}`)}
+	first := eventlog.Chunk{Count: 1, Appended: epoch, Schema: eventlog.Schema(eventlog.Events), Data: event.AppendEvent(nil, &e)}
+	chunks := l.chunks
+	l.chunks, l.left = []eventlog.Chunk{first}, 1
+	h.pump()
+	l.chunks, l.left = chunks, len(chunks) // warm the cache
+	h.pump()
+	w := h.d.workers[0]
+	b.ReportAllocs()
+	b.ResetTimer()
+	l.left = (b.N + 19) / 20
+	for h.once(w) {
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+}
