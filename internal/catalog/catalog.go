@@ -79,8 +79,8 @@ type Config struct {
 	// Secrets resolves ${env:NAME} and ${file:PATH}.
 	Getenv   func(string) (string, bool)
 	ReadFile func(string) ([]byte, error)
-	// OnRevision tells the log that a revision is in force. It is called once
-	// for each revision, and again for the newest one at Open.
+	// OnRevision tells the log that a revision is in force: after each Apply that
+	// changed something, and by Announce.
 	OnRevision func(ctx context.Context, revision int64) error
 }
 
@@ -113,12 +113,20 @@ func Open(ctx context.Context, cfg Config) (*Catalog, error) {
 		return nil, err
 	}
 	c.current.Store(set)
-	if head > 0 && cfg.OnRevision != nil {
-		if err := cfg.OnRevision(ctx, head); err != nil {
-			return nil, fmt.Errorf("announce revision %d: %w", head, err)
-		}
-	}
 	return c, nil
+}
+
+// Announce calls OnRevision for the newest revision again, in case that it was
+// stored but a crash came before it was announced.
+func (c *Catalog) Announce(ctx context.Context) error {
+	head := c.Current().Revision
+	if head == 0 || c.cfg.OnRevision == nil {
+		return nil
+	}
+	if err := c.cfg.OnRevision(ctx, head); err != nil {
+		return fmt.Errorf("announce revision %d: %w", head, err)
+	}
+	return nil
 }
 
 // Current is the newest set. It is never nil.

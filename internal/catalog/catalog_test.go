@@ -118,8 +118,11 @@ func TestApply(t *testing.T) {
 	if diff := cmp.Diff(h.Current(), again.Current()); diff != "" {
 		t.Errorf("opened again: %s", diff)
 	}
+	if err := again.Announce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if diff := cmp.Diff([]int64{4}, again.announced); diff != "" {
-		t.Errorf("announced at open: %s", diff)
+		t.Errorf("announced again: %s", diff)
 	}
 }
 
