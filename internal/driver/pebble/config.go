@@ -136,7 +136,21 @@ func (l engineLogger) Errorf(format string, args ...any) {
 
 // Fatalf must not return to the engine.
 func (l engineLogger) Fatalf(format string, args ...any) {
-	err := fmt.Errorf(format, args...)
+	err := error(fatalError{fmt.Sprintf(format, args...), nil})
+	for _, a := range args {
+		if cause, ok := a.(error); ok {
+			err = fatalError{fmt.Sprintf(format, args...), cause}
+		}
+	}
 	l.fail(err)
 	panic(err)
 }
+
+// fatalError is what the engine cannot survive, in its words.
+type fatalError struct {
+	said  string
+	cause error
+}
+
+func (e fatalError) Error() string { return e.said }
+func (e fatalError) Unwrap() error { return e.cause }

@@ -78,6 +78,9 @@ func openDedup(db *DB) (*dedup, error) {
 		db: db, hash: db.made.Seed, work: make(chan *bucket, 64),
 		bucketIDs: min(maxBucketIDs, max(db.cfg.DedupIDs/4, 100)),
 	}
+	if db.hooks.bucketIDs > 0 {
+		d.bucketIDs = db.hooks.bucketIDs
+	}
 	sealed, err := d.loadSealed()
 	if err != nil {
 		return nil, err
@@ -246,14 +249,14 @@ func (d *dedup) filter(b *eventlog.Batch, keys []byte) ([]byte, error) {
 				return keys, err
 			}
 			if found {
-				mark(b, i)
+				markDuplicate(b, i)
 			}
 		}
 	}
 	for _, s := range d.taken {
 		for i := range probes {
 			if s.set.has(&b.Keys[i], probes[i].a) && b.Keys[i] != (eventlog.Key{}) {
-				mark(b, i)
+				markDuplicate(b, i)
 			}
 		}
 	}
@@ -262,7 +265,7 @@ func (d *dedup) filter(b *eventlog.Batch, keys []byte) ([]byte, error) {
 			continue
 		}
 		if !d.open.set.add(&b.Keys[i], probes[i].a, &d.hash) {
-			mark(b, i)
+			markDuplicate(b, i)
 			continue
 		}
 		if len(keys) == 0 {
@@ -273,7 +276,7 @@ func (d *dedup) filter(b *eventlog.Batch, keys []byte) ([]byte, error) {
 	return keys, nil
 }
 
-func mark(b *eventlog.Batch, i int) {
+func markDuplicate(b *eventlog.Batch, i int) {
 	if b.Duplicate == nil {
 		b.Duplicate = make([]bool, len(b.Ends))
 	}

@@ -51,6 +51,7 @@ type DB struct {
 	docs    *documentStore
 	disk    *disk
 	metrics *metrics
+	mark    mark // syncLoop's
 
 	// life is held for reading while the engine is used, so that Close waits.
 	life   sync.RWMutex
@@ -68,6 +69,7 @@ type DB struct {
 type hooks struct {
 	splitCommit bool // state and offset in two writes
 	skipSync    bool // acknowledge before the sync
+	bucketIDs   int  // not broken, but small: dedup buckets are sealed often
 }
 
 // installation is written when the database is created.
@@ -131,6 +133,9 @@ func (db *DB) open() error {
 		return err
 	}
 	if db.log, err = openLog(db); err != nil {
+		return err
+	}
+	if err := db.openMark(fs); err != nil {
 		return err
 	}
 	if db.state, err = openState(db); err != nil {
@@ -234,7 +239,7 @@ func (db *DB) Close() error {
 	db.background.Wait()
 	db.metrics.unregister(db)
 	if err := db.Err(); err != nil {
-		return errors.Join(err, db.lock.Close())
+		return errors.Join(err, db.closeMark(), db.lock.Close())
 	}
 	// Nobody enters any more; wait for who is within.
 	db.life.Lock()
@@ -244,7 +249,10 @@ func (db *DB) Close() error {
 
 // abandon closes what is open.
 func (db *DB) abandon() error {
-	var errs []error
+	if db.log != nil {
+		db.log.dedup.close()
+	}
+	errs := []error{db.closeMark()}
 	if db.engine != nil {
 		errs = append(errs, db.engine.Close())
 		db.engine = nil
@@ -393,6 +401,7 @@ func (db *DB) syncLoop() {
 			if db.unsynced.Swap(false) && db.barrier() != nil {
 				return
 			}
+			db.writeMark()
 		}
 	}
 }
