@@ -59,7 +59,7 @@ func crashSet() *definition.Set {
 const secret = "0123456789abcdef"
 
 func crashConfig() engager.Config {
-	c := engager.Config{}.Defaults()
+	var c engager.Config
 	c.Lanes, c.Grace, c.Poll, c.Backoff = 2, 50*time.Millisecond, 20*time.Millisecond, 50*time.Millisecond
 	return c
 }

@@ -84,48 +84,70 @@ const (
 	Retry = "retry"
 )
 
-// Defaults are the settings that nobody changed.
-func (Config) Defaults() Config {
-	return Config{
-		Lanes: 4, SendTimeout: 10 * time.Second, RenderTimeout: 100 * time.Millisecond, Expires: 5 * time.Minute,
-		MaxAttempts: 10, Backoff: time.Second, MaxBackoff: 5 * time.Minute, OnUnknown: Hold,
-		ReportLinger: 20 * time.Millisecond, ReportBatch: 512, Poll: 500 * time.Millisecond,
-		JanitorEvery: 30 * time.Second, LedgerKeep: 35 * 24 * time.Hour, Grace: 10 * time.Second,
+// Defaults fills what is not set.
+func (c *Config) Defaults() {
+	for _, n := range []struct {
+		field *int
+		value int
+	}{{&c.Lanes, 4}, {&c.MaxAttempts, 10}, {&c.ReportBatch, 512}} {
+		if *n.field == 0 {
+			*n.field = n.value
+		}
+	}
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&c.SendTimeout, 10 * time.Second},
+		{&c.RenderTimeout, 100 * time.Millisecond},
+		{&c.Expires, 5 * time.Minute},
+		{&c.Backoff, time.Second},
+		{&c.MaxBackoff, 5 * time.Minute},
+		{&c.ReportLinger, 20 * time.Millisecond},
+		{&c.Poll, 500 * time.Millisecond},
+		{&c.JanitorEvery, 30 * time.Second},
+		{&c.LedgerKeep, 35 * 24 * time.Hour},
+		{&c.Grace, 10 * time.Second},
+	} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	if c.OnUnknown == "" {
+		c.OnUnknown = Hold
 	}
 }
 
 // Validate tells what cannot work.
-func (c Config) Validate() error {
+func (c *Config) Validate() error {
 	switch {
 	case c.Lanes < 1 || c.Lanes > 256:
-		return fmt.Errorf("engager: lanes must be 1 to 256, not %d", c.Lanes)
-	case c.MaxAttempts < 1:
-		return fmt.Errorf("engager: max_attempts must be at least 1, not %d", c.MaxAttempts)
+		return fmt.Errorf("lanes: %d is not from 1 to 256", c.Lanes)
+	case c.MaxAttempts < 1 || c.MaxAttempts > 1000:
+		return fmt.Errorf("max_attempts: %d is not from 1 to 1000", c.MaxAttempts)
 	case c.ReportBatch < 1 || c.ReportBatch > 10_000:
-		return fmt.Errorf("engager: report_batch must be 1 to 10000, not %d", c.ReportBatch)
+		return fmt.Errorf("report_batch: %d is not from 1 to 10000", c.ReportBatch)
 	case c.OnUnknown != Hold && c.OnUnknown != Retry:
-		return fmt.Errorf("engager: on_unknown must be hold or retry, not %q", c.OnUnknown)
+		return fmt.Errorf("on_unknown: %q is not hold or retry", c.OnUnknown)
 	}
 	for _, d := range []struct {
-		name string
-		d    time.Duration
+		name  string
+		value time.Duration
 	}{
 		{"send_timeout", c.SendTimeout},
 		{"render_timeout", c.RenderTimeout},
 		{"expires", c.Expires},
 		{"backoff", c.Backoff},
 		{"max_backoff", c.MaxBackoff},
+		{"report_linger", c.ReportLinger},
 		{"poll", c.Poll},
 		{"janitor_every", c.JanitorEvery},
 		{"ledger_keep", c.LedgerKeep},
 		{"grace", c.Grace},
 	} {
-		if d.d <= 0 {
-			return fmt.Errorf("engager: %s must be longer than %v", d.name, d.d)
+		if d.value <= 0 {
+			return fmt.Errorf("%s: %v is not a length of time", d.name, d.value)
 		}
-	}
-	if c.ReportLinger < 0 {
-		return errors.New("engager: report_linger is negative")
 	}
 	return nil
 }
@@ -181,8 +203,9 @@ type Engager struct {
 
 // New makes the role.
 func New(cfg Config, deps Deps) (*Engager, error) {
+	cfg.Defaults()
 	if err := cfg.Validate(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("engager: %w", err)
 	}
 	if deps.Log == nil || deps.Documents == nil || deps.Inbox == nil || deps.Definitions == nil || deps.Profiles == nil {
 		return nil, errors.New("engager: a store is missing")

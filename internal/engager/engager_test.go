@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/driver/memory"
+	"heed/internal/driver/pebble"
 	"heed/internal/engager"
 	"heed/internal/event"
 	"heed/internal/eventlog"
@@ -61,10 +63,17 @@ func (s *scripted) Send(_ context.Context, d *channel.Delivery) (channel.Receipt
 	return channel.Receipt{}, err
 }
 
-// env is an Engager on the memory driver.
+// stores is a driver's.
+type stores interface {
+	Log() eventlog.Log
+	Inbox() inbox.Inbox
+	Documents() documents.Store
+}
+
+// env is an Engager on a driver, the memory one if nothing else is said.
 type env struct {
 	t     testing.TB
-	db    *memory.DB
+	db    stores
 	set   *definition.Set
 	cfg   engager.Config
 	users profiles
@@ -75,7 +84,7 @@ type env struct {
 }
 
 func newEnv(t testing.TB) *env {
-	cfg := engager.Config{}.Defaults()
+	var cfg engager.Config
 	cfg.Backoff, cfg.Poll, cfg.ReportLinger, cfg.Grace = time.Millisecond, 2*time.Millisecond, time.Millisecond, time.Second
 	return &env{
 		t: t, db: memory.Open(memory.Config{}), cfg: cfg, sms: &scripted{}, users: profiles{},
@@ -126,22 +135,37 @@ func (v *env) start() {
 // fire appends an event and an intent that it completes.
 func (v *env) fire(user string, change ...func(*event.Intent)) event.Intent {
 	v.t.Helper()
+	in := v.prepare(user, change...)
+	v.intent(in)
+	return in
+}
+
+func (v *env) prepare(user string, change ...func(*event.Intent)) event.Intent {
+	v.t.Helper()
 	v.fires++
-	p := eventlog.PartitionOf(user, v.db.Log().Partitions())
 	e := event.Event{
 		MessageID: fmt.Sprintf("m%d", v.fires), Name: "win", UserID: user, AnonymousID: "anon", Source: "shop", Timestamp: time.Now().UnixMicro(),
 		Properties: []byte(`{"product":"<Bike>"}`), Context: event.Context{Page: event.PageContext{Path: "/game"}},
 	}
 	data := event.AppendEvent(nil, &e)
-	b := &eventlog.Batch{Partition: p, Data: data, Ends: []int{len(data)}, Keys: []eventlog.Key{eventlog.Key(event.KeyOf(e.Source, e.MessageID))}}
+	b := &eventlog.Batch{
+		Partition: eventlog.PartitionOf(user, v.db.Log().Partitions()), Data: data, Ends: []int{len(data)},
+		Keys: []eventlog.Key{eventlog.Key(event.KeyOf(e.Source, e.MessageID))},
+	}
 	v.append(eventlog.Events, b)
 	in := event.Intent{FireID: fmt.Sprintf("%032x", v.fires), User: user, Trigger: "t", At: e.Timestamp, Offset: b.Base, CauseID: e.MessageID}
 	for _, f := range change {
 		f(&in)
 	}
-	data = event.AppendIntent(nil, &in)
-	v.append(eventlog.Intents, &eventlog.Batch{Partition: p, Data: data, Ends: []int{len(data)}})
 	return in
+}
+
+func (v *env) intent(in event.Intent) {
+	v.t.Helper()
+	data := event.AppendIntent(nil, &in)
+	v.append(eventlog.Intents, &eventlog.Batch{
+		Partition: eventlog.PartitionOf(in.User, v.db.Log().Partitions()), Data: data, Ends: []int{len(data)},
+	})
 }
 
 func (v *env) append(s eventlog.Stream, b *eventlog.Batch) {
@@ -419,21 +443,23 @@ func TestParkedIsDecidedAnew(t *testing.T) {
 // Gaps, redelivered records and lost acknowledgements change nothing.
 func TestHostileStores(t *testing.T) {
 	v := newEnv(t)
+	db := memory.Open(memory.Config{})
+	v.db = db
 	h := memory.AllHostile()
 	h.LostAck = 0.2
-	v.db.SetHostile(memory.Hostile{Gap: h.Gap})
+	db.SetHostile(memory.Hostile{Gap: h.Gap})
 	v.campaign("c", "web", "{{ event.properties.product }}")
 	v.campaign("d", "outbox", "{{ event.properties.product }}")
 	for i := range 200 {
 		v.fire(fmt.Sprintf("u%d", i%10))
 	}
-	v.db.SetHostile(h)
+	db.SetHostile(h)
 	v.start()
 	for i := range 10 {
 		v.outcomes(fmt.Sprintf("u%d", i), 40)
 	}
 	v.stop()
-	v.db.SetHostile(memory.Hostile{})
+	db.SetHostile(memory.Hostile{})
 	v.start() // reads what it had not kept of its position again
 	v.stop()
 	seen := map[string]int{}
@@ -502,39 +528,63 @@ func TestExpireLedger(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
-	if err := (engager.Config{}).Defaults().Validate(); err != nil {
-		t.Errorf("defaults: %v", err)
-	}
-	f := func(change func(*engager.Config)) {
+	f := func(want bool, change func(*engager.Config)) {
 		t.Helper()
-		c := engager.Config{}.Defaults()
+		var c engager.Config
+		c.Defaults()
 		change(&c)
-		if c.Validate() == nil {
-			t.Errorf("%+v is valid", c)
+		if err := c.Validate(); (err == nil) != want {
+			t.Errorf("%+v: %v", c, err)
 		}
 	}
-	f(func(c *engager.Config) { c.Lanes = 0 })
-	f(func(c *engager.Config) { c.OnUnknown = "maybe" })
-	f(func(c *engager.Config) { c.SendTimeout = 0 })
-	f(func(c *engager.Config) { c.ReportBatch = 0 })
+	f(true, func(*engager.Config) {})
+	f(false, func(c *engager.Config) { c.Lanes = -1 })
+	f(false, func(c *engager.Config) { c.OnUnknown = "maybe" })
+	f(false, func(c *engager.Config) { c.SendTimeout = -1 })
+	f(false, func(c *engager.Config) { c.ReportBatch = 1 << 20 })
 }
 
 // One activation of a pop-up from the intent in the log to the settlement, one
-// at a time.
+// at a time: on Pebble with its three syncs, of which the Engager waits for one.
 func BenchmarkWebActivation(b *testing.B) {
-	v := newEnv(b)
-	v.cfg.ReportLinger = 20 * time.Millisecond
-	v.campaign("winners", "web", "<h2>{{ profile.traits.firstName | default: 'You' }}: +50 %</h2>", func(c *definition.Campaign, _ *definition.Template) {
-		c.Limits.Cap = &definition.Cap{Count: 1000, Per: period.Period(time.Hour)}
-	})
-	v.start()
-	settled, cancel := v.db.Inbox().Watch("token")
-	defer cancel()
-	b.ReportAllocs()
-	for b.Loop() {
-		v.fire(fmt.Sprintf("u%d", v.fires%1000), func(in *event.Intent) { in.ReplyTo = "token" })
-		<-settled
+	f := func(name string, open func(b *testing.B) stores) {
+		b.Run(name, func(b *testing.B) {
+			v := newEnv(b)
+			v.db = open(b)
+			v.cfg.ReportLinger = 20 * time.Millisecond
+			v.campaign("winners", "web", "<h2>{{ profile.traits.firstName | default: 'You' }}: +50 %</h2>", func(c *definition.Campaign, _ *definition.Template) {
+				c.Limits.Cap = &definition.Cap{Count: 1000, Per: period.Period(time.Hour)}
+			})
+			v.start()
+			settled, cancel := v.db.Inbox().Watch("token")
+			defer cancel()
+			b.ReportAllocs()
+			var took []time.Duration
+			for b.Loop() {
+				in := v.prepare(fmt.Sprintf("u%d", v.fires%1000), func(in *event.Intent) { in.ReplyTo = "token" })
+				began := time.Now()
+				v.intent(in)
+				<-settled
+				took = append(took, time.Since(began))
+			}
+			b.StopTimer()
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
+			v.stop()
+		})
 	}
-	b.StopTimer()
-	v.stop()
+	f("memory", func(*testing.B) stores { return memory.Open(memory.Config{}) })
+	f("pebble", func(b *testing.B) stores {
+		db, err := pebble.Open(pebble.Config{Dir: b.TempDir(), Reserve: 1}, pebble.Deps{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() {
+			if err := db.Close(); err != nil {
+				b.Error(err)
+			}
+		})
+		return db
+	})
 }
