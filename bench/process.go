@@ -34,7 +34,7 @@ func (b *bench) startFloor(args ...string) (*process, error) {
 			return nil, fmt.Errorf("build the floor: %w\n%s", err, out)
 		}
 	}
-	p := &process{cmd: pinned("0", bin, args...)}
+	p := &process{cmd: b.pinned("0", bin, args...)}
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -52,9 +52,9 @@ func (b *bench) startHeed(cores, dir string, args ...string) (*process, time.Dur
 	p := &process{dir: dir}
 	args = append([]string{"run", "--definitions", "bench/definitions"}, args...)
 	if cores == "" {
-		p.cmd = exec.Command(b.heed, args...)
+		p.cmd = exec.CommandContext(b.ctx, b.heed, args...)
 	} else {
-		p.cmd = pinned(cores, b.heed, args...)
+		p.cmd = b.pinned(cores, b.heed, args...)
 	}
 	p.cmd.Env = append(os.Environ(), "HEED_DATA_DIR="+dir, "HEED_LISTEN=127.0.0.1:0", "HEED_ADMIN_TOKEN="+adminToken)
 	log, err := os.Create(filepath.Join(b.dir, "heed.log"))
@@ -94,8 +94,8 @@ func ready(ctx context.Context, url string) bool {
 }
 
 // pinned is a command on the given cores, with as many threads that run Go.
-func pinned(cores, name string, args ...string) *exec.Cmd {
-	cmd := exec.Command("taskset", append([]string{"-c", cores, name}, args...)...)
+func (b *bench) pinned(cores, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(b.ctx, "taskset", append([]string{"-c", cores, name}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return cmd
 }

@@ -76,7 +76,7 @@ type Campaign struct {
 	When        When           `yaml:"when" json:"when"`
 	Who         []string       `yaml:"who,omitempty" json:"who,omitempty"`
 	What        []Variant      `yaml:"what" json:"what"`
-	Limits      CampaignLimits `yaml:"limits,omitempty" json:"limits,omitempty"`
+	Limits      CampaignLimits `yaml:"limits,omitempty" json:"limits,omitzero"`
 	Goal        *Goal          `yaml:"goal,omitempty" json:"goal,omitempty"`
 	Status      Status         `yaml:"status" json:"status"`
 }
