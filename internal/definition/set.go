@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"heed/internal/condition"
+	"heed/internal/render"
 	"heed/internal/trigger"
 )
 
@@ -160,6 +161,12 @@ func (c *checker) template(t *Template) {
 	}
 	if t.Body == "" {
 		c.fail("body", "give body or bodyFile", "is empty")
+	}
+	if _, err := render.Parse(t.Body, render.HTML); err != nil {
+		c.fail("body", "", "%v", err)
+	}
+	if _, err := render.Parse(t.Subject, render.Text); err != nil {
+		c.fail("subject", "", "%v", err)
 	}
 	if ch.Type == ChannelWeb {
 		slot, isSlot := strings.CutPrefix(t.As, "slot:")
