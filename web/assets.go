@@ -12,7 +12,7 @@ import (
 //go:embed all:tracker/dist all:tracker/stub
 //go:embed all:shop/dist all:shop/stub
 //go:embed all:console/dist all:console/stub
-var built embed.FS //nolint:gochecknoglobals // go:embed needs a package variable; it is read only
+var built embed.FS
 
 // Tracker holds heed.js (and, when built, snippet.js); stub is true if it was
 // not built.

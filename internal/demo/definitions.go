@@ -6,7 +6,7 @@ import (
 )
 
 //go:embed definitions
-var definitionFiles embed.FS //nolint:gochecknoglobals // go:embed needs a package variable; it is read only
+var definitionFiles embed.FS
 
 // Definitions is the folder of what ships with the shop: its sources, triggers,
 // templates and campaigns, in the form of `heed apply`.

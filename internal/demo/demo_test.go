@@ -11,8 +11,10 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
@@ -360,15 +362,24 @@ func TestCrowd(t *testing.T) {
 			WriteKey string `json:"writeKey"`
 			Batch    []call `json:"batch"`
 		}
+		var mu sync.Mutex
 		var got []batch
-		status := http.StatusOK
+		all := func() []batch {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(got)
+		}
+		var status atomic.Int64
+		status.Store(http.StatusOK)
 		collector := roundTrip(func(r *http.Request) *http.Response {
 			var b batch
 			if err := json.NewDecoder(r.Body).Decode(&b); err != nil || r.URL.String() != "http://collector/v1/batch" {
 				t.Errorf("%s: %v", r.URL, err)
 			}
+			mu.Lock()
+			defer mu.Unlock()
 			got = append(got, b)
-			return &http.Response{StatusCode: status, Status: http.StatusText(status), Body: http.NoBody}
+			return &http.Response{StatusCode: int(status.Load()), Body: http.NoBody}
 		})
 		cfg := Defaults()
 		products, err := Catalogue()
@@ -389,11 +400,11 @@ func TestCrowd(t *testing.T) {
 
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if rate := float64(len(got)) / 60; rate < 0.7*cfg.CrowdRate || rate > 1.3*cfg.CrowdRate {
+		if rate := float64(len(all())) / 60; rate < 0.7*cfg.CrowdRate || rate > 1.3*cfg.CrowdRate {
 			t.Errorf("%.1f events a second, want about %v", rate, cfg.CrowdRate)
 		}
 		names := map[string]bool{}
-		for _, b := range got {
+		for _, b := range all() {
 			e := b.Batch[0]
 			if b.WriteKey != CrowdWriteKey || !strings.HasPrefix(e.AnonymousID, "crowd-") || e.Context["crowd"] != true {
 				t.Fatalf("%+v", b)
@@ -409,19 +420,19 @@ func TestCrowd(t *testing.T) {
 		quiet := func(why string, most int) {
 			t.Helper()
 			synctest.Wait()
-			n := len(got)
+			n := len(all())
 			time.Sleep(10 * time.Minute)
 			synctest.Wait()
-			if len(got)-n > most {
-				t.Errorf("%s: %d events in ten minutes", why, len(got)-n)
+			if more := len(all()) - n; more > most {
+				t.Errorf("%s: %d events in ten minutes", why, more)
 			}
 		}
 		c.Stop()
 		quiet("stopped", 0)
-		status = http.StatusServiceUnavailable
+		status.Store(http.StatusServiceUnavailable)
 		c.Start()
 		quiet("backing off", 30)
-		status = http.StatusOK
+		status.Store(http.StatusOK)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if running, sent := c.Running(); !running || sent <= uint64(60) {
