@@ -9,6 +9,9 @@ import (
 
 // Step runs the timers that are due by in.LogTime and then advances the rows of
 // the user by the event. user is the profile id, part of the fire ids.
+//
+// Events that no trigger reads need no Step; given to it, they move the user's
+// clock, to which later events of an earlier time are clamped.
 func (s *Set) Step(st *State, user string, in *Input, out *Result) {
 	s.adopt(st)
 	x := stepper{set: s, st: st, user: user, in: in, out: out}
@@ -17,16 +20,13 @@ func (s *Set) Step(st *State, user string, in *Input, out *Result) {
 		x.wake()
 	}
 	routes := s.candidates(in.Event.Name)
-	if len(routes) == 0 || in.Event.Type == event.System {
-		x.settle(first)
-		return
-	}
-	if in.Event.Depth > event.MaxDepth {
+	switch {
+	case in.Event.Type == event.System || len(routes) == 0 && reserved(in.Event.Name):
+	case in.Event.Depth > event.MaxDepth:
 		out.Counts.Deep += len(routes)
-		x.settle(first)
-		return
+	default:
+		x.event(routes)
 	}
-	x.event(routes)
 	x.settle(first)
 }
 
@@ -229,9 +229,10 @@ func (p *Program) starts(match uint64, active bool) bool {
 // first opens the entry of a trigger that has none, if the event is a first
 // step.
 func (x *stepper) first(p *Program, index int, role *role, rd *reading, facts *condition.Facts) *entry {
-	if p.n > 0 && !p.where[0].Eval(facts) {
+	if p.n > 0 && !p.where[0].Eval(facts) || p.keyed && len(rd.keys) == 0 {
 		return nil
 	}
+	x.touched = true
 	return x.st.open(index)
 }
 
