@@ -1,12 +1,12 @@
 // Fails the build when the console's first load (the entry's own chunk graph
 // and its style sheets, gzip) is over its limit.
-import { readFileSync } from "node:fs";
-import { gzipSync } from "node:zlib";
+import { readFileSync } from 'node:fs';
+import { gzipSync } from 'node:zlib';
 
 const limit = 300 * 1024;
-const dist = new URL("./dist/", import.meta.url);
-const manifest = JSON.parse(readFileSync(new URL(".vite/manifest.json", dist), "utf8"));
-const files = new Set(["index.html", "scheme.js"]);
+const dist = new URL('./dist/', import.meta.url);
+const manifest = JSON.parse(readFileSync(new URL('.vite/manifest.json', dist), 'utf8'));
+const files = new Set(['index.html', 'scheme.js']);
 
 function add(key) {
   const chunk = manifest[key];
@@ -19,7 +19,7 @@ function add(key) {
 const entry = Object.keys(manifest).find((key) => manifest[key].isEntry);
 add(entry);
 // The page that opens first is lazy, yet part of what a visitor waits for.
-add("src/pages/Home.tsx");
+add('src/pages/Home.tsx');
 
 let total = 0;
 for (const file of [...files].sort()) {

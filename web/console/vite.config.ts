@@ -1,12 +1,12 @@
-import react from "@vitejs/plugin-react";
-import { defineConfig } from "vite";
+import react from '@vitejs/plugin-react';
+import { defineConfig } from 'vite';
 
-const server = process.env.HEED_SERVER ?? "http://127.0.0.1:8080";
+const server = process.env.HEED_SERVER ?? 'http://127.0.0.1:8080';
 
 export default defineConfig({
   plugins: [react()],
   build: {
-    outDir: "dist",
+    outDir: 'dist',
     // Nothing is inlined: the page's policy allows no data: scripts, and hashed
     // files are cached for ever.
     assetsInlineLimit: 0,
@@ -14,9 +14,9 @@ export default defineConfig({
     manifest: true,
   },
   server: {
-    host: "127.0.0.1",
+    host: '127.0.0.1',
     proxy: Object.fromEntries(
-      ["/api", "/v1", "/shop", "/heed.js", "/test", "/readyz"].map((path) => [path, server]),
+      ['/api', '/v1', '/shop', '/heed.js', '/test', '/readyz'].map((path) => [path, server]),
     ),
   },
 });

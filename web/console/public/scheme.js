@@ -3,12 +3,12 @@
 (() => {
   let scheme = null;
   try {
-    scheme = localStorage.getItem("mantine-color-scheme-value");
+    scheme = localStorage.getItem('mantine-color-scheme-value');
   } catch {
     // No storage: follow the system.
   }
-  if (scheme !== "light" && scheme !== "dark") {
-    scheme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+  if (scheme !== 'light' && scheme !== 'dark') {
+    scheme = matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light';
   }
-  document.documentElement.setAttribute("data-mantine-color-scheme", scheme);
+  document.documentElement.setAttribute('data-mantine-color-scheme', scheme);
 })();

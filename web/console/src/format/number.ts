@@ -1,7 +1,7 @@
 /** Numbers as the console says them. */
 
 const whole = new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 });
-const short = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
+const short = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFractionDigits: 1 });
 
 /** 12,345 */
 export function count(n: number): string {
@@ -15,8 +15,8 @@ export function compact(n: number): string {
 
 /** A rate: 0, 0.3, 12, 1,204. */
 export function rate(n: number): string {
-  if (n === 0) return "0";
-  if (n < 0.1) return "< 0.1";
+  if (n === 0) return '0';
+  if (n < 0.1) return '< 0.1';
   return n < 10 ? n.toFixed(1) : whole.format(n);
 }
 
@@ -27,7 +27,7 @@ export function plural(n: number, one: string, many = `${one}s`): string {
 
 /** Bytes: 312 B, 4.1 kB, 12 MB. */
 export function bytes(n: number): string {
-  const units = ["B", "kB", "MB", "GB", "TB"];
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
   let unit = 0;
   let value = n;
   while (value >= 1000 && unit < units.length - 1) {

@@ -1,6 +1,8 @@
 /** A hint at how hard a password is to guess: length first, then variety. The server has the last word. */
 export function strength(password: string): { score: 0 | 1 | 2 | 3; hint: string } {
-  const kinds = [/[a-z]/, /[A-Z]/, /\d/, /[^A-Za-z\d]/].filter((kind) => kind.test(password)).length;
+  const kinds = [/[a-z]/, /[A-Z]/, /\d/, /[^A-Za-z\d]/].filter((kind) =>
+    kind.test(password),
+  ).length;
   const varied = new Set(password).size;
   if (password.length < 10) {
     return { score: 0, hint: `At least 10 characters; ${10 - password.length} to go` };

@@ -1,24 +1,24 @@
 /** Times as the console says them. The API sends RFC 3339; we show local time. */
 
 const clock = new Intl.DateTimeFormat(undefined, {
-  hour: "2-digit",
-  minute: "2-digit",
-  second: "2-digit",
-  hourCycle: "h23",
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+  hourCycle: 'h23',
 });
 const dayClock = new Intl.DateTimeFormat(undefined, {
-  day: "numeric",
-  month: "short",
-  hour: "2-digit",
-  minute: "2-digit",
-  hourCycle: "h23",
+  day: 'numeric',
+  month: 'short',
+  hour: '2-digit',
+  minute: '2-digit',
+  hourCycle: 'h23',
 });
 const day = new Intl.DateTimeFormat(undefined, {
-  day: "numeric",
-  month: "short",
-  year: "numeric",
+  day: 'numeric',
+  month: 'short',
+  year: 'numeric',
 });
-const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
+const full = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'long' });
 
 /** 14:03:07 */
 export function clockTime(at: Date): string {
@@ -27,7 +27,7 @@ export function clockTime(at: Date): string {
 
 /** 14:03:07.412 */
 export function preciseTime(at: Date): string {
-  return `${clock.format(at)}.${String(at.getMilliseconds()).padStart(3, "0")}`;
+  return `${clock.format(at)}.${String(at.getMilliseconds()).padStart(3, '0')}`;
 }
 
 /** The clock for today, day and clock otherwise. */
@@ -48,7 +48,7 @@ export function fullTime(at: Date): string {
 /** "just now", "12 s ago", "3 min ago", "5 h ago", "2 d ago". */
 export function ago(at: Date, now: Date): string {
   const seconds = Math.round((now.getTime() - at.getTime()) / 1000);
-  if (seconds < 2) return "just now";
+  if (seconds < 2) return 'just now';
   return `${span(seconds)} ago`;
 }
 

@@ -5,7 +5,7 @@ const words = { live: 'Live', connecting: 'Connecting', reconnecting: 'Reconnect
 
 /** Whether what the pages show is kept up to date. */
 export function LiveBadge() {
-  const { state } = useFeedState();
+  const state = useFeedState();
   return (
     <span className={css.badge} role="status" aria-live="polite" data-testid="live-badge">
       <span className={css.beat} data-state={state} aria-hidden="true" />

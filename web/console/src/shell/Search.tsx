@@ -22,7 +22,9 @@ export default function Search({ onClose }: { onClose: () => void }) {
   }, []);
 
   const wanted = text.trim().toLowerCase();
-  const found = pages.filter((page) => `${page.label} ${page.about}`.toLowerCase().includes(wanted));
+  const found = pages.filter((page) =>
+    `${page.label} ${page.about}`.toLowerCase().includes(wanted),
+  );
   const people = query === '' ? [] : (users.data?.users ?? []).slice(0, 6);
   return (
     <Spotlight.Root

@@ -1,8 +1,17 @@
-import { ActionIcon, Drawer, Menu, Text, useComputedColorScheme, useMantineColorScheme } from '@mantine/core';
+import {
+  ActionIcon,
+  Drawer,
+  Menu,
+  Text,
+  useComputedColorScheme,
+  useMantineColorScheme,
+} from '@mantine/core';
 import { useDisclosure, useHotkeys } from '@mantine/hooks';
 import { Link, Outlet } from '@tanstack/react-router';
 import { lazy, Suspense, useState } from 'react';
-import { useLogout, useSession } from '../api/session';
+import type { Schema } from '../api/client';
+import { type Me, useLogout } from '../api/session';
+import { sentence } from '../format/words';
 import { Icon } from '../ui/Icon';
 import { Mark } from '../ui/Mark';
 import { LiveBadge } from './LiveBadge';
@@ -49,11 +58,9 @@ function SchemeToggle() {
   );
 }
 
-function Account() {
-  const session = useSession();
+function Account({ me }: { me: Me }) {
   const logout = useLogout();
-  const who = session.data?.member;
-  if (!who) return null;
+  const name = me.email ?? me.name;
   return (
     <Menu position="bottom-end" width={230} shadow="md">
       <Menu.Target>
@@ -61,19 +68,19 @@ function Account() {
           variant="light"
           radius="xl"
           size={34}
-          aria-label={`Account: ${who.email}`}
+          aria-label={`Account: ${name}`}
           c="var(--heed-accent)"
           fw={700}
         >
-          {who.email.slice(0, 1).toUpperCase()}
+          {name.slice(0, 1).toUpperCase()}
         </ActionIcon>
       </Menu.Target>
       <Menu.Dropdown>
         <Text size="sm" fw={600} px="sm" pt={6} style={{ overflowWrap: 'anywhere' }}>
-          {who.email}
+          {name}
         </Text>
         <Text size="xs" c="dimmed" px="sm" pb={6}>
-          {who.role}
+          {sentence(me.role)}
         </Text>
         <Menu.Divider />
         <Menu.Item leftSection={<Icon name="logout" size={16} />} onClick={() => logout.mutate()}>
@@ -85,11 +92,10 @@ function Account() {
 }
 
 /** What surrounds every page: navigation, search, the live badge. */
-export function Shell() {
+export function Shell({ me, setup }: { me: Me; setup: Schema['SetupState'] }) {
   const [menu, { open, close }] = useDisclosure(false);
   const [searching, setSearching] = useState(false);
   useHotkeys([['mod+K', () => setSearching(true)]], []);
-  const session = useSession();
   return (
     <div className={css.shell}>
       <a className={css.skip} href="#main">
@@ -103,8 +109,8 @@ export function Shell() {
           <Navigation />
         </nav>
         <div className={css.foot}>
-          {session.data?.demo && <div>Sample shop running</div>}
-          {session.data?.version && <div>Heed {session.data.version}</div>}
+          {setup.demo && <div>Demo with simulated shoppers</div>}
+          {setup.version && <div>Version {setup.version}</div>}
         </div>
       </aside>
       <Drawer
@@ -133,7 +139,14 @@ export function Shell() {
             onClick={open}
             c="var(--heed-muted)"
           >
-            <svg width="18" height="18" viewBox="0 0 24 24" stroke="currentColor" strokeWidth="2" aria-hidden="true">
+            <svg
+              width="18"
+              height="18"
+              viewBox="0 0 24 24"
+              stroke="currentColor"
+              strokeWidth="2"
+              aria-hidden="true"
+            >
               <path d="M4 7h16M4 12h16M4 17h16" strokeLinecap="round" />
             </svg>
           </ActionIcon>
@@ -151,7 +164,7 @@ export function Shell() {
           <div className={css.spacer} />
           <LiveBadge />
           <SchemeToggle />
-          <Account />
+          <Account me={me} />
         </header>
         <main id="main" className={css.body} tabIndex={-1}>
           <Suspense>

@@ -3,11 +3,41 @@ import type { IconName } from '../ui/Icon';
 /** The pages that exist, in the order of the navigation. */
 export const pages = [
   { to: '/', label: 'Home', icon: 'home', about: 'What is going on, and what to do next' },
-  { to: '/live', label: 'Live', icon: 'live', about: 'Events, triggers and deliveries as they happen' },
-  { to: '/users', label: 'Users', icon: 'users', about: 'Find a user; see what they did and what they got' },
-  { to: '/campaigns', label: 'Campaigns', icon: 'campaign', about: 'What is sent to whom, when, and how it goes' },
-  { to: '/templates', label: 'Templates', icon: 'template', about: 'The content that campaigns send' },
-  { to: '/events', label: 'Data', icon: 'events', about: 'The events that arrive, and those that were refused' },
-  { to: '/outbox', label: 'Outbox', icon: 'outbox', about: 'The local mailbox: the first send needs no provider' },
+  {
+    to: '/live',
+    label: 'Live',
+    icon: 'live',
+    about: 'Events, triggers and deliveries as they happen',
+  },
+  {
+    to: '/users',
+    label: 'Users',
+    icon: 'users',
+    about: 'Find a user; see what they did and what they got',
+  },
+  {
+    to: '/campaigns',
+    label: 'Campaigns',
+    icon: 'campaign',
+    about: 'What is sent to whom, when, and how it goes',
+  },
+  {
+    to: '/templates',
+    label: 'Templates',
+    icon: 'template',
+    about: 'The content that campaigns send',
+  },
+  {
+    to: '/events',
+    label: 'Data',
+    icon: 'events',
+    about: 'The events that arrive, and those that were refused',
+  },
+  {
+    to: '/outbox',
+    label: 'Outbox',
+    icon: 'outbox',
+    about: 'The local mailbox: the first send needs no provider',
+  },
   { to: '/settings', label: 'Settings', icon: 'settings', about: 'Keys, members, health' },
 ] as const satisfies readonly { to: string; label: string; icon: IconName; about: string }[];

@@ -16,7 +16,7 @@ export function Sparkline(props: {
       preserveAspectRatio="none"
       role="img"
       aria-label={props.label}
-      style={{ display: 'block', maxWidth: width * 3 }}
+      style={{ display: 'block' }}
     >
       {values.map((value, i) => {
         const h = value === 0 ? 1 : Math.max(2, (value / top) * height);

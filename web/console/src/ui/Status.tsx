@@ -5,7 +5,15 @@ import { statusWords } from '../format/words';
 export function Status({ status }: { status: string }) {
   const { label, color } = statusWords(status);
   return (
-    <Badge variant="light" color={color} radius="sm" size="md" tt="none" fw={600} data-status={color}>
+    <Badge
+      variant="light"
+      color={color}
+      radius="sm"
+      size="md"
+      tt="none"
+      fw={600}
+      data-status={color}
+    >
       {label}
     </Badge>
   );

@@ -1,0 +1,226 @@
+import {
+  keepPreviousData,
+  useInfiniteQuery,
+  useMutation,
+  useQuery,
+  useQueryClient,
+} from '@tanstack/react-query';
+import { client, type Schema, take } from './client';
+
+export type Definition<S> = Omit<Schema['Definition'], 'spec'> & { spec: S };
+export type Campaign = Definition<Schema['CampaignSpec']>;
+export type Template = Definition<Schema['TemplateSpec']>;
+export type Trigger = Definition<Schema['TriggerSpec']>;
+export type Source = Definition<Schema['SourceSpec']>;
+
+export function useHome() {
+  return useQuery({
+    queryKey: ['home'],
+    queryFn: () => take(client.GET('/home')),
+    refetchInterval: 1500,
+  });
+}
+
+export function useDemo(enabled: boolean) {
+  return useQuery({ queryKey: ['demo'], enabled, queryFn: () => take(client.GET('/demo')) });
+}
+
+export function useCrowd() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (running: boolean) => take(client.POST('/demo/crowd', { body: { running } })),
+    onSuccess: (demo) => queries.setQueryData(['demo'], demo),
+  });
+}
+
+export function useUsers(q: string, options: { enabled?: boolean; limit?: number } = {}) {
+  const { enabled = true, limit = 50 } = options;
+  return useQuery({
+    queryKey: ['users', q, limit],
+    enabled,
+    placeholderData: keepPreviousData,
+    queryFn: ({ signal }) =>
+      take(
+        client.GET('/users', { params: { query: q === '' ? { limit } : { q, limit } }, signal }),
+      ),
+  });
+}
+
+export function useUser(id: string) {
+  return useQuery({
+    queryKey: ['user', id],
+    queryFn: () => take(client.GET('/users/{id}', { params: { path: { id } } })),
+    refetchInterval: 5000,
+  });
+}
+
+export function useTimeline(id: string) {
+  return useInfiniteQuery({
+    queryKey: ['timeline', id],
+    initialPageParam: undefined as string | undefined,
+    queryFn: ({ pageParam }) =>
+      take(
+        client.GET('/users/{id}/timeline', {
+          params: {
+            path: { id },
+            query: { limit: 100, ...(pageParam ? { before: pageParam } : {}) },
+          },
+        }),
+      ),
+    getNextPageParam: (page) => page.next,
+  });
+}
+
+/** All definitions of a kind, with the shape of their specs. */
+function useKind<S>(kind: string, refetchInterval: number | false = false) {
+  return useQuery({
+    queryKey: ['definitions', kind],
+    refetchInterval,
+    queryFn: async () => {
+      const list = await take(client.GET('/definitions/{kind}', { params: { path: { kind } } }));
+      return { ...list, definitions: list.definitions as unknown as Definition<S>[] };
+    },
+  });
+}
+
+export const useCampaigns = () => useKind<Schema['CampaignSpec']>('campaign');
+export const useTemplates = () => useKind<Schema['TemplateSpec']>('template');
+export const useTriggers = () => useKind<Schema['TriggerSpec']>('trigger');
+export const useSources = () => useKind<Schema['SourceSpec']>('source');
+
+export function useReport(name: string) {
+  return useQuery({
+    queryKey: ['report', name],
+    queryFn: () => take(client.GET('/campaigns/{name}/report', { params: { path: { name } } })),
+    refetchInterval: 3000,
+  });
+}
+
+/** Sets a campaign's status, unless somebody changed the campaign meanwhile. */
+export function useSetStatus() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: ({
+      campaign,
+      status,
+    }: {
+      campaign: Campaign;
+      status: Schema['CampaignSpec']['status'];
+    }) =>
+      take(
+        client.PUT('/definitions/{kind}/{name}', {
+          params: {
+            path: { kind: 'campaign', name: campaign.name },
+            header: { 'If-Match': `"${campaign.version}"` },
+          },
+          body: { ...campaign.spec, status },
+        }),
+      ),
+    onSettled: () => queries.invalidateQueries({ queryKey: ['definitions', 'campaign'] }),
+  });
+}
+
+export function useDeliveries(query: { campaign?: string; status?: Schema['DeliveryStatus'] }) {
+  return useQuery({
+    queryKey: ['deliveries', query],
+    placeholderData: keepPreviousData,
+    refetchInterval: 5000,
+    queryFn: () => take(client.GET('/deliveries', { params: { query: { ...query, limit: 50 } } })),
+  });
+}
+
+export function useEventNames() {
+  return useQuery({
+    queryKey: ['event-names'],
+    queryFn: () => take(client.GET('/event-names')),
+    refetchInterval: 2000,
+  });
+}
+
+export function useBadEvents() {
+  return useQuery({
+    queryKey: ['bad-events'],
+    queryFn: () => take(client.GET('/bad-events', { params: { query: { limit: 50 } } })),
+    refetchInterval: 3000,
+  });
+}
+
+export function useOutbox() {
+  return useInfiniteQuery({
+    queryKey: ['outbox'],
+    initialPageParam: undefined as string | undefined,
+    queryFn: ({ pageParam }) =>
+      take(
+        client.GET('/outbox', {
+          params: { query: { limit: 50, ...(pageParam ? { before: pageParam } : {}) } },
+        }),
+      ),
+    getNextPageParam: (page) => page.next,
+    refetchInterval: 3000,
+  });
+}
+
+export function useOutboxMessage(id: string | undefined) {
+  return useQuery({
+    queryKey: ['outbox-message', id],
+    enabled: id !== undefined,
+    queryFn: () => take(client.GET('/outbox/{id}', { params: { path: { id: id ?? '' } } })),
+  });
+}
+
+export function useHealth() {
+  return useQuery({
+    queryKey: ['health'],
+    queryFn: () => take(client.GET('/health')),
+    refetchInterval: 3000,
+  });
+}
+
+export function useMembers(enabled: boolean) {
+  return useQuery({ queryKey: ['members'], enabled, queryFn: () => take(client.GET('/members')) });
+}
+
+export function useSaveMember() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (body: Schema['MemberRequest']) => take(client.POST('/members', { body })),
+    onSuccess: () => queries.invalidateQueries({ queryKey: ['members'] }),
+  });
+}
+
+export function useRemoveMember() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (email: string) =>
+      take(client.DELETE('/members/{email}', { params: { path: { email } } })),
+    onSuccess: () => queries.invalidateQueries({ queryKey: ['members'] }),
+  });
+}
+
+export function useTokens(enabled: boolean) {
+  return useQuery({ queryKey: ['tokens'], enabled, queryFn: () => take(client.GET('/tokens')) });
+}
+
+export function useMakeToken() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (body: Schema['TokenRequest']) => take(client.POST('/tokens', { body })),
+    onSuccess: () => queries.invalidateQueries({ queryKey: ['tokens'] }),
+  });
+}
+
+export function useRevokeToken() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (id: string) => take(client.DELETE('/tokens/{id}', { params: { path: { id } } })),
+    onSuccess: () => queries.invalidateQueries({ queryKey: ['tokens'] }),
+  });
+}
+
+export function useAudit(enabled: boolean) {
+  return useQuery({
+    queryKey: ['audit'],
+    enabled,
+    queryFn: () => take(client.GET('/audit', { params: { query: { limit: 100 } } })),
+  });
+}

@@ -1,0 +1,315 @@
+import { Button } from '@mantine/core';
+import { notifications } from '@mantine/notifications';
+import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router';
+import type { ReactNode } from 'react';
+import type { Schema } from '../api/client';
+import { messageOf } from '../api/problem';
+import {
+  type Campaign as CampaignView,
+  useCampaigns,
+  useDeliveries,
+  useReport,
+  useSetStatus,
+  useTriggers,
+} from '../api/queries';
+import { useMay } from '../api/session';
+import { compact } from '../format/number';
+import { list, periodWords, triggerWords } from '../format/pattern';
+import { fullTime } from '../format/time';
+import { reasonWords, statusWords } from '../format/words';
+import { Deliveries } from '../ui/Deliveries';
+import { Icon } from '../ui/Icon';
+import { LinkButton } from '../ui/LinkButton';
+import { Card, Page } from '../ui/Page';
+import { Status } from '../ui/Status';
+import { Empty, Failure, Loading } from '../ui/states';
+import { AsOf, At } from '../ui/time';
+import css from '../ui/ui.module.css';
+
+export default function Campaign() {
+  const { name } = useParams({ from: '/campaigns/$name' });
+  const campaigns = useCampaigns();
+  const campaign = campaigns.data?.definitions.find((c) => c.name === name);
+  return (
+    <Page
+      title={name}
+      heading={
+        <span className={css.titleLine}>
+          {name}
+          {campaign && <Status status={campaign.spec.status} />}
+        </span>
+      }
+      lede={campaign?.spec.description}
+      actions={
+        <>
+          {campaign && <StatusButton campaign={campaign} />}
+          <LinkButton to="/campaigns" variant="default" size="xs">
+            All campaigns
+          </LinkButton>
+        </>
+      }
+    >
+      {campaigns.error && !campaigns.data ? (
+        <Card>
+          <Failure error={campaigns.error} retry={campaigns.refetch} />
+        </Card>
+      ) : !campaigns.data ? (
+        <Card>
+          <Loading />
+        </Card>
+      ) : !campaign ? (
+        <Card>
+          <Empty
+            icon="campaign"
+            title="No such campaign"
+            cause={`No campaign is called “${name}”; it may have been deleted.`}
+            action={<LinkButton to="/campaigns">See all campaigns</LinkButton>}
+          />
+        </Card>
+      ) : (
+        <div className={css.twoColumns}>
+          <Results name={name} />
+          <Rules campaign={campaign} />
+        </div>
+      )}
+    </Page>
+  );
+}
+
+function StatusButton({ campaign }: { campaign: CampaignView }) {
+  const set = useSetStatus();
+  const may = useMay('marketer');
+  const { status } = campaign.spec;
+  const next = status === 'live' ? 'paused' : 'live';
+  if (status === 'ended') return null;
+  const label = status === 'live' ? 'Pause' : status === 'paused' ? 'Resume' : 'Launch';
+  const why = campaign.readOnly
+    ? 'This campaign is loaded from a folder at start; change it there'
+    : may
+      ? undefined
+      : 'Your role cannot change campaigns';
+  return (
+    <Button
+      size="xs"
+      variant={status === 'live' ? 'default' : 'filled'}
+      leftSection={<Icon name={status === 'live' ? 'pause' : 'play'} size={14} />}
+      disabled={why !== undefined}
+      title={why}
+      loading={set.isPending}
+      onClick={() =>
+        set.mutate(
+          { campaign, status: next },
+          {
+            onSuccess: () =>
+              notifications.show({ message: `${campaign.name} is ${next} now.`, color: 'teal' }),
+            onError: (error) =>
+              notifications.show({ title: 'Not changed', message: messageOf(error), color: 'red' }),
+          },
+        )
+      }
+    >
+      {label}
+    </Button>
+  );
+}
+
+function Results({ name }: { name: string }) {
+  const { status } = useSearch({ from: '/campaigns/$name' });
+  const navigate = useNavigate({ from: '/campaigns/$name' });
+  const report = useReport(name);
+  const deliveries = useDeliveries({ campaign: name, ...(status ? { status } : {}) });
+  const { data } = report;
+  if (report.error && !data) {
+    return (
+      <Card>
+        <Failure error={report.error} retry={report.refetch} />
+      </Card>
+    );
+  }
+  if (!data) {
+    return (
+      <Card>
+        <Loading rows={8} />
+      </Card>
+    );
+  }
+  const pick = (next: Schema['DeliveryStatus']) =>
+    navigate({ search: { status: status === next ? undefined : next }, replace: true });
+  const steps: { status: Schema['DeliveryStatus']; count: number }[] = [
+    { status: 'sent', count: data.sent },
+    { status: 'shown', count: data.shown },
+    { status: 'clicked', count: data.clicked },
+    { status: 'dismissed', count: data.dismissed },
+  ];
+  const refused = data.outcomes.filter((o) => o.status !== 'sent' && o.count > 0);
+  const items = deliveries.data?.deliveries ?? [];
+  return (
+    <div className={css.stack}>
+      <Card
+        title={`${compact(data.activations)} ${data.activations === 1 ? 'firing' : 'firings'}`}
+        flush
+        aside={
+          <AsOf
+            range={data.since ? `since ${fullTime(new Date(data.since))}` : ''}
+            at={new Date(data.asOf)}
+          />
+        }
+      >
+        {data.activations === 0 ? (
+          <p className={css.none}>
+            None yet: the trigger has not fired since the campaign went live. Watch users get closer
+            on Live.
+          </p>
+        ) : (
+          <>
+            <ul className={css.funnel} data-testid="report">
+              {steps.map((step) => (
+                <Bar
+                  key={step.status}
+                  label={statusWords(step.status).label}
+                  count={step.count}
+                  of={data.activations}
+                  pressed={status === step.status}
+                  onClick={() => pick(step.status)}
+                />
+              ))}
+              {refused.map((o) => (
+                <Bar
+                  key={`${o.status} ${o.reason}`}
+                  label={statusWords(o.status).label}
+                  hint={reasonWords(o.reason)}
+                  count={o.count}
+                  of={data.activations}
+                  soft
+                  pressed={status === o.status}
+                  onClick={() => pick(o.status as Schema['DeliveryStatus'])}
+                />
+              ))}
+            </ul>
+            <p className={css.foot}>
+              {compact(data.activations)} = {compact(data.sent)} sent
+              {refused.map(
+                (o) =>
+                  ` + ${compact(o.count)} ${(reasonWords(o.reason) || statusWords(o.status).label).toLowerCase()}`,
+              )}
+              {data.tests > 0 && `. Tests, counted nowhere: ${compact(data.tests)}`}
+            </p>
+          </>
+        )}
+      </Card>
+      <Card
+        title={status ? `${statusWords(status).label}: the newest` : 'The newest deliveries'}
+        flush
+      >
+        {deliveries.error && !deliveries.data ? (
+          <Failure error={deliveries.error} retry={deliveries.refetch} />
+        ) : !deliveries.data ? (
+          <Loading />
+        ) : items.length === 0 ? (
+          <p className={css.none}>None in what was searched.</p>
+        ) : (
+          <Deliveries deliveries={items} withCampaign={false} />
+        )}
+        {deliveries.data && (
+          <p className={css.foot}>
+            {deliveries.data.complete
+              ? 'Nothing older is kept.'
+              : deliveries.data.searchedTo
+                ? `Searched back to ${fullTime(new Date(deliveries.data.searchedTo))}.`
+                : `The newest ${items.length}.`}
+          </p>
+        )}
+      </Card>
+    </div>
+  );
+}
+
+function Bar(props: {
+  label: string;
+  hint?: string;
+  count: number;
+  of: number;
+  soft?: boolean;
+  pressed: boolean;
+  onClick: () => void;
+}) {
+  const share = props.of > 0 ? (props.count / props.of) * 100 : 0;
+  return (
+    <li>
+      <button type="button" aria-pressed={props.pressed} onClick={props.onClick}>
+        <span>
+          {props.label}
+          {props.hint && (
+            <span className={css.statHint} style={{ display: 'block' }}>
+              {props.hint}
+            </span>
+          )}
+        </span>
+        <svg viewBox="0 0 100 14" preserveAspectRatio="none" aria-hidden="true">
+          <rect width="100" height="14" rx="1.500" fill="var(--heed-hover)" />
+          <rect
+            width={share}
+            height="14"
+            rx="1.500"
+            fill={props.soft ? 'var(--heed-bar-soft)' : 'var(--heed-bar)'}
+            stroke={props.soft ? 'var(--heed-bar)' : 'none'}
+            strokeWidth="0.500"
+          />
+        </svg>
+        <b className={css.right}>{compact(props.count)}</b>
+        <span className={`${css.right} ${css.muted}`}>
+          {share < 1 && share > 0 ? '< 1' : Math.round(share)} %
+        </span>
+      </button>
+    </li>
+  );
+}
+
+function Rules({ campaign }: { campaign: CampaignView }) {
+  const triggers = useTriggers();
+  const { spec } = campaign;
+  const trigger = triggers.data?.definitions.find((t) => t.name === spec.when.trigger);
+  const cap = spec.limits?.cap;
+  const facts: [string, ReactNode][] = [
+    [
+      'When',
+      trigger ? triggerWords(trigger.spec) : (spec.when.trigger ?? 'Never: nothing starts it'),
+    ],
+    ['Who', spec.who?.length ? list(spec.who, 'or') : 'Everybody'],
+    [
+      'What',
+      spec.what.map((v) => (
+        <span key={`${v.channel} ${v.template}`} style={{ display: 'block' }}>
+          <Link to="/templates" search={{ open: v.template }} className={css.link}>
+            {v.template}
+          </Link>{' '}
+          by {v.channel}
+        </span>
+      )),
+    ],
+    ['Cap', cap ? `${cap.count} per ${periodWords(cap.per)}` : 'None'],
+    ['Held back', spec.limits?.holdout ?? '10%'],
+    ['Goal', spec.goal ? `${spec.goal.event} within ${periodWords(spec.goal.within)}` : 'None'],
+    [
+      'Changed',
+      <>
+        <At at={campaign.at} /> by {campaign.author}, version {campaign.version}
+      </>,
+    ],
+  ];
+  return (
+    <Card title="How it works">
+      <dl className={css.facts}>
+        {facts.map(([label, value]) => (
+          <div key={label} style={{ display: 'contents' }}>
+            <dt>{label}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+      {campaign.readOnly && (
+        <p className={css.statHint}>Loaded from a folder at start; change it there.</p>
+      )}
+    </Card>
+  );
+}

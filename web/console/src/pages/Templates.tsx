@@ -1,0 +1,148 @@
+import { Drawer, Stack, UnstyledButton } from '@mantine/core';
+import { Link, useNavigate, useSearch } from '@tanstack/react-router';
+import { useCampaigns, useTemplates } from '../api/queries';
+import { LinkButton } from '../ui/LinkButton';
+import { Card, Page } from '../ui/Page';
+import { Sandbox } from '../ui/Sandbox';
+import { Snippet } from '../ui/Snippet';
+import { Empty, Failure, Loading } from '../ui/states';
+import { AsOf, At } from '../ui/time';
+import css from '../ui/ui.module.css';
+
+/** Liquid as the preview shows it: tags gone, fields by their default or their name. */
+function sample(body: string): string {
+  return body.replace(/\{%[\s\S]*?%\}/g, '').replace(/\{\{([\s\S]*?)\}\}/g, (_, inner: string) => {
+    const given = /default:\s*(?:'([^']*)'|"([^"]*)"|([\d.]+))/.exec(inner);
+    const field = inner.split('|')[0]?.trim().split('.').at(-1) ?? '';
+    const text = given?.[1] ?? given?.[2] ?? given?.[3] ?? `[${field}]`;
+    return text.replace(/[<>&]/g, (c) => ({ '<': '&lt;', '>': '&gt;', '&': '&amp;' })[c] ?? c);
+  });
+}
+
+export default function Templates() {
+  const templates = useTemplates();
+  const campaigns = useCampaigns();
+  const { open } = useSearch({ from: '/templates' });
+  const navigate = useNavigate({ from: '/templates' });
+  const list = templates.data?.definitions ?? [];
+  const picked = list.find((t) => t.name === open);
+  const users = (name: string) =>
+    campaigns.data?.definitions.filter((c) => c.spec.what.some((v) => v.template === name)) ?? [];
+  return (
+    <Page
+      title="Templates"
+      lede="The content that campaigns send, written in Liquid. Previews show each field’s default or its name."
+      actions={<AsOf at={templates.dataUpdatedAt || undefined} />}
+    >
+      {templates.error && !templates.data ? (
+        <Card>
+          <Failure error={templates.error} retry={templates.refetch} />
+        </Card>
+      ) : !templates.data ? (
+        <Card>
+          <Loading />
+        </Card>
+      ) : list.length === 0 ? (
+        <Card>
+          <Empty
+            icon="template"
+            title="No templates"
+            cause={
+              <>
+                None has been defined yet: write one as YAML and run{' '}
+                <code className={css.mono}>heed apply -f template.yaml</code>.
+              </>
+            }
+            action={
+              <LinkButton to="/settings" search={{ tab: 'tokens' }}>
+                Make a token for heed apply
+              </LinkButton>
+            }
+          />
+        </Card>
+      ) : (
+        <div className={css.tiles} data-testid="templates">
+          {list.map((template) => (
+            <UnstyledButton
+              key={template.name}
+              className={`${css.card} ${css.tile}`}
+              onClick={() => navigate({ search: { open: template.name } })}
+            >
+              <div className={css.thumb} aria-hidden="true">
+                <Sandbox
+                  html={sample(template.spec.body ?? '')}
+                  title={`Preview of ${template.name}`}
+                  height={168}
+                />
+              </div>
+              <div className={css.tileText}>
+                <b>{template.name}</b>
+                <span className={css.statHint}>
+                  {template.spec.channel}
+                  {template.spec.as ? `, ${template.spec.as}` : ''} ·{' '}
+                  {users(template.name).length || 'no'}{' '}
+                  {users(template.name).length === 1 ? 'campaign' : 'campaigns'}
+                </span>
+              </div>
+            </UnstyledButton>
+          ))}
+        </div>
+      )}
+      <Drawer
+        opened={picked !== undefined}
+        onClose={() => navigate({ search: {} })}
+        position="right"
+        size="lg"
+        title={picked?.name ?? ''}
+        closeButtonProps={{ 'aria-label': 'Close' }}
+      >
+        {picked && (
+          <Stack>
+            <Sandbox
+              html={sample(picked.spec.body ?? '')}
+              title={`Preview of ${picked.name}`}
+              height={280}
+            />
+            <Snippet label="Source (Liquid)" text={picked.spec.body ?? ''} />
+            <dl className={css.facts}>
+              <dt>Channel</dt>
+              <dd>{picked.spec.channel}</dd>
+              {picked.spec.as && (
+                <>
+                  <dt>Shown as</dt>
+                  <dd>{picked.spec.as}</dd>
+                </>
+              )}
+              {picked.spec.subject && (
+                <>
+                  <dt>Subject</dt>
+                  <dd>{picked.spec.subject}</dd>
+                </>
+              )}
+              <dt>Used by</dt>
+              <dd>
+                {users(picked.name).length === 0
+                  ? 'No campaign'
+                  : users(picked.name).map((c) => (
+                      <Link
+                        key={c.name}
+                        to="/campaigns/$name"
+                        params={{ name: c.name }}
+                        className={css.link}
+                        style={{ display: 'block' }}
+                      >
+                        {c.name}
+                      </Link>
+                    ))}
+              </dd>
+              <dt>Changed</dt>
+              <dd>
+                <At at={picked.at} /> by {picked.author}, version {picked.version}
+              </dd>
+            </dl>
+          </Stack>
+        )}
+      </Drawer>
+    </Page>
+  );
+}

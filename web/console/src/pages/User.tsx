@@ -1,0 +1,337 @@
+import { Anchor, Button, SegmentedControl } from '@mantine/core';
+import { useNavigate, useParams, useSearch } from '@tanstack/react-router';
+import { useMemo } from 'react';
+import type { Schema } from '../api/client';
+import { useTimeline, useUser } from '../api/queries';
+import { merge } from '../feed/store';
+import { useLive } from '../feed/useFeed';
+import { dayTime, fullTime } from '../format/time';
+import { Deliveries } from '../ui/Deliveries';
+import { EventTable } from '../ui/EventTable';
+import { LinkButton } from '../ui/LinkButton';
+import { Card, Page } from '../ui/Page';
+import { Steps } from '../ui/Sparkline';
+import { Empty, Failure, Loading } from '../ui/states';
+import { Ago, AsOf, At } from '../ui/time';
+import css from '../ui/ui.module.css';
+
+type UserView = Schema['User'];
+
+export default function User() {
+  const { id } = useParams({ from: '/users/$id' });
+  const user = useUser(id);
+  const { data } = user;
+  const name = data?.traits.find((t) => t.name === 'name' || t.name === 'firstName')?.value;
+  const title = typeof name === 'string' && name !== '' ? name : id;
+  return (
+    <Page
+      title={title}
+      lede={
+        data && (
+          <>
+            {title !== id && <span className={css.mono}>{id} · </span>}
+            {data.known ? 'Known user' : 'Anonymous: no identify call yet'}
+            {data.lastSeen && (
+              <>
+                {' · last seen '}
+                <Ago at={data.lastSeen} />
+              </>
+            )}
+          </>
+        )
+      }
+      actions={
+        <>
+          <AsOf at={user.dataUpdatedAt || undefined} />
+          <LinkButton to="/users" variant="default" size="xs">
+            All users
+          </LinkButton>
+        </>
+      }
+    >
+      {user.error && !data ? (
+        <Card>
+          <Failure error={user.error} retry={user.refetch} />
+        </Card>
+      ) : (
+        <div className={css.twoColumns}>
+          <Timeline id={id} />
+          <div className={css.stack}>
+            {data ? (
+              <>
+                <Triggers triggers={data.triggers} />
+                <Profile user={data} />
+              </>
+            ) : (
+              <Card>
+                <Loading />
+              </Card>
+            )}
+          </div>
+        </div>
+      )}
+    </Page>
+  );
+}
+
+function Timeline({ id }: { id: string }) {
+  const { show } = useSearch({ from: '/users/$id' });
+  const navigate = useNavigate({ from: '/users/$id' });
+  const timeline = useTimeline(id);
+  const live = useLive();
+
+  const pages = timeline.data?.pages;
+  const items = useMemo(() => pages?.flatMap((page) => page.items) ?? [], [pages]);
+  const events = useMemo(
+    () =>
+      merge(
+        items.flatMap((i) => (i.event ? [i.event] : [])),
+        live.events.filter((e) => e.user === id && !e.event.startsWith('heed.')).reverse(),
+        (e) => e.receivedAt,
+      ),
+    [items, live.events, id],
+  );
+  const deliveries = useMemo(
+    () =>
+      merge(
+        items.flatMap((i) => (i.delivery ? [i.delivery] : [])),
+        live.deliveries.filter((d) => d.user === id).reverse(),
+        (d) => d.at,
+      ),
+    [items, live.deliveries, id],
+  );
+  const view = show ?? 'events';
+  const last = pages?.at(-1);
+  const shown = view === 'events' ? events : deliveries;
+  return (
+    <Card
+      title="Timeline"
+      flush
+      aside={
+        <SegmentedControl
+          size="xs"
+          value={view}
+          aria-label="What to show"
+          onChange={(next) =>
+            navigate({
+              search: { show: next === 'deliveries' ? 'deliveries' : undefined },
+              replace: true,
+            })
+          }
+          data={[
+            { value: 'events', label: `Events ${events.length}` },
+            { value: 'deliveries', label: `Deliveries ${deliveries.length}` },
+          ]}
+        />
+      }
+    >
+      {timeline.error && !pages ? (
+        <Failure error={timeline.error} retry={timeline.refetch} />
+      ) : !pages ? (
+        <Loading rows={8} />
+      ) : shown.length === 0 ? (
+        <Empty
+          icon={view === 'events' ? 'events' : 'outbox'}
+          title={view === 'events' ? 'No events found' : 'No deliveries'}
+          cause={
+            view === 'events'
+              ? 'The log holds no event of this user in the time that was searched.'
+              : 'No campaign has tried to reach this user in the time that was searched.'
+          }
+          action={
+            timeline.hasNextPage ? (
+              <Button
+                onClick={() => timeline.fetchNextPage()}
+                loading={timeline.isFetchingNextPage}
+              >
+                Look further back
+              </Button>
+            ) : (
+              <LinkButton to="/live" search={{ q: id }}>
+                Wait for the next one on Live
+              </LinkButton>
+            )
+          }
+        />
+      ) : view === 'events' ? (
+        <EventTable events={events} />
+      ) : (
+        <Deliveries deliveries={deliveries} withUser={false} />
+      )}
+      {pages && (
+        <p className={css.foot} data-testid="searched">
+          {last?.complete
+            ? 'Nothing older is kept.'
+            : last?.searchedTo
+              ? `Searched back to ${fullTime(new Date(last.searchedTo))}.`
+              : 'Searched as far as time allowed.'}
+          {shown.length > 0 && timeline.hasNextPage && (
+            <>
+              {' '}
+              <Anchor
+                component="button"
+                type="button"
+                size="sm"
+                underline="always"
+                onClick={() => timeline.fetchNextPage()}
+              >
+                {timeline.isFetchingNextPage ? 'Looking…' : 'Look further back'}
+              </Anchor>
+            </>
+          )}
+        </p>
+      )}
+    </Card>
+  );
+}
+
+function Triggers({ triggers }: { triggers: UserView['triggers'] }) {
+  return (
+    <Card title="Trigger progress" flush>
+      {triggers.length === 0 ? (
+        <p className={css.none}>No trigger has seen a first step of this user lately.</p>
+      ) : (
+        triggers.map((t) => (
+          <div
+            key={`${t.trigger} ${t.key ?? ''}`}
+            className={css.progress}
+            data-testid="user-trigger"
+          >
+            <div className={css.between}>
+              <b>
+                {t.trigger}
+                {t.key ? <span className={css.muted}> · {t.key}</span> : null}
+              </b>
+              <span className={css.nums}>
+                {t.step} of {t.of}
+              </span>
+            </div>
+            <Steps reached={t.step} total={t.of} />
+            <div className={css.statHint}>
+              {t.label}
+              {t.since && (
+                <>
+                  {' · since '}
+                  <At at={t.since} />
+                </>
+              )}
+              {t.firesAt && (
+                <>
+                  {' · fires at '}
+                  <At at={t.firesAt} />
+                </>
+              )}
+              {t.expires && (
+                <>
+                  {' · lost at '}
+                  <At at={t.expires} />
+                </>
+              )}
+            </div>
+            <div className={css.statHint}>
+              {t.firings ? `Fired ${t.firings} ×` : 'Has not fired'}
+              {t.lastFired && (
+                <>
+                  {', last '}
+                  <Ago at={t.lastFired} />
+                </>
+              )}
+              {t.blockedUntil && (
+                <>
+                  {' · rests until '}
+                  <At at={t.blockedUntil} />
+                </>
+              )}
+            </div>
+          </div>
+        ))
+      )}
+    </Card>
+  );
+}
+
+function Profile({ user }: { user: UserView }) {
+  const facts: [string, string | undefined][] = [
+    ['User id', user.userId],
+    ['Anonymous ids', user.anonymousIds.join(', ')],
+    [
+      'E-mail',
+      user.email && `${user.email.value} (${user.email.verified ? 'verified' : 'not verified'})`,
+    ],
+    [
+      'Phone',
+      user.phone && `${user.phone.value} (${user.phone.verified ? 'verified' : 'not verified'})`,
+    ],
+    ['First seen', user.firstSeen && dayTime(new Date(user.firstSeen))],
+    [
+      'Came by',
+      [user.acquisition.campaign, user.acquisition.source, user.acquisition.referrer]
+        .filter(Boolean)
+        .join(', '),
+    ],
+    ['Country', user.country],
+    ['Language', user.locale],
+    ['Time zone', user.timezone],
+    ['Device', [user.device, user.os, user.browser].filter(Boolean).join(', ')],
+    ['Audiences', user.audiences.join(', ')],
+  ];
+  const known = facts.filter((f): f is [string, string] => !!f[1]);
+  return (
+    <>
+      <Card title="Profile">
+        {known.length === 0 ? (
+          <span className={css.muted}>Nothing is known beyond the id.</span>
+        ) : (
+          <dl className={css.facts}>
+            {known.map(([label, value]) => (
+              <Fact key={label} label={label} value={value} />
+            ))}
+          </dl>
+        )}
+      </Card>
+      <Card title="Traits">
+        {user.traits.length === 0 ? (
+          <span className={css.muted}>None: no identify call carried traits.</span>
+        ) : (
+          <dl className={css.facts}>
+            {user.traits.map((trait) => (
+              <Fact
+                key={trait.name}
+                label={trait.name}
+                value={typeof trait.value === 'string' ? trait.value : JSON.stringify(trait.value)}
+              />
+            ))}
+          </dl>
+        )}
+      </Card>
+      {user.consent.length > 0 && (
+        <Card title="Consent">
+          <dl className={css.facts}>
+            {user.consent.map((c) => (
+              <Fact
+                key={c.name}
+                label={c.name}
+                value={
+                  c.value === true
+                    ? 'given'
+                    : c.value === false
+                      ? 'refused'
+                      : JSON.stringify(c.value)
+                }
+              />
+            ))}
+          </dl>
+        </Card>
+      )}
+    </>
+  );
+}
+
+function Fact({ label, value }: { label: string; value: string }) {
+  return (
+    <>
+      <dt>{label}</dt>
+      <dd>{value}</dd>
+    </>
+  );
+}

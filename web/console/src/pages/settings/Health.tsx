@@ -1,0 +1,132 @@
+import { Badge } from '@mantine/core';
+import { useHealth } from '../../api/queries';
+import { bytes, compact } from '../../format/number';
+import { span } from '../../format/time';
+import { sentence } from '../../format/words';
+import { Card, Stat } from '../../ui/Page';
+import rows from '../../ui/rows.module.css';
+import { Failure, Loading } from '../../ui/states';
+import { AsOf, useNow } from '../../ui/time';
+import css from '../../ui/ui.module.css';
+
+export function Health() {
+  const health = useHealth();
+  const now = useNow();
+  const { data } = health;
+  if (health.error && !data) {
+    return (
+      <Card>
+        <Failure error={health.error} retry={health.refetch} />
+      </Card>
+    );
+  }
+  if (!data) {
+    return (
+      <Card>
+        <Loading rows={8} />
+      </Card>
+    );
+  }
+  const waiting = data.lags.reduce((sum, lag) => sum + lag.events, 0);
+  const slowest = Math.max(0, ...data.lags.map((lag) => lag.ms ?? 0));
+  const roles = [...new Set([...data.roles.map((r) => r.role), ...data.lags.map((l) => l.role)])];
+  return (
+    <div className={css.stack}>
+      <div className={css.meta} style={{ justifyContent: 'space-between' }}>
+        <Badge
+          size="lg"
+          radius="sm"
+          tt="none"
+          variant="light"
+          color={data.status === 'ok' ? 'teal' : 'orange'}
+          data-status={data.status === 'ok' ? 'teal' : 'orange'}
+        >
+          {data.status === 'ok' ? 'All is well' : 'Needs attention'}
+        </Badge>
+        <AsOf at={new Date(data.asOf)} />
+      </div>
+      {data.notes && data.notes.length > 0 && (
+        <Card title="Notes">
+          <ul style={{ margin: 0, paddingLeft: 18 }}>
+            {data.notes.map((note) => (
+              <li key={note}>{sentence(note)}</li>
+            ))}
+          </ul>
+        </Card>
+      )}
+      <div className={css.statGrid}>
+        <Stat
+          label="Waiting in queues"
+          value={compact(waiting)}
+          hint={
+            waiting === 0
+              ? 'Everything that arrived has been handled'
+              : `the oldest for ${span(slowest / 1000)}`
+          }
+        />
+        <Stat
+          label="Running for"
+          value={
+            data.startedAt ? span((now.getTime() - new Date(data.startedAt).getTime()) / 1000) : '–'
+          }
+          hint={`version ${data.version}${data.shape ? `, ${data.shape}` : ''}`}
+        />
+        <Stat
+          label="Disk used"
+          value={data.disk ? bytes(data.disk.usedBytes) : '–'}
+          hint={
+            data.disk?.reserveReached
+              ? 'The reserve is reached: new events are refused'
+              : data.disk?.freeBytes !== undefined
+                ? `${bytes(data.disk.freeBytes)} free`
+                : undefined
+          }
+        />
+        <Stat
+          label="Memory"
+          value={data.memoryBytes ? bytes(data.memoryBytes) : '–'}
+          hint={
+            data.revision !== undefined ? `definitions at revision ${data.revision}` : undefined
+          }
+        />
+      </div>
+      <Card title="Roles" flush>
+        <ul className={rows.rows}>
+          {roles.map((name) => {
+            const role = data.roles.find((r) => r.role === name);
+            const lags = data.lags.filter((l) => l.role === name);
+            const behind = lags.reduce((sum, l) => sum + l.events, 0);
+            return (
+              <li key={name} className={rows.row}>
+                <div className={rows.item}>
+                  <span className={rows.itemText}>
+                    <span className={rows.itemTitle}>{sentence(name)}</span>
+                    <span className={rows.itemHint} style={{ display: 'block' }}>
+                      {role?.message ||
+                        (lags.length > 0
+                          ? behind === 0
+                            ? `has caught up on ${lags.length} partitions`
+                            : `${compact(behind)} behind on ${lags.filter((l) => l.events > 0).length} of ${lags.length} partitions`
+                          : 'reads no stream')}
+                    </span>
+                  </span>
+                  {role && (
+                    <Badge
+                      radius="sm"
+                      tt="none"
+                      variant="light"
+                      color={role.ready ? 'teal' : 'orange'}
+                      data-status={role.ready ? 'teal' : 'orange'}
+                    >
+                      {role.ready ? 'Ready' : 'Not ready'}
+                    </Badge>
+                  )}
+                </div>
+              </li>
+            );
+          })}
+        </ul>
+      </Card>
+    </div>
+  );
+}

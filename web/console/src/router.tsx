@@ -1,0 +1,143 @@
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+} from '@tanstack/react-router';
+import { App } from './App';
+import type { Schema } from './api/client';
+import { NotFound } from './shell/NotFound';
+
+/** A search parameter as text, undefined when absent or empty. */
+const text = (value: unknown): string | undefined =>
+  typeof value === 'string' && value !== ''
+    ? value
+    : typeof value === 'number'
+      ? `${value}`
+      : undefined;
+
+const oneOf =
+  <T extends string>(...all: readonly T[]) =>
+  (value: unknown): T | undefined =>
+    all.find((each) => each === value);
+
+const root = createRootRoute({ component: App, notFoundComponent: NotFound });
+
+const home = createRoute({
+  getParentRoute: () => root,
+  path: '/',
+  component: lazyRouteComponent(() => import('./pages/Home')),
+});
+const setup = createRoute({
+  getParentRoute: () => root,
+  path: '/setup',
+  component: lazyRouteComponent(() => import('./pages/Home')),
+});
+const live = createRoute({
+  getParentRoute: () => root,
+  path: '/live',
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): { q?: string | undefined; name?: string | undefined; open?: string | undefined } => ({
+    q: text(search.q),
+    name: text(search.name),
+    open: text(search.open),
+  }),
+  component: lazyRouteComponent(() => import('./pages/Live')),
+});
+const users = createRoute({
+  getParentRoute: () => root,
+  path: '/users',
+  validateSearch: (search: Record<string, unknown>): { q?: string | undefined } => ({
+    q: text(search.q),
+  }),
+  component: lazyRouteComponent(() => import('./pages/Users')),
+});
+const user = createRoute({
+  getParentRoute: () => root,
+  path: '/users/$id',
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): { show?: 'events' | 'deliveries' | undefined } => ({
+    show: oneOf('events', 'deliveries')(search.show),
+  }),
+  component: lazyRouteComponent(() => import('./pages/User')),
+});
+const campaigns = createRoute({
+  getParentRoute: () => root,
+  path: '/campaigns',
+  component: lazyRouteComponent(() => import('./pages/Campaigns')),
+});
+const campaign = createRoute({
+  getParentRoute: () => root,
+  path: '/campaigns/$name',
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): { status?: Schema['DeliveryStatus'] | undefined } => ({
+    status: oneOf(
+      'sent',
+      'failed',
+      'held',
+      'refused',
+      'shown',
+      'clicked',
+      'dismissed',
+    )(search.status),
+  }),
+  component: lazyRouteComponent(() => import('./pages/Campaign')),
+});
+const templates = createRoute({
+  getParentRoute: () => root,
+  path: '/templates',
+  validateSearch: (search: Record<string, unknown>): { open?: string | undefined } => ({
+    open: text(search.open),
+  }),
+  component: lazyRouteComponent(() => import('./pages/Templates')),
+});
+const events = createRoute({
+  getParentRoute: () => root,
+  path: '/events',
+  component: lazyRouteComponent(() => import('./pages/Events')),
+});
+const outbox = createRoute({
+  getParentRoute: () => root,
+  path: '/outbox',
+  validateSearch: (search: Record<string, unknown>): { open?: string | undefined } => ({
+    open: text(search.open),
+  }),
+  component: lazyRouteComponent(() => import('./pages/Outbox')),
+});
+const settings = createRoute({
+  getParentRoute: () => root,
+  path: '/settings',
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): { tab?: 'health' | 'keys' | 'tokens' | 'members' | 'audit' | undefined } => ({
+    tab: oneOf('health', 'keys', 'tokens', 'members', 'audit')(search.tab),
+  }),
+  component: lazyRouteComponent(() => import('./pages/Settings')),
+});
+
+export const router = createRouter({
+  routeTree: root.addChildren([
+    home,
+    setup,
+    live,
+    users,
+    user,
+    campaigns,
+    campaign,
+    templates,
+    events,
+    outbox,
+    settings,
+  ]),
+  defaultPreload: 'intent',
+  scrollRestoration: true,
+});
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: typeof router;
+  }
+}
