@@ -510,6 +510,26 @@ func TestHostileStores(t *testing.T) {
 	}
 }
 
+// What was worked off is kept, and is where the next start reads on.
+func TestConsumed(t *testing.T) {
+	v := newEnv(t)
+	v.campaign("c", "outbox", "hi")
+	v.start()
+	v.fire("u1")
+	v.fire("u1")
+	v.outcomes("u1", 2)
+	v.stop()
+	got, err := v.e.Consumed(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := make([]uint64, 8)
+	want[eventlog.PartitionOf("u1", 8)] = 2
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
 func TestExpireLedger(t *testing.T) {
 	v := newEnv(t)
 	v.campaign("c", "outbox", "hi")

@@ -60,9 +60,15 @@ func (w *worker) run(soft, hard context.Context, recovered func()) error {
 	var next uint64
 	var err error
 	if !w.insist(soft, "load position", func() error {
-		next, err = w.loadPosition(soft)
+		next, err = w.position(soft, w.partition)
+		if isCorrupt(err) {
+			stop(err)
+		}
 		return err
 	}) {
+		if cause := context.Cause(soft); isCorrupt(cause) {
+			return fmt.Errorf("position: %w", cause)
+		}
 		return nil
 	}
 	w.progress.low = next
@@ -378,19 +384,33 @@ func (w *worker) campaignsOf(in *event.Intent) []string {
 	return names
 }
 
-func (w *worker) loadPosition(ctx context.Context) (uint64, error) {
-	d, err := w.deps.Documents.Get(ctx, CollectionPosition, strconv.Itoa(w.partition))
+// Consumed tells, partition by partition, the offset of the stream of intents
+// from which the next start reads: retention must not go beyond it.
+func (e *Engager) Consumed(ctx context.Context) ([]uint64, error) {
+	out := make([]uint64, e.deps.Log.Partitions())
+	for p := range out {
+		var err error
+		if out[p], err = e.position(ctx, p); err != nil {
+			return nil, fmt.Errorf("engager: position of partition %d: %w", p, err)
+		}
+	}
+	return out, nil
+}
+
+// position is what was kept of a partition's.
+func (e *Engager) position(ctx context.Context, partition int) (uint64, error) {
+	d, err := e.deps.Documents.Get(ctx, CollectionPosition, strconv.Itoa(partition))
 	if err == nil {
 		n, err := strconv.ParseUint(string(d.Value), 10, 64)
 		if err != nil {
-			return 0, fmt.Errorf("position of partition %d: %w", w.partition, err)
+			return 0, &corrupt{err}
 		}
 		return n, nil
 	}
 	if !errors.Is(err, documents.ErrNotFound) {
 		return 0, err
 	}
-	b, err := w.deps.Log.Bounds(ctx, eventlog.Intents, w.partition)
+	b, err := e.deps.Log.Bounds(ctx, eventlog.Intents, partition)
 	return b.First, err
 }
 
