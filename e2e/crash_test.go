@@ -57,12 +57,19 @@ limits: {holdout: 0%}
 status: live
 `
 
-// rounds is how often the crash test kills: 20, or more in a long run.
-func rounds() int {
-	if d, err := time.ParseDuration(os.Getenv("HEED_SOAK")); err == nil && d > 0 {
-		return int(d / (500 * time.Millisecond))
+// rounds is how often the crash test kills: 20 times, in a long run HEED_SOAK
+// times as often.
+func rounds(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("HEED_SOAK")
+	if text == "" {
+		return 20
 	}
-	return 20
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("HEED_SOAK=%q: want a number of at least 1", text)
+	}
+	return 20 * n
 }
 
 // writer posts batches for users of its own until the server dies, and
@@ -103,7 +110,7 @@ func TestKill(t *testing.T) {
 		writers[i] = &writer{id: i, acked: map[string]string{}, sent: map[string]string{}}
 	}
 	slowest := time.Duration(0)
-	for range rounds() {
+	for range rounds(t) {
 		begin := time.Now()
 		s := start(t, dir, "--definitions", defs)
 		slowest = max(slowest, time.Since(begin))
