@@ -210,7 +210,7 @@ func (c *checker) campaign(k *Campaign) {
 			c.fail(at+".template", "", "template %s is for channel %s", v.Template, t.Channel)
 		}
 		if v.Weight < 0 || v.Weight > 1_000_000 {
-			c.fail(at+".weight", "a whole number from 0 to 1000000", "%d is not a weight", v.Weight)
+			c.fail(at+".weight", "a whole number from 1 to 1000000; unset is 1", "%d is not a weight", v.Weight)
 		}
 	}
 	if lim := k.Limits.Cap; lim != nil && (lim.Count < 1 || lim.Count > 1000 || lim.Per <= 0) {
