@@ -1,11 +1,14 @@
 package decider
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"heed/internal/condition"
@@ -562,6 +565,10 @@ func (b *batch) commit(ctx context.Context) error {
 		b.encoded = w.board.append(b.encoded)
 		c.Meta = b.encoded[n:]
 	}
+	// In order they are cheaper to insert.
+	slices.SortFunc(b.rows, func(a, b userstate.Row) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), strings.Compare(a.User, b.User))
+	})
 	c.Rows = b.rows
 	start := time.Now()
 	if err := w.part.Commit(ctx, c); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -148,7 +149,19 @@ func benchDecide(b *testing.B, driver string, users int, names []string) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	l.left = (b.N + 19) / 20
+	before := cpu(b)
 	for h.once(w) {
 	}
+	// CPU of all threads, those of the driver included.
+	b.ReportMetric((cpu(b)-before).Seconds()/float64(b.N)*1e6, "cpu-s/Mevent")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+}
+
+func cpu(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

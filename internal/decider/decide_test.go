@@ -208,7 +208,10 @@ func TestSameFiringsWhateverHappens(t *testing.T) {
 				h.pump()
 			case 1: // everything but the commit
 				for _, w := range h.decider().workers {
-					if w.fill(); len(w.chunks) > 0 {
+					if err := w.fill(); err != nil {
+						t.Fatal(err)
+					}
+					if len(w.chunks) > 0 {
 						if err := w.batch.prepare(t.Context()); err != nil {
 							t.Fatal(err)
 						}

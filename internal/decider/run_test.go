@@ -59,7 +59,7 @@ func (r *running) stop() {
 
 func (r *running) send(events ...event.Event) {
 	r.t.Helper()
-	r.harness.clock.set(time.Now().UnixMicro())
+	r.clock.set(time.Now().UnixMicro())
 	r.append(events...)
 }
 

@@ -100,7 +100,7 @@ func (w *worker) run(ctx context.Context) error {
 		err := w.own(ctx)
 		if ctx.Err() != nil {
 			w.fail(errStopped)
-			return nil
+			return nil //nolint:nilerr // the error is that of the end
 		}
 		w.fail(err)
 		if errors.Is(err, userstate.ErrClosed) || errors.Is(err, eventlog.ErrClosed) {

@@ -1,0 +1,197 @@
+package decider
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+
+	"heed/internal/event"
+)
+
+// TestGolden plays the scripts of testdata:
+//
+//	define revision=N       the definitions in the input come into force
+//	event                   a line an event of one request: USER NAME [id=ID] [reply=TOKEN] [at=-5s] [traits={...}]
+//	at 90s                  the clock, since the start; nothing is decided by itself
+//	tick                    a control record in every partition
+//	decide                  everything in the log
+//	crash                   the Decider forgets what it did not commit
+//	intents                 all so far, or "no more" than last time
+//	explain USER            rows from committed state
+//	progress                counts of every trigger
+//	settled                 what waiting requests heard
+//	profile USER            traits, consent and times
+func TestGolden(t *testing.T) {
+	datadriven.Walk(t, "testdata/golden", func(t *testing.T, path string) {
+		s := &script{harness: newHarness(t, 2, Config{})}
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			s.t = t
+			return s.run(d)
+		})
+	})
+}
+
+type script struct {
+	*harness
+	shown int
+}
+
+func (s *script) run(d *datadriven.TestData) string {
+	switch d.Cmd {
+	case "define":
+		var revision int
+		d.ScanArgs(s.t, "revision", &revision)
+		s.define(int64(revision), d.Input)
+	case "event":
+		var events []event.Event
+		for line := range strings.Lines(d.Input) {
+			events = append(events, s.parse(d, strings.Fields(line)))
+		}
+		s.append(events...)
+	case "at":
+		after, err := time.ParseDuration(d.CmdArgs[0].Key)
+		if err != nil {
+			d.Fatalf(s.t, "%v", err)
+		}
+		s.clock.set(epoch + after.Microseconds())
+	case "tick":
+		s.control(event.NameTick, "")
+	case "decide":
+		s.pump()
+	case "crash":
+		s.crash()
+	case "intents":
+		return s.newIntents()
+	case "explain":
+		return s.explain(d.CmdArgs[0].Key)
+	case "progress":
+		return s.progress()
+	case "settled":
+		var out []string
+		for token, sum := range s.settler.sum {
+			out = append(out, fmt.Sprintf("%s events=%d intents=%d\n", token, sum.Events, sum.Intents))
+		}
+		return sorted(out)
+	case "profile":
+		return s.profile(d.CmdArgs[0].Key)
+	default:
+		d.Fatalf(s.t, "unknown command %s", d.Cmd)
+	}
+	return ""
+}
+
+func (s *script) parse(d *datadriven.TestData, words []string) event.Event {
+	e := track(words[0], words[1])
+	if e.Name == event.NameIdentify {
+		e.Type = event.Identify
+	}
+	for _, w := range words[2:] {
+		key, value, _ := strings.Cut(w, "=")
+		switch key {
+		case "id":
+			e.MessageID = value
+		case "reply":
+			e.ReplyTo = value
+		case "depth":
+			n, err := strconv.Atoi(value)
+			if err != nil {
+				d.Fatalf(s.t, "%v", err)
+			}
+			e.Depth = n
+		case "at":
+			ago, err := time.ParseDuration(value)
+			if err != nil {
+				d.Fatalf(s.t, "%v", err)
+			}
+			e.Timestamp = s.clock.Time().Add(ago).UnixMicro()
+		case "traits":
+			e.Traits = []byte(value)
+		case "props":
+			e.Properties = []byte(value)
+		default:
+			d.Fatalf(s.t, "unknown word %s", w)
+		}
+	}
+	return e
+}
+
+// since shows a time as an offset from the start.
+func since(us int64) string { return (time.Duration(us-epoch) * time.Microsecond).String() }
+
+func (s *script) newIntents() string {
+	all := s.intents()
+	if len(all) == s.shown {
+		return "no more\n"
+	}
+	var out []string
+	for _, in := range all {
+		line := fmt.Sprintf("%s %s at=%s cause=%s depth=%d", in.User, in.Trigger, since(in.At), in.CauseID, in.Depth)
+		if len(in.CauseID) == 32 {
+			line = strings.Replace(line, in.CauseID, "(timer)", 1)
+		}
+		if in.Key != "" {
+			line += " key=" + in.Key
+		}
+		if in.ReplyTo != "" {
+			line += " reply=" + in.ReplyTo
+		}
+		out = append(out, line+"\n")
+	}
+	s.shown = len(all)
+	return sorted(out)
+}
+
+func (s *script) explain(user string) string {
+	rows, err := s.decider().Explain(s.ctx(), user)
+	if err != nil {
+		return err.Error() + "\n"
+	}
+	var out strings.Builder
+	for _, r := range rows {
+		fmt.Fprintf(&out, "%s step %d of %d, since %s, expires %s, waits for %s", r.Trigger, r.Step, r.Steps, since(r.Since), since(r.Expires), strings.Join(r.WaitsFor, " "))
+		if r.Key != "" {
+			fmt.Fprintf(&out, ", key %s", r.Key)
+		}
+		out.WriteByte('\n')
+	}
+	if out.Len() == 0 {
+		return "nothing\n"
+	}
+	return out.String()
+}
+
+func (s *script) progress() string {
+	var out strings.Builder
+	for _, p := range s.decider().Progress() {
+		fmt.Fprintf(&out, "%s steps=%v fired=%d", p.Trigger, p.Steps, p.Fired)
+		if len(p.Refused) > 0 {
+			fmt.Fprintf(&out, " refused=%v", p.Refused)
+		}
+		out.WriteByte('\n')
+	}
+	return out.String()
+}
+
+func (s *script) profile(user string) string {
+	p, err := s.decider().Profile(s.ctx(), user)
+	if err != nil {
+		return err.Error() + "\n"
+	}
+	if p == nil {
+		return "nobody\n"
+	}
+	return fmt.Sprintf("traits=%s first=%s last=%s\n", p.AppendTraits(nil), since(p.FirstSeen), since(p.LastSeen))
+}
+
+func sorted(lines []string) string {
+	if len(lines) == 0 {
+		return "none\n"
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "")
+}
