@@ -16,8 +16,11 @@ type State struct {
 	next   int64 // earliest timer; math.MaxInt64 if none
 	forget int64 // when the last of what expires has expired; 0 if nothing does
 
-	texts []string // scratch: values of by
-	now   reading  // scratch
+	// Scratch.
+	call     stepper
+	texts    []string
+	now      reading
+	released reading
 }
 
 // entry is what one trigger knows about the user.

@@ -14,8 +14,7 @@ import (
 // clock, to which later events of an earlier time are clamped.
 func (s *Set) Step(st *State, user string, in *Input, out *Result) {
 	s.adopt(st)
-	x := stepper{set: s, st: st, user: user, in: in, out: out}
-	first := len(out.Firings)
+	x := s.begin(st, user, in, out)
 	if st.NextTimer() <= in.LogTime {
 		x.wake()
 	}
@@ -27,7 +26,7 @@ func (s *Set) Step(st *State, user string, in *Input, out *Result) {
 	default:
 		x.event(routes)
 	}
-	x.settle(first)
+	x.settle()
 }
 
 // Wake runs every timer of the user with a deadline <= in.LogTime, in order,
@@ -35,15 +34,14 @@ func (s *Set) Step(st *State, user string, in *Input, out *Result) {
 // and Live. A Wake that comes too early does nothing.
 func (s *Set) Wake(st *State, user string, in *Input, out *Result) {
 	s.adopt(st)
-	x := stepper{set: s, st: st, user: user, in: in, out: out}
-	first := len(out.Firings)
+	x := s.begin(st, user, in, out)
 	if st.NextTimer() <= in.LogTime {
 		x.wake()
 	}
 	if in.Live && st.forget != 0 && st.forget <= in.LogTime {
 		x.prune()
 	}
-	x.settle(first)
+	x.settle()
 }
 
 // adopt makes the state one of this set: after a change of definitions, rows
@@ -63,29 +61,44 @@ func (s *Set) adopt(st *State) {
 	st.set = s
 }
 
-// stepper is one call of Step or Wake.
+// stepper is one call of Step or Wake. It lives in the State, as all that a call
+// needs, so that nothing is allocated.
 type stepper struct {
 	set     *Set
 	st      *State
 	user    string
 	in      *Input
 	out     *Result
+	facts   condition.Facts
+	before  int  // firings that were there before
 	touched bool // deadlines have to be computed again
 }
 
+func (s *Set) begin(st *State, user string, in *Input, out *Result) *stepper {
+	x := &st.call
+	*x = stepper{
+		set: s, st: st, user: user, in: in, out: out, before: len(out.Firings),
+		facts: condition.Facts{Event: in.Event, Traits: in.Traits},
+	}
+	return x
+}
+
 // settle ends a call: firings into the order of their times, deadlines.
-func (x *stepper) settle(first int) {
-	fs := x.out.Firings[first:]
+func (x *stepper) settle() {
+	fs := x.out.Firings[x.before:]
 	for i := 1; i < len(fs); i++ {
 		for j := i; j > 0 && fs[j].At < fs[j-1].At; j-- {
 			fs[j], fs[j-1] = fs[j-1], fs[j]
 		}
 	}
-	if !x.touched {
+	st, touched := x.st, x.touched
+	if touched {
+		x.out.Changed = true
+	}
+	*x = stepper{} // holds on to nothing of the caller's
+	if !touched {
 		return
 	}
-	x.out.Changed = true
-	st := x.st
 	for i := len(st.ents) - 1; i >= 0; i-- {
 		if st.ents[i].empty() {
 			st.drop(i)
@@ -127,12 +140,13 @@ func (x *stepper) catchUp(p *Program, e *entry) {
 
 // release applies the oldest event of the buffer.
 func (x *stepper) release(p *Program, e *entry) {
-	rd := e.buffer[0]
+	rd := &x.st.released
+	*rd = e.buffer[0]
 	copy(e.buffer, e.buffer[1:])
-	e.buffer[len(e.buffer)-1] = reading{keys: nil}
+	e.buffer[len(e.buffer)-1] = reading{}
 	e.buffer = e.buffer[:len(e.buffer)-1]
 	e.floor = max(e.floor, rd.t)
-	x.apply(p, e, &rd, nil, nil)
+	x.apply(p, e, rd, nil, nil)
 	x.touched = true
 }
 
@@ -177,7 +191,7 @@ func (x *stepper) event(routes []route) {
 	if t < st.last && st.last != 0 {
 		t = st.last
 	}
-	facts := condition.Facts{Event: in.Event, Traits: in.Traits}
+	facts := &x.facts
 	for i := range routes {
 		p, role := routes[i].prog, routes[i].role
 		if in.Live && age > p.maxAge {
@@ -195,24 +209,24 @@ func (x *stepper) event(routes []route) {
 			cause: cause{in.Key, in.Offset, in.Event.Depth},
 		}
 		if role.field != nil && (role.match|role.kill != 0 || role.reset || role.stop) {
-			st.texts = role.field.Texts(&facts, st.texts[:0], maxFanout)
+			st.texts = role.field.Texts(facts, st.texts[:0], maxFanout)
 			rd.keys = addKeys(rd.keys, st.texts)
 		}
 		if p.buffered {
 			rd.t = arrived
-			x.hold(p, routes[i].index, role, rd, &facts)
+			x.hold(p, routes[i].index, role, rd, facts)
 			continue
 		}
 		if e != nil && (e.once && p.once || t < e.free) {
 			continue
 		}
 		if e == nil {
-			e = x.first(p, routes[i].index, role, rd, &facts)
+			e = x.first(p, routes[i].index, role, rd, facts)
 			if e == nil {
 				continue
 			}
 		}
-		x.apply(p, e, rd, role, &facts)
+		x.apply(p, e, rd, role, facts)
 	}
 	if t > st.last {
 		st.last = t
