@@ -1,0 +1,96 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"heed/internal/catalog"
+	"heed/internal/console/api"
+	"heed/internal/definition"
+	"heed/internal/documents"
+	"heed/internal/eventlog"
+)
+
+// failure is an error that says what the caller is told.
+type failure struct {
+	status     int
+	body       api.Error
+	retryAfter time.Duration
+}
+
+func (f *failure) Error() string { return f.body.Message }
+
+func fail(status int, code, message, hint string) *failure {
+	return &failure{status: status, body: api.Error{Code: code, Message: message, Hint: hint}}
+}
+
+func badRequest(message, hint string) *failure {
+	return fail(http.StatusBadRequest, "bad_request", message, hint)
+}
+
+func notFound(message string) *failure {
+	return fail(http.StatusNotFound, "not_found", message, "")
+}
+
+// failureOf is what a caller is told about an error. What nobody foresaw is
+// logged by the caller and not shown.
+func failureOf(err error) *failure {
+	if f, ok := errors.AsType[*failure](err); ok {
+		return f
+	}
+	if ps, ok := errors.AsType[definition.Problems](err); ok {
+		f := fail(http.StatusUnprocessableEntity, "invalid", "the definitions do not hold together; nothing was changed", "")
+		for _, p := range ps {
+			f.body.Problems = append(f.body.Problems, api.Problem{
+				File: p.File, Line: p.Line, Column: p.Column, Kind: string(p.Kind), Name: p.Name,
+				Path: p.Path, Message: p.Message, Hint: p.Hint,
+			})
+		}
+		return f
+	}
+	if p, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return fail(http.StatusRequestEntityTooLarge, "too_large", "the body is larger than "+strconv.FormatInt(p.Limit, 10)+" bytes", "")
+	}
+	switch {
+	case errors.Is(err, catalog.ErrNotFound):
+		return notFound(err.Error())
+	case errors.Is(err, catalog.ErrConflict):
+		return fail(http.StatusPreconditionFailed, "conflict", err.Error(), "load it again and repeat your change")
+	case errors.Is(err, eventlog.ErrUnavailable), errors.Is(err, eventlog.ErrDiskFull), errors.Is(err, eventlog.ErrClosed),
+		errors.Is(err, documents.ErrClosed), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		f := fail(http.StatusServiceUnavailable, "unavailable", "the server cannot answer this now", "try again in a moment")
+		f.retryAfter = time.Second
+		return f
+	}
+	return fail(http.StatusInternalServerError, "internal", "something went wrong on the server; its log says more", "")
+}
+
+// fail writes an error as the API's one shape.
+func (c *Console) fail(w http.ResponseWriter, r *http.Request, err error) {
+	f := failureOf(err)
+	if f.status == http.StatusInternalServerError {
+		c.log.Error("a request failed", "method", r.Method, "route", r.Pattern, "error", err)
+	}
+	h := w.Header()
+	if f.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(max(1, (f.retryAfter+time.Second-1)/time.Second))))
+	}
+	if f.status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", `Bearer realm="heed"`)
+	}
+	h.Set("Content-Type", "application/json")
+	w.WriteHeader(f.status)
+	_ = json.NewEncoder(w).Encode(api.ErrorReply{Error: f.body}) // the caller has gone
+}
+
+// mistaken writes a parameter or body that could not be read.
+func (c *Console) mistaken(w http.ResponseWriter, r *http.Request, err error) {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); !ok {
+		err = badRequest(cut(err.Error(), 300), "")
+	}
+	c.fail(w, r, err)
+}

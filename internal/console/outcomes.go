@@ -1,0 +1,135 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"heed/internal/channel/outbox"
+	"heed/internal/console/api"
+	"heed/internal/documents"
+	"heed/internal/event"
+	"heed/internal/eventlog"
+)
+
+// ListDeliveries searches the log for outcomes.
+func (s *server) ListDeliveries(ctx context.Context, r api.ListDeliveriesRequestObject) (api.ListDeliveriesResponseObject, error) {
+	c, q := s.c, r.Params
+	limit, err := limitOf(q.Limit)
+	if err != nil {
+		return nil, err
+	}
+	if q.Status != "" && !q.Status.Valid() {
+		return nil, badRequest("there is no status "+cut(string(q.Status), 40), "sent, failed, held, refused, shown, clicked or dismissed")
+	}
+	partitions := c.allPartitions()
+	if q.User != "" {
+		if err := userID(q.User); err != nil {
+			return nil, err
+		}
+		partitions = []int{eventlog.PartitionOf(q.User, len(partitions))}
+	}
+	res, err := c.scanOf(limit, func(h *event.Header) bool {
+		return api.IsDelivery(h.Name) && (q.User == "" || h.User() == q.User)
+	}, func(partition int, offset uint64, e *event.Event) (any, bool) {
+		d, err := api.DeliveryOf(partition, offset, e)
+		if err != nil {
+			return nil, false
+		}
+		return d, (q.Campaign == "" || d.Campaign == q.Campaign) && (q.Status == "" || d.Status == q.Status)
+	}).run(ctx, partitions, q.Before)
+	if err != nil {
+		return nil, err
+	}
+	out := api.ListDeliveries200JSONResponse{
+		Deliveries: []api.Delivery{}, SearchedTo: api.Time(res.searchedTo), Complete: res.complete, Next: res.next,
+	}
+	for _, h := range res.hits {
+		if d, ok := h.item.(api.Delivery); ok {
+			out.Deliveries = append(out.Deliveries, d)
+		}
+	}
+	return out, nil
+}
+
+// messageOf shows a message of the outbox.
+func (c *Console) messageOf(m outbox.Message) api.OutboxMessage {
+	out := api.OutboxMessage{
+		Id: m.Key, At: api.Time(m.Created), User: m.User, Channel: outbox.Type, Campaign: m.Campaign, Template: m.Template,
+		Subject: m.Subject, Test: m.Test,
+	}
+	if m.Created == 0 {
+		out.At = api.Time(m.At)
+	}
+	if strings.Contains(m.Body, "<") {
+		out.Html = m.Body
+	} else {
+		out.Text = m.Body
+	}
+	if t := c.deps.Definitions.Current().Templates[m.Template]; t != nil {
+		out.As = t.As
+	}
+	return out
+}
+
+// ListOutbox lists what the outbox caught.
+func (s *server) ListOutbox(ctx context.Context, r api.ListOutboxRequestObject) (api.ListOutboxResponseObject, error) {
+	limit, err := limitOf(r.Params.Limit)
+	if err != nil {
+		return nil, err
+	}
+	if len(r.Params.Before) > documents.MaxKeyBytes {
+		return nil, badRequest("before is not understood", "give `next` of the page before")
+	}
+	messages, err := outbox.List(ctx, s.c.deps.Documents, r.Params.Before, limit)
+	if err != nil {
+		return nil, err
+	}
+	out := api.ListOutbox200JSONResponse{Messages: make([]api.OutboxMessage, len(messages))}
+	for i, m := range messages {
+		out.Messages[i] = s.c.messageOf(m)
+	}
+	if len(messages) == limit {
+		out.Next = messages[limit-1].Key
+	}
+	return out, nil
+}
+
+// GetOutboxMessage reads one message.
+func (s *server) GetOutboxMessage(ctx context.Context, r api.GetOutboxMessageRequestObject) (api.GetOutboxMessageResponseObject, error) {
+	if r.Id == "" || len(r.Id) > documents.MaxKeyBytes {
+		return nil, notFound("there is no such message")
+	}
+	d, err := s.c.deps.Documents.Get(ctx, outbox.Collection, r.Id)
+	if errors.Is(err, documents.ErrNotFound) {
+		return nil, notFound("there is no such message")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read a message: %w", err)
+	}
+	m := outbox.Message{Key: d.Key}
+	if err := json.Unmarshal(d.Value, &m); err != nil {
+		return nil, fmt.Errorf("read message %s: %w", d.Key, err)
+	}
+	return api.GetOutboxMessage200JSONResponse(s.c.messageOf(m)), nil
+}
+
+// GetCampaignReport counts a campaign's outcomes.
+func (s *server) GetCampaignReport(_ context.Context, r api.GetCampaignReportRequestObject) (api.GetCampaignReportResponseObject, error) {
+	c := s.c
+	if c.deps.Live == nil {
+		return nil, fail(http.StatusServiceUnavailable, "unavailable", "this process does not count outcomes", "run it with the role analytics")
+	}
+	report := c.deps.Live.Report(r.Name)
+	if c.deps.Definitions.Current().Campaigns[r.Name] == nil && report.Activations == 0 && report.Tests == 0 {
+		return nil, notFound("there is no such campaign, and there never was one with outcomes")
+	}
+	if report.Outcomes == nil {
+		report.Outcomes = []api.StatusCount{}
+	}
+	report.Campaign, report.AsOf = r.Name, c.now().UTC()
+	return api.GetCampaignReport200JSONResponse(report), nil
+}

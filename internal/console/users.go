@@ -1,0 +1,251 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"heed/internal/console/api"
+	"heed/internal/event"
+	"heed/internal/eventlog"
+	"heed/internal/profile"
+	"heed/internal/userstate"
+)
+
+func textOf(jsonValue string) string {
+	var s string
+	if jsonValue == "" || json.Unmarshal([]byte(jsonValue), &s) != nil {
+		return ""
+	}
+	return s
+}
+
+// nameOfUser is what people call the user, if the traits say.
+func nameOfUser(p *profile.Profile) string {
+	if name := textOf(p.Trait("name")); name != "" {
+		return name
+	}
+	return strings.TrimSpace(textOf(p.Trait("firstName")) + " " + textOf(p.Trait("lastName")))
+}
+
+func userSummaryOf(id string, p *profile.Profile) api.UserSummary {
+	return api.UserSummary{
+		Id: id, Known: p.UserID != "", Name: nameOfUser(p), Email: p.Email.Value, Phone: p.Phone.Value,
+		FirstSeen: api.Time(p.FirstSeen), LastSeen: api.Time(p.LastSeen), Country: p.Country,
+	}
+}
+
+// search looks through the profiles partition by partition.
+type search struct {
+	c        *Console
+	limit    int
+	deadline time.Time
+	out      map[string]api.UserSummary
+	more     bool
+	complete bool
+}
+
+// scanPage is how many profiles are read at once.
+const scanPage = 500
+
+// prefix adds users whose id starts with it.
+func (s *search) prefix(ctx context.Context, prefix string) error {
+	return s.scan(ctx, prefix, func(string, *profile.Profile) bool { return true }, true)
+}
+
+// scan visits the profiles until enough were kept or the time is up.
+func (s *search) scan(ctx context.Context, prefix string, keep func(id string, p *profile.Profile) bool, all bool) error {
+	for partition := range s.c.deps.Log.Partitions() {
+		got := 0
+		for after := ""; ; {
+			if s.c.now().After(s.deadline) {
+				s.complete = false
+				return nil
+			}
+			limit := scanPage
+			if all {
+				limit = min(scanPage, s.limit+1)
+			}
+			rows, err := s.c.deps.State.Scan(ctx, partition, userstate.Profile, prefix, after, limit)
+			if err != nil {
+				return fmt.Errorf("search users: %w", err)
+			}
+			for _, row := range rows {
+				after = row.User
+				p, err := profile.Decode(row.Value)
+				if err != nil {
+					return fmt.Errorf("search users: profile of %.40q: %w", row.User, err)
+				}
+				if keep(row.User, p) {
+					s.out[row.User] = userSummaryOf(row.User, p)
+					got++
+				}
+			}
+			if len(rows) < limit {
+				break
+			}
+			if got > s.limit {
+				s.more = true
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// ListUsers searches users.
+func (s *server) ListUsers(ctx context.Context, r api.ListUsersRequestObject) (api.ListUsersResponseObject, error) {
+	c := s.c
+	limit, err := limitOf(r.Params.Limit)
+	if err != nil {
+		return nil, err
+	}
+	q := strings.TrimSpace(r.Params.Q)
+	if len(q) > 254 {
+		return nil, badRequest("q is too long", "")
+	}
+	find := &search{c: c, limit: limit, deadline: c.now().Add(c.cfg.ScanBudget), out: map[string]api.UserSummary{}, complete: true}
+	if err := find.prefix(ctx, q); err != nil {
+		return nil, err
+	}
+	if q != "" {
+		same := func(s string) bool { return s != "" && strings.EqualFold(s, q) }
+		err := find.scan(ctx, "", func(_ string, p *profile.Profile) bool {
+			return same(p.Email.Value) || same(p.Phone.Value) || same(nameOfUser(p)) || slices.Contains(p.AnonymousIDs, q)
+		}, false)
+		if err != nil {
+			return nil, err
+		}
+	}
+	out := api.ListUsers200JSONResponse{Users: []api.UserSummary{}, Complete: find.complete, More: find.more}
+	for _, u := range find.out {
+		out.Users = append(out.Users, u)
+	}
+	slices.SortFunc(out.Users, func(a, b api.UserSummary) int {
+		if a.Id == q || b.Id == q { // an exact hit comes first
+			if a.Id == q {
+				return -1
+			}
+			return 1
+		}
+		if q != "" {
+			return strings.Compare(a.Id, b.Id)
+		}
+		if d := b.LastSeen.Compare(a.LastSeen); d != 0 {
+			return d
+		}
+		return strings.Compare(a.Id, b.Id)
+	})
+	if len(out.Users) > limit {
+		out.Users, out.More = out.Users[:limit], true
+	}
+	return out, nil
+}
+
+func addressOf(a profile.Address) api.Address {
+	if a.Value == "" {
+		return api.Address{}
+	}
+	return api.Address{Value: a.Value, Verified: a.Verified, At: api.Time(a.At)}
+}
+
+func traitsOf(entries []profile.Entry) []api.Trait {
+	out := []api.Trait{}
+	for _, e := range entries {
+		if e.Value != "null" {
+			out = append(out, api.Trait{Name: e.Key, Value: json.RawMessage(e.Value), At: api.Time(e.At)})
+		}
+	}
+	return out
+}
+
+// userID checks an id from a path.
+func userID(id string) error {
+	if id == "" || len(id) > 4*event.MaxIDBytes {
+		return notFound("no user has such an id")
+	}
+	return nil
+}
+
+// GetUser reads a profile.
+func (s *server) GetUser(ctx context.Context, r api.GetUserRequestObject) (api.GetUserResponseObject, error) {
+	c := s.c
+	if err := userID(r.Id); err != nil {
+		return nil, err
+	}
+	partition := eventlog.PartitionOf(r.Id, c.deps.Log.Partitions())
+	value, err := c.deps.State.Get(ctx, partition, userstate.Profile, r.Id)
+	if err != nil {
+		return nil, fmt.Errorf("read a profile: %w", err)
+	}
+	if value == nil {
+		return nil, fail(http.StatusNotFound, "not_found", "no user has this id", "an event makes a user; it takes a moment")
+	}
+	p, err := profile.Decode(value)
+	if err != nil {
+		return nil, fmt.Errorf("read the profile of %.40q: %w", r.Id, err)
+	}
+	out := api.GetUser200JSONResponse{
+		Id: r.Id, Known: p.UserID != "", UserId: p.UserID, AnonymousIds: append([]string{}, p.AnonymousIDs...),
+		FirstSeen: api.Time(p.FirstSeen), LastSeen: api.Time(p.LastSeen),
+		Country: p.Country, Locale: p.Locale, Timezone: p.Timezone, Device: p.Device, Os: p.OS, Browser: p.Browser,
+		Email: addressOf(p.Email), Phone: addressOf(p.Phone), Traits: traitsOf(p.Traits), Consent: traitsOf(p.Consent),
+		Acquisition: api.Acquisition{
+			Month: p.Acquisition.Month, Referrer: p.Acquisition.Referrer, Campaign: p.Acquisition.Campaign.Name,
+			Source: p.Acquisition.Campaign.Source, Medium: p.Acquisition.Campaign.Medium,
+			Term: p.Acquisition.Campaign.Term, Content: p.Acquisition.Campaign.Content,
+		},
+		Triggers: []api.UserTrigger{}, Audiences: c.audiencesOf(p),
+	}
+	if c.deps.Progress != nil {
+		triggers, err := c.deps.Progress.Explain(ctx, r.Id)
+		if err != nil {
+			return nil, fmt.Errorf("explain %.40q: %w", r.Id, err)
+		}
+		out.Triggers = append(out.Triggers, triggers...)
+	}
+	return out, nil
+}
+
+// GetTimeline reads the user's part of the log backwards.
+func (s *server) GetTimeline(ctx context.Context, r api.GetTimelineRequestObject) (api.GetTimelineResponseObject, error) {
+	c := s.c
+	if err := userID(r.Id); err != nil {
+		return nil, err
+	}
+	limit, err := limitOf(r.Params.Limit)
+	if err != nil {
+		return nil, err
+	}
+	res, err := c.scanOf(limit, func(h *event.Header) bool {
+		return h.Type != event.System && h.User() == r.Id
+	}, func(partition int, offset uint64, e *event.Event) (any, bool) {
+		if api.IsDelivery(e.Name) {
+			if d, err := api.DeliveryOf(partition, offset, e); err == nil {
+				return api.TimelineItem{Kind: api.TimelineDelivery, At: d.At, Delivery: d}, true
+			}
+		}
+		summary := api.SummaryOf(partition, offset, e)
+		return api.TimelineItem{Kind: api.TimelineEvent, At: summary.Timestamp, Event: summary}, true
+	}).run(ctx, []int{eventlog.PartitionOf(r.Id, c.deps.Log.Partitions())}, r.Params.Before)
+	if err != nil {
+		return nil, err
+	}
+	out := api.GetTimeline200JSONResponse{
+		Items: []api.TimelineItem{}, SearchedTo: api.Time(res.searchedTo), Complete: res.complete, Next: res.next,
+	}
+	for _, h := range res.hits {
+		if item, ok := h.item.(api.TimelineItem); ok {
+			out.Items = append(out.Items, item)
+		}
+	}
+	return out, nil
+}
+
+func (c *Console) scanOf(want int, match func(*event.Header) bool, take func(int, uint64, *event.Event) (any, bool)) *scan {
+	return &scan{log: c.deps.Log, now: c.now, budget: c.cfg.ScanBudget, want: want, match: match, take: take}
+}
