@@ -72,6 +72,31 @@ type stepper struct {
 	facts   condition.Facts
 	before  int  // firings that were there before
 	touched bool // deadlines have to be computed again
+
+	// Conditions that were asked about this event: repetitions share theirs.
+	asked [8]answered
+	asks  int
+}
+
+type answered struct {
+	where *condition.Program
+	holds bool
+}
+
+// holds asks a condition about the event at hand, each once.
+func (x *stepper) holds(where *condition.Program) bool {
+	if where == nil {
+		return true
+	}
+	for i := range min(x.asks, len(x.asked)) {
+		if x.asked[i].where == where {
+			return x.asked[i].holds
+		}
+	}
+	holds := where.Eval(&x.facts)
+	x.asked[x.asks%len(x.asked)] = answered{where, holds}
+	x.asks++
+	return holds
 }
 
 func (s *Set) begin(st *State, user string, in *Input, out *Result) *stepper {
@@ -146,7 +171,7 @@ func (x *stepper) release(p *Program, e *entry) {
 	e.buffer[len(e.buffer)-1] = reading{}
 	e.buffer = e.buffer[:len(e.buffer)-1]
 	e.floor = max(e.floor, rd.t)
-	x.apply(p, e, rd, nil, nil)
+	x.apply(p, e, rd, nil)
 	x.touched = true
 }
 
@@ -191,7 +216,6 @@ func (x *stepper) event(routes []route) {
 	if t < st.last && st.last != 0 {
 		t = st.last
 	}
-	facts := &x.facts
 	for i := range routes {
 		p, role := routes[i].prog, routes[i].role
 		if in.Live && age > p.maxAge {
@@ -209,24 +233,24 @@ func (x *stepper) event(routes []route) {
 			cause: cause{in.Key, in.Offset, in.Event.Depth},
 		}
 		if role.field != nil && (role.match|role.kill != 0 || role.reset || role.stop) {
-			st.texts = role.field.Texts(facts, st.texts[:0], maxFanout)
+			st.texts = role.field.Texts(&x.facts, st.texts[:0], maxFanout)
 			rd.keys = addKeys(rd.keys, st.texts)
 		}
 		if p.buffered {
 			rd.t = arrived
-			x.hold(p, routes[i].index, role, rd, facts)
+			x.hold(p, routes[i].index, role, rd)
 			continue
 		}
 		if e != nil && (e.once && p.once || t < e.free) {
 			continue
 		}
 		if e == nil {
-			e = x.first(p, routes[i].index, role, rd, facts)
+			e = x.first(p, routes[i].index, rd)
 			if e == nil {
 				continue
 			}
 		}
-		x.apply(p, e, rd, role, facts)
+		x.apply(p, e, rd, role)
 	}
 	if t > st.last {
 		st.last = t
@@ -242,8 +266,8 @@ func (p *Program) starts(match uint64, active bool) bool {
 
 // first opens the entry of a trigger that has none, if the event is a first
 // step.
-func (x *stepper) first(p *Program, index int, role *role, rd *reading, facts *condition.Facts) *entry {
-	if p.n > 0 && !p.where[0].Eval(facts) || p.keyed && len(rd.keys) == 0 {
+func (x *stepper) first(p *Program, index int, rd *reading) *entry {
+	if p.n > 0 && !x.holds(p.where[0]) || p.keyed && len(rd.keys) == 0 {
 		return nil
 	}
 	x.touched = true
@@ -251,7 +275,7 @@ func (x *stepper) first(p *Program, index int, role *role, rd *reading, facts *c
 }
 
 // hold buffers an event until lateness has passed. Conditions are asked now.
-func (x *stepper) hold(p *Program, index int, role *role, rd *reading, facts *condition.Facts) {
+func (x *stepper) hold(p *Program, index int, role *role, rd *reading) {
 	e := x.st.open(index)
 	if rd.t < x.in.LogTime-p.lateness || rd.t < e.floor {
 		x.out.Counts.Late++
@@ -259,11 +283,11 @@ func (x *stepper) hold(p *Program, index int, role *role, rd *reading, facts *co
 		return
 	}
 	for i := range p.n {
-		if bit := uint64(1) << i; rd.match&bit != 0 && !p.where[i].Eval(facts) {
+		if bit := uint64(1) << i; rd.match&bit != 0 && !x.holds(p.where[i]) {
 			rd.match &^= bit
 		}
 	}
-	rd.stop = rd.stop && role.when.Eval(facts)
+	rd.stop = rd.stop && x.holds(role.when)
 	at := len(e.buffer)
 	for at > 0 && e.buffer[at-1].t > rd.t {
 		at--
@@ -303,13 +327,13 @@ func (x *stepper) advanceTo(p *Program, e *entry, t int64) {
 	}
 }
 
-// apply advances the rows of one trigger by one event. role and facts are nil
-// if the conditions have been asked already.
-func (x *stepper) apply(p *Program, e *entry, rd *reading, role *role, facts *condition.Facts) {
+// apply advances the rows of one trigger by one event. role is nil if the
+// conditions have been asked already.
+func (x *stepper) apply(p *Program, e *entry, rd *reading, role *role) {
 	if e.once && p.once || rd.t < e.free {
 		return
 	}
-	a := advance{x: x, p: p, e: e, rd: rd, role: role, facts: facts}
+	a := advance{x: x, p: p, e: e, rd: rd, role: role}
 	switch {
 	case !p.keyed:
 		a.row(0)
@@ -345,22 +369,21 @@ func contains(keys []string, key string) bool {
 
 // advance is one event on its way through the rows of one trigger.
 type advance struct {
-	x     *stepper
-	p     *Program
-	e     *entry
-	rd    *reading
-	role  *role
-	facts *condition.Facts
+	x    *stepper
+	p    *Program
+	e    *entry
+	rd   *reading
+	role *role
 }
 
 // where asks the condition of a step.
 func (a *advance) where(i int) bool {
-	return a.facts == nil || a.p.where[i].Eval(a.facts)
+	return a.role == nil || a.x.holds(a.p.where[i])
 }
 
 // stops asks the condition of the final absence.
 func (a *advance) stops() bool {
-	return a.rd.stop && (a.facts == nil || a.role.when.Eval(a.facts))
+	return a.rd.stop && (a.role == nil || a.x.holds(a.role.when))
 }
 
 // key advances the row of one value of by.
