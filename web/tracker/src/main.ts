@@ -48,7 +48,7 @@ function start(settings: Settings): void {
       ...who(),
       sessionId: session(at),
       ...more,
-      context: context(referrer),
+      context: { ...context(referrer), ...heed.context },
     };
     out.add(event);
     log(type, event);
@@ -113,6 +113,8 @@ function start(settings: Settings): void {
   const heed = Object.assign(api, {
     push: (...calls: Call[]) => calls.map(call),
     debug: 'debug' in settings,
+    /** Merged into the context of every event, for instance {consent: {marketing: true}}. */
+    context: (before as { context?: Json } | undefined)?.context,
     v: 1,
   });
   (window as { heed?: unknown }).heed = heed;
