@@ -35,8 +35,9 @@ var layers = [][]string{
 	{"internal/definition"},
 	{"internal/trigger", "internal/policy", "internal/render", "internal/measure"},
 	{"internal/condition", "internal/profile", "internal/consent"},
-	{"internal/period"},
+	{"internal/period", "internal/event/ocf"},
 	{"internal/event"},
+	{"internal/jsonscan"},
 	{"internal/jsonscan"},
 }
 
