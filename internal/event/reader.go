@@ -63,8 +63,13 @@ func (r *Reader) Reset(text []byte) {
 
 // Event reads one value as an event, over all fields of e and st. A refusal
 // leaves the reader behind the value; broken syntax shows in Scan.
-func (r *Reader) Event(e *Event, st *Stated) (refused Refusal) {
-	*e, *st = Event{}, Stated{}
+func (r *Reader) Event(e *Event, st *Stated) Refusal { return r.read(e, st, Track, false) }
+
+// Call is Event for a value that is known to be of a type, whatever it states.
+func (r *Reader) Call(t Type, e *Event, st *Stated) Refusal { return r.read(e, st, t, true) }
+
+func (r *Reader) read(e *Event, st *Stated, t Type, fixed bool) (refused Refusal) {
+	*e, *st = Event{Type: t}, Stated{}
 	s := &r.Scan
 	if s.Kind() != jsonscan.Object {
 		s.Value()
@@ -89,11 +94,14 @@ func (r *Reader) Event(e *Event, st *Stated) (refused Refusal) {
 		case "type":
 			var text string
 			if text, ok = r.id(); ok && text != "" {
-				st.Type = true
-				if e.Type, ok = ParseType(text); !ok {
+				stated, known := ParseType(text)
+				if !known && !fixed {
 					refuse(RefusedType)
-					ok = true
 				}
+				if !fixed {
+					e.Type = stated
+				}
+				st.Type = true
 			}
 		case "event":
 			e.Name, ok = r.id()
@@ -181,7 +189,7 @@ func (r *Reader) Event(e *Event, st *Stated) (refused Refusal) {
 		e.Name = fixed
 	}
 	if (e.Type == Page || e.Type == Screen) && len(title) > 2 && title[0] == '"' {
-		e.Properties = r.with(e.Properties, `"name":`, title)
+		e.Properties = r.With(e.Properties, `"name":`, title)
 	}
 	return ""
 }
@@ -315,9 +323,9 @@ func appendMember(room []byte, start int, name, raw []byte) []byte {
 	return append(room, raw...)
 }
 
-// with puts a member in front of an object's own, unless it has one of that
+// With puts a member in front of an object's own, unless it has one of that
 // name. head is the quoted name and a colon.
-func (r *Reader) with(object []byte, head string, raw []byte) []byte {
+func (r *Reader) With(object []byte, head string, raw []byte) []byte {
 	members := Members(object)
 	if len(members) > 0 {
 		r.aux.Reset(object)

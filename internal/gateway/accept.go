@@ -1,0 +1,211 @@
+package gateway
+
+import (
+	"math/rand/v2"
+	"strings"
+	"unsafe"
+
+	"heed/internal/event"
+	"heed/internal/eventlog"
+)
+
+// Refusals of the collector.
+const (
+	refusedSize     event.Refusal = "is bigger than 32 KB"
+	refusedNoUser   event.Refusal = "userId or anonymousId is required"
+	refusedUser     event.Refusal = "userId is not an id of anybody"
+	refusedAnon     event.Refusal = "anonymousId is not an id of anybody"
+	refusedPrevious event.Refusal = "previousId is not an id of anybody"
+	refusedNoPrev   event.Refusal = "previousId is required"
+	refusedNoGroup  event.Refusal = "groupId is required"
+	refusedName     event.Refusal = "event is longer than 128 bytes"
+	refusedReserved event.Refusal = "names beginning with heed. are Heed's own"
+	refusedLongID   event.Refusal = "an id is longer than 128 bytes"
+	refusedRate     event.Refusal = "too many events of this user"
+)
+
+// accept applies the rules to every item and lays out what is taken for the
+// log.
+func (q *request) accept() {
+	hasBatchContext := contextStated(&q.batch.Context)
+	for i := range q.items {
+		it := &q.items[i]
+		if it.why != "" {
+			continue
+		}
+		if hasBatchContext {
+			q.reader.Inherit(&it.event.Context, &q.batch.Context)
+		}
+		if it.why = q.check(it); it.why == "" {
+			q.take(it)
+		}
+	}
+	for i := range q.parts {
+		p := &q.parts[i]
+		if len(p.ends) > 0 {
+			p.batch = eventlog.Batch{Partition: i, Data: p.data, Ends: p.ends, Keys: p.keys}
+			q.out = append(q.out, &p.batch)
+		}
+	}
+}
+
+func contextStated(c *event.Context) bool {
+	return c.Extra != nil || c.Consent != nil || c.Bot || c.Historical ||
+		c.Page != (event.PageContext{}) || c.Campaign != (event.CampaignContext{}) ||
+		c.Device != "" || c.OS != "" || c.Browser != "" || c.Screen != "" || c.Locale != "" || c.Timezone != "" ||
+		c.Country != "" || c.UserAgent != "" || c.IP != ""
+}
+
+// check applies the rules that refuse.
+func (q *request) check(it *item) event.Refusal {
+	e := &it.event
+	switch {
+	case e.Type == event.System:
+		return event.RefusedType
+	case e.Name == "":
+		return event.RefusedNoName
+	case len(e.Name) > event.MaxNameBytes:
+		return refusedName
+	case strings.HasPrefix(e.Name, event.ReservedPrefix):
+		return refusedReserved
+	case len(e.MessageID) > event.MaxIDBytes || len(e.UserID) > event.MaxIDBytes || len(e.AnonymousID) > event.MaxIDBytes ||
+		len(e.GroupID) > event.MaxIDBytes || len(e.PreviousID) > event.MaxIDBytes || len(e.SessionID) > event.MaxIDBytes:
+		return refusedLongID
+	case e.UserID != "" && nobody(e.UserID):
+		return refusedUser
+	case e.AnonymousID != "" && nobody(e.AnonymousID):
+		return refusedAnon
+	case e.PreviousID != "" && nobody(e.PreviousID):
+		return refusedPrevious
+	case e.UserID == "" && e.AnonymousID == "":
+		return refusedNoUser
+	case e.Type == event.Group && e.GroupID == "":
+		return refusedNoGroup
+	case e.Type == event.Alias && e.PreviousID == "":
+		return refusedNoPrev
+	case !q.c.server && !q.g.allowUser(e.User(), q.now):
+		return refusedRate
+	}
+	return ""
+}
+
+// nobody tells ids that many people would share: what is left of a variable
+// that was not set.
+func nobody(id string) bool {
+	if len(id) > 15 { // the longest of them
+		return false
+	}
+	id = strings.TrimSpace(id)
+	switch len(id) {
+	case 0:
+		return true
+	case 1:
+		return id == "0" || id == "-"
+	}
+	switch id[0] | 0x20 {
+	case 'n':
+		return strings.EqualFold(id, "null") || strings.EqualFold(id, "nil") || strings.EqualFold(id, "none") || strings.EqualFold(id, "nan")
+	case 'u':
+		return strings.EqualFold(id, "undefined") || strings.EqualFold(id, "unknown")
+	case 'g':
+		return strings.EqualFold(id, "guest")
+	case 'a':
+		return strings.EqualFold(id, "anonymous") || strings.EqualFold(id, "anon")
+	case 't':
+		return strings.EqualFold(id, "true")
+	case 'f':
+		return strings.EqualFold(id, "false")
+	case '-':
+		return id == "-1"
+	case '{': // and [
+		return id == "{}" || id == "[]" || strings.EqualFold(id, "[object Object]")
+	case '(':
+		return strings.EqualFold(id, "(not set)") || strings.EqualFold(id, "(none)")
+	case '"', '\'':
+		return id == `""` || id == "''"
+	}
+	return false
+}
+
+// take fills in what the collector knows and appends the event to its
+// partition's batch.
+func (q *request) take(it *item) {
+	e, c := &it.event, &it.event.Context
+	e.Source, e.Depth, e.ReplyTo, e.ReceivedAt = q.c.name, 0, q.replyTo, q.nowUS
+	e.Timestamp = q.eventTime(it)
+	c.Verified = q.proven(e.UserID, it.stated.Signature)
+	q.private(c)
+	var key eventlog.Key
+	if e.MessageID == "" {
+		e.MessageID = q.newID() // never repeated: not remembered
+	} else {
+		key = event.KeyOf(e.Source, e.MessageID)
+	}
+	user := e.User()
+	p := &q.parts[eventlog.PartitionOf(user, q.g.partitions)]
+	p.data = event.AppendEvent(p.data, e)
+	p.ends = append(p.ends, len(p.data))
+	p.keys = append(p.keys, key)
+	q.accepted++
+	if q.replyTo != "" {
+		q.answerable(e)
+	}
+}
+
+// eventTime corrects the client's clock: the event is as old as the client says
+// it was when it sent it, and never newer than now.
+func (q *request) eventTime(it *item) int64 {
+	t := it.event.Timestamp
+	if t == 0 {
+		t = it.stated.DeviceSentAt
+	}
+	if t == 0 {
+		return q.nowUS
+	}
+	sent := it.stated.SentAt
+	if sent == 0 {
+		sent = q.sent
+	}
+	if sent != 0 {
+		t = q.nowUS - (sent - t)
+	}
+	return max(1, min(t, q.nowUS))
+}
+
+// proven is caller.verified, remembering the last answer: the events of a
+// request are mostly of one user.
+func (q *request) proven(userID, signature string) bool {
+	if signature == "" {
+		signature = q.sign
+	}
+	if q.c.server || q.c.source.TrustUserIDs {
+		return true
+	}
+	if userID == "" || signature == "" {
+		return false
+	}
+	if userID != q.lastUser || signature != q.lastSign {
+		q.lastUser, q.lastSign, q.lastProof = userID, signature, q.c.verified(userID, signature)
+	}
+	return q.lastProof
+}
+
+const hexDigits = "0123456789abcdef"
+
+// newID makes a message id of 128 random bits.
+func (q *request) newID() string {
+	start := len(q.room)
+	for _, v := range [2]uint64{rand.Uint64(), rand.Uint64()} {
+		for range 16 {
+			q.room = append(q.room, hexDigits[v&15])
+			v >>= 4
+		}
+	}
+	return q.text(start)
+}
+
+// text is the room from start on as a string.
+func (q *request) text(start int) string {
+	b := q.room[start:]
+	return unsafe.String(unsafe.SliceData(b), len(b))
+}

@@ -1,0 +1,251 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+
+	"heed/internal/event"
+	"heed/internal/eventlog"
+)
+
+// call is one endpoint of the collection API.
+type call struct {
+	path, short string
+	batch       bool
+	kind        event.Type
+}
+
+//nolint:gochecknoglobals // a constant table
+var calls = []call{
+	{"track", "t", false, event.Track},
+	{"identify", "i", false, event.Identify},
+	{"page", "p", false, event.Page},
+	{"screen", "s", false, event.Screen},
+	{"group", "g", false, event.Group},
+	{"alias", "a", false, event.Alias},
+	{"batch", "b", true, 0},
+}
+
+// collector serves one endpoint.
+type collector struct {
+	g *Gateway
+	call
+}
+
+// ServeHTTP takes the events of a call. It answers 200 once they are durable.
+func (h collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.Method {
+	case http.MethodPost:
+	case http.MethodOptions:
+		h.g.preflight(w, r)
+		return
+	default:
+		w.Header().Set("Allow", "POST, OPTIONS")
+		refuse(w, http.StatusMethodNotAllowed, "use POST")
+		return
+	}
+	g, ring := h.g, h.g.keys()
+	c, stated := ring.identify(r)
+	allowed := cors(w, r, ring, c)
+	if stated && c == nil {
+		g.refuse(w, http.StatusUnauthorized, "unknown write key")
+		return
+	}
+	if !allowed {
+		g.refuse(w, http.StatusForbidden, "this origin may not use the source")
+		return
+	}
+	q := g.begin(c)
+	defer g.release(q)
+	wait, err := waitOf(r)
+	if err != nil {
+		g.refuse(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	q.address = g.address(r.RemoteAddr, r.Header["X-Forwarded-For"])
+	if err := q.read(r); err != nil {
+		g.refuseAll(w, q, err)
+		return
+	}
+	if h.batch {
+		err = q.parseBatch()
+	} else {
+		err = q.parseOne(h.kind)
+	}
+	if err != nil {
+		g.refuseAll(w, q, err)
+		return
+	}
+	if c == nil {
+		if c = q.callerInBody(ring); c == nil {
+			g.refuse(w, http.StatusUnauthorized, "unknown write key")
+			return
+		}
+		if q.c = c; !cors(w, r, ring, c) {
+			g.refuse(w, http.StatusForbidden, "this origin may not use the source")
+			return
+		}
+	}
+	if !g.allowRequest(q) {
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfter(q.now)))
+		g.refuse(w, http.StatusTooManyRequests, "too many events")
+		return
+	}
+	q.surroundings(r)
+	if wait > 0 {
+		g.collectAndWait(w, r, q, wait)
+		return
+	}
+	q.accept()
+	if !g.append(w, r, q) {
+		return
+	}
+	g.answer(w, q, nil, false)
+}
+
+// callerInBody finds the source by the key in the body: of the batch, or of
+// its first event.
+func (q *request) callerInBody(ring *keyring) *caller {
+	key := q.key
+	if key == "" && len(q.items) > 0 {
+		key = q.items[0].stated.WriteKey
+	}
+	if key == "" {
+		return nil
+	}
+	return ring.byKey[key]
+}
+
+// allowRequest counts the events against the rates of the key and the address.
+func (g *Gateway) allowRequest(q *request) bool {
+	n := max(1, len(q.items))
+	if !q.c.limiter.AllowN(q.now, n) {
+		return false
+	}
+	if q.c.server || !q.address.IsValid() || q.address.IsLoopback() {
+		return true
+	}
+	return g.meters.addresses.allow(hashAddress(cutAddress(q.address)), n, g.cfg.AddressRate*window, q.now)
+}
+
+// append makes what was taken durable; false: the answer has been given.
+func (g *Gateway) append(w http.ResponseWriter, r *http.Request, q *request) bool {
+	if len(q.out) == 0 {
+		return true
+	}
+	err := g.deps.Log.Append(r.Context(), eventlog.Events, q.out)
+	g.metrics.append.Observe(g.clock().Sub(q.now).Seconds())
+	if err == nil {
+		return true
+	}
+	wait := "1"
+	if errors.Is(err, eventlog.ErrDiskFull) {
+		wait = "10"
+	} else if r.Context().Err() == nil {
+		g.log.Warn("append failed", "error", err)
+	}
+	w.Header().Set("Retry-After", wait)
+	g.refuse(w, http.StatusServiceUnavailable, "events cannot be stored at the moment")
+	return false
+}
+
+// answer tells what became of each event, and hands over messages if they were
+// asked for.
+func (g *Gateway) answer(w http.ResponseWriter, q *request, messages []byte, waited bool) {
+	rejected := len(q.items) - q.accepted
+	duplicates := q.accepted - kept(q.out)
+	q.c.counts.accepted.Add(float64(q.accepted - duplicates))
+	if duplicates > 0 {
+		q.c.counts.duplicate.Add(float64(duplicates))
+	}
+	status := http.StatusOK
+	out := append(q.answer[:0], `{"accepted":`...)
+	out = strconv.AppendInt(out, int64(q.accepted), 10)
+	out = append(out, `,"rejected":[`...)
+	if rejected > 0 {
+		q.c.counts.rejected.Add(float64(rejected))
+		q.record()
+		limited := true
+		first := true
+		for i := range q.items {
+			why := q.items[i].why
+			if why == "" {
+				continue
+			}
+			limited = limited && why == refusedRate
+			if !first {
+				out = append(out, ',')
+			}
+			first = false
+			out = append(out, `{"index":`...)
+			out = strconv.AppendInt(out, int64(i), 10)
+			out = append(out, `,"reason":"`...)
+			out = append(out, why...) // our own words, without quotes
+			out = append(out, `"}`...)
+		}
+		if q.accepted == 0 {
+			status = http.StatusBadRequest
+			if limited {
+				status = http.StatusTooManyRequests
+				w.Header().Set("Retry-After", strconv.Itoa(retryAfter(q.now)))
+			}
+			g.countRefused(status)
+		}
+	}
+	out = append(out, ']')
+	if waited {
+		out = append(out, `,"messages":[`...)
+		out = append(out, messages...)
+		out = append(out, ']')
+	}
+	q.answer = append(out, '}', '\n')
+	respond(w, status, q.answer)
+}
+
+func kept(batches []*eventlog.Batch) int {
+	n := 0
+	for _, b := range batches {
+		n += b.Kept()
+	}
+	return n
+}
+
+func respond(w http.ResponseWriter, status int, body []byte) {
+	h := w.Header()
+	h["Content-Type"] = contentJSON
+	h["Cache-Control"] = noStore
+	h["X-Content-Type-Options"] = noSniff
+	if status != http.StatusOK {
+		w.WriteHeader(status)
+	}
+	_, _ = w.Write(body) // a client that went away is no matter: it will resend
+}
+
+// refuse answers a call as a whole.
+func refuse(w http.ResponseWriter, status int, reason string) {
+	respond(w, status, []byte(`{"error":`+strconv.Quote(reason)+"}\n"))
+}
+
+func (g *Gateway) refuse(w http.ResponseWriter, status int, reason string) {
+	g.countRefused(status)
+	refuse(w, status, reason)
+}
+
+func (g *Gateway) countRefused(status int) {
+	g.metrics.refused.WithLabelValues(strconv.Itoa(status)).Inc()
+}
+
+// refuseAll answers a body that could not be read.
+func (g *Gateway) refuseAll(w http.ResponseWriter, q *request, err error) {
+	t := errJSON
+	errors.As(err, &t)
+	if t.status == http.StatusRequestEntityTooLarge {
+		w.Header().Set("Connection", "close") // rather than read on to its end
+	}
+	if q.c != nil {
+		q.c.counts.rejected.Inc()
+		g.noteBad(q.c.name, event.Refusal(t.reason), q.body, q.now)
+	}
+	g.refuse(w, t.status, t.reason)
+}

@@ -1,0 +1,190 @@
+// Package gateway owns the public HTTP side: collecting events by write key and
+// answering only once they are durable, the limits and rules of what is taken,
+// and bringing a user's messages to the page (reply, stream, slots) and their
+// acknowledgements back.
+//
+// It does not own what events mean (decider) nor which messages there are
+// (engager): it never decides and never renders.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"heed/internal/definition"
+	"heed/internal/documents"
+	"heed/internal/eventlog"
+	"heed/internal/inbox"
+	"heed/internal/profile"
+)
+
+// Definitions hands out the definitions in force.
+type Definitions interface{ Current() *definition.Set }
+
+// Profiles reads the Decider's profiles; nil if nothing is known of a user.
+type Profiles interface {
+	Profile(ctx context.Context, user string) (*profile.Profile, error)
+}
+
+// Deps is what the gateway works with.
+type Deps struct {
+	Log         eventlog.Log
+	Inbox       inbox.Inbox
+	Documents   documents.Store // of the bad events
+	Definitions Definitions
+	// Profiles tells known users from anonymous ones: both have ids of the
+	// same kind, and only for known users is an id no key to their messages.
+	Profiles Profiles
+	Tracker  fs.FS        // holds heed.js
+	Ready    func() error // of the whole process, for /readyz; nil: this role's
+
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer // nil: no metrics
+	Clock      func() time.Time      // nil: time.Now
+}
+
+// Gateway is the role. Its handlers may be called concurrently; Run once.
+type Gateway struct {
+	cfg      Config
+	deps     Deps
+	log      *slog.Logger
+	clock    func() time.Time
+	proxies  []netip.Prefix
+	kept     queryList
+	ring     atomic.Pointer[keyring]
+	ringMu   sync.Mutex // one rebuild at a time
+	requests sync.Pool  // *request
+	meters   meters
+	streams  streams
+	bad      badEvents
+	script   script
+	metrics  *metrics
+
+	partitions int
+	stopping   chan struct{} // closed when streams must end
+	stopOnce   sync.Once
+}
+
+// New checks the configuration and prepares what is served.
+func New(cfg Config, deps Deps) (*Gateway, error) {
+	cfg.Defaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	if deps.Log == nil || deps.Inbox == nil || deps.Documents == nil || deps.Definitions == nil || deps.Profiles == nil || deps.Tracker == nil {
+		return nil, errors.New("gateway: a dependency is missing")
+	}
+	if deps.Clock == nil {
+		deps.Clock = time.Now
+	}
+	if deps.Logger == nil {
+		deps.Logger = slog.New(slog.DiscardHandler)
+	}
+	g := &Gateway{
+		cfg: cfg, deps: deps, log: deps.Logger, clock: deps.Clock, kept: newQueryList(cfg.QueryParameters),
+		partitions: deps.Log.Partitions(), stopping: make(chan struct{}),
+	}
+	var err error
+	if g.proxies, err = cfg.proxies(); err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	if g.script, err = loadScript(deps.Tracker); err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	if g.metrics, err = newMetrics(deps.Registerer, g); err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	g.requests.New = func() any { return newRequest(g) }
+	g.streams.init()
+	g.bad.init()
+	g.keys()
+	return g, nil
+}
+
+// Register adds the public endpoints to a mux.
+func (g *Gateway) Register(mux *http.ServeMux) {
+	// Each method by itself, so that no pattern meets one like "GET /" of others.
+	handle := func(path string, h http.Handler) {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodOptions} {
+			mux.Handle(method+" "+path, h)
+			mux.Handle(method+" "+path+"/{$}", h)
+		}
+	}
+	for _, c := range calls {
+		handle("/v1/"+c.path, collector{g, c})
+		handle("/v1/"+c.short, collector{g, c})
+	}
+	handle("/v1/messages/stream", http.HandlerFunc(g.serveStream))
+	handle("/v1/messages/{id}/{state}", http.HandlerFunc(g.serveAdvance))
+	handle("/v1/slots/{slot}", http.HandlerFunc(g.serveSlot))
+	mux.HandleFunc("GET /heed.js", g.serveScript)
+	mux.HandleFunc("GET /test", g.serveTest)
+	g.RegisterHealth(mux)
+}
+
+// RegisterHealth adds /healthz and /readyz, for a process without this role.
+func (g *Gateway) RegisterHealth(mux *http.ServeMux) {
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		ready := g.deps.Ready
+		if ready == nil {
+			ready = g.Ready
+		}
+		if err := ready(); err != nil {
+			w.Header().Set("Retry-After", "1")
+			plain(w, http.StatusServiceUnavailable, err.Error())
+			return
+		}
+		plain(w, http.StatusOK, "ready")
+	})
+}
+
+func plain(w http.ResponseWriter, status int, text string) {
+	h := w.Header()
+	h["Content-Type"] = contentText
+	h["Cache-Control"] = noStore
+	h["X-Content-Type-Options"] = noSniff
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text + "\n")) // a client that went away is no matter
+}
+
+// Header values that every answer shares.
+//
+//nolint:gochecknoglobals // constants that Go has no form for; setting them as they are saves an allocation
+var (
+	contentJSON = []string{"application/json"}
+	contentText = []string{"text/plain; charset=utf-8"}
+	noStore     = []string{"no-store"}
+	noSniff     = []string{"nosniff"}
+)
+
+// Ready tells whether events can be taken.
+func (g *Gateway) Ready() error {
+	select {
+	case <-g.stopping:
+		return errors.New("stopping")
+	default:
+	}
+	if len(g.keys().sources) == 0 {
+		return errors.New("there is no source yet")
+	}
+	return nil
+}
+
+// Run writes the record of bad events until ctx ends; then streams end and what
+// is left is written.
+func (g *Gateway) Run(ctx context.Context) error {
+	g.bad.run(ctx, g)
+	g.stopOnce.Do(func() { close(g.stopping) })
+	return g.streams.drained(5 * time.Second)
+}
