@@ -108,15 +108,42 @@ func options(cfg Config, deps Deps, logger crdb.Logger) *crdb.Options {
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 	}
 	o.TargetFileSizes[0] = 64 << 20
+	o.Experimental.ValueSeparationPolicy = separation
+	o.Experimental.SpanPolicyFunc = spans
 	for i := range o.Levels {
 		o.Levels[i] = crdb.LevelOptions{
-			BlockSize:    32 << 10,
+			BlockSize:    8 << 10,
 			FilterPolicy: bloom.FilterPolicy(10),
 			FilterType:   crdb.TableFilter,
 			Compression:  func() *sstable.CompressionProfile { return sstable.SnappyCompression },
 		}
 	}
+	// What a flush writes is mostly records, once and for good. Compressing them
+	// doubles the CPU time of an append (docs/format/pebble.md has figures).
+	o.Levels[0].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
 	return o
+}
+
+// separation keeps the data of records out of the tables: it is written once by
+// a flush and not again by compactions. It is removed with the records, so
+// nothing is gained by rewriting files that hold some garbage.
+func separation() crdb.ValueSeparationPolicy {
+	return crdb.ValueSeparationPolicy{
+		Enabled: true, MinimumSize: 1 << 10, MaxBlobReferenceDepth: 200, TargetGarbageRatio: 1,
+	}
+}
+
+// spans says that only records are separated: everything else is small, or
+// overwritten, or read at random.
+func spans(start []byte) (crdb.SpanPolicy, []byte, error) {
+	inline := crdb.SpanPolicy{ValueStoragePolicy: crdb.ValueStorageLowReadLatency}
+	switch {
+	case len(start) == 0 || start[0] < keyRecord:
+		return inline, []byte{keyRecord}, nil
+	case start[0] == keyRecord:
+		return crdb.SpanPolicy{DisableValueSeparationBySuffix: true}, []byte{keyRecord + 1}, nil
+	}
+	return inline, nil, nil
 }
 
 // engineLogger passes the engine's words on: what it says in passing at debug

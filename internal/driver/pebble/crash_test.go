@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -62,9 +63,7 @@ func (h *history) clone() *history {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c := newHistory()
-	for k, v := range h.sent {
-		c.sent[k] = v
-	}
+	maps.Copy(c.sent, h.sent)
 	for from, to := range map[*map[string]bool]map[string]bool{&h.acked: c.acked, &h.ledger: c.ledger, &h.inbox: c.inbox} {
 		for k := range *from {
 			to[k] = true

@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	// maxBucketIDs are the ids of a bucket: three quarters of 2^20, so that the
-	// exact set takes 16 MiB.
-	maxBucketIDs = 786_432
+	// maxBucketIDs are the ids of a bucket: three quarters of 2^21, so that the
+	// exact set takes 32 MiB when full. Smaller buckets mean more filters to ask.
+	maxBucketIDs = 1_572_864
 	// bucketsPerHorizon: a bucket is sealed after this part of the horizon too,
 	// so that few filters are asked and ids are forgotten in time.
 	bucketsPerHorizon = 8
@@ -210,14 +210,15 @@ func (d *dedup) rotate(now time.Time) {
 		b.Begin = at // nothing to seal: it begins anew
 		return
 	}
+	b.End = max(at, b.Begin) // from the next line on it is the sealer's
+	end := b.End
 	select {
 	case d.work <- b:
 	default:
 		return // sealing is far behind: the bucket grows meanwhile
 	}
-	b.End = max(at, b.Begin)
 	d.taken = append(d.taken, b)
-	d.open = &bucket{Number: b.Number + 1, Begin: b.End, set: newKeySet()}
+	d.open = &bucket{Number: b.Number + 1, Begin: end, set: newKeySet()}
 	d.commit = 0
 }
 

@@ -161,6 +161,7 @@ func TestFilter(t *testing.T) {
 		t.Fatal("a stored filter differs")
 	}
 	wrong := 0
+	defer func() { t.Logf("%d of %d tests pass wrongly", wrong, n) }()
 	for i := range 2 * n {
 		k := key(i)
 		a, b := h.sum(&k)
@@ -173,7 +174,7 @@ func TestFilter(t *testing.T) {
 			wrong++
 		}
 	}
-	if rate := float64(wrong) / n; rate > 0.004 {
-		t.Fatalf("%.4f of the tests pass wrongly", rate)
+	if rate := float64(wrong) / n; rate > 0.0005 {
+		t.Fatalf("%.5f of the tests pass wrongly", rate)
 	}
 }

@@ -180,13 +180,11 @@ func (s *documentStore) List(ctx context.Context, q documents.Query) (out []docu
 		return nil, fmt.Errorf("documents: list %s: %w", q.Collection, err)
 	}
 	defer func() { err = errors.Join(err, closeIterator(it)) }()
-	step, ok := it.Next, false
+	step, first := it.Next, it.First
 	if q.Reverse {
-		step, ok = it.Prev, it.Last()
-	} else {
-		ok = it.First()
+		step, first = it.Prev, it.Last
 	}
-	for ; ok && len(out) < q.Most(); ok = step() {
+	for ok := first(); ok && len(out) < q.Most(); ok = step() {
 		stored, err := it.ValueAndErr()
 		if err != nil {
 			return nil, fmt.Errorf("documents: list %s: %w", q.Collection, err)

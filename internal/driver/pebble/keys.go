@@ -64,10 +64,6 @@ func bucketPartKey(kind byte, bucket, part uint32) []byte {
 	return binary.BigEndian.AppendUint32(bucketKey(kind, bucket), part)
 }
 
-func openKey(bucket uint32, commit uint64) []byte {
-	return binary.BigEndian.AppendUint64(bucketKey(keyOpen, bucket), commit)
-}
-
 func offsetKey(partition int) []byte { return []byte{keyOffset, byte(partition)} }
 
 func metaKey(partition int) []byte { return []byte{keyMeta, byte(partition)} }

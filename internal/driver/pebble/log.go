@@ -45,10 +45,9 @@ func (p *partition) publish(c eventlog.Chunk) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.next, p.time = c.Next(), c.Appended
-	switch {
-	case c.Data == nil:
+	if c.Data == nil {
 		p.ring, p.ringSize = nil, 0
-	default:
+	} else {
 		p.ring = append(p.ring, c)
 		p.ringSize += len(c.Data)
 		drop := 0

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"heed/internal/documents"
@@ -235,5 +236,80 @@ func TestCancelledAppend(t *testing.T) {
 	err := s.db.Log().Append(ctx, eventlog.Events, []*eventlog.Batch{eventlogtest.MakeBatch(0, "a")})
 	if !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
+	}
+}
+
+func TestCutForSize(t *testing.T) {
+	clock := eventlogtest.NewClock()
+	s := newSubject(t, clock.Now)
+	for i := range 200 {
+		b := eventlogtest.MakeBatch(i%4, noise(16<<10, i))
+		if err := s.db.Log().Append(t.Context(), eventlog.Events, []*eventlog.Batch{b}); err != nil {
+			t.Fatal(err)
+		}
+		clock.Move(time.Minute)
+	}
+	if err := s.db.engine.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	used, err := s.db.StreamUsage(eventlog.Events)
+	if err != nil || used < 3<<20 {
+		t.Fatalf("%d bytes used, %v", used, err)
+	}
+	if _, ok, err := s.db.CutForSize(t.Context(), eventlog.Events, used); ok || err != nil {
+		t.Fatalf("a cut for what fits: %v, %v", ok, err)
+	}
+	before, ok, err := s.db.CutForSize(t.Context(), eventlog.Events, used/4)
+	if !ok || err != nil {
+		t.Fatalf("no cut: %v", err)
+	}
+	if err := s.db.Log().Trim(t.Context(), eventlog.Events, before, nil); err != nil {
+		t.Fatal(err)
+	}
+	left := uint64(0)
+	for p := range 4 {
+		b, err := s.db.Log().Bounds(t.Context(), eventlog.Events, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left += b.Next - b.First
+	}
+	if left < 40 || left > 60 {
+		t.Fatalf("%d of 200 records are left for a quarter of the size", left)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	fs := vfs.NewMem()
+	for range 2 { // a second opening may register again
+		deps := testDeps(t, fs)
+		deps.Registerer = registry
+		db, err := Open(testConfig(), deps)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := eventlogtest.MakeBatch(0, "a", "a", "b")
+		if err := db.Log().Append(t.Context(), eventlog.Events, []*eventlog.Batch{b}); err != nil {
+			t.Fatal(err)
+		}
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]float64{}
+		for _, f := range families {
+			m := f.GetMetric()[0]
+			got[f.GetName()] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+		if n := got["heed_log_appended_events_total"] + got["heed_log_duplicate_events_total"]; n != 3 {
+			t.Errorf("%v events were counted", n)
+		}
+		if got["heed_store_disk_bytes"] <= 0 {
+			t.Errorf("metrics %v", got)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
