@@ -416,6 +416,47 @@ func TestTimerOverdueAfterAnOutage(t *testing.T) {
 	}
 }
 
+// A timer that is due runs before an event of the same log time, however many
+// are due and however few are looked at together.
+func TestTimersRunBeforeTheEvent(t *testing.T) {
+	for _, page := range []int{0, 1, 2, 3} {
+		h := newHarness(t, 1, Config{TimerPage: page})
+		h.define(1, `
+kind: audience
+name: vip
+where: {field: traits.plan, op: eq, value: pro}
+---
+kind: trigger
+name: cart
+pattern: [{event: cart}, {absent: purchase, for: 60s}]
+audience: vip
+`)
+		people := []string{"ann", "bob", "cleo", "dora"}
+		plan := func(name string) {
+			var events []event.Event
+			for _, user := range people {
+				e := track(user, event.NameIdentify)
+				e.Type, e.Traits = event.Identify, fmt.Appendf(nil, `{"plan":%q}`, name)
+				events = append(events, e)
+			}
+			h.append(events...)
+		}
+		plan("pro")
+		h.append(track("ann", "cart"))
+		h.clock.set(epoch + 20*second)
+		h.append(track("bob", "cart"), track("cleo", "cart"), track("dora", "cart"))
+		h.pump()
+		h.clock.set(epoch + 70*second)
+		h.append(track("eve", "noise"))
+		h.clock.set(epoch + 90*second)
+		plan("free")
+		h.pump()
+		if got := h.intents(); len(got) != len(people) {
+			t.Errorf("pages of %d: %d intents, want one of everybody who was vip when the timer was due", page, len(got))
+		}
+	}
+}
+
 func TestRevisionSwitchesWithinTheLog(t *testing.T) {
 	h := newHarness(t, 1, Config{})
 	simple := func(name string) string {
