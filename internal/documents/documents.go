@@ -44,8 +44,8 @@ type Durability bool
 
 // The durabilities.
 const (
-	// Relaxed survives the process; power loss may take the newest ones, never
-	// an older one and not a newer one.
+	// Relaxed: a crash may take the newest ones, of a fraction of a second,
+	// never an older one and not a newer one.
 	Relaxed Durability = false
 	// Durable survives power loss, with everything that was applied before it.
 	Durable Durability = true
