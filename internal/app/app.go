@@ -24,9 +24,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"heed/internal/analytics"
 	"heed/internal/analytics/avrofiles"
 	"heed/internal/console"
 	"heed/internal/decider"
+	"heed/internal/demo"
 	"heed/internal/driver/pebble"
 	"heed/internal/engager"
 	"heed/internal/gateway"
@@ -62,12 +64,14 @@ type Config struct {
 	LogLevel       string    `yaml:"log_level"`       // debug | info | warn | error
 	Retention      Retention `yaml:"retention"`
 
-	Store   pebble.Config    `yaml:"store"`
-	Gateway gateway.Config   `yaml:"gateway"`
-	Decider decider.Config   `yaml:"decider"`
-	Engager engager.Config   `yaml:"engager"`
-	Console console.Config   `yaml:"console"`
-	Avro    avrofiles.Config `yaml:"avro"`
+	Store     pebble.Config    `yaml:"store"`
+	Gateway   gateway.Config   `yaml:"gateway"`
+	Decider   decider.Config   `yaml:"decider"`
+	Engager   engager.Config   `yaml:"engager"`
+	Analytics analytics.Config `yaml:"analytics"`
+	Console   console.Config   `yaml:"console"`
+	Avro      avrofiles.Config `yaml:"avro"`
+	Shop      demo.Config      `yaml:"shop"`
 }
 
 // Defaults is what an empty configuration means.
@@ -78,6 +82,7 @@ func Defaults() Config {
 		Memory:    1 << 30,
 		LogFormat: "text",
 		LogLevel:  "info",
+		Avro:      avrofiles.Config{Enabled: true},
 		Retention: Retention{Log: period.Period(31 * 24 * time.Hour), LogBytes: 32 << 30},
 	}
 }
@@ -112,9 +117,13 @@ func (c *Config) finish() error {
 	}
 
 	c.Store.Dir = filepath.Join(c.DataDir, dbFolder)
-	c.Avro.Dir = filepath.Join(c.DataDir, avroFolder)
 	c.Gateway.TrustedProxies = c.TrustedProxies
 	c.Console.AdminToken = c.AdminToken
+	proxies, err := networks(c.TrustedProxies)
+	if err != nil {
+		return fmt.Errorf("trusted_proxies: %w", err)
+	}
+	c.Console.TrustedProxies = proxies
 	if c.Store.Memory == 0 {
 		c.Store.Memory = min(int64(c.Memory)/8, 512<<20)
 	}
@@ -127,7 +136,7 @@ func (c *Config) finish() error {
 			Defaults()
 			Validate() error
 		}
-	}{{"store", &c.Store}, {"gateway", &c.Gateway}, {"decider", &c.Decider}, {"engager", &c.Engager}, {"console", &c.Console}, {"avro", &c.Avro}} {
+	}{{"store", &c.Store}, {"gateway", &c.Gateway}, {"decider", &c.Decider}, {"engager", &c.Engager}, {"analytics", &c.Analytics}, {"console", &c.Console}, {"avro", &c.Avro}, {"shop", &c.Shop}} {
 		part.cfg.Defaults()
 		if err := part.cfg.Validate(); err != nil {
 			return fmt.Errorf("%s: %w", part.name, err)
@@ -179,7 +188,10 @@ func Run(ctx context.Context, cfg Config, p Process) (err error) {
 		return fmt.Errorf("listen: %w (HEED_LISTEN or --listen chooses another address)", err)
 	}
 	base := baseURL(ln.Addr())
-	mux, roles, err := n.build(ctx, p.Version, base)
+	if err := n.define(ctx); err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	mux, err := n.build(ctx, p.Version, base)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
@@ -189,13 +201,13 @@ func Run(ctx context.Context, cfg Config, p Process) (err error) {
 	}
 	defer func() { err = errors.Join(err, withdraw()) }()
 	n.greet(p.Out, base)
-	return n.serve(ctx, ln, mux, roles)
+	return n.serve(ctx, ln, mux)
 }
 
 // serve runs the roles and the listener. Roles end in order: first the listener
 // takes no more, then the gateway, and so on down the flow, so that what was
 // accepted is still worked off.
-func (n *node) serve(ctx context.Context, ln net.Listener, handler http.Handler, roles []role) error {
+func (n *node) serve(ctx context.Context, ln net.Listener, handler http.Handler) error {
 	srv := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -205,9 +217,9 @@ func (n *node) serve(ctx context.Context, ln net.Listener, handler http.Handler,
 		ErrorLog:          slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	stops := make([]context.CancelFunc, len(roles))
-	ended := make([]chan struct{}, len(roles))
-	for i, r := range roles {
+	stops := make([]context.CancelFunc, len(n.roles))
+	ended := make([]chan struct{}, len(n.roles))
+	for i, r := range n.roles {
 		rctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 		stops[i], ended[i] = stop, make(chan struct{})
 		g.Go(func() error {
@@ -230,12 +242,12 @@ func (n *node) serve(ctx context.Context, ln net.Listener, handler http.Handler,
 	g.Go(func() error {
 		<-gctx.Done()
 		n.log.Info("stopping")
-		for i := range roles { // the gateway ends its streams first, or Shutdown would wait for them
+		for i := range n.roles { // the gateway ends its streams first, or Shutdown would wait for them
 			stops[i]()
 			select {
 			case <-ended[i]:
 			case <-time.After(15 * time.Second):
-				n.log.Error("a role did not stop in time", "role", roles[i].name)
+				n.log.Error("a role did not stop in time", "role", n.roles[i].name)
 			}
 		}
 		sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"reflect"
 	"slices"
@@ -202,4 +203,21 @@ func suggest(word string, names []string) string {
 type Retention struct {
 	Log      period.Period `yaml:"log"`       // events and intents
 	LogBytes Bytes         `yaml:"log_bytes"` // the log never grows beyond this; 0: no cap
+}
+
+// networks reads addresses and networks.
+func networks(texts []string) ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, text := range texts {
+		if a, err := netip.ParseAddr(text); err == nil {
+			out = append(out, netip.PrefixFrom(a, a.BitLen()))
+			continue
+		}
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("%q is neither an address nor a network", text)
+		}
+		out = append(out, p.Masked())
+	}
+	return out, nil
 }

@@ -79,6 +79,19 @@ func (s *shared) add(revision int64, byName map[string]*TriggerProgress) {
 	}
 }
 
+// Consumed tells, partition by partition, the offset of the stream of events
+// behind the last one that is decided and committed; 0 for a partition that is
+// not opened yet. Retention must not remove what is at it or behind it.
+func (d *Decider) Consumed(context.Context) ([]uint64, error) {
+	out := make([]uint64, len(d.workers))
+	for i, w := range d.workers {
+		w.shared.mu.Lock()
+		out[i] = w.shared.next
+		w.shared.mu.Unlock()
+	}
+	return out, nil
+}
+
 // RowExplanation is where a user stands with a trigger. Times are µs.
 type RowExplanation struct {
 	Trigger  string

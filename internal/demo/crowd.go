@@ -35,7 +35,7 @@ type Crowd struct {
 func newCrowd(cfg Config, deps Deps, products []Product) (*Crowd, error) {
 	c := &Crowd{
 		cfg: cfg, deps: deps, client: deps.Client, products: products,
-		running: cfg.Crowd && deps.Collector != nil, changed: make(chan struct{}),
+		running: !cfg.Quiet && deps.Collector != nil, changed: make(chan struct{}),
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "heed_demo_crowd_events_total",
 			Help: "Events of simulated shoppers, by how the collector answered.",

@@ -25,8 +25,8 @@ import (
 
 // Config is what can be set.
 type Config struct {
-	// Crowd tells whether simulated shoppers come in from the start.
-	Crowd bool `koanf:"crowd" yaml:"crowd"`
+	// Quiet keeps the simulated shoppers out until somebody lets them in.
+	Quiet bool `koanf:"quiet" yaml:"quiet"`
 	// CrowdRate is how many events a second they send together.
 	CrowdRate float64 `koanf:"crowd_rate" yaml:"crowd_rate"`
 	// CrowdSize is how many they are.
@@ -35,13 +35,21 @@ type Config struct {
 	CrowdSeed uint64 `koanf:"crowd_seed" yaml:"crowd_seed"`
 }
 
-// Defaults is a gentle crowd.
-func Defaults() Config {
-	return Config{Crowd: true, CrowdRate: 8, CrowdSize: 80, CrowdSeed: 1}
+// Defaults fills what is not set: a gentle crowd.
+func (c *Config) Defaults() {
+	if c.CrowdRate == 0 {
+		c.CrowdRate = 8
+	}
+	if c.CrowdSize == 0 {
+		c.CrowdSize = 80
+	}
+	if c.CrowdSeed == 0 {
+		c.CrowdSeed = 1
+	}
 }
 
 // Validate refuses what would not be gentle.
-func (c Config) Validate() error {
+func (c *Config) Validate() error {
 	if c.CrowdRate <= 0 || c.CrowdRate > 1000 {
 		return fmt.Errorf("crowd_rate %v: events a second, above 0 and at most 1000", c.CrowdRate)
 	}

@@ -32,7 +32,8 @@ type site struct {
 func open(t *testing.T, change func(*Config, *Deps)) site {
 	t.Helper()
 	db := memory.Open(memory.Config{})
-	cfg := Defaults()
+	var cfg Config
+	cfg.Defaults()
 	deps := Deps{
 		Documents: db.Documents(), Now: time.Now, Log: slog.New(slog.DiscardHandler),
 		Files: fstest.MapFS{
@@ -381,7 +382,8 @@ func TestCrowd(t *testing.T) {
 			got = append(got, b)
 			return &http.Response{StatusCode: int(status.Load()), Body: http.NoBody}
 		})
-		cfg := Defaults()
+		var cfg Config
+		cfg.Defaults()
 		products, err := Catalogue()
 		if err != nil {
 			t.Fatal(err)

@@ -1,0 +1,258 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/metrics"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"heed/internal/console/api"
+	"heed/internal/decider"
+	"heed/internal/definition"
+	"heed/internal/demo"
+	"heed/internal/eventlog"
+	"heed/internal/profile"
+	"heed/internal/userstate"
+)
+
+// profiles reads the Decider's profiles for the Engager.
+type profiles struct {
+	state      userstate.Store
+	partitions int
+}
+
+// Profile is nil for a user that was never seen.
+func (p profiles) Profile(ctx context.Context, user string) (*profile.Profile, error) {
+	value, err := p.state.Get(ctx, eventlog.PartitionOf(user, p.partitions), userstate.Profile, user)
+	if err != nil {
+		return nil, fmt.Errorf("profile of %q: %w", user, err)
+	}
+	if value == nil {
+		return nil, nil //nolint:nilnil // no user is no error
+	}
+	return profile.Decode(value)
+}
+
+// progress shows the Decider's figures in the console, with the steps in words.
+type progress struct {
+	decider     *decider.Decider
+	definitions interface{ Current() *definition.Set }
+}
+
+func (p progress) Progress(context.Context) ([]api.TriggerProgress, error) {
+	set := p.definitions.Current()
+	var out []api.TriggerProgress
+	for _, t := range p.decider.Progress() {
+		labels := stepLabels(set, t.Trigger)
+		row := api.TriggerProgress{Trigger: t.Trigger, Firings: t.Fired, Steps: []api.StepProgress{}}
+		for i, users := range t.Steps {
+			row.Users += users
+			row.Steps = append(row.Steps, api.StepProgress{Step: i + 1, Label: label(labels, i), Users: users})
+		}
+		out = append(out, row)
+	}
+	return out, nil
+}
+
+func (p progress) Explain(ctx context.Context, user string) ([]api.UserTrigger, error) {
+	rows, err := p.decider.Explain(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	set := p.definitions.Current()
+	out := []api.UserTrigger{}
+	for _, r := range rows {
+		t := api.UserTrigger{
+			Trigger: r.Trigger, Key: r.Key, Step: r.Step, Of: r.Steps,
+			Label: label(stepLabels(set, r.Trigger), r.Step-1), Since: time.UnixMicro(r.Since).UTC(),
+		}
+		if len(r.WaitsFor) > 0 {
+			t.Label += ", waits for " + strings.Join(r.WaitsFor, " or ")
+		}
+		if r.Expires != 0 {
+			t.Expires = time.UnixMicro(r.Expires).UTC()
+		}
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+// stepLabels names each single step of a trigger: "win 2 of 3".
+func stepLabels(set *definition.Set, name string) []string {
+	t := set.Triggers[name]
+	if t == nil {
+		return nil
+	}
+	var out []string
+	for _, s := range t.Pattern {
+		if s.Event == "" {
+			continue // the final countdown is not a step that is done
+		}
+		for i := range max(s.Times, 1) {
+			text := s.Event
+			if s.Times > 1 {
+				text = fmt.Sprintf("%s %d of %d", s.Event, i+1, s.Times)
+			}
+			out = append(out, text)
+		}
+	}
+	return out
+}
+
+func label(labels []string, i int) string {
+	if i >= 0 && i < len(labels) {
+		return labels[i]
+	}
+	return fmt.Sprintf("step %d", i+1)
+}
+
+// health tells how the process fares.
+type health struct {
+	node    *node
+	version string
+}
+
+func (h health) Health(ctx context.Context) (api.Health, error) {
+	n := h.node
+	out := api.Health{
+		AsOf: time.Now().UTC(), Status: api.HealthOK, Version: h.version, GoVersion: runtime.Version(), Shape: "embedded",
+		StartedAt: n.started.UTC(), Revision: n.catalog.Current().Revision, MemoryBytes: residentBytes(),
+		Roles: []api.RoleHealth{}, Lags: []api.Lag{},
+	}
+	for _, r := range n.roles {
+		row := api.RoleHealth{Role: r.name, Ready: true}
+		if err := r.ready(); err != nil {
+			row.Ready, row.Message, out.Status = false, err.Error(), api.HealthDegraded
+		}
+		out.Roles = append(out.Roles, row)
+	}
+	if n.decider != nil {
+		consumed, err := n.decider.Consumed(ctx)
+		if err != nil {
+			return out, fmt.Errorf("the decider's lag: %w", err)
+		}
+		for p, next := range consumed {
+			at, err := n.db.Log().Bounds(ctx, eventlog.Events, p)
+			if err != nil {
+				return out, fmt.Errorf("the decider's lag: %w", err)
+			}
+			out.Lags = append(out.Lags, api.Lag{
+				Role: RoleDecider, Stream: string(eventlog.Events), Partition: p, Events: int64(at.Next - min(next, at.Next)),
+			})
+		}
+	}
+	used, err := n.db.DiskUsage()
+	if err != nil {
+		return out, fmt.Errorf("disk usage: %w", err)
+	}
+	out.Disk = api.Disk{Path: n.cfg.DataDir, UsedBytes: int64(used)}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(n.cfg.DataDir, &fs); err != nil {
+		return out, fmt.Errorf("free disk space: %w", err)
+	}
+	out.Disk.FreeBytes = int64(fs.Bavail) * fs.Bsize
+	if out.Disk.FreeBytes < n.cfg.Store.Reserve {
+		out.Disk.ReserveReached, out.Status = true, api.HealthDegraded
+		out.Notes = append(out.Notes, "The disk reserve is reached: events are refused with 503 until there is space again.")
+	}
+	return out, nil
+}
+
+// residentBytes is the memory that the process occupies; where the system does
+// not tell, what the Go runtime has mapped.
+func residentBytes() int64 {
+	if text, err := os.ReadFile("/proc/self/statm"); err == nil {
+		var size, resident int64
+		if _, err := fmt.Sscan(string(text), &size, &resident); err == nil {
+			return resident * int64(os.Getpagesize())
+		}
+	}
+	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}}
+	metrics.Read(sample)
+	return int64(sample[0].Value.Uint64())
+}
+
+// crowd is the demo's crowd for the console.
+type crowd struct{ shop *demo.Shop }
+
+func (c crowd) Demo() api.Demo {
+	running, _ := c.shop.Crowd().Running()
+	return api.Demo{
+		Enabled: true,
+		Crowd:   api.Crowd{Running: running},
+		Tour: []api.TourLink{
+			{Title: "Open the shop", Href: "/shop/", Text: "Side by side with Live: win three times in a row, and see how long the pop-up took."},
+			{Title: "See yourself", Href: "/live", Text: "Your events, your progress in triggers, and what you were sent."},
+			{Title: "Kill it", Href: "/live", Text: "kill -9 the server between two wins and start it again: your progress is kept."},
+		},
+	}
+}
+
+func (c crowd) SetCrowd(_ context.Context, running bool) error {
+	if running {
+		c.shop.Crowd().Start()
+	} else {
+		c.shop.Crowd().Stop()
+	}
+	return nil
+}
+
+// trim removes what the log need not keep: by age and, if the log has outgrown
+// its cap, by size.
+func (n *node) trim(ctx context.Context) error {
+	log := n.db.Log()
+	for _, s := range []eventlog.Stream{eventlog.Events, eventlog.Intents} {
+		before := time.Now().Add(-n.cfg.Retention.Log.Duration())
+		if limit := n.cfg.Retention.LogBytes; limit > 0 {
+			cut, ok, err := n.db.CutForSize(ctx, s, uint64(limit))
+			if err != nil {
+				return fmt.Errorf("size of %s: %w", s, err)
+			}
+			if ok && cut.After(before) {
+				before = cut
+			}
+		}
+		keep, err := n.consumed(ctx, s)
+		if err != nil {
+			return err
+		}
+		if err := log.Trim(ctx, s, before, keep); err != nil {
+			return fmt.Errorf("trim %s: %w", s, err)
+		}
+	}
+	return nil
+}
+
+// consumed is how far the readers of a stream have come, partition by partition.
+func (n *node) consumed(ctx context.Context, s eventlog.Stream) ([]uint64, error) {
+	var consumers []func(context.Context) ([]uint64, error)
+	switch {
+	case s == eventlog.Events && n.decider != nil:
+		consumers = append(consumers, n.decider.Consumed)
+	case s == eventlog.Intents && n.engager != nil:
+		consumers = append(consumers, n.engager.Consumed)
+	}
+	var keep []uint64
+	for _, c := range consumers {
+		at, err := c(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if keep == nil {
+			keep = slices.Clone(at)
+		}
+		for p := range keep {
+			keep[p] = min(keep[p], at[p])
+		}
+	}
+	if keep == nil { // nobody here reads it: keep what a role of a later start may need
+		keep = make([]uint64, n.db.Log().Partitions())
+	}
+	return keep, nil
+}

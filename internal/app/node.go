@@ -1,0 +1,363 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"heed/internal/analytics"
+	"heed/internal/analytics/avrofiles"
+	"heed/internal/catalog"
+	"heed/internal/channel"
+	"heed/internal/channel/outbox"
+	channelweb "heed/internal/channel/web"
+	"heed/internal/console"
+	"heed/internal/decider"
+	"heed/internal/definition"
+	"heed/internal/demo"
+	"heed/internal/driver/pebble"
+	"heed/internal/engager"
+	"heed/internal/event"
+	"heed/internal/eventlog"
+	"heed/internal/gateway"
+	"heed/web"
+)
+
+// node is an opened data folder: the stores, the catalog, and what the roles
+// share.
+type node struct {
+	cfg        Config
+	folder     folder
+	log        *slog.Logger
+	registry   *prometheus.Registry
+	secret     []byte
+	localToken string
+	db         *pebble.DB
+	catalog    *catalog.Catalog
+	setup      func(context.Context) (string, error) // the console's one-time token
+	roles      []role
+	decider    *decider.Decider // nil: not in this process
+	engager    *engager.Engager
+	started    time.Time
+}
+
+// HasData tells whether a folder was used by heed before.
+func HasData(dataDir string) bool {
+	_, err := os.Stat(folder(dataDir).path(dbFolder))
+	return err == nil
+}
+
+// openNode opens the folder.
+func openNode(ctx context.Context, cfg Config, log *slog.Logger, registry *prometheus.Registry, die context.CancelCauseFunc) (_ *node, err error) {
+	n := &node{cfg: cfg, folder: folder(cfg.DataDir), log: log, registry: registry, localToken: newToken(), started: time.Now()}
+	if err := n.folder.create(); err != nil {
+		return nil, err
+	}
+	if n.secret, err = n.folder.secret(); err != nil {
+		return nil, err
+	}
+	n.db, err = pebble.Open(cfg.Store, pebble.Deps{Logger: log, Registerer: registry, Clock: time.Now, Fatal: func(err error) {
+		log.Error("the database can no longer be trusted: stopping", "err", err)
+		die(err)
+	}})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.close())
+		}
+	}()
+	n.catalog, err = catalog.Open(ctx, catalog.Config{
+		Store: n.db.Documents(), Key: n.secret, Now: time.Now, Log: log, Random: randomBytes,
+		Getenv: os.LookupEnv, ReadFile: os.ReadFile, OnRevision: n.announceRevision,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the definitions: %w", err)
+	}
+	return n, nil
+}
+
+func (n *node) close() error {
+	if n.db == nil {
+		return nil
+	}
+	return n.db.Close()
+}
+
+// announceRevision puts a revision in force for the Decider: one control record
+// in each partition. Its id makes a repeat harmless.
+func (n *node) announceRevision(ctx context.Context, revision int64) error {
+	log := n.db.Log()
+	now := time.Now().UnixMicro()
+	batches := make([]*eventlog.Batch, log.Partitions())
+	for p := range batches {
+		data := event.AppendEvent(nil, &event.Event{
+			MessageID: fmt.Sprintf("revision-%d-%d", revision, p), Type: event.System, Name: event.NameRevision,
+			Timestamp: now, ReceivedAt: now, Source: event.SourceHeed,
+			Properties: fmt.Appendf(nil, `{"revision":%d}`, revision),
+		})
+		batches[p] = &eventlog.Batch{Partition: p, Data: data, Ends: []int{len(data)}, Keys: []eventlog.Key{{}}}
+	}
+	return log.Append(ctx, eventlog.Events, batches)
+}
+
+// define applies what a start brings: the folder of definitions, the demo's,
+// and a first source if there is none.
+func (n *node) define(ctx context.Context) error {
+	if dir := n.cfg.Definitions; dir != "" {
+		docs, problems := definition.LoadDir(os.DirFS(dir), ".")
+		if err := problems.Err(); err != nil {
+			return fmt.Errorf("definitions in %s:\n%w", dir, err)
+		}
+		if _, err := n.catalog.Apply(ctx, docs, catalog.Options{Author: dir, ReadOnly: true}); err != nil {
+			return fmt.Errorf("definitions in %s:\n%w", dir, err)
+		}
+	}
+	if n.cfg.Demo {
+		docs, problems := definition.LoadDir(demo.Definitions(), ".")
+		if err := problems.Err(); err != nil {
+			return fmt.Errorf("definitions of the demo:\n%w", err)
+		}
+		// What somebody has changed since the first start stays changed.
+		var missing []definition.Document
+		for _, d := range docs {
+			_, err := n.catalog.Get(ctx, d.Kind, d.Name)
+			if errors.Is(err, catalog.ErrNotFound) {
+				missing = append(missing, d)
+			} else if err != nil {
+				return err
+			}
+		}
+		if _, err := n.catalog.Apply(ctx, missing, catalog.Options{Author: "demo"}); err != nil {
+			return fmt.Errorf("definitions of the demo:\n%w", err)
+		}
+	}
+	if len(n.catalog.Current().Sources) == 0 {
+		first := definition.NewDocument(definition.KindSource, "site", &definition.Source{Name: "site"})
+		if _, err := n.catalog.Apply(ctx, []definition.Document{first}, catalog.Options{Author: "heed"}); err != nil {
+			return fmt.Errorf("make the first source: %w", err)
+		}
+	}
+	return n.catalog.Announce(ctx)
+}
+
+// build makes the roles that the configuration asks for, in the order in which
+// they stop: from the front of the flow to its back.
+func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux, error) {
+	mux := http.NewServeMux()
+	add := func(name string, run func(context.Context) error, ready func() error) {
+		n.roles = append(n.roles, role{name, run, ready})
+	}
+	gw, err := gateway.New(n.cfg.Gateway, gateway.Deps{
+		Log: n.db.Log(), Inbox: n.db.Inbox(), Documents: n.db.Documents(), Definitions: n.catalog,
+		Profiles: n.profiles(), Tracker: first(web.Tracker()), Ready: n.readiness, Logger: n.log, Registerer: n.registry, Clock: time.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if n.cfg.has(RoleGateway) {
+		gw.Register(mux)
+		add(RoleGateway, gw.Run, gw.Ready)
+	}
+	mux.Handle("GET /metrics", promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelError)}))
+
+	shop, err := n.demoShop(mux, base)
+	if err != nil {
+		return nil, err
+	}
+	if shop != nil {
+		add("demo", shop.Run, shop.Ready)
+	}
+	var feed *analytics.Analytics
+	if n.cfg.has(RoleDecider) {
+		n.decider, err = decider.New(n.cfg.Decider, decider.Deps{
+			Log: n.db.Log(), State: n.db.UserState(), Definitions: n.catalog, Settler: n.db.Inbox(),
+			Logger: n.log, Registerer: n.registry, Clock: time.Now,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if n.cfg.has(RoleAnalytics) {
+		feed, err = analytics.New(n.cfg.Analytics, analytics.Deps{Log: n.db.Log(), Documents: n.db.Documents(), Logger: n.log, Registerer: n.registry, Clock: time.Now})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if n.cfg.has(RoleConsole) {
+		c, err := n.console(version, feed, shop)
+		if err != nil {
+			return nil, err
+		}
+		c.Register(mux)
+		n.setup = c.SetupToken
+		add(RoleConsole, c.Run, c.Ready)
+	}
+	if n.decider != nil {
+		add(RoleDecider, n.decider.Run, n.decider.Ready)
+	}
+	if n.cfg.has(RoleEngager) {
+		n.engager, err = engager.New(n.cfg.Engager, engager.Deps{
+			Log: n.db.Log(), Documents: n.db.Documents(), Inbox: n.db.Inbox(), Definitions: n.catalog,
+			Profiles: n.profiles(),
+			Channels: []channel.Channel{channelweb.New(n.db.Inbox()), outbox.New(n.db.Documents())},
+			Secret:   n.secret, Logger: n.log, Registerer: n.registry, Clock: time.Now,
+		})
+		if err != nil {
+			return nil, err
+		}
+		add(RoleEngager, n.engager.Run, n.engager.Ready)
+	}
+	if feed != nil {
+		add(RoleAnalytics, feed.Run, feed.Ready)
+		if n.cfg.Avro.Enabled {
+			files, err := avrofiles.New(n.cfg.Avro, avrofiles.Deps{Log: n.db.Log(), Dir: n.folder.path(avroFolder), Logger: n.log, Registerer: n.registry, Clock: time.Now})
+			if err != nil {
+				return nil, err
+			}
+			add("avro files", files.Run, files.Ready)
+		}
+	}
+	add("retention", n.retain, alwaysReady)
+	add("definitions", n.catalog.Run, alwaysReady)
+	return mux, nil
+}
+
+func alwaysReady() error { return nil }
+
+func first(files fs.FS, _ bool) fs.FS { return files }
+
+// readiness is nil once every role can work.
+func (n *node) readiness() error {
+	for _, r := range n.roles {
+		if err := r.ready(); err != nil {
+			return fmt.Errorf("%s: %w", r.name, err)
+		}
+	}
+	return n.db.Err()
+}
+
+// demoShop makes the demo shop if the configuration asks for it.
+func (n *node) demoShop(mux *http.ServeMux, base string) (*demo.Shop, error) {
+	if !n.cfg.Demo {
+		return nil, nil //nolint:nilnil // no shop is no error
+	}
+	shop, err := demo.New(n.cfg.Shop, demo.Deps{
+		Documents: n.db.Documents(), Files: first(web.Shop()), Collector: func() string { return base },
+		Now: time.Now, Log: n.log, Metrics: n.registry,
+	})
+	if err != nil {
+		return nil, err
+	}
+	shop.Register(mux)
+	return shop, nil
+}
+
+// retain trims the log, once an hour. It never removes what the Decider has not
+// consumed.
+func (n *node) retain(ctx context.Context) error {
+	every := time.NewTicker(time.Hour)
+	defer every.Stop()
+	for {
+		if err := n.trim(ctx); err != nil && ctx.Err() == nil {
+			n.log.Error("the log could not be trimmed", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-every.C:
+		}
+	}
+}
+
+// greet prints where to go.
+func (n *node) greet(w io.Writer, base string) {
+	say := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) } // nobody to tell if it fails
+	say("Heed listens on %s", base)
+	if n.cfg.Demo {
+		say("  demo shop   %s/shop/", base)
+	}
+	if n.cfg.has(RoleConsole) {
+		say("  console     %s/", base)
+	}
+	if n.cfg.has(RoleGateway) {
+		say("  test page   %s/test", base)
+	}
+	say("  data folder %s", n.cfg.DataDir)
+	if n.setup == nil {
+		return
+	}
+	token, err := n.setup(context.Background())
+	switch {
+	case err != nil:
+		n.log.Error("the setup token could not be made", "err", err)
+	case token != "":
+		say("First start: open the console and set it up with this one-time token\n  %s", token)
+	}
+}
+
+// Offline is the admin API on a data folder that no server uses.
+type Offline struct {
+	Handler http.Handler
+	Token   string
+	node    *node
+}
+
+// Close closes the folder.
+func (o *Offline) Close() error { return o.node.close() }
+
+// OpenOffline opens a data folder for the length of a command. Nothing is
+// decided or sent meanwhile.
+func OpenOffline(ctx context.Context, cfg Config) (*Offline, error) {
+	cfg.Demo, cfg.Definitions = false, ""
+	if err := cfg.finish(); err != nil {
+		return nil, err
+	}
+	log := slog.New(slog.DiscardHandler)
+	n, err := openNode(ctx, cfg, log, prometheus.NewRegistry(), func(error) {})
+	if err != nil {
+		return nil, err
+	}
+	c, err := n.console("", nil, nil)
+	if err != nil {
+		return nil, errors.Join(err, n.close())
+	}
+	mux := http.NewServeMux()
+	c.Register(mux)
+	return &Offline{Handler: mux, Token: n.localToken, node: n}, nil
+}
+
+// profiles reads the Decider's profiles for the gateway and the Engager.
+func (n *node) profiles() profiles {
+	return profiles{n.db.UserState(), n.db.Log().Partitions()}
+}
+
+// console makes the role; feed and shop may be nil.
+func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Shop) (*console.Console, error) {
+	deps := console.Deps{
+		Log: n.db.Log(), Documents: n.db.Documents(), State: n.db.UserState(), Definitions: n.catalog,
+		Health: health{n, version},
+		Pages:  first(web.Console()), LocalToken: n.localToken, Version: version,
+		Logger: n.log, Registerer: n.registry, Clock: time.Now, Random: randomBytes,
+	}
+	if feed != nil {
+		deps.Live = feed
+	}
+	if n.decider != nil {
+		deps.Progress = progress{n.decider, n.catalog}
+	}
+	if shop != nil {
+		deps.Demo = crowd{shop}
+	}
+	return console.New(n.cfg.Console, deps)
+}
