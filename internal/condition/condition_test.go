@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -230,22 +231,18 @@ func naive(path []string, op Op, want any, doc string) bool {
 	case Contains:
 		return holds(func(v any) bool {
 			if list, ok := v.([]any); ok {
-				for _, e := range list {
-					if e == want {
-						return true
-					}
-				}
-				return false
+				return slices.Contains(list, want)
 			}
 			s, ok := v.(string)
 			w, text := want.(string)
 			return ok && text && strings.Contains(s, w)
 		})
+	case Gte, Lt, Lte, StartsWith, EndsWith, Matches: // not compared
 	}
 	panic(op)
 }
 
-var paths = [][2]string{{"a", "a"}, {"a.b", "a b"}, {"a[]", "a []"}, {"a[].b", "a [] b"}, {"b", "b"}, {"a.b[].a", "a b [] a"}, {"ü", "ü"}} //nolint:gochecknoglobals // a table
+var paths = [][2]string{{"a", "a"}, {"a.b", "a b"}, {"a[]", "a []"}, {"a[].b", "a [] b"}, {"b", "b"}, {"a.b[].a", "a b [] a"}, {"ü", "ü"}}
 
 func compare2(t *testing.T, doc string) {
 	t.Helper()
@@ -263,6 +260,7 @@ func compare2(t *testing.T, doc string) {
 					if want == true {
 						continue
 					}
+				case Eq, Ne, Gte, Lt, Lte, Contains, StartsWith, EndsWith, Matches:
 				}
 				p, err := Compile(c, ForEvent)
 				if err != nil {

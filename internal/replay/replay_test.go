@@ -189,7 +189,7 @@ func TestVectors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	var skipped []string
 	for sc := bufio.NewScanner(f); sc.Scan(); {
 		var v struct {

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// The stored form of a State (docs/format has the table): a version, the newest
+// The stored form of a State: a version, the newest
 // event time, then for each trigger its name's and pattern's hashes, the length
 // of its body and the body. Times are varints relative to the newest event
 // time, so that a row of three steps with a timer takes some 50 bytes.

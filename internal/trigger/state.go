@@ -184,8 +184,8 @@ func (r *row) level(p *Program) int {
 	if r.pending {
 		return p.n
 	}
-	for i := len(r.parts) - 1; i >= 0; i-- {
-		if r.parts[i].live {
+	for i, q := range slices.Backward(r.parts) {
+		if q.live {
 			return i + 1
 		}
 	}

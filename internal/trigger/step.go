@@ -2,6 +2,7 @@ package trigger
 
 import (
 	"math"
+	"slices"
 
 	"heed/internal/condition"
 	"heed/internal/event"
@@ -348,7 +349,7 @@ func (x *stepper) apply(p *Program, e *entry, rd *reading, role *role) {
 			}
 		}
 		for i, key := range rd.keys {
-			if !contains(rd.keys[:i], key) {
+			if !slices.Contains(rd.keys[:i], key) {
 				a.key(key)
 			}
 			if e.once && p.once || rd.t < e.free {
@@ -356,15 +357,6 @@ func (x *stepper) apply(p *Program, e *entry, rd *reading, role *role) {
 			}
 		}
 	}
-}
-
-func contains(keys []string, key string) bool {
-	for _, k := range keys {
-		if k == key {
-			return true
-		}
-	}
-	return false
 }
 
 // advance is one event on its way through the rows of one trigger.

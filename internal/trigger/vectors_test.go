@@ -46,7 +46,7 @@ func readVectors(t *testing.T) []vector {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	var out []vector
 	for sc := bufio.NewScanner(f); sc.Scan(); {
 		d := json.NewDecoder(strings.NewReader(sc.Text()))
