@@ -726,6 +726,25 @@ func TestFencedOwnerWritesNothing(t *testing.T) {
 	}
 }
 
+func TestConsumed(t *testing.T) {
+	h := newHarness(t, 1, Config{BatchEvents: 2})
+	f := func(want uint64) {
+		t.Helper()
+		got, err := h.decider().Consumed(t.Context())
+		if err != nil || len(got) != 1 || got[0] != want {
+			t.Errorf("consumed %v, %v; want %d", got, err, want)
+		}
+	}
+	h.append(track("u", "a"), track("u", "b"), track("u", "c"))
+	f(0)
+	h.once(h.d.workers[0])
+	f(2)
+	h.crash()
+	f(2)
+	h.pump()
+	f(3)
+}
+
 func TestBoardCodec(t *testing.T) {
 	b := board{revision: 3, logTime: epoch, scores: []score{
 		{name: "a", pattern: [16]byte{1}, steps: []int64{4, 0}, fired: 9, last: epoch, refused: [reasons]int64{1, 0, 2}},
