@@ -106,7 +106,7 @@ func (n *node) announceRevision(ctx context.Context, revision int64) error {
 			Timestamp: now, ReceivedAt: now, Source: event.SourceHeed,
 			Properties: fmt.Appendf(nil, `{"revision":%d}`, revision),
 		})
-		batches[p] = &eventlog.Batch{Partition: p, Data: data, Ends: []int{len(data)}, Keys: []eventlog.Key{{}}}
+		batches[p] = &eventlog.Batch{Partition: p, Data: data, Ends: []int{len(data)}, Keys: []eventlog.Key{{}}, Own: true}
 	}
 	return log.Append(ctx, eventlog.Events, batches)
 }

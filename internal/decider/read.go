@@ -186,15 +186,3 @@ func (d *Decider) SearchUsers(ctx context.Context, prefix string, limit int) ([]
 func (d *Decider) workerOf(user string) *worker {
 	return d.workers[eventlog.PartitionOf(user, len(d.workers))]
 }
-
-// Consumed is, for each partition, the offset behind the last event that is
-// decided; 0 while the partition is being opened.
-func (d *Decider) Consumed(context.Context) ([]uint64, error) {
-	out := make([]uint64, len(d.workers))
-	for i, w := range d.workers {
-		w.shared.mu.Lock()
-		out[i] = w.shared.next
-		w.shared.mu.Unlock()
-	}
-	return out, nil
-}
