@@ -755,8 +755,11 @@ type SetupState struct {
 	Hint string `json:"hint,omitempty,omitzero"`
 
 	// Needed No member exists yet
-	Needed  bool   `json:"needed"`
-	Version string `json:"version"`
+	Needed bool `json:"needed"`
+
+	// SignedOut The caller is nobody, so /me would answer 401: saves a page that is opened signed out from asking
+	SignedOut bool   `json:"signedOut,omitempty,omitzero"`
+	Version   string `json:"version"`
 }
 
 // Spec The definition itself; see SourceSpec, EventSpec, TriggerSpec, AudienceSpec, TemplateSpec, ChannelSpec,
