@@ -12,7 +12,7 @@ const FirstSetup = lazy(() => import('./pages/FirstSetup'));
 /** What a visitor may see: the first setup, the way in, or the pages. */
 export function App() {
   const setup = useSetup();
-  const me = useMe(setup.data?.needed === false);
+  const me = useMe(setup.data?.needed === false && !setup.data.signedOut);
   const failed = setup.error ?? me.error;
   if (failed) {
     return (
@@ -39,8 +39,8 @@ export function App() {
       </Suspense>
     );
   }
-  if (me.data === undefined) return waiting;
-  if (me.data === null) {
+  if (me.data === undefined && !setup.data.signedOut) return waiting;
+  if (!me.data) {
     return (
       <Suspense fallback={waiting}>
         <SignIn state={setup.data} />

@@ -635,6 +635,8 @@ export interface components {
             canSignIn: boolean;
             /** @description If canSignIn is false: what to do */
             hint?: string;
+            /** @description The caller is nobody, so /me would answer 401: saves a page that is opened signed out from asking */
+            signedOut?: boolean;
             demo: boolean;
             version: string;
         };
@@ -906,6 +908,7 @@ export interface components {
             href?: string;
         };
         HomeFigures: {
+            /** Format: double */
             eventsPerSecond: number;
             /**
              * Format: int64
@@ -943,7 +946,10 @@ export interface components {
              * @description When counting began (the start of the process)
              */
             since: string;
-            /** @description Over the last 5 seconds */
+            /**
+             * Format: double
+             * @description Over the last 5 seconds
+             */
             eventsPerSecond: number;
             /**
              * Format: int64
@@ -986,6 +992,7 @@ export interface components {
             name: string;
             /** Format: int64 */
             count: number;
+            /** Format: double */
             perSecond: number;
             /** Format: date-time */
             lastSeen?: string;
@@ -1341,6 +1348,7 @@ export interface components {
         Crowd: {
             running: boolean;
             users?: number;
+            /** Format: double */
             eventsPerSecond?: number;
         };
         CrowdRequest: {

@@ -18,6 +18,14 @@ const day = new Intl.DateTimeFormat(undefined, {
   month: 'short',
   year: 'numeric',
 });
+const medium = new Intl.DateTimeFormat(undefined, {
+  day: 'numeric',
+  month: 'short',
+  year: 'numeric',
+  hour: '2-digit',
+  minute: '2-digit',
+  hourCycle: 'h23',
+});
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'long' });
 
 /** 14:03:07 */
@@ -38,6 +46,11 @@ export function shortTime(at: Date, now: Date): string {
 /** 20 Nov 2026 */
 export function dayTime(at: Date): string {
   return day.format(at);
+}
+
+/** 20 Nov 2026, 14:03 */
+export function dateTime(at: Date): string {
+  return medium.format(at);
 }
 
 /** For titles and screen readers. */

@@ -15,7 +15,7 @@ import {
 import { useMay } from '../api/session';
 import { compact } from '../format/number';
 import { list, periodWords, triggerWords } from '../format/pattern';
-import { fullTime } from '../format/time';
+import { dateTime } from '../format/time';
 import { reasonWords, statusWords } from '../format/words';
 import { Deliveries } from '../ui/Deliveries';
 import { Icon } from '../ui/Icon';
@@ -150,7 +150,7 @@ function Results({ name }: { name: string }) {
         flush
         aside={
           <AsOf
-            range={data.since ? `since ${fullTime(new Date(data.since))}` : ''}
+            range={data.since ? `since ${dateTime(new Date(data.since))}` : ''}
             at={new Date(data.asOf)}
           />
         }
@@ -215,7 +215,7 @@ function Results({ name }: { name: string }) {
             {deliveries.data.complete
               ? 'Nothing older is kept.'
               : deliveries.data.searchedTo
-                ? `Searched back to ${fullTime(new Date(deliveries.data.searchedTo))}.`
+                ? `Searched back to ${dateTime(new Date(deliveries.data.searchedTo))}.`
                 : `The newest ${items.length}.`}
           </p>
         )}

@@ -5,7 +5,7 @@ import type { Schema } from '../api/client';
 import { useTimeline, useUser } from '../api/queries';
 import { merge } from '../feed/store';
 import { useLive } from '../feed/useFeed';
-import { dayTime, fullTime } from '../format/time';
+import { dateTime, dayTime } from '../format/time';
 import { Deliveries } from '../ui/Deliveries';
 import { EventTable } from '../ui/EventTable';
 import { LinkButton } from '../ui/LinkButton';
@@ -163,7 +163,7 @@ function Timeline({ id }: { id: string }) {
           {last?.complete
             ? 'Nothing older is kept.'
             : last?.searchedTo
-              ? `Searched back to ${fullTime(new Date(last.searchedTo))}.`
+              ? `Searched back to ${dateTime(new Date(last.searchedTo))}.`
               : 'Searched as far as time allowed.'}
           {shown.length > 0 && timeline.hasNextPage && (
             <>

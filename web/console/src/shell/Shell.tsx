@@ -8,7 +8,7 @@ import {
 } from '@mantine/core';
 import { useDisclosure, useHotkeys } from '@mantine/hooks';
 import { Link, Outlet } from '@tanstack/react-router';
-import { lazy, Suspense, useState } from 'react';
+import { lazy, Suspense, useEffect, useState } from 'react';
 import type { Schema } from '../api/client';
 import { type Me, useLogout } from '../api/session';
 import { sentence } from '../format/words';
@@ -18,7 +18,8 @@ import { LiveBadge } from './LiveBadge';
 import { pages } from './nav';
 import css from './shell.module.css';
 
-const Search = lazy(() => import('./Search'));
+const loadSearch = () => import('./Search');
+const Search = lazy(loadSearch);
 
 function Navigation({ onPick }: { onPick?: () => void }) {
   return (
@@ -95,6 +96,11 @@ function Account({ me }: { me: Me }) {
 export function Shell({ me, setup }: { me: Me; setup: Schema['SetupState'] }) {
   const [menu, { open, close }] = useDisclosure(false);
   const [searching, setSearching] = useState(false);
+  useEffect(() => {
+    // Fetched once the page has settled, so that what is typed right after Ctrl-K is not lost.
+    const timer = setTimeout(loadSearch, 1500);
+    return () => clearTimeout(timer);
+  }, []);
   useHotkeys([['mod+K', () => setSearching(true)]], []);
   return (
     <div className={css.shell}>

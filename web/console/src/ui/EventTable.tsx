@@ -96,7 +96,9 @@ const EventRow = memo(function EventRow(props: {
         <time className={css.when} dateTime={event.receivedAt} title={event.receivedAt}>
           {preciseTime(new Date(event.receivedAt))}
         </time>
-        <span className={css.name}>{eventLabel(event.event)}</span>
+        <span className={css.name} title={event.event}>
+          {eventLabel(event.event)}
+        </span>
         {withUser && (
           <span className={css.who}>
             {mine && <span className={css.you}>You</span>}

@@ -33,7 +33,9 @@ export function TriggerFunnel({ progress }: { progress: Schema['TriggerProgress'
               <rect width="100" height="8" rx="2" fill="var(--heed-line)" />
               <rect width={(step.users / top) * 100} height="8" rx="2" fill="var(--heed-bar)" />
             </svg>
-            <span className={css.users}>{compact(step.users)}</span>
+            <span className={css.users}>
+              {step.step === total && step.users === 0 ? 'fires' : compact(step.users)}
+            </span>
           </li>
         ))}
       </ol>

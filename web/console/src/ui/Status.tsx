@@ -1,20 +1,17 @@
-import { Badge } from '@mantine/core';
 import { statusWords } from '../format/words';
+import css from './ui.module.css';
 
-/** A status as a badge: word first, colour second. */
+/** A small coloured word. */
+export function Pill({ color, children }: { color: string; children: string }) {
+  return (
+    <span className={css.pill} data-color={color}>
+      {children}
+    </span>
+  );
+}
+
+/** A status: word first, colour second. */
 export function Status({ status }: { status: string }) {
   const { label, color } = statusWords(status);
-  return (
-    <Badge
-      variant="light"
-      color={color}
-      radius="sm"
-      size="md"
-      tt="none"
-      fw={600}
-      data-status={color}
-    >
-      {label}
-    </Badge>
-  );
+  return <Pill color={color}>{label}</Pill>;
 }

@@ -1,10 +1,10 @@
-import { Badge } from '@mantine/core';
 import { useHealth } from '../../api/queries';
 import { bytes, compact } from '../../format/number';
 import { span } from '../../format/time';
 import { sentence } from '../../format/words';
 import { Card, Stat } from '../../ui/Page';
 import rows from '../../ui/rows.module.css';
+import { Pill } from '../../ui/Status';
 import { Failure, Loading } from '../../ui/states';
 import { AsOf, useNow } from '../../ui/time';
 import css from '../../ui/ui.module.css';
@@ -33,16 +33,9 @@ export function Health() {
   return (
     <div className={css.stack}>
       <div className={css.meta} style={{ justifyContent: 'space-between' }}>
-        <Badge
-          size="lg"
-          radius="sm"
-          tt="none"
-          variant="light"
-          color={data.status === 'ok' ? 'teal' : 'orange'}
-          data-status={data.status === 'ok' ? 'teal' : 'orange'}
-        >
+        <Pill color={data.status === 'ok' ? 'teal' : 'orange'}>
           {data.status === 'ok' ? 'All is well' : 'Needs attention'}
-        </Badge>
+        </Pill>
         <AsOf at={new Date(data.asOf)} />
       </div>
       {data.notes && data.notes.length > 0 && (
@@ -111,15 +104,9 @@ export function Health() {
                     </span>
                   </span>
                   {role && (
-                    <Badge
-                      radius="sm"
-                      tt="none"
-                      variant="light"
-                      color={role.ready ? 'teal' : 'orange'}
-                      data-status={role.ready ? 'teal' : 'orange'}
-                    >
+                    <Pill color={role.ready ? 'teal' : 'orange'}>
                       {role.ready ? 'Ready' : 'Not ready'}
-                    </Badge>
+                    </Pill>
                   )}
                 </div>
               </li>

@@ -1,0 +1,101 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import { expect } from 'vitest';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+export function launch(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+}
+
+export interface Look {
+  scheme?: 'light' | 'dark';
+  width?: number;
+}
+
+/** A page that remembers everything that must not happen. */
+export interface Watched {
+  page: Page;
+  context: BrowserContext;
+  /** Errors on the console, exceptions, and requests to other origins. */
+  trouble: string[];
+}
+
+export async function open(browser: Browser, url: string, look: Look = {}): Promise<Watched> {
+  const context = await browser.newContext({
+    viewport: { width: look.width ?? 1280, height: 860 },
+    colorScheme: look.scheme ?? 'light',
+    reducedMotion: 'reduce',
+  });
+  return { context, ...(await tab(context, url)) };
+}
+
+/** Another tab of a context. */
+export async function tab(context: BrowserContext, url: string) {
+  const page = await context.newPage();
+  const trouble: string[] = [];
+  const { origin } = new URL(url);
+  page.on('console', (m) => m.type() === 'error' && trouble.push(`console: ${m.text()}`));
+  page.on('pageerror', (e) => trouble.push(`exception: ${e.message}`));
+  page.on('request', (r) => {
+    const to = new URL(r.url());
+    if (/^https?:$/.test(to.protocol) && to.origin !== origin)
+      trouble.push(`off-origin: ${r.url()}`);
+  });
+  await page.goto(url);
+  return { page, trouble };
+}
+
+/** The violations of WCAG 2.2 AA that axe finds in what is shown now. */
+export async function violations(page: Page): Promise<string[]> {
+  // By the page's debugger, since its policy refuses inline scripts.
+  await page.evaluate(axe);
+  return page.evaluate(async () => {
+    interface Result {
+      violations: { id: string; nodes: { html: string; failureSummary: string }[] }[];
+    }
+    const { axe } = window as unknown as {
+      axe: { run(root: Document, options: object): Promise<Result> };
+    };
+    const result = await axe.run(document, {
+      runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'],
+      // What a sandboxed frame holds is the author's content, not the console's.
+      iframes: false,
+    });
+    return result.violations.flatMap((v) =>
+      v.nodes.map((n) => `${v.id}: ${n.html.slice(0, 160)} ${n.failureSummary.slice(0, 240)}`),
+    );
+  });
+}
+
+export async function accessible(page: Page): Promise<void> {
+  // Fading in changes contrast: wait for what moves to stand still.
+  await page.waitForFunction(() =>
+    document
+      .getAnimations()
+      .every(
+        (a) =>
+          a.playState !== 'running' ||
+          a.effect?.getTiming().iterations === Number.POSITIVE_INFINITY,
+      ),
+  );
+  expect(await violations(page)).toEqual([]);
+}
+
+/** How many pixels the page is wider than its window. */
+export function overflow(page: Page): Promise<number> {
+  return page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+}

@@ -1,0 +1,144 @@
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Mock, startMock } from '../mock/server.mjs';
+import { accessible, launch, open, overflow } from './browser';
+
+let browser: Browser;
+let mock: Mock;
+beforeAll(async () => {
+  browser = await launch();
+  mock = await startMock();
+});
+afterAll(async () => {
+  await browser.close();
+  await mock.close();
+});
+
+const overlays: {
+  name: string;
+  path: string;
+  width?: number;
+  show: (page: Page) => Promise<void>;
+}[] = [
+  {
+    name: 'the menu of a narrow window',
+    path: '/',
+    width: 390,
+    show: async (page) => {
+      await page.getByRole('button', { name: 'Open the menu' }).click();
+      await page.getByRole('dialog').getByRole('link', { name: 'Campaigns' }).waitFor();
+    },
+  },
+  {
+    name: 'the account menu',
+    path: '/',
+    show: async (page) => {
+      await page.getByRole('button', { name: /^Account/ }).click();
+      await page.getByRole('menuitem', { name: 'Log out' }).waitFor();
+    },
+  },
+  {
+    name: 'the search',
+    path: '/',
+    show: async (page) => {
+      await page.keyboard.press('Control+k');
+      await page.getByPlaceholder('Search pages and users').fill('ada');
+      await page.getByText('ada', { exact: true }).first().waitFor();
+    },
+  },
+  {
+    name: 'a search without a result',
+    path: '/live',
+    show: async (page) => {
+      await page.getByRole('button', { name: 'Search pages and users' }).click();
+      await page.getByPlaceholder('Search pages and users').fill('zzz');
+      await page.getByText('Nothing is called').waitFor();
+    },
+  },
+  {
+    name: 'an opened event',
+    path: '/live',
+    show: async (page) => {
+      await page.locator('[data-testid=events] button').first().click();
+      await page.getByText('"receivedAt"').waitFor();
+    },
+  },
+  {
+    name: 'a filter that matches nothing',
+    path: '/live?q=zzz',
+    show: (page) => page.getByText('No match').waitFor(),
+  },
+  {
+    name: 'a template',
+    path: '/templates?open=wow',
+    show: (page) => page.getByText('Source (Liquid)').waitFor(),
+  },
+  {
+    name: 'a message to a phone',
+    path: '/outbox?open=o-1',
+    show: (page) => page.getByText('one step away').last().waitFor(),
+  },
+  {
+    name: 'a message in HTML',
+    path: '/outbox?open=o-2',
+    show: (page) => page.locator('[role=dialog] iframe').waitFor(),
+  },
+  {
+    name: 'a campaign narrowed to a status',
+    path: '/campaigns/winners?status=refused',
+    show: (page) => page.getByText('Not sent: the newest').waitFor(),
+  },
+  {
+    name: 'a list of choices',
+    path: '/settings?tab=tokens',
+    show: async (page) => {
+      await page.getByLabel('May', { exact: true }).click();
+      await page.getByRole('option', { name: 'Everything' }).waitFor();
+    },
+  },
+  {
+    name: 'a new secret',
+    path: '/settings?tab=tokens',
+    show: async (page) => {
+      await page.getByLabel('Name').fill('checks');
+      await page.getByRole('button', { name: 'Make a token' }).click();
+      await page.getByText('shown this once').waitFor();
+    },
+  },
+  {
+    name: 'a question before something is gone',
+    path: '/settings?tab=tokens',
+    show: async (page) => {
+      await page.getByRole('button', { name: 'Revoke deploy script' }).click();
+      await page.getByText('This cannot be undone').waitFor();
+    },
+  },
+  {
+    name: 'a form with mistakes',
+    path: '/settings?tab=members',
+    show: async (page) => {
+      await page.getByRole('button', { name: 'Add the member' }).click();
+      await page.getByText('At least 10 characters').waitFor();
+    },
+  },
+  {
+    name: 'a notice',
+    path: '/campaigns/winners',
+    show: async (page) => {
+      await page.getByRole('button', { name: /Pause|Resume/ }).click();
+      await page.getByText(/is (paused|live) now/).waitFor();
+    },
+  },
+];
+
+describe.each(overlays)('$name', ({ path, show, width = 1280 }) => {
+  test.each(['light', 'dark'] as const)('in %s', async (scheme) => {
+    const { page, trouble, context } = await open(browser, mock.url + path, { scheme, width });
+    await page.locator('main h1').waitFor();
+    await show(page);
+    await accessible(page);
+    expect(await overflow(page)).toBeLessThanOrEqual(0);
+    expect(trouble).toEqual([]);
+    await context.close();
+  });
+});

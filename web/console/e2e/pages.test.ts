@@ -1,0 +1,105 @@
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Mock, startMock } from '../mock/server.mjs';
+import { accessible, type Look, launch, open, overflow } from './browser';
+
+const pages: { path: string; ready: string; api: string; empty?: string }[] = [
+  { path: '/', ready: '[data-testid=checklist]', api: '/home' },
+  { path: '/live', ready: '[data-testid=events]', api: '' },
+  { path: '/users', ready: '[data-testid=users]', api: '/users' },
+  { path: '/users/ada', ready: '[data-testid=user-trigger]', api: '/users' },
+  { path: '/campaigns', ready: '[data-testid=campaigns]', api: '/definitions' },
+  { path: '/campaigns/winners', ready: '[data-testid=report]', api: '/campaigns' },
+  { path: '/templates', ready: '[data-testid=templates]', api: '/definitions' },
+  { path: '/events', ready: '[data-testid=event-names]', api: '/event-names' },
+  { path: '/outbox', ready: '[data-testid=outbox]', api: '/outbox' },
+  { path: '/settings', ready: 'text=All is well', api: '/health' },
+  { path: '/settings?tab=keys', ready: 'text=Write key (public)', api: '/definitions' },
+  { path: '/settings?tab=tokens', ready: '[data-testid=tokens]', api: '/tokens' },
+  { path: '/settings?tab=members', ready: '[data-testid=members]', api: '/members' },
+  { path: '/settings?tab=audit', ready: 'text=signed in', api: '/audit' },
+  { path: '/nowhere', ready: 'text=There is no page here', api: '' },
+];
+const schemes: NonNullable<Look['scheme']>[] = ['light', 'dark'];
+
+let browser: Browser;
+let mock: Mock;
+beforeAll(async () => {
+  browser = await launch();
+  mock = await startMock();
+});
+afterAll(async () => {
+  await browser.close();
+  await mock.close();
+});
+
+async function view(path: string, look: Look, ready: string) {
+  const watched = await open(browser, mock.url + path, look);
+  await watched.page.locator(ready).first().waitFor();
+  return watched;
+}
+
+describe.each(pages)('$path', ({ path, ready, api }) => {
+  test.each(schemes)('shows what there is, in %s', async (scheme) => {
+    const { page, trouble, context } = await view(path, { scheme }, ready);
+    await accessible(page);
+    for (const width of [1280, 768, 390]) {
+      await page.setViewportSize({ width, height: 860 });
+      expect(await overflow(page), `wider than ${width}`).toBeLessThanOrEqual(0);
+    }
+    await accessible(page);
+    expect(trouble).toEqual([]);
+    await context.close();
+  });
+
+  test.each(schemes)('says why when there is nothing, in %s', async (scheme) => {
+    const bare = await startMock({ empty: true, demo: false });
+    try {
+      const { page, trouble, context } = await open(browser, bare.url + path, {
+        scheme,
+        width: 390,
+      });
+      await page.locator('main h1').waitFor();
+      await page.waitForLoadState('load');
+      await page.locator('[data-testid=loading]').first().waitFor({ state: 'detached' });
+      await accessible(page);
+      for (const empty of await page.locator('[data-testid=empty]').all()) {
+        expect(await empty.locator('a, button').count(), 'one primary button').toBeGreaterThan(0);
+        expect(((await empty.textContent()) ?? '').trim().length).toBeGreaterThan(30);
+      }
+      expect(await overflow(page)).toBeLessThanOrEqual(0);
+      expect(trouble).toEqual([]);
+      await context.close();
+    } finally {
+      await bare.close();
+    }
+  });
+
+  test.runIf(api !== '').each(schemes)('says what went wrong, in %s', async (scheme) => {
+    const broken = await startMock({ fail: [api] });
+    try {
+      const { page, context } = await open(browser, broken.url + path, { scheme });
+      await page.locator('[data-testid=failure]').first().waitFor({ timeout: 15_000 });
+      await accessible(page);
+      broken.state.fail = [];
+      await page.getByRole('button', { name: 'Try again' }).first().click();
+      await page.locator(ready).first().waitFor();
+      await context.close();
+    } finally {
+      await broken.close();
+    }
+  });
+
+  test.runIf(api !== '')('shows that it is loading', async () => {
+    const slow = await startMock({ hang: [api] });
+    try {
+      const { page, trouble, context } = await open(browser, slow.url + path);
+      await page.locator('[data-testid=loading]').first().waitFor();
+      await accessible(page);
+      expect(trouble).toEqual([]);
+      await context.close();
+    } finally {
+      await slow.close();
+    }
+  });
+});

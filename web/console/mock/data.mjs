@@ -1,0 +1,520 @@
+// What the mock answers, before anything changes. Times are relative to now.
+
+const ago = (seconds) => new Date(Date.now() - seconds * 1000).toISOString();
+
+const names = [
+  ['page', 48211, 3.2],
+  ['product_view', 19044, 1.4],
+  ['cart_add', 5120, 0.6],
+  ['win', 3011, 0.4],
+  ['loss', 2890, 0.4],
+  ['purchase', 1204, 0.05],
+  ['support_message_sent_with_a_long_name', 12, 0],
+];
+
+export const steps = [
+  ['send_event', true, 'The last one came 2 s ago', '/live'],
+  ['see_user', true, '1,248 users have been seen', '/users'],
+  ['build_audience', false, 'No audience is defined yet', undefined],
+  ['connect_channel', true, 'The Outbox is always connected', '/outbox'],
+  ['test', false, 'No test has been sent yet', undefined],
+  ['launch', true, '3 campaigns are live', '/campaigns'],
+];
+
+export function home({ empty, demo }) {
+  return {
+    asOf: ago(0),
+    checklist: steps.map(([id, done, evidence, href]) => ({
+      id,
+      done: empty ? id === 'connect_channel' : done,
+      evidence: empty && done && id !== 'connect_channel' ? 'Not yet' : evidence,
+      ...(href ? { href } : {}),
+    })),
+    figures: {
+      eventsPerSecond: empty ? 0 : 6.4,
+      events: empty ? 0 : 79492,
+      activeUsers: empty ? 0 : 143,
+      activeUsersWindowSeconds: 300,
+      liveCampaigns: empty ? 0 : 3,
+      failures: 0,
+    },
+    source: {
+      name: 'shop',
+      writeKey: 'wk_3f9a1c52e8',
+      snippet:
+        '<script async src="http://127.0.0.1:8080/heed.js" data-key="wk_3f9a1c52e8"></script>',
+      curl: `curl http://127.0.0.1:8080/v1/track -u wk_3f9a1c52e8: -H 'Content-Type: application/json' -d '{"anonymousId":"me","event":"hello"}'`,
+    },
+    demo,
+    ...(demo
+      ? {
+          tour: [
+            {
+              title: 'Win three times in the shop',
+              text: 'Open the shop beside this page, spin three wins in a row, and see the pop-up with “N ms after your click”.',
+              href: '/shop/',
+            },
+            {
+              title: 'Find yourself in Live',
+              text: 'Your events are highlighted; the trigger shows you at 2 of 3.',
+              href: '/live',
+            },
+            {
+              title: 'Stop Heed the hard way',
+              text: 'Win twice, run kill -9 and start Heed again: your third win still fires.',
+              href: '/settings?tab=health',
+            },
+          ],
+        }
+      : {}),
+  };
+}
+
+export function stats({ empty }) {
+  return {
+    asOf: ago(0),
+    since: ago(7200),
+    eventsPerSecond: empty ? 0 : 6.4,
+    events: empty ? 0 : 79492,
+    byName: empty
+      ? []
+      : names.map(([name, count, perSecond]) => ({ name, count, perSecond, lastSeen: ago(2) })),
+    otherNames: 0,
+    activeUsers: empty ? 0 : 143,
+    ...(empty ? {} : { lastEventAt: ago(1) }),
+    behindMs: empty ? 0 : 380,
+    dropped: empty ? 0 : 1412,
+    perMinute: Array.from({ length: 60 }, (_, i) =>
+      empty ? 0 : Math.round(260 + 130 * Math.sin(i / 6) + ((i * 37) % 60)),
+    ),
+    failures: 0,
+  };
+}
+
+const users = [
+  'ada',
+  'u-1042',
+  'b7c1f0d29e8a4c55',
+  'grace',
+  'a-very-long-identifier-that-somebody-chose-for-a-user-0001',
+];
+
+export function event(n, second = 0, over = {}) {
+  const [name] = names[n % names.length];
+  const user = users[n % users.length];
+  const known = user.length < 10;
+  return {
+    id: `${n % 8}-${n}`,
+    messageId: `m-${n}`,
+    type: name === 'page' ? 'page' : 'track',
+    event: name,
+    user,
+    ...(known ? { userId: user } : {}),
+    anonymousId: `anon-${n % 5}`,
+    source: 'shop',
+    timestamp: ago(second + 0.2),
+    receivedAt: ago(second),
+    url: `https://shop.example/products/${n % 9}`,
+    ...(name === 'page'
+      ? {}
+      : {
+          properties: {
+            product_id: `p-${n % 9}`,
+            price: 12.5 + n,
+            currency: 'EUR',
+            nested: { a: [1, 2, null, true] },
+          },
+        }),
+    ...over,
+  };
+}
+
+const outcomes = [
+  ['sent', ''],
+  ['shown', ''],
+  ['refused', 'cap'],
+  ['held', 'holdout'],
+  ['clicked', ''],
+  ['failed', 'render: unknown filter "upper"'],
+  ['refused', 'expired'],
+];
+
+export function delivery(n, second = 0) {
+  const [status, reason] = outcomes[n % outcomes.length];
+  return {
+    id: `${n % 8}-${9000 + n}`,
+    at: ago(second),
+    user: users[n % users.length],
+    status,
+    ...(reason ? { reason } : {}),
+    campaign: ['winners', 'left-cart', 'third-look'][n % 3],
+    template: 'wow',
+    channel: n % 3 === 1 ? 'outbox' : 'web',
+    trigger: 'three-wins',
+    delivery: `d-${n}`,
+    ...(n % 9 === 8 ? { test: true } : {}),
+  };
+}
+
+export function progress({ empty }) {
+  return {
+    asOf: ago(0),
+    triggers: empty
+      ? []
+      : [
+          {
+            trigger: 'three-wins',
+            users: 1290,
+            firings: 287,
+            steps: [
+              { step: 1, label: 'win', users: 878 },
+              { step: 2, label: 'win', users: 412 },
+              { step: 3, label: 'win', users: 0 },
+            ],
+          },
+          {
+            trigger: 'left-cart',
+            users: 58,
+            firings: 1031,
+            steps: [
+              { step: 1, label: 'cart_add', users: 58 },
+              { step: 2, label: 'no purchase for 60 s', users: 0 },
+            ],
+          },
+        ],
+  };
+}
+
+export function userList(q, { empty }) {
+  const all = empty ? [] : users;
+  const found = all.filter((id) => id.startsWith(q));
+  return {
+    users: found.map((id, i) => ({
+      id,
+      known: id.length < 10,
+      ...(id === 'ada' ? { name: 'Ada Lovelace', email: 'ada@example.com' } : {}),
+      firstSeen: ago(86400 * (i + 1)),
+      lastSeen: ago(i * 340 + 4),
+      country: 'NL',
+    })),
+    more: false,
+    complete: true,
+  };
+}
+
+export function user(id) {
+  return {
+    id,
+    known: id.length < 10,
+    ...(id.length < 10 ? { userId: id } : {}),
+    anonymousIds: ['anon-0', 'anon-3'],
+    firstSeen: ago(86400 * 40),
+    lastSeen: ago(4),
+    country: 'NL',
+    locale: 'en-GB',
+    timezone: 'Europe/Amsterdam',
+    device: 'desktop',
+    os: 'Linux',
+    browser: 'Chromium',
+    ...(id === 'ada' ? { email: { value: 'ada@example.com', verified: false, at: ago(900) } } : {}),
+    traits:
+      id === 'ada'
+        ? [
+            { name: 'firstName', value: 'Ada', at: ago(900) },
+            { name: 'plan', value: { tier: 'pro', seats: 3 }, at: ago(900) },
+          ]
+        : [],
+    consent: [{ name: 'email', value: true, at: ago(900) }],
+    acquisition: { month: '2026-10', source: 'newsletter', campaign: 'autumn' },
+    triggers: [
+      {
+        trigger: 'three-wins',
+        step: 2,
+        of: 3,
+        label: 'win',
+        since: ago(40),
+        expires: ago(-520),
+        firings: 1,
+        lastFired: ago(4000),
+      },
+      {
+        trigger: 'left-cart',
+        key: 'p-7',
+        step: 1,
+        of: 2,
+        label: 'cart_add',
+        since: ago(20),
+        firesAt: ago(-40),
+        firings: 0,
+      },
+    ],
+    audiences: ['vip'],
+  };
+}
+
+export function timeline(id, before) {
+  const from = before ? 20 : 0;
+  const items = [];
+  for (let n = from; n < from + 20; n++) {
+    if (n % 5 === 4)
+      items.push({
+        kind: 'delivery',
+        at: ago(n * 30),
+        delivery: { ...delivery(n, n * 30), user: id },
+      });
+    else
+      items.push({
+        kind: 'event',
+        at: ago(n * 30),
+        event: { ...event(7000 + n, n * 30), user: id },
+      });
+  }
+  return {
+    items,
+    searchedTo: ago((from + 20) * 30),
+    complete: Boolean(before),
+    ...(before ? {} : { next: 'page-2' }),
+  };
+}
+
+const at = () => ago(3600);
+const definition = (kind, name, spec, over = {}) => ({
+  kind,
+  name,
+  version: 3,
+  author: 'ada@example.com',
+  at: at(),
+  readOnly: false,
+  spec,
+  ...over,
+});
+
+export function definitions({ empty }) {
+  const wow = `<div style="text-align:center"><h2>{{ profile.traits.firstName | default: 'You' }}: +50 %</h2><p>Three wins in a row. Your next spin counts half again.</p><a href="#">Take it</a></div>`;
+  const all = [
+    definition('source', 'shop', {
+      writeKey: 'wk_3f9a1c52e8',
+      secret: '***',
+      origins: ['https://shop.example'],
+      trustUserIds: true,
+    }),
+  ];
+  if (empty) return all;
+  return [
+    ...all,
+    definition('trigger', 'three-wins', {
+      pattern: [{ event: 'win', times: 3, consecutive: true }],
+      within: '10m',
+      reset: ['loss'],
+    }),
+    definition('trigger', 'left-cart', {
+      pattern: [{ event: 'cart_add' }, { absent: 'purchase', for: '60s' }],
+    }),
+    definition('trigger', 'third-look', {
+      pattern: [{ event: 'product_view', times: 3 }],
+      within: '1h',
+      by: 'properties.product_id',
+    }),
+    definition('template', 'wow', { channel: 'web', as: 'popup', body: wow }),
+    definition('template', 'come-back', {
+      channel: 'outbox',
+      subject: 'You left something',
+      body: '<p>Your cart waits, {{ profile.traits.firstName | default: "friend" }}.</p>',
+    }),
+    definition('campaign', 'winners', {
+      description: 'Three wins in a row bring a boost',
+      when: { trigger: 'three-wins' },
+      who: ['vip'],
+      what: [{ channel: 'web', template: 'wow' }],
+      limits: { cap: { count: 1, per: '24h' }, holdout: '10%' },
+      goal: { event: 'purchase', within: '3d' },
+      status: 'live',
+    }),
+    definition('campaign', 'left-cart', {
+      when: { trigger: 'left-cart' },
+      what: [{ channel: 'outbox', template: 'come-back' }],
+      status: 'paused',
+    }),
+    definition(
+      'campaign',
+      'third-look',
+      {
+        when: { trigger: 'third-look' },
+        what: [{ channel: 'web', template: 'wow' }],
+        status: 'draft',
+      },
+      { readOnly: true },
+    ),
+  ];
+}
+
+export function report(campaign, { empty }) {
+  if (empty || campaign === 'third-look') {
+    return {
+      campaign,
+      asOf: ago(0),
+      activations: 0,
+      outcomes: [],
+      sent: 0,
+      shown: 0,
+      clicked: 0,
+      dismissed: 0,
+      tests: 0,
+    };
+  }
+  return {
+    campaign,
+    asOf: ago(0),
+    since: ago(86400 * 3),
+    activations: 430,
+    outcomes: [
+      { status: 'sent', reason: '', count: 352 },
+      { status: 'held', reason: 'holdout', count: 39 },
+      { status: 'refused', reason: 'cap', count: 31 },
+      { status: 'refused', reason: 'expired', count: 7 },
+      { status: 'failed', reason: 'render', count: 1 },
+    ],
+    sent: 352,
+    shown: 301,
+    clicked: 92,
+    dismissed: 140,
+    tests: 4,
+  };
+}
+
+export function eventNames({ empty }) {
+  return {
+    since: ago(7200),
+    names: empty
+      ? []
+      : names.map(([name, count], i) => ({
+          name,
+          count,
+          ...(count ? { lastSeen: ago(i * 9) } : {}),
+          declared: i === 5,
+          key: i === 5,
+          ...(i === 5 ? { description: 'An order was paid' } : {}),
+        })),
+  };
+}
+
+export function badEvents({ empty }) {
+  return {
+    total: empty ? 0 : 2,
+    events: empty
+      ? []
+      : [
+          {
+            at: ago(60),
+            source: 'shop',
+            protocol: 'native',
+            reason: 'no userId or anonymousId',
+            event: 'win',
+            sample: '{"event":"win","properties":{}}',
+          },
+          { at: ago(600), source: 'shop', reason: 'properties are deeper than 32', event: 'win' },
+        ],
+  };
+}
+
+export function outbox({ empty }) {
+  return {
+    messages: empty
+      ? []
+      : [
+          {
+            id: 'o-1',
+            at: ago(30),
+            user: 'ada',
+            channel: 'outbox',
+            as: 'sms',
+            to: '+31 6 1234 5678',
+            campaign: 'left-cart',
+            template: 'come-back',
+            trigger: 'left-cart',
+            text: 'Ada, you are one step away from level 3. Ten free spins wait for you.',
+          },
+          {
+            id: 'o-2',
+            at: ago(300),
+            user: 'grace',
+            channel: 'outbox',
+            campaign: 'left-cart',
+            template: 'come-back',
+            trigger: 'left-cart',
+            subject: 'You left something',
+            html: '<p>Your cart waits, <b>friend</b>.</p><script>parent.document.title="owned"</script>',
+            text: 'Your cart waits, friend.',
+            test: true,
+          },
+        ],
+  };
+}
+
+export function health() {
+  return {
+    status: 'ok',
+    asOf: ago(0),
+    startedAt: ago(7200),
+    version: 'dev',
+    goVersion: 'go1.26',
+    revision: 7,
+    shape: 'embedded',
+    roles: ['gateway', 'decider', 'engager', 'console'].map((role) => ({ role, ready: true })),
+    lags: Array.from({ length: 8 }, (_, partition) => [
+      { role: 'decider', stream: 'events', partition, events: 0, ms: 0 },
+      {
+        role: 'engager',
+        stream: 'intents',
+        partition,
+        events: partition === 3 ? 2 : 0,
+        ms: partition === 3 ? 40 : 0,
+      },
+    ]).flat(),
+    disk: {
+      path: './heed-data',
+      usedBytes: 312_400_000,
+      freeBytes: 48_100_000_000,
+      reserveReached: false,
+    },
+    memoryBytes: 96_300_000,
+    notes: [],
+  };
+}
+
+export const tokens = () => [
+  {
+    id: 't1',
+    name: 'deploy script',
+    scopes: ['read', 'write'],
+    createdBy: 'ada@example.com',
+    createdAt: ago(86400 * 9),
+    expiresAt: ago(-86400 * 81),
+    lastUsedAt: ago(3000),
+  },
+];
+
+export const members = () => [
+  {
+    email: 'ada@example.com',
+    name: 'Ada',
+    role: 'admin',
+    createdAt: ago(86400 * 9),
+    lastLoginAt: ago(100),
+  },
+  { email: 'grace@example.com', name: '', role: 'analyst', createdAt: ago(86400 * 2) },
+];
+
+export const audit = () => ({
+  entries: [
+    { at: ago(100), who: 'ada@example.com', what: 'login', address: '127.0.0.0' },
+    {
+      at: ago(4000),
+      who: 'token:deploy script',
+      what: 'apply',
+      subject: 'campaign/winners',
+      detail: 'updated',
+    },
+    { at: ago(9000), who: 'ada@example.com', what: 'setup' },
+  ],
+});

@@ -1,0 +1,261 @@
+// A stand-in for Heed's admin API, for developing and testing the pages without
+// the server. It keeps what a test changes, and can be told to misbehave.
+
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { extname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import * as data from './data.mjs';
+
+const dist = fileURLToPath(new URL('../dist/', import.meta.url));
+const types = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.svg': 'image/svg+xml',
+};
+const policy =
+  "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/**
+ * Starts the mock. Options: empty (a fresh installation), demo, setup (the first
+ * administrator is missing), signedIn, plain (sign-in is impossible from here),
+ * fail (paths that answer 500), hang (paths that never answer), role, port.
+ */
+export async function startMock(options = {}) {
+  const state = {
+    empty: false,
+    demo: true,
+    setup: false,
+    signedIn: true,
+    plain: false,
+    fail: [],
+    hang: [],
+    role: 'admin',
+    crowd: true,
+    ...options,
+  };
+  let specs = data.definitions(state);
+  let tokens = data.tokens();
+  let members = data.members();
+  const listeners = new Set();
+  const recent = { events: [], deliveries: [] };
+  if (!state.empty) {
+    for (let n = 40; n > 0; n--) recent.events.push(data.event(1000 - n, n * 1.3));
+    for (let n = 12; n > 0; n--) recent.deliveries.push(data.delivery(n, n * 7));
+  }
+
+  const me = () => ({ kind: 'member', email: 'ada@example.com', name: 'Ada', role: state.role });
+  const say = (res, type, value) => res.write(`event: ${type}\ndata: ${JSON.stringify(value)}\n\n`);
+
+  function live(res) {
+    res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
+    say(res, 'stats', data.stats(state));
+    say(res, 'events', { events: recent.events });
+    say(res, 'deliveries', { deliveries: recent.deliveries });
+    say(res, 'triggers', data.progress(state));
+    const timer = setInterval(() => say(res, 'stats', data.stats(state)), 1000);
+    listeners.add(res);
+    res.on('close', () => {
+      clearInterval(timer);
+      listeners.delete(res);
+    });
+  }
+
+  const answers = {
+    'GET /setup': () => ({
+      needed: state.setup,
+      canSignIn: !state.plain,
+      ...(state.signedIn ? {} : { signedOut: true }),
+      ...(state.plain
+        ? { hint: 'Put Heed behind https, or tunnel: ssh -L 8080:localhost:8080 the-host.' }
+        : {}),
+      demo: state.demo,
+      version: 'dev',
+    }),
+    'POST /setup': (_, body) => {
+      if (body.token !== 'first-token')
+        return fail(401, 'bad_credentials', 'the token is not the one that was printed');
+      state.setup = false;
+      state.signedIn = true;
+      return me();
+    },
+    'POST /login': (_, body) => {
+      if (body.password !== 'correct horse')
+        return fail(401, 'bad_credentials', 'e-mail or password is wrong');
+      state.signedIn = true;
+      return me();
+    },
+    'POST /logout': () => {
+      state.signedIn = false;
+      return undefined;
+    },
+    'GET /me': me,
+    'GET /home': () => data.home(state),
+    'GET /demo': () => ({
+      enabled: state.demo,
+      crowd: { running: state.crowd, users: 60, eventsPerSecond: 6 },
+    }),
+    'POST /demo/crowd': (_, body) => {
+      state.crowd = body.running;
+      return answers['GET /demo']();
+    },
+    'GET /users': (url) => data.userList(url.searchParams.get('q') ?? '', state),
+    'GET /event-names': () => data.eventNames(state),
+    'GET /bad-events': () => data.badEvents(state),
+    'GET /triggers/progress': () => data.progress(state),
+    'GET /outbox': () => data.outbox(state),
+    'GET /health': () => data.health(),
+    'GET /members': () => ({ members }),
+    'POST /members': (_, body) => {
+      const member = { name: '', createdAt: new Date().toISOString(), ...body };
+      members = [...members.filter((m) => m.email !== body.email), member];
+      return member;
+    },
+    'GET /tokens': () => ({ tokens }),
+    'POST /tokens': (_, body) => {
+      const token = {
+        id: `t${tokens.length + 1}`,
+        createdBy: 'ada@example.com',
+        createdAt: new Date().toISOString(),
+        ...body,
+      };
+      tokens = [...tokens, token];
+      return { status: 201, body: { token, secret: 'hd_5d1c7e0f4a9b' } };
+    },
+    'GET /audit': () => data.audit(),
+    'GET /deliveries': (url) => {
+      const { searchParams: q } = url;
+      const all = Array.from({ length: 60 }, (_, n) => data.delivery(n, n * 40));
+      return {
+        deliveries: state.empty
+          ? []
+          : all.filter(
+              (d) =>
+                (!q.get('campaign') || d.campaign === q.get('campaign')) &&
+                (!q.get('status') || d.status === q.get('status')),
+            ),
+        complete: false,
+        searchedTo: new Date(Date.now() - 3_600_000).toISOString(),
+      };
+    },
+  };
+
+  function byPath(method, path, url, body, headers) {
+    const parts = path.split('/').slice(1).map(decodeURIComponent);
+    const [first, second, third] = parts;
+    if (first === 'users' && parts.length === 2)
+      return second === 'nobody' ? fail(404, 'not_found', 'no such user') : data.user(second);
+    if (first === 'users' && third === 'timeline')
+      return data.timeline(second, url.searchParams.get('before'));
+    if (first === 'campaigns' && third === 'report') return data.report(second, state);
+    if (first === 'outbox')
+      return (
+        data.outbox(state).messages.find((m) => m.id === second) ??
+        fail(404, 'not_found', 'no such message')
+      );
+    if (first === 'tokens' && method === 'DELETE') {
+      tokens = tokens.filter((t) => t.id !== second);
+      return undefined;
+    }
+    if (first === 'members' && method === 'DELETE') {
+      members = members.filter((m) => m.email !== second);
+      return undefined;
+    }
+    if (first === 'definitions' && parts.length === 2) {
+      return { revision: 7, definitions: specs.filter((d) => d.kind === second) };
+    }
+    if (first === 'definitions' && method === 'PUT') {
+      const old = specs.find((d) => d.kind === second && d.name === third);
+      if (old && headers['if-match'] && headers['if-match'] !== `"${old.version}"`) {
+        return fail(412, 'conflict', 'somebody else changed it meanwhile');
+      }
+      const next = { ...old, version: (old?.version ?? 0) + 1, spec: body };
+      specs = specs.map((d) => (d === old ? next : d));
+      return { revision: 8, dryRun: false, created: 0, updated: 1, unchanged: 0, changes: [] };
+    }
+    return fail(404, 'not_found', `no such path ${path}`);
+  }
+
+  const server = createServer(async (req, res) => {
+    const url = new URL(req.url ?? '/', 'http://mock');
+    if (!url.pathname.startsWith('/api/v1')) return page(url.pathname, res);
+    const path = url.pathname.slice('/api/v1'.length);
+    if (state.hang.some((p) => path.startsWith(p))) return undefined;
+    if (state.fail.some((p) => path.startsWith(p)))
+      return reply(res, fail(500, 'internal', 'the store does not answer'));
+    const open = ['/setup', '/login', '/logout'].includes(path);
+    if (!open && !state.signedIn)
+      return reply(res, fail(401, 'not_signed_in', 'nobody is signed in'));
+    if (path === '/live') return live(res);
+    const body = await read(req);
+    const answer = answers[`${req.method} ${path}`];
+    return reply(
+      res,
+      answer ? answer(url, body) : byPath(req.method, path, url, body, req.headers),
+    );
+  });
+  await new Promise((done) => server.listen(options.port ?? 0, '127.0.0.1', done));
+
+  return {
+    url: `http://127.0.0.1:${server.address().port}`,
+    state,
+    /** Changes what it holds: after this, specs fit state.empty. */
+    reset() {
+      specs = data.definitions(state);
+    },
+    /** How many live streams are open. */
+    streams: () => listeners.size,
+    send(event) {
+      recent.events.push(event);
+      for (const res of listeners) say(res, 'events', { events: [event] });
+    },
+    tell(type, value) {
+      for (const res of listeners) say(res, type, value);
+    },
+    /** Ends all live streams, as a restart would. */
+    drop() {
+      for (const res of listeners) res.destroy();
+    },
+    async close() {
+      for (const res of listeners) res.destroy();
+      server.closeAllConnections();
+      await new Promise((done) => server.close(done));
+    },
+  };
+}
+
+function fail(status, code, message, hint) {
+  return { status, body: { error: { code, message, ...(hint ? { hint } : {}) } } };
+}
+
+function reply(res, answer) {
+  const whole =
+    answer && typeof answer === 'object' && typeof answer.status === 'number' && 'body' in answer;
+  const status = whole ? answer.status : answer === undefined ? 204 : 200;
+  const body = whole ? answer.body : answer;
+  res.writeHead(status, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' });
+  res.end(body === undefined ? undefined : JSON.stringify(body));
+}
+
+async function read(req) {
+  let text = '';
+  for await (const chunk of req) text += chunk;
+  return text === '' ? {} : JSON.parse(text);
+}
+
+async function page(path, res) {
+  const wanted = normalize(path).replace(/^\/+/, '');
+  const file = extname(wanted) ? wanted : 'index.html';
+  try {
+    const bytes = await readFile(join(dist, file));
+    res.writeHead(200, {
+      'Content-Type': types[extname(file)] ?? 'application/octet-stream',
+      'Content-Security-Policy': policy,
+    });
+    res.end(bytes);
+  } catch {
+    res.writeHead(404);
+    res.end();
+  }
+}

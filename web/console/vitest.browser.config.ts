@@ -1,0 +1,12 @@
+import { defineConfig } from 'vitest/config';
+
+// What only a browser can show: playwright-core drives the system's Chromium.
+export default defineConfig({
+  test: {
+    environment: 'node',
+    include: ['e2e/**/*.test.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    fileParallelism: false,
+  },
+});
