@@ -10,6 +10,7 @@ import type { Json, Message, Settings } from './types';
 type Call = [name: string, ...args: unknown[]];
 
 const SENT_MAX = 50;
+const TIMEZONE = Intl.DateTimeFormat().resolvedOptions().timeZone; // slow to find out
 
 function context(referrer: string): Json {
   const { href, pathname, search } = location;
@@ -21,7 +22,7 @@ function context(referrer: string): Json {
       : undefined,
     screen: { width: screen.width, height: screen.height },
     locale: navigator.language,
-    timezone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+    timezone: TIMEZONE,
   };
 }
 
@@ -79,10 +80,8 @@ function start(settings: Settings): void {
       if (!event) return warn('track needs a name');
       return add('track', { event, properties });
     },
-    page: (name?: string | Json, properties?: Json) =>
-      add('page', {
-        properties: typeof name === 'object' ? name : { ...(name && { name }), ...properties },
-      }),
+    page: (name?: string, properties?: Json) =>
+      add('page', { properties: { name, ...properties } }),
     identify(userId?: string | Json | null, traits?: Json, options?: { signature?: string }) {
       if (typeof userId === 'object') return add('identify', { traits: userId || traits });
       if (!userId) return warn('identify needs an id');
