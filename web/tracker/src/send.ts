@@ -34,6 +34,7 @@ export function sender(host: string, writeKey: string): Sender {
   let keptAlive = 0; // bytes of keepalive bodies under way
   let failures = 0; // in a row
   let notBefore = 0; // backing off until then
+  let behind = true; // storage may hold events, from before or of a failure
   let errors = 0; // answers of 500 in a row
 
   const others = (events: string[]) => loadList(STORED).filter((e) => !events.includes(e));
@@ -47,11 +48,6 @@ export function sender(host: string, writeKey: string): Sender {
 
   const forget = (events: string[]) => {
     if (load(STORED)) saveList(STORED, others(events));
-  };
-
-  const adopt = () => {
-    queue.unshift(...others(queue));
-    if (queue.length) schedule(GATHER);
   };
 
   const schedule = (wait: number) => {
@@ -77,8 +73,8 @@ export function sender(host: string, writeKey: string): Sender {
       Number(retryAfter) * 1000 || Math.min(30_000, 500 * 2 ** failures) * (0.5 + Math.random());
     failures++;
     notBefore = Date.now() + wait;
-    queue.unshift(...batch);
     keep(batch);
+    behind = true;
     flush(); // as soon as that
   };
 
@@ -116,8 +112,13 @@ export function sender(host: string, writeKey: string): Sender {
   function flush(): void {
     clearTimeout(timer);
     timer = undefined;
-    if (Date.now() < notBefore) schedule(0);
-    else while (queue.length) post(take());
+    if (Date.now() < notBefore) {
+      schedule(0);
+      return;
+    }
+    if (behind) queue.unshift(...others(queue));
+    behind = false;
+    while (queue.length) post(take());
   }
 
   const leave = () => {
@@ -135,10 +136,10 @@ export function sender(host: string, writeKey: string): Sender {
 
   addEventListener('online', () => {
     notBefore = failures = 0;
-    adopt();
+    behind = true;
     flush();
   });
-  adopt();
+  if (load(STORED)) schedule(GATHER);
 
   return {
     add(event) {
