@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"math/rand/v2"
+	"net/http"
+	"strconv"
 	"strings"
 	"unsafe"
 
@@ -40,13 +42,54 @@ func (q *request) accept() {
 			q.take(it)
 		}
 	}
-	for i := range q.parts {
-		p := &q.parts[i]
+	o := q.out
+	o.rejected = len(q.items) - o.accepted
+	for i := range o.parts {
+		p := &o.parts[i]
 		if len(p.ends) > 0 {
 			p.batch = eventlog.Batch{Partition: i, Data: p.data, Ends: p.ends, Keys: p.keys}
-			q.out = append(q.out, &p.batch)
+			o.batches = append(o.batches, &p.batch)
 		}
 	}
+	q.results()
+}
+
+// results writes what becomes of each event, up to the end of the list of those
+// that are rejected.
+func (q *request) results() {
+	o := q.out
+	o.status = http.StatusOK
+	o.answer = append(o.answer[:0], `{"accepted":`...)
+	o.answer = strconv.AppendInt(o.answer, int64(o.accepted), 10)
+	o.answer = append(o.answer, `,"rejected":[`...)
+	if o.rejected > 0 {
+		limited := true
+		first := true
+		for i := range q.items {
+			why := q.items[i].why
+			if why == "" {
+				continue
+			}
+			limited = limited && why == refusedRate
+			if !first {
+				o.answer = append(o.answer, ',')
+			}
+			first = false
+			o.answer = append(o.answer, `{"index":`...)
+			o.answer = strconv.AppendInt(o.answer, int64(i), 10)
+			o.answer = append(o.answer, `,"reason":"`...)
+			o.answer = append(o.answer, why...) // our own words, without quotes
+			o.answer = append(o.answer, `"}`...)
+		}
+		if o.accepted == 0 {
+			o.status = http.StatusBadRequest
+			if limited {
+				o.status = http.StatusTooManyRequests
+			}
+		}
+		q.record()
+	}
+	o.answer = append(o.answer, ']')
 }
 
 func contextStated(c *event.Context) bool {
@@ -142,11 +185,11 @@ func (q *request) take(it *item) {
 		key = event.KeyOf(e.Source, e.MessageID)
 	}
 	user := e.User()
-	p := &q.parts[eventlog.PartitionOf(user, q.g.partitions)]
+	p := &q.out.parts[eventlog.PartitionOf(user, q.g.partitions)]
 	p.data = event.AppendEvent(p.data, e)
 	p.ends = append(p.ends, len(p.data))
 	p.keys = append(p.keys, key)
-	q.accepted++
+	q.out.accepted++
 	if q.replyTo != "" {
 		q.answerable(e)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"time"
 
 	"heed/internal/event"
 	"heed/internal/eventlog"
@@ -56,52 +57,66 @@ func (h collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, http.StatusForbidden, "this origin may not use the source")
 		return
 	}
-	q := g.begin(c)
-	defer g.release(q)
 	wait, err := waitOf(r)
 	if err != nil {
 		g.refuse(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	q.address = g.address(r.RemoteAddr, r.Header["X-Forwarded-For"])
-	if err := q.read(r); err != nil {
-		g.refuseAll(w, q, err)
+	q := g.begin(c)
+	o := q.out
+	defer g.releaseOutgoing(o)
+	if !h.read(w, r, ring, q) {
+		g.release(q)
 		return
 	}
-	if h.batch {
+	c = q.c
+	if wait > 0 {
+		defer g.release(q)
+		g.collectAndWait(w, r, q, wait)
+		return
+	}
+	q.accept()
+	began := q.now
+	g.release(q)
+	if g.append(w, r, o, began) {
+		g.answer(w, o, c, began)
+	}
+}
+
+// read takes the body in and finds out whether the call may be worked on;
+// false: the answer has been given.
+func (h collector) read(w http.ResponseWriter, r *http.Request, ring *keyring, q *request) bool {
+	g := h.g
+	q.address = g.address(r.RemoteAddr, r.Header["X-Forwarded-For"])
+	err := q.read(r)
+	switch {
+	case err != nil:
+	case h.batch:
 		err = q.parseBatch()
-	} else {
+	default:
 		err = q.parseOne(h.kind)
 	}
 	if err != nil {
 		g.refuseAll(w, q, err)
-		return
+		return false
 	}
-	if c == nil {
-		if c = q.callerInBody(ring); c == nil {
+	if q.c == nil {
+		if q.c = q.callerInBody(ring); q.c == nil {
 			g.refuse(w, http.StatusUnauthorized, "unknown write key")
-			return
+			return false
 		}
-		if q.c = c; !cors(w, r, ring, c) {
+		if !cors(w, r, ring, q.c) {
 			g.refuse(w, http.StatusForbidden, "this origin may not use the source")
-			return
+			return false
 		}
 	}
 	if !g.allowRequest(q) {
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfter(q.now)))
 		g.refuse(w, http.StatusTooManyRequests, "too many events")
-		return
+		return false
 	}
 	q.surroundings(r)
-	if wait > 0 {
-		g.collectAndWait(w, r, q, wait)
-		return
-	}
-	q.accept()
-	if !g.append(w, r, q) {
-		return
-	}
-	g.answer(w, q, nil, false)
+	return true
 }
 
 // callerInBody finds the source by the key in the body: of the batch, or of
@@ -130,12 +145,12 @@ func (g *Gateway) allowRequest(q *request) bool {
 }
 
 // append makes what was taken durable; false: the answer has been given.
-func (g *Gateway) append(w http.ResponseWriter, r *http.Request, q *request) bool {
-	if len(q.out) == 0 {
+func (g *Gateway) append(w http.ResponseWriter, r *http.Request, o *outgoing, began time.Time) bool {
+	if len(o.batches) == 0 {
 		return true
 	}
-	err := g.deps.Log.Append(r.Context(), eventlog.Events, q.out)
-	g.metrics.append.Observe(g.clock().Sub(q.now).Seconds())
+	err := g.deps.Log.Append(r.Context(), eventlog.Events, o.batches)
+	g.metrics.append.Observe(g.clock().Sub(began).Seconds())
 	if err == nil {
 		return true
 	}
@@ -150,57 +165,24 @@ func (g *Gateway) append(w http.ResponseWriter, r *http.Request, q *request) boo
 	return false
 }
 
-// answer tells what became of each event, and hands over messages if they were
-// asked for.
-func (g *Gateway) answer(w http.ResponseWriter, q *request, messages []byte, waited bool) {
-	rejected := len(q.items) - q.accepted
-	duplicates := q.accepted - kept(q.out)
-	q.c.counts.accepted.Add(float64(q.accepted - duplicates))
+// answer tells what became of each event.
+func (g *Gateway) answer(w http.ResponseWriter, o *outgoing, c *caller, began time.Time) {
+	duplicates := o.accepted - kept(o.batches)
+	c.counts.accepted.Add(float64(o.accepted - duplicates))
 	if duplicates > 0 {
-		q.c.counts.duplicate.Add(float64(duplicates))
+		c.counts.duplicate.Add(float64(duplicates))
 	}
-	status := http.StatusOK
-	out := append(q.answer[:0], `{"accepted":`...)
-	out = strconv.AppendInt(out, int64(q.accepted), 10)
-	out = append(out, `,"rejected":[`...)
-	if rejected > 0 {
-		q.c.counts.rejected.Add(float64(rejected))
-		q.record()
-		limited := true
-		first := true
-		for i := range q.items {
-			why := q.items[i].why
-			if why == "" {
-				continue
-			}
-			limited = limited && why == refusedRate
-			if !first {
-				out = append(out, ',')
-			}
-			first = false
-			out = append(out, `{"index":`...)
-			out = strconv.AppendInt(out, int64(i), 10)
-			out = append(out, `,"reason":"`...)
-			out = append(out, why...) // our own words, without quotes
-			out = append(out, `"}`...)
-		}
-		if q.accepted == 0 {
-			status = http.StatusBadRequest
-			if limited {
-				status = http.StatusTooManyRequests
-				w.Header().Set("Retry-After", strconv.Itoa(retryAfter(q.now)))
-			}
-			g.countRefused(status)
-		}
+	if o.rejected > 0 {
+		c.counts.rejected.Add(float64(o.rejected))
 	}
-	out = append(out, ']')
-	if waited {
-		out = append(out, `,"messages":[`...)
-		out = append(out, messages...)
-		out = append(out, ']')
+	if o.status != http.StatusOK {
+		g.countRefused(o.status)
 	}
-	q.answer = append(out, '}', '\n')
-	respond(w, status, q.answer)
+	if o.status == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfter(began)))
+	}
+	o.answer = append(o.answer, '}', '\n')
+	respond(w, o.status, o.answer)
 }
 
 func kept(batches []*eventlog.Batch) int {

@@ -335,7 +335,7 @@ func TestCleanURL(t *testing.T) {
 	f("https://x.example/a?x#!/route", "https://x.example/a#!/route")
 	f("https://x.example/a#access_token=1", "https://x.example/a")
 	f("https://ada:secret@x.example/a?utm_term=b", "https://x.example/a?utm_term=b")
-	f("https://x.example/@ada", "https://x.example/@ada")
+	f("https://x.example/@ada", "https://x.example/%40ada")
 	f("/a?b=c", "/a")
 }
 

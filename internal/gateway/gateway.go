@@ -64,6 +64,7 @@ type Gateway struct {
 	ring     atomic.Pointer[keyring]
 	ringMu   sync.Mutex // one rebuild at a time
 	requests sync.Pool  // *request
+	outgoing sync.Pool  // *outgoing
 	meters   meters
 	streams  streams
 	bad      badEvents
@@ -104,7 +105,6 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	if g.metrics, err = newMetrics(deps.Registerer, g); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	g.requests.New = func() any { return newRequest(g) }
 	g.streams.init()
 	g.bad.init()
 	g.keys()

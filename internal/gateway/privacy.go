@@ -145,16 +145,18 @@ func (l *queryList) keeps(name string) bool {
 // password, and a fragment unless it is a route. It reads the campaign, where
 // the client named none, out of utm parameters.
 func (q *request) cleanURL(raw string, campaign *event.CampaignContext) string {
-	if i := strings.Index(raw, "://"); i > 0 {
-		host := raw[i+3:]
-		if end := strings.IndexAny(host, "/?#"); end >= 0 {
-			host = host[:end]
+	mark, at := -1, false
+	for i := range len(raw) {
+		c := raw[i]
+		if c == '?' || c == '#' {
+			mark = i
+			break
 		}
-		if at := strings.LastIndexByte(host, '@'); at >= 0 {
-			raw = raw[:i+3] + raw[i+3+at+1:]
-		}
+		at = at || c == '@'
 	}
-	mark := strings.IndexAny(raw, "?#")
+	if at {
+		return q.cleanURL(withoutUser(raw), campaign)
+	}
 	if mark < 0 {
 		return raw
 	}
@@ -186,6 +188,24 @@ func (q *request) cleanURL(raw string, campaign *event.CampaignContext) string {
 		q.room = append(q.room, route...)
 	}
 	return q.text(start)
+}
+
+// withoutUser is an address without a user and password; any other @ that
+// stands before the query is escaped.
+func withoutUser(raw string) string {
+	end := strings.IndexAny(raw, "?#")
+	if end < 0 {
+		end = len(raw)
+	}
+	before, rest := raw[:end], raw[end:]
+	if scheme, host, ok := strings.Cut(before, "://"); ok {
+		path := ""
+		if slash := strings.IndexByte(host, '/'); slash >= 0 {
+			host, path = host[:slash], host[slash:]
+		}
+		before = scheme + "://" + host[strings.LastIndexByte(host, '@')+1:] + path
+	}
+	return strings.ReplaceAll(before, "@", "%40") + rest
 }
 
 func stateCampaign(c *event.CampaignContext, name, value string) {

@@ -49,14 +49,17 @@ func (g *Gateway) collectAndWait(w http.ResponseWriter, r *http.Request, q *requ
 	settled, cancel := g.deps.Inbox.Watch(q.replyTo)
 	defer cancel()
 	q.accept()
-	if !g.append(w, r, q) {
+	o := q.out
+	if !g.append(w, r, o, q.now) {
 		return
 	}
-	if n := kept(q.out); n > 0 && len(q.users) > 0 {
+	if n := kept(o.batches); n > 0 && len(q.users) > 0 {
 		g.settle(r.Context(), settled, n, wait)
 		g.metrics.wait.Observe(g.clock().Sub(q.now).Seconds())
 	}
-	g.answer(w, q, g.caused(r.Context(), q), true)
+	o.answer = append(o.answer, `,"messages":[`...)
+	o.answer = append(g.caused(r.Context(), o.answer, q), ']')
+	g.answer(w, o, q.c, q.now)
 }
 
 // settle waits until n events and all that they caused are done.
@@ -100,9 +103,9 @@ type recipient struct {
 	proven bool
 }
 
-// caused renders the messages that this request caused for its users.
-func (g *Gateway) caused(ctx context.Context, q *request) []byte {
-	var out []byte
+// caused appends the messages that this request caused for its users.
+func (g *Gateway) caused(ctx context.Context, out []byte, q *request) []byte {
+	start := len(out)
 	for _, user := range q.users {
 		// An anonymous id that is somebody's user id is no secret.
 		if !user.proven && g.known(ctx, user.id) {
@@ -115,7 +118,7 @@ func (g *Gateway) caused(ctx context.Context, q *request) []byte {
 		}
 		for i := range pending {
 			if m := &pending[i]; m.ReplyTo == q.replyTo {
-				if len(out) > 0 {
+				if len(out) > start {
 					out = append(out, ',')
 				}
 				out = appendMessage(out, m)

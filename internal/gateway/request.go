@@ -40,22 +40,19 @@ type request struct {
 	key    string      // writeKey of the body
 	sign   string      // signature of the batch
 	room   []byte      // what the gateway makes: ids, addresses
-	parts  []part      // by partition
-	out    []*eventlog.Batch
-	answer []byte
+	out    *outgoing
 
 	address   netip.Addr
 	client    string // the cut address
 	agent     string
 	gpc       bool
 	replyTo   string
-	users     []recipient // to whom the reply may carry messages
+	users     []recipient // to whom the reply may carry messages; they alias body
 	lastUser  string      // the user id whose signature was checked last
 	lastSign  string
 	lastProof bool
 	lastAgent string // the user agent that was judged last
 	lastBot   bool
-	accepted  int
 }
 
 // item is one event of the call.
@@ -67,6 +64,18 @@ type item struct {
 	end    int
 }
 
+// outgoing is what is left of a call once its events are read: their bytes for
+// the log, and the answer. While it waits for the log, the request's big rooms
+// already serve the next call.
+type outgoing struct {
+	parts    []part // by partition
+	batches  []*eventlog.Batch
+	accepted int
+	rejected int
+	status   int
+	answer   []byte
+}
+
 // part collects the events for one partition.
 type part struct {
 	batch eventlog.Batch
@@ -75,39 +84,47 @@ type part struct {
 	keys  []eventlog.Key
 }
 
-func newRequest(g *Gateway) *request {
-	return &request{g: g, parts: make([]part, g.partitions)}
-}
-
 // begin takes a request from the pool.
 func (g *Gateway) begin(c *caller) *request {
 	q, ok := g.requests.Get().(*request)
-	if !ok { // the pool holds nothing else
-		q = newRequest(g)
+	if !ok {
+		q = &request{g: g}
+	}
+	q.out, ok = g.outgoing.Get().(*outgoing)
+	if !ok {
+		q.out = &outgoing{parts: make([]part, g.partitions)}
 	}
 	q.c, q.now = c, g.clock()
 	q.nowUS = q.now.UnixMicro()
 	return q
 }
 
-// release puts a request back; nothing may use what it read from now on.
+// release puts a request back, once; nothing may use what it read from now on.
+// What goes out is released by itself.
 func (g *Gateway) release(q *request) {
 	if cap(q.items) > keepItems || cap(q.body) > keepBytes || cap(q.room) > keepBytes || cap(q.packed) > keepBytes {
 		return
 	}
-	for i := range q.parts {
-		p := &q.parts[i]
+	*q = request{
+		g: g, body: q.body, packed: q.packed, gunzip: q.gunzip, reader: q.reader,
+		items: q.items[:0], room: q.room[:0], users: q.users[:0],
+	}
+	g.requests.Put(q)
+}
+
+func (g *Gateway) releaseOutgoing(o *outgoing) {
+	for i := range o.parts {
+		p := &o.parts[i]
 		if cap(p.data) > keepBytes {
 			return
 		}
 		p.data, p.ends, p.keys, p.batch = p.data[:0], p.ends[:0], p.keys[:0], eventlog.Batch{}
 	}
-	q.items, q.room, q.out, q.answer, q.users = q.items[:0], q.room[:0], q.out[:0], q.answer[:0], q.users[:0]
-	q.c, q.sent, q.key, q.sign, q.client, q.agent, q.gpc, q.replyTo = nil, 0, "", "", "", "", false, ""
-	q.lastUser, q.lastSign, q.lastProof, q.accepted = "", "", false, 0
-	q.lastAgent, q.lastBot = "", false
-	q.batch = event.Event{}
-	g.requests.Put(q)
+	if cap(o.answer) > keepBytes {
+		return
+	}
+	o.batches, o.answer, o.accepted, o.rejected, o.status = o.batches[:0], o.answer[:0], 0, 0, 0
+	g.outgoing.Put(o)
 }
 
 // trouble is a call that is refused as a whole.

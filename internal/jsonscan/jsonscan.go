@@ -151,6 +151,13 @@ func (s *Scanner) note(f Fault) {
 }
 
 func (s *Scanner) space() {
+	if s.pos < len(s.data) && s.data[s.pos] > ' ' { // nearly always
+		return
+	}
+	s.skipSpace()
+}
+
+func (s *Scanner) skipSpace() {
 	for s.pos < len(s.data) {
 		switch s.data[s.pos] {
 		case ' ', '\t', '\n', '\r':
@@ -435,11 +442,12 @@ func (s *Scanner) text() (raw []byte, escaped bool) {
 	start, i, data := s.pos, s.pos, s.data
 	high := false
 	for {
-		// Eight bytes at a time while nothing among them is special.
+		// Eight bytes at a time while nothing among them is special: a byte's
+		// high bit is set if it was, or if a difference went below zero. Only
+		// behind the first such byte a borrow can set one for nothing.
 		for i+8 <= len(data) {
 			w := binary.LittleEndian.Uint64(data[i:])
-			quote, slash := w^(ones*'"'), w^(ones*'\\')
-			special := ((quote - ones) &^ quote) | ((slash - ones) &^ slash) | ((w - ones*0x20) &^ w) | w
+			special := w | ((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones) | (w - ones*0x20)
 			if special &= highs; special != 0 {
 				i += bits.TrailingZeros64(special) / 8
 				break
