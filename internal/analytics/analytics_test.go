@@ -162,10 +162,8 @@ func TestReportsSurviveRestarts(t *testing.T) {
 		h.LostAck = 0
 		db.SetHostile(h)
 		defer func() { _ = db.Close() }()
-		var a *Analytics
 		for round := range 6 {
-			var stop func()
-			a, stop = start(t, db, Config{})
+			_, stop := start(t, db, Config{})
 			for i := range 20 {
 				u := fmt.Sprint("u", i)
 				add(t, db, outcome(u, "sent", "", false), outcome(u, "refused", "cap", i%2 == 0))
@@ -262,7 +260,7 @@ func TestRing(t *testing.T) {
 }
 
 func TestSketch(t *testing.T) {
-	for _, n := range []int{0, 1, 10, 1000, 50_000, 1_000_000} {
+	for _, n := range []int{0, 1, 10, 1000, 50_000, 200_000} {
 		var s, half sketch
 		for i := range n {
 			h := xxhash.Sum64String(fmt.Sprint("user-", i))

@@ -252,7 +252,7 @@ func (c *Console) applyDefinitions(w http.ResponseWriter, r *http.Request) error
 		return badRequest("the body is empty", "send YAML documents, or JSON")
 	}
 	file := cut(r.URL.Query().Get("file"), 512)
-	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) //nolint:errcheck // an unknown type is read as YAML
+	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // an unknown type is read as YAML
 	var docs []definition.Document
 	var problems definition.Problems
 	if media == "application/json" && bytes.HasPrefix(bytes.TrimSpace(body), []byte("[")) {

@@ -3,6 +3,7 @@ package console
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -370,7 +371,7 @@ func (c *Console) finish(w http.ResponseWriter, out *bufio.Writer, rc *http.Resp
 		if !begun {
 			w.WriteHeader(f.status)
 		}
-		fmt.Fprintf(out, "{\"error\":{\"code\":%q,\"message\":%q}}\n", f.body.Code, f.body.Message)
+		_ = json.NewEncoder(out).Encode(api.ErrorReply{Error: f.body}) // Flush tells
 	}
 	if out.Flush() == nil {
 		_ = rc.Flush() // the reader has gone

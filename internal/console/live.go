@@ -41,9 +41,8 @@ func (c *Console) streamLive(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Content-Type", "text/event-stream")
 	out := &sse{w: &timedWriter{w, rc}, rc: rc}
 	if err := out.comment(); err != nil {
-		return nil //nolint:nilerr // the reader has gone
-	}
-	if err := c.live(ctx, out, user); err != nil && ctx.Err() == nil {
+		c.log.Debug("a live view did not begin", "error", err)
+	} else if err := c.live(ctx, out, user); err != nil && ctx.Err() == nil {
 		c.log.Debug("a live view ended", "error", err)
 	}
 	return nil

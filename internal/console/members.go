@@ -96,7 +96,9 @@ func (s *server) PostMember(ctx context.Context, r api.PostMemberRequestObject) 
 		if err := validPassword(r.Body.Password); err != nil {
 			return nil, err
 		}
-		m.Password = c.passwords.hash(r.Body.Password)
+		if m.Password, err = c.passwords.hash(ctx, r.Body.Password); err != nil {
+			return nil, err
+		}
 		m.Epoch = c.now().UnixMicro()
 	}
 	if err := c.put(ctx, collMembers, email, m, version); errors.Is(err, documents.ErrConflict) {

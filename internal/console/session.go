@@ -258,9 +258,6 @@ func (s *server) PostSetup(ctx context.Context, r api.PostSetupRequestObject) (a
 	if err := canSignIn(a); err != nil {
 		return nil, err
 	}
-	if wait := c.throttle.wait(c.now(), "setup", "", a.address.String()); wait > 0 {
-		return nil, throttled(wait)
-	}
 	has, err := c.hasMembers(ctx)
 	if err != nil {
 		return nil, err
@@ -268,10 +265,13 @@ func (s *server) PostSetup(ctx context.Context, r api.PostSetupRequestObject) (a
 	if has {
 		return nil, fail(http.StatusConflict, "setup_done", "the first administrator exists already", "sign in")
 	}
+	if wait := c.throttle.try(c.now(), "setup", "first", a.address.String()); wait > 0 {
+		return nil, throttled(wait)
+	}
 	if !equal(r.Body.Token, c.setupToken) {
-		c.throttle.failed(c.now(), "setup", "", a.address.String())
 		return nil, fail(http.StatusForbidden, "bad_credentials", "this is not the setup token", "the server printed it when it started")
 	}
+	c.throttle.succeeded("setup", "first", a.address.String())
 	email, err := validEmail(r.Body.Email)
 	if err != nil {
 		return nil, err
@@ -279,9 +279,13 @@ func (s *server) PostSetup(ctx context.Context, r api.PostSetupRequestObject) (a
 	if err := validPassword(r.Body.Password); err != nil {
 		return nil, err
 	}
+	hash, err := c.passwords.hash(ctx, r.Body.Password)
+	if err != nil {
+		return nil, err
+	}
 	m := member{
 		Email: email, Name: cut(strings.TrimSpace(r.Body.Name), 128), Role: api.RoleAdmin,
-		Password: c.passwords.hash(r.Body.Password), CreatedAt: c.now().UTC(), LastLogin: c.now().UTC(), Epoch: 1,
+		Password: hash, CreatedAt: c.now().UTC(), LastLogin: c.now().UTC(), Epoch: 1,
 	}
 	if m.Name == "" {
 		m.Name, _, _ = strings.Cut(email, "@")
@@ -315,21 +319,21 @@ func (s *server) PostLogin(ctx context.Context, r api.PostLoginRequestObject) (a
 		return nil, err
 	}
 	account, address := strings.ToLower(strings.TrimSpace(cut(r.Body.Email, 254))), a.address.String()
-	if wait := c.throttle.wait(c.now(), "login", account, address); wait > 0 {
-		c.logins.WithLabelValues("throttled").Inc()
-		return nil, throttled(wait)
-	}
 	if has, err := c.hasMembers(ctx); err != nil {
 		return nil, err
 	} else if !has {
 		return nil, fail(http.StatusConflict, "setup_needed", "there is no member yet", "make the first administrator with the setup token")
 	}
+	// Counted before the password is checked, or many attempts at once would all be free.
+	if wait := c.throttle.try(c.now(), "login", account, address); wait > 0 {
+		c.logins.WithLabelValues("throttled").Inc()
+		return nil, throttled(wait)
+	}
 	var m member
-	version, err := int64(0), error(nil)
+	var version int64
+	err := documents.ErrNotFound
 	if account != "" {
 		version, err = c.get(ctx, collMembers, account, &m)
-	} else {
-		err = documents.ErrNotFound
 	}
 	if err != nil && !errors.Is(err, documents.ErrNotFound) {
 		return nil, err
@@ -341,12 +345,11 @@ func (s *server) PostLogin(ctx context.Context, r api.PostLoginRequestObject) (a
 	}
 	ok := false
 	if len(r.Body.Password) <= maxPassword {
-		if ok, err = c.passwords.matches(hash, r.Body.Password); err != nil {
+		if ok, err = c.passwords.matches(ctx, hash, r.Body.Password); err != nil {
 			return nil, err
 		}
 	}
 	if !ok || !known {
-		c.throttle.failed(c.now(), "login", account, address)
 		c.logins.WithLabelValues("failed").Inc()
 		c.audit(ctx, cut(account, 100), "login_failed", "", "")
 		return nil, fail(http.StatusUnauthorized, "bad_credentials", "the e-mail address or the password is wrong", "")

@@ -31,57 +31,59 @@ type tries struct {
 
 func newThrottle() *throttle { return &throttle{tries: map[string]*tries{}} }
 
-// wait is how long the caller must wait before it may try; 0: now.
-func (t *throttle) wait(now time.Time, what, account, address string) time.Duration {
+func keys(what, account, address string) []string {
+	byAddress := what + "\x00\x00" + address
+	if account == "" {
+		return []string{byAddress}
+	}
+	return []string{byAddress, what + "\x00" + account + "\x00" + address}
+}
+
+// try counts an attempt as failed and returns 0, or says how long the caller
+// must wait before the next one; then the attempt must not be made.
+func (t *throttle) try(now time.Time, what, account, address string) (wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var wait time.Duration
-	for _, key := range keys(what, account, address) {
+	names := keys(what, account, address)
+	for _, key := range names {
 		if e := t.tries[key]; e != nil {
 			wait = max(wait, e.until.Sub(now))
 		}
 	}
-	return wait
-}
-
-func keys(what, account, address string) [2]string {
-	return [2]string{what + "\x00" + account + "\x00" + address, what + "\x00\x00" + address}
-}
-
-// failed counts a failure and tells how long to wait before the next try.
-func (t *throttle) failed(now time.Time, what, account, address string) time.Duration {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var wait time.Duration
-	for i, key := range keys(what, account, address) {
+	if wait > 0 {
+		return wait
+	}
+	for i, key := range names {
 		e := t.tries[key]
 		if e == nil || now.Sub(e.last) > forgetAfter {
 			t.room(now)
 			e = &tries{}
 			t.tries[key] = e
 		}
-		free := freePerAddress
-		if i == 0 && account != "" {
-			free = freeFailures
-		}
 		e.failures++
 		e.last = now
-		if over := e.failures - free; over >= 0 {
+		if over := e.failures - []int{freePerAddress, freeFailures}[i]; over >= 0 {
 			e.until = now.Add(min(longestWait, firstWait<<min(over, 20)))
 		}
-		wait = max(wait, e.until.Sub(now))
-		if account == "" {
-			break // both keys are the same
-		}
 	}
-	return wait
+	return 0
 }
 
-// succeeded forgets the failures of the account from the address.
+// succeeded takes the attempt back and forgets the account's failures from the
+// address.
 func (t *throttle) succeeded(what, account, address string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.tries, keys(what, account, address)[0])
+	names := keys(what, account, address)
+	if e := t.tries[names[0]]; e != nil {
+		e.failures--
+		if e.failures < freePerAddress {
+			e.until = time.Time{}
+		}
+	}
+	if account != "" {
+		delete(t.tries, names[1])
+	}
 }
 
 // room makes place for one key; the lock is held.

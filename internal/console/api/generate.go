@@ -4,4 +4,4 @@ package api
 // Beside it stands only how an Event is shown; internal/console implements the
 // handlers.
 //
-//go:generate go tool oapi-codegen -config codegen.yaml ../../../api/openapi.yaml
+//go:generate go tool oapi-codegen -o api.gen.go -config codegen.yaml ../../../api/openapi.yaml
