@@ -76,7 +76,10 @@ export async function violations(page: Page): Promise<string[]> {
       iframes: false,
     });
     return result.violations.flatMap((v) =>
-      v.nodes.map((n) => `${v.id}: ${n.html.slice(0, 160)} ${n.failureSummary.slice(0, 240)}`),
+      v.nodes.map(
+        (n) =>
+          `${v.id}: ${n.html.slice(0, 160)} ${n.failureSummary.replace(/\s+/g, ' ').slice(0, 240)}`,
+      ),
     );
   });
 }

@@ -92,7 +92,7 @@ const overlays: {
     name: 'a list of choices',
     path: '/settings?tab=tokens',
     show: async (page) => {
-      await page.getByLabel('May', { exact: true }).click();
+      await page.getByRole('combobox', { name: 'May' }).click();
       await page.getByRole('option', { name: 'Everything' }).waitFor();
     },
   },

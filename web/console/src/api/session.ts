@@ -66,8 +66,11 @@ export function useLogout() {
     mutationFn: () => take(client.POST('/logout')),
     onSettled: () => {
       closeFeed();
-      queries.removeQueries({ predicate: (query) => query.queryKey[0] !== 'setup' });
       queries.setQueryData(['me'], null);
+      // Nothing that was read stays behind for who signs in next.
+      queries.removeQueries({
+        predicate: (query) => !['setup', 'me'].includes(String(query.queryKey[0])),
+      });
     },
   });
 }

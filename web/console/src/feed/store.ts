@@ -16,10 +16,11 @@ export interface Live {
 }
 
 const keep = 500;
+const nothing: Live = { events: [], deliveries: [], stats: undefined, progress: undefined };
 
 /** What the feed has said so far, without repeats: a stream that starts again begins with the newest ones. */
 export class LiveStore {
-  #live: Live = { events: [], deliveries: [], stats: undefined, progress: undefined };
+  #live: Live = nothing;
   #readers = new Set<() => void>();
   #scheduled = false;
 
@@ -49,6 +50,11 @@ export class LiveStore {
     } else {
       return;
     }
+    this.#tell();
+  }
+
+  clear(): void {
+    this.#live = nothing;
     this.#tell();
   }
 

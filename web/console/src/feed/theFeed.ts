@@ -21,10 +21,11 @@ export function theFeed(): Feed {
   return feed;
 }
 
-/** Closes the feed, at log-out. */
+/** Closes the feed and forgets what it said, at log-out. */
 export function closeFeed(): void {
   feed?.close();
   feed = undefined;
+  store.clear();
 }
 
 export const feedState = {

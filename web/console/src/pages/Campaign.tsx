@@ -1,9 +1,7 @@
 import { Button } from '@mantine/core';
-import { notifications } from '@mantine/notifications';
 import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 import type { Schema } from '../api/client';
-import { messageOf } from '../api/problem';
 import {
   type Campaign as CampaignView,
   useCampaigns,
@@ -20,6 +18,7 @@ import { reasonWords, statusWords } from '../format/words';
 import { Deliveries } from '../ui/Deliveries';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
+import { done, failed } from '../ui/notice';
 import { Card, Page } from '../ui/Page';
 import { Status } from '../ui/Status';
 import { Empty, Failure, Loading } from '../ui/states';
@@ -100,10 +99,8 @@ function StatusButton({ campaign }: { campaign: CampaignView }) {
         set.mutate(
           { campaign, status: next },
           {
-            onSuccess: () =>
-              notifications.show({ message: `${campaign.name} is ${next} now.`, color: 'teal' }),
-            onError: (error) =>
-              notifications.show({ title: 'Not changed', message: messageOf(error), color: 'red' }),
+            onSuccess: () => done(`${campaign.name} is ${next} now.`),
+            onError: (error) => failed('Not changed', error),
           },
         )
       }

@@ -160,7 +160,6 @@ export function Shell({ me, setup }: { me: Me; setup: Schema['SetupState'] }) {
             type="button"
             className={css.search}
             onClick={() => setSearching(true)}
-            aria-label="Search pages and users"
             aria-keyshortcuts="Control+K"
           >
             <Icon name="search" size={16} />

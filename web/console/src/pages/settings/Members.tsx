@@ -9,7 +9,6 @@ import {
   TextInput,
 } from '@mantine/core';
 import { useForm } from '@mantine/form';
-import { notifications } from '@mantine/notifications';
 import { useState } from 'react';
 import type { Schema } from '../../api/client';
 import { messageOf } from '../../api/problem';
@@ -17,6 +16,7 @@ import { useMembers, useRemoveMember, useSaveMember } from '../../api/queries';
 import { useMe } from '../../api/session';
 import { sentence } from '../../format/words';
 import { Icon } from '../../ui/Icon';
+import { failed } from '../../ui/notice';
 import { Card } from '../../ui/Page';
 import rows from '../../ui/rows.module.css';
 import { Failure, Loading } from '../../ui/states';
@@ -153,12 +153,7 @@ export function Members() {
               doomed &&
               remove.mutate(doomed, {
                 onSettled: () => setDoomed(undefined),
-                onError: (error) =>
-                  notifications.show({
-                    title: 'Not removed',
-                    message: messageOf(error),
-                    color: 'red',
-                  }),
+                onError: (error) => failed('Not removed', error),
               })
             }
           >

@@ -1,12 +1,12 @@
 import { ActionIcon, Alert, Button, Modal, Select, Stack, Text, TextInput } from '@mantine/core';
 import { useForm } from '@mantine/form';
-import { notifications } from '@mantine/notifications';
 import { useState } from 'react';
 import type { Schema } from '../../api/client';
 import { messageOf } from '../../api/problem';
 import { useMakeToken, useRevokeToken, useTokens } from '../../api/queries';
 import { dayTime } from '../../format/time';
 import { Icon } from '../../ui/Icon';
+import { failed } from '../../ui/notice';
 import { Card } from '../../ui/Page';
 import rows from '../../ui/rows.module.css';
 import { Snippet } from '../../ui/Snippet';
@@ -168,12 +168,7 @@ export function Tokens() {
               doomed &&
               revoke.mutate(doomed.id, {
                 onSettled: () => setDoomed(undefined),
-                onError: (error) =>
-                  notifications.show({
-                    title: 'Not revoked',
-                    message: messageOf(error),
-                    color: 'red',
-                  }),
+                onError: (error) => failed('Not revoked', error),
               })
             }
           >
