@@ -11,12 +11,12 @@ import (
 // Schema is the published Avro schema of an Event, in docs/format/event.avsc.
 //
 //go:embed event.avsc
-var Schema string //nolint:gochecknoglobals // go:embed needs a package variable; it is read only
+var Schema string
 
 // IntentSchema is the published Avro schema of an Intent.
 //
 //go:embed intent.avsc
-var IntentSchema string //nolint:gochecknoglobals // go:embed needs a package variable; it is read only
+var IntentSchema string
 
 // Fingerprints (CRC-64-AVRO of the canonical form) tell which version of a
 // schema wrote a chunk.

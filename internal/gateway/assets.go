@@ -14,7 +14,7 @@ import (
 )
 
 //go:embed test.html
-var testPage string //nolint:gochecknoglobals // go:embed needs a package variable; it is read only
+var testPage string
 
 // script is the tracker as it is served.
 type script struct {

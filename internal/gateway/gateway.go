@@ -181,10 +181,11 @@ func (g *Gateway) Ready() error {
 	return nil
 }
 
-// Run writes the record of bad events until ctx ends; then streams end and what
-// is left is written.
+// Run writes the record of bad events until ctx ends; then streams end, calls
+// wait no longer, and what is left of the record is written.
 func (g *Gateway) Run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { g.stopOnce.Do(func() { close(g.stopping) }) })
+	defer stop()
 	g.bad.run(ctx, g)
-	g.stopOnce.Do(func() { close(g.stopping) })
 	return g.streams.drained(5 * time.Second)
 }

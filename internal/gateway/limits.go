@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -64,8 +65,8 @@ func (g *Gateway) address(remote string, forwarded []string) netip.Addr {
 	}
 	// From the right: each entry was written by the one behind it.
 	hops := strings.Split(strings.Join(forwarded, ","), ",")
-	for i := len(hops) - 1; i >= 0; i-- {
-		text := strings.TrimSpace(hops[i])
+	for _, text := range slices.Backward(hops) {
+		text = strings.TrimSpace(text)
 		hop, err := netip.ParseAddr(text)
 		if err != nil {
 			port, perr := netip.ParseAddrPort(text)

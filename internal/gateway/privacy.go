@@ -160,7 +160,8 @@ func (q *request) cleanURL(raw string, campaign *event.CampaignContext) string {
 	if mark < 0 {
 		return raw
 	}
-	before, query, fragment := raw[:mark], "", ""
+	before := raw[:mark]
+	var query, fragment string
 	if raw[mark] == '?' {
 		query, fragment, _ = strings.Cut(raw[mark+1:], "#")
 	} else {

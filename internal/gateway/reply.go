@@ -255,8 +255,7 @@ func (g *Gateway) serveSlot(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	who, err := readersOf(r, c)
-	var t *trouble
-	if errors.As(err, &t) {
+	if t, ok := errors.AsType[*trouble](err); ok {
 		g.refuse(w, t.status, t.reason)
 		return
 	}

@@ -85,8 +85,7 @@ func (g *Gateway) serveStream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	who, err := readersOf(r, c)
-	var t *trouble
-	if errors.As(err, &t) {
+	if t, ok := errors.AsType[*trouble](err); ok {
 		g.refuse(w, t.status, t.reason)
 		return
 	}

@@ -1,0 +1,6 @@
+//go:build race
+
+package gateway
+
+// raceEnabled tells that pools drop things at random.
+const raceEnabled = true
