@@ -129,7 +129,7 @@ export default function Templates() {
                         to="/campaigns/$name"
                         params={{ name: c.name }}
                         className={css.link}
-                        style={{ display: 'block' }}
+                        style={{ display: 'block', lineHeight: '28px' }}
                       >
                         {c.name}
                       </Link>

@@ -63,7 +63,7 @@ function Account({ me }: { me: Me }) {
   const logout = useLogout();
   const name = me.email ?? me.name;
   return (
-    <Menu position="bottom-end" width={230} shadow="md">
+    <Menu position="bottom-end" width={230} shadow="md" withInitialFocusPlaceholder={false}>
       <Menu.Target>
         <ActionIcon
           variant="light"
