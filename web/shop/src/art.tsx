@@ -128,7 +128,7 @@ const SHAPES: Record<string, [ground: string, shape: JSX.Element]> = {
 export function Art({ id }: { id: string }) {
   const [ground, shape] = SHAPES[id] ?? ['#ddd', <circle key="" cx="100" cy="100" r="40" />];
   return (
-    <svg class="art" viewBox="0 0 200 200" aria-hidden="true">
+    <svg class="art" viewBox="0 0 200 200" preserveAspectRatio="xMidYMid slice" aria-hidden="true">
       <rect width="200" height="200" fill={ground} />
       <ellipse cx="100" cy="160" rx="62" ry="8" fill="#0002" />
       {shape}

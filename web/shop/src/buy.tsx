@@ -102,7 +102,7 @@ export function Checkout() {
         items: count,
         currency: 'EUR',
       });
-  }, []);
+  }, [count > 0]); // after a reload the cart comes a moment later
   useEffect(() => {
     if (error) alert.current?.focus();
   }, [error]);

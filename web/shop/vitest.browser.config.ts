@@ -1,0 +1,12 @@
+import { defineConfig } from 'vitest/config';
+
+// The shop in the system's Chromium, served by the binary that `make build` made.
+export default defineConfig({
+  test: {
+    environment: 'node',
+    include: ['e2e/**/*.test.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    fileParallelism: false,
+  },
+});
