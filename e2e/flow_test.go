@@ -291,9 +291,9 @@ func TestEmptyConfiguration(t *testing.T) {
 			t.Errorf("the test page has no button for %s", kind)
 		}
 	}
-	var home struct{ WriteKey string }
+	var home struct{ Source struct{ WriteKey string } }
 	s.admin("GET", "/home", "", &home)
-	s.track("", map[string]any{"writeKey": home.WriteKey, "anonymousId": "a", "event": "clicked_it"})
+	s.track("", map[string]any{"writeKey": home.Source.WriteKey, "anonymousId": "a", "event": "clicked_it"})
 	var files []string
 	eventually(t, 30*time.Second, "a finished Avro file", func() bool {
 		files, _ = filepath.Glob(filepath.Join(dir, "avro", "*.avro"))
@@ -476,14 +476,16 @@ func TestMisspelt(t *testing.T) {
 		if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.CommandContext(t.Context(), path, "--config", file, "run")
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, path, "--config", file, "run")
 		cmd.Env = append(append(os.Environ(), "HEED_DATA_DIR="+t.TempDir()), environ...)
 		out, err := cmd.CombinedOutput()
 		if err == nil || !strings.Contains(string(out), want) {
 			t.Errorf("%s %v: %v\n%s\nwant %q", config, environ, err, out, want)
 		}
 	}
-	f("listen: 127.0.0.1:0\n", nil, "heed.yaml:1:1: unknown field")
+	f("listn: 127.0.0.1:0\n", nil, "heed.yaml:1:1: unknown field")
 	f("listen: 127.0.0.1:0\nlisten: 127.0.0.1:1\n", nil, "heed.yaml:2:1")
 	f("gateway: {max_strems: 3}\n", nil, "heed.yaml:1:11: unknown field")
 	f("listen: nowhere\n", nil, "listen:")

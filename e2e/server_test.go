@@ -101,7 +101,7 @@ func launch(t *testing.T, dir string, args ...string) *server {
 	}()
 	t.Cleanup(func() {
 		s.kill()
-		if t.Failed() {
+		if strings.Contains(s.logs.String(), "level=ERROR") || strings.Contains(s.logs.String(), "panic") {
 			t.Logf("heed said:\n%s", tail(s.logs.String(), 4000))
 		}
 	})

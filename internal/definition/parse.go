@@ -113,10 +113,10 @@ func Parse(file string, data []byte) ([]Document, Problems) {
 // ParseOne reads a single definition whose kind and name are known from
 // elsewhere (the path of a request); both may be left out of the text.
 func ParseOne(k Kind, name string, data []byte) (Document, error) {
-	tree, err := parser.ParseBytes(data, 0)
 	if len(data) > MaxBytes || deepest(data) > maxBrackets {
 		return Document{}, Problems{{Kind: k, Name: name, Message: "too large or nested too deeply"}}
 	}
+	tree, err := parser.ParseBytes(data, 0)
 	if err != nil {
 		return Document{}, Problems{problemOf("", err)}
 	}
