@@ -22,7 +22,7 @@ type meters struct {
 // whose hashes share a slot share its budget, which is rare and errs on the
 // side of refusing. All methods may be called concurrently.
 type meter struct {
-	slots [1 << 16]atomic.Uint64 // window number << 32 | count
+	slots [1 << 14]atomic.Uint64 // window number << 32 | count
 }
 
 // allow counts n events of a name and tells whether they are within the most
