@@ -13,7 +13,7 @@ import { Desk, Support } from './support';
 
 const ALLOWED = 'shop_gpc_allowed';
 
-/** Heed takes Global Privacy Control at its word, unless the visitor says otherwise here. */
+/** The visitor's own word, which stands beside Global Privacy Control in every event's consent. */
 function allow(): void {
   heed().context = { consent: { analytics: true, marketing: true } };
 }
@@ -26,8 +26,8 @@ function Privacy() {
   return (
     <section class="notice" aria-label="Privacy">
       <p>
-        Your browser sends Global Privacy Control, so Heed does not follow you and shows no messages
-        here.
+        Your browser sends Global Privacy Control. Heed keeps that wish with every event. Do you want
+        offers and messages in this shop?
       </p>
       <button
         type="button"
