@@ -245,8 +245,12 @@ func (s *server) GetSetup(ctx context.Context, _ api.GetSetupRequestObject) (api
 	if err != nil {
 		return nil, err
 	}
-	out := api.GetSetup200JSONResponse{Needed: !has, CanSignIn: true, Demo: s.c.demo().Enabled, Version: s.c.deps.Version}
-	if canSignIn(askedOf(ctx)) != nil {
+	a := askedOf(ctx)
+	out := api.GetSetup200JSONResponse{
+		Needed: !has, CanSignIn: true, SignedOut: a.caller == nil,
+		Demo: s.c.demo().Enabled, Version: s.c.deps.Version,
+	}
+	if canSignIn(a) != nil {
 		out.CanSignIn, out.Hint = false, signInHint
 	}
 	return out, nil
