@@ -15,7 +15,7 @@ const names = [
 export const steps = [
   ['send_event', true, 'The last one came 2 s ago', '/live'],
   ['see_user', true, '1,248 users have been seen', '/users'],
-  ['build_audience', false, 'No audience is defined yet', undefined],
+  ['build_audience', false, 'No audience is defined yet', '/audiences'],
   ['connect_channel', true, 'The Outbox is always connected', '/outbox'],
   ['test', false, 'No test has been sent yet', undefined],
   ['launch', true, '3 campaigns are live', '/campaigns'],
@@ -302,6 +302,16 @@ export function definitions({ empty }) {
   if (empty) return all;
   return [
     ...all,
+    definition('audience', 'vip', {
+      description: 'Who spends a lot',
+      where: {
+        all: [
+          { field: 'traits.spent', op: 'gte', value: 500 },
+          { field: 'traits.plan', op: 'in', value: ['pro', 'team'] },
+        ],
+      },
+    }),
+    definition('audience', 'newcomers', { where: { field: 'traits.orders', op: 'missing' } }),
     definition('trigger', 'three-wins', {
       pattern: [{ event: 'win', times: 3, consecutive: true }],
       within: '10m',

@@ -63,6 +63,11 @@ const user = createRoute({
   }),
   component: lazyRouteComponent(() => import('./pages/User')),
 });
+const audiences = createRoute({
+  getParentRoute: () => root,
+  path: '/audiences',
+  component: lazyRouteComponent(() => import('./pages/Audiences')),
+});
 const campaigns = createRoute({
   getParentRoute: () => root,
   path: '/campaigns',
@@ -96,7 +101,7 @@ const templates = createRoute({
 });
 const events = createRoute({
   getParentRoute: () => root,
-  path: '/events',
+  path: '/data/events',
   component: lazyRouteComponent(() => import('./pages/Events')),
 });
 const outbox = createRoute({
@@ -123,6 +128,7 @@ export const router = createRouter({
     home,
     setup,
     live,
+    audiences,
     users,
     user,
     campaigns,

@@ -85,6 +85,7 @@ function useKind<S>(kind: string, refetchInterval: number | false = false) {
 
 export const useCampaigns = () => useKind<Schema['CampaignSpec']>('campaign');
 export const useTemplates = () => useKind<Schema['TemplateSpec']>('template');
+export const useAudiences = () => useKind<Schema['AudienceSpec']>('audience');
 export const useTriggers = () => useKind<Schema['TriggerSpec']>('trigger');
 export const useSources = () => useKind<Schema['SourceSpec']>('source');
 

@@ -53,7 +53,7 @@ export default function Home() {
 function Body({ data }: { data: Schema['Home'] }) {
   const { stats } = useLive();
   const { figures } = data;
-  const started = figures.events > 0;
+  const started = data.checklist.some((s) => s.id === 'send_event' && s.done);
   const window = span(figures.activeUsersWindowSeconds);
   return (
     <div className={css.grid}>
@@ -62,7 +62,9 @@ function Body({ data }: { data: Schema['Home'] }) {
           label="Events per second"
           value={rate(figures.eventsPerSecond)}
           hint={
-            started ? `${compact(figures.events)} in the log` : 'None: nothing has been sent yet'
+            started
+              ? `${compact(figures.events)} records in the log`
+              : 'None: nothing has been sent yet'
           }
           chart={
             stats && (
@@ -275,7 +277,7 @@ function FirstEvent({ data, started }: { data: Schema['Home']; started: boolean 
           <Snippet label="One event with curl" text={source.curl} />
           {started && (
             <Text size="sm" c="dimmed">
-              {compact(data.figures.events)} events are in the log.{' '}
+              Everything that arrives is on Live within a second.{' '}
               <Link to="/live" className={css.link}>
                 Watch them arrive
               </Link>

@@ -9,6 +9,7 @@ export const pages = [
     icon: 'live',
     about: 'Events, triggers and deliveries as they happen',
   },
+  { to: '/audiences', label: 'Audiences', icon: 'audience', about: 'Who campaigns are for' },
   {
     to: '/users',
     label: 'Users',
@@ -28,7 +29,7 @@ export const pages = [
     about: 'The content that campaigns send',
   },
   {
-    to: '/events',
+    to: '/data/events',
     label: 'Data',
     icon: 'events',
     about: 'The events that arrive, and those that were refused',
