@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"runtime"
@@ -16,7 +17,9 @@ import (
 	"heed/internal/decider"
 	"heed/internal/definition"
 	"heed/internal/demo"
+	"heed/internal/documents"
 	"heed/internal/eventlog"
+	"heed/internal/gateway"
 	"heed/internal/profile"
 	"heed/internal/userstate"
 )
@@ -255,4 +258,24 @@ func (n *node) consumed(ctx context.Context, s eventlog.Stream) ([]uint64, error
 		keep = make([]uint64, n.db.Log().Partitions())
 	}
 	return keep, nil
+}
+
+// badEvents reads what the gateway refused from where it records it, so that
+// the console shows it also when the gateway is another process.
+type badEvents struct{ store documents.Store }
+
+func (b badEvents) BadEvents(ctx context.Context, limit int) ([]api.BadEvent, error) {
+	docs, err := b.store.List(ctx, documents.Query{Collection: gateway.BadEvents, Reverse: true, Limit: limit})
+	if err != nil {
+		return nil, fmt.Errorf("list bad events: %w", err)
+	}
+	out := []api.BadEvent{}
+	for _, d := range docs {
+		var e gateway.BadEvent
+		if err := json.Unmarshal(d.Value, &e); err != nil {
+			return nil, fmt.Errorf("bad event %q: %w", d.Key, err)
+		}
+		out = append(out, api.BadEvent{At: e.At, Source: e.Source, Reason: e.Reason, Sample: e.Event})
+	}
+	return out, nil
 }

@@ -346,8 +346,8 @@ func (n *node) profiles() profiles {
 func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Shop) (*console.Console, error) {
 	deps := console.Deps{
 		Log: n.db.Log(), Documents: n.db.Documents(), State: n.db.UserState(), Definitions: n.catalog,
-		Health: health{n, version},
-		Pages:  first(web.Console()), LocalToken: n.localToken, Version: version,
+		Health: health{n, version}, BadEvents: badEvents{n.db.Documents()},
+		Pages: first(web.Console()), LocalToken: n.localToken, Version: version,
 		Logger: n.log, Registerer: n.registry, Clock: time.Now, Random: randomBytes,
 	}
 	if feed != nil {

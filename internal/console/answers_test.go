@@ -554,7 +554,7 @@ func TestReportAndNames(t *testing.T) {
 		return slices.ContainsFunc(names, func(n api.EventName) bool { return n.Name == "win" && n.Count == 1 && !n.Declared }) &&
 			slices.ContainsFunc(names, func(n api.EventName) bool { return n.Name == "deposit" && n.Declared && n.Key })
 	})
-	if b := ok[api.BadEventList](c.get("/bad-events")); b.Total != 7 || len(b.Events) != 1 {
+	if b := ok[api.BadEventList](c.get("/bad-events")); len(b.Events) != 1 {
 		t.Errorf("bad events: %+v", b)
 	}
 	if p := ok[api.TriggerProgressList](c.get("/triggers/progress")); len(p.Triggers) != 1 {

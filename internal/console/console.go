@@ -107,7 +107,7 @@ type Progress interface {
 
 // BadEvents tells what the collector refused, newest first.
 type BadEvents interface {
-	BadEvents(limit int) (events []api.BadEvent, total int64)
+	BadEvents(ctx context.Context, limit int) ([]api.BadEvent, error)
 }
 
 // Health tells how the process fares.

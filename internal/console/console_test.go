@@ -64,8 +64,8 @@ func (c *crowd) SetCrowd(_ context.Context, running bool) error {
 
 type bad struct{}
 
-func (bad) BadEvents(int) ([]api.BadEvent, int64) {
-	return []api.BadEvent{{Source: "shop", Reason: "no event name"}}, 7
+func (bad) BadEvents(context.Context, int) ([]api.BadEvent, error) {
+	return []api.BadEvent{{Source: "shop", Reason: "no event name"}}, nil
 }
 
 // world is a console over the memory driver.

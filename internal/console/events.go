@@ -461,15 +461,18 @@ func (s *server) ListEventNames(_ context.Context, _ api.ListEventNamesRequestOb
 }
 
 // ListBadEvents lists what the collector refused.
-func (s *server) ListBadEvents(_ context.Context, r api.ListBadEventsRequestObject) (api.ListBadEventsResponseObject, error) {
+func (s *server) ListBadEvents(ctx context.Context, r api.ListBadEventsRequestObject) (api.ListBadEventsResponseObject, error) {
 	limit, err := limitOf(r.Params.Limit)
 	if err != nil {
 		return nil, err
 	}
 	out := api.ListBadEvents200JSONResponse{Events: []api.BadEvent{}}
 	if s.c.deps.BadEvents != nil {
-		events, total := s.c.deps.BadEvents.BadEvents(limit)
-		out.Events, out.Total = append(out.Events, events...), total
+		events, err := s.c.deps.BadEvents.BadEvents(ctx, limit)
+		if err != nil {
+			return nil, err
+		}
+		out.Events = append(out.Events, events...)
 	}
 	return out, nil
 }

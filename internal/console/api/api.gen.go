@@ -303,9 +303,6 @@ type BadEvent struct {
 // BadEventList defines model for BadEventList.
 type BadEventList struct {
 	Events []BadEvent `json:"events"`
-
-	// Total Refused since the start
-	Total int64 `json:"total"`
 }
 
 // CampaignReport defines model for CampaignReport.

@@ -1059,11 +1059,6 @@ export interface components {
         };
         BadEventList: {
             events: components["schemas"]["BadEvent"][];
-            /**
-             * Format: int64
-             * @description Refused since the start
-             */
-            total: number;
         };
         TriggerProgressList: {
             /** Format: date-time */

@@ -102,11 +102,7 @@ function Bad() {
   const bad = useBadEvents();
   const { data } = bad;
   return (
-    <Card
-      title="Refused"
-      flush
-      aside={data && <span className={css.asOf}>{compact(data.total)} since the start</span>}
-    >
+    <Card title="Refused" flush>
       {bad.error && !data ? (
         <Failure error={bad.error} retry={bad.refetch} />
       ) : !data ? (
