@@ -80,7 +80,7 @@ export default function FirstSetup({ state }: { state: Schema['SetupState'] }) {
             )}
             <TextInput
               label="One-time token"
-              description="In the terminal, on the line “setup”"
+              description="In the terminal, below “First start”"
               autoComplete="off"
               spellCheck={false}
               {...form.getInputProps('token')}

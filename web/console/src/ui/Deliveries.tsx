@@ -33,8 +33,7 @@ export function Deliveries(props: {
                 <Link
                   to="/campaigns/$name"
                   params={{ name: delivery.campaign }}
-                  className={css.userLink}
-                  style={{ whiteSpace: 'normal' }}
+                  className={css.deliveryLink}
                 >
                   {delivery.campaign}
                 </Link>
@@ -42,12 +41,7 @@ export function Deliveries(props: {
               {withUser && (
                 <>
                   {withCampaign && ' to '}
-                  <Link
-                    to="/users/$id"
-                    params={{ id: delivery.user }}
-                    className={css.userLink}
-                    style={{ whiteSpace: 'normal' }}
-                  >
+                  <Link to="/users/$id" params={{ id: delivery.user }} className={css.deliveryLink}>
                     {delivery.user}
                   </Link>
                 </>

@@ -1,0 +1,91 @@
+import type { Browser, BrowserContext } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { accessible, launch, overflow, tab } from './browser';
+
+// Against a running Heed: HEED_SERVER, and either SETUP_TOKEN (nobody is there
+// yet) or HEED_EMAIL and HEED_PASSWORD.
+const { HEED_SERVER: base = '', HEED_SETUP_TOKEN: token } = process.env;
+const email = process.env.HEED_EMAIL ?? 'ada@example.com';
+const password = process.env.HEED_PASSWORD ?? 'correct horse battery';
+
+describe.runIf(base !== '')('a running Heed', () => {
+  let browser: Browser;
+  let context: BrowserContext;
+
+  beforeAll(async () => {
+    browser = await launch();
+    context = await browser.newContext({
+      viewport: { width: 1280, height: 860 },
+      reducedMotion: 'reduce',
+    });
+    const { page, trouble } = await tab(context, `${base}/`);
+    await page.locator('h1').waitFor();
+    await accessible(page);
+    if (token) {
+      await page.getByLabel('One-time token').fill(token);
+      await page.getByLabel('Password again').fill(password);
+    }
+    await page.getByLabel('E-mail').fill(email);
+    await page.getByLabel('Password', { exact: true }).fill(password);
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'Home' }).waitFor();
+    expect(trouble).toEqual([]);
+    await page.close();
+  });
+  afterAll(() => browser?.close());
+
+  test.each([
+    '/',
+    '/live',
+    '/audiences',
+    '/users',
+    '/campaigns',
+    '/templates',
+    '/data/events',
+    '/outbox',
+    '/settings',
+    '/settings?tab=keys',
+    '/settings?tab=tokens',
+    '/settings?tab=members',
+    '/settings?tab=audit',
+  ])('%s', async (path) => {
+    const { page, trouble } = await tab(context, base + path);
+    await page.locator('main h1').waitFor();
+    await page.locator('[data-testid=loading]').first().waitFor({ state: 'detached' });
+    for (const scheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme: scheme });
+      await accessible(page);
+    }
+    for (const width of [390, 768, 1280]) {
+      await page.setViewportSize({ width, height: 860 });
+      expect(await overflow(page), `wider than ${width}`).toBeLessThanOrEqual(0);
+    }
+    expect(trouble).toEqual([]);
+    await page.close();
+  });
+
+  test('one POST shows on Live within a second, then in the user’s timeline', async () => {
+    const { page, trouble } = await tab(context, `${base}/live`);
+    await page.getByTestId('behind').waitFor();
+    const home = await (await context.request.get(`${base}/api/v1/home`)).json();
+    const user = `visitor-${Date.now()}`;
+    const sent = Date.now();
+    const answer = await fetch(`${base}/v1/track`, {
+      method: 'POST',
+      headers: {
+        'Content-Type': 'application/json',
+        Authorization: `Basic ${Buffer.from(`${home.source.writeKey}:`).toString('base64')}`,
+      },
+      body: JSON.stringify({ anonymousId: user, event: 'hello' }),
+    });
+    expect(answer.ok).toBe(true);
+    const row = page.locator('[data-testid=events] > li', { hasText: user });
+    await row.waitFor();
+    expect(Date.now() - sent).toBeLessThan(1000);
+    await row.getByRole('link').click();
+    await page.getByTestId('searched').waitFor();
+    await page.locator('[data-testid=events] > li', { hasText: 'hello' }).waitFor();
+    expect(trouble).toEqual([]);
+    await page.close();
+  });
+});
