@@ -26,14 +26,14 @@ import (
 // Config is what an operator may set.
 type Config struct {
 	// Recent is how many of the newest events are kept to be shown.
-	Recent int `koanf:"recent" yaml:"recent"`
+	Recent int `yaml:"recent"`
 	// RecentDeliveries is how many of the newest outcomes are kept.
-	RecentDeliveries int `koanf:"recent_deliveries" yaml:"recent_deliveries"`
+	RecentDeliveries int `yaml:"recent_deliveries"`
 	// ShownPerSecond bounds the events that are shown one by one; the others
 	// are counted only.
-	ShownPerSecond int `koanf:"shown_per_second" yaml:"shown_per_second"`
+	ShownPerSecond int `yaml:"shown_per_second"`
 	// Names bounds the different names that are counted in each partition.
-	Names int `koanf:"names" yaml:"names"`
+	Names int `yaml:"names"`
 }
 
 // Defaults fills what is zero.

@@ -82,7 +82,6 @@ func Defaults() Config {
 		Memory:    1 << 30,
 		LogFormat: "text",
 		LogLevel:  "info",
-		Avro:      avrofiles.Config{Enabled: true},
 		Retention: Retention{Log: period.Period(31 * 24 * time.Hour), LogBytes: 32 << 30},
 	}
 }
@@ -117,13 +116,12 @@ func (c *Config) finish() error {
 	}
 
 	c.Store.Dir = filepath.Join(c.DataDir, dbFolder)
-	c.Gateway.TrustedProxies = c.TrustedProxies
 	c.Console.AdminToken = c.AdminToken
 	proxies, err := networks(c.TrustedProxies)
 	if err != nil {
 		return fmt.Errorf("trusted_proxies: %w", err)
 	}
-	c.Console.TrustedProxies = proxies
+	c.Gateway.TrustedProxies, c.Console.TrustedProxies = proxies, proxies
 	if c.Store.Memory == 0 {
 		c.Store.Memory = min(int64(c.Memory)/8, 512<<20)
 	}

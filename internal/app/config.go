@@ -30,7 +30,7 @@ func (b *Bytes) UnmarshalText(text []byte) error {
 		}
 	}
 	n, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
-	if err != nil || n < 0 || n*float64(unit) > 1<<60 {
+	if err != nil || !(n >= 0 && n*float64(unit) <= 1<<60) { // also refuses NaN
 		return fmt.Errorf("size %q: write it like 512MB or 4GB", text)
 	}
 	*b = Bytes(n * float64(unit))

@@ -220,7 +220,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	}
 	if feed != nil {
 		add(RoleAnalytics, feed.Run, feed.Ready)
-		if n.cfg.Avro.Enabled {
+		if !n.cfg.Avro.Off {
 			files, err := avrofiles.New(n.cfg.Avro, avrofiles.Deps{Log: n.db.Log(), Dir: n.folder.path(avroFolder), Logger: n.log, Registerer: n.registry, Clock: time.Now})
 			if err != nil {
 				return nil, err

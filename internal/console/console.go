@@ -31,17 +31,17 @@ import (
 // Config is what an operator may set.
 type Config struct {
 	// AdminToken presets a token with all rights, for automation.
-	AdminToken string `koanf:"admin_token" yaml:"admin_token"`
+	AdminToken string `yaml:"-"`
 	// SessionIdle ends a session that was not used for so long.
-	SessionIdle time.Duration `koanf:"session_idle" yaml:"session_idle"`
+	SessionIdle time.Duration `yaml:"session_idle"`
 	// SessionMax ends every session.
-	SessionMax time.Duration `koanf:"session_max" yaml:"session_max"`
+	SessionMax time.Duration `yaml:"session_max"`
 	// ScanBudget bounds the time of one answer that searches the log or the
 	// profiles.
-	ScanBudget time.Duration `koanf:"scan_budget" yaml:"scan_budget"`
+	ScanBudget time.Duration `yaml:"scan_budget"`
 	// TrustedProxies are the networks whose X-Forwarded-For and
 	// X-Forwarded-Proto are believed.
-	TrustedProxies []netip.Prefix `koanf:"-" yaml:"-"`
+	TrustedProxies []netip.Prefix `yaml:"-"`
 }
 
 // Defaults fills what is zero.

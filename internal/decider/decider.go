@@ -39,17 +39,17 @@ type Settler interface {
 // Config is what an operator may set.
 type Config struct {
 	// BatchEvents bounds the events of one commit of a partition.
-	BatchEvents int `koanf:"batch_events" yaml:"batch_events"`
+	BatchEvents int `yaml:"batch_events"`
 	// BatchBytes bounds the bytes of the log that a partition holds at once.
-	BatchBytes int `koanf:"batch_bytes" yaml:"batch_bytes"`
+	BatchBytes int `yaml:"batch_bytes"`
 	// CacheBytes is the memory for rows and profiles of hot users, all
 	// partitions together.
-	CacheBytes int64 `koanf:"cache_bytes" yaml:"cache_bytes"`
+	CacheBytes int64 `yaml:"cache_bytes"`
 	// TickAfter is the silence of a partition after which a due timer is given
 	// a tick in the log.
-	TickAfter time.Duration `koanf:"tick_after" yaml:"tick_after"`
+	TickAfter time.Duration `yaml:"tick_after"`
 	// TimerPage is how many due timers are looked at together.
-	TimerPage int `koanf:"timer_page" yaml:"timer_page"`
+	TimerPage int `yaml:"timer_page"`
 }
 
 // Defaults fills what is zero.

@@ -26,13 +26,13 @@ import (
 // Config is what can be set.
 type Config struct {
 	// Quiet keeps the simulated shoppers out until somebody lets them in.
-	Quiet bool `koanf:"quiet" yaml:"quiet"`
+	Quiet bool `yaml:"quiet"`
 	// CrowdRate is how many events a second they send together.
-	CrowdRate float64 `koanf:"crowd_rate" yaml:"crowd_rate"`
+	CrowdRate float64 `yaml:"crowd_rate"`
 	// CrowdSize is how many they are.
-	CrowdSize int `koanf:"crowd_size" yaml:"crowd_size"`
+	CrowdSize int `yaml:"crowd_size"`
 	// CrowdSeed makes what they do repeatable.
-	CrowdSeed uint64 `koanf:"crowd_seed" yaml:"crowd_seed"`
+	CrowdSeed uint64 `yaml:"crowd_seed"`
 }
 
 // Defaults fills what is not set: a gentle crowd.

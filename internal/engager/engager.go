@@ -47,35 +47,35 @@ import (
 // Config is the settings of the Engager.
 type Config struct {
 	// Lanes is how many users of a partition are served at the same time.
-	Lanes int `koanf:"lanes" yaml:"lanes"`
+	Lanes int `yaml:"lanes"`
 	// SendTimeout bounds one attempt to send.
-	SendTimeout time.Duration `koanf:"send_timeout" yaml:"send_timeout"`
+	SendTimeout time.Duration `yaml:"send_timeout"`
 	// RenderTimeout bounds one rendering.
-	RenderTimeout time.Duration `koanf:"render_timeout" yaml:"render_timeout"`
+	RenderTimeout time.Duration `yaml:"render_timeout"`
 	// Expires is how long web content without an expiry of its own is worth
 	// sending and showing.
-	Expires time.Duration `koanf:"expires" yaml:"expires"`
+	Expires time.Duration `yaml:"expires"`
 	// MaxAttempts bounds attempts on a channel that cannot be reached; Backoff
 	// is the wait before the second one and doubles up to MaxBackoff.
-	MaxAttempts int           `koanf:"max_attempts" yaml:"max_attempts"`
-	Backoff     time.Duration `koanf:"backoff" yaml:"backoff"`
-	MaxBackoff  time.Duration `koanf:"max_backoff" yaml:"max_backoff"`
+	MaxAttempts int           `yaml:"max_attempts"`
+	Backoff     time.Duration `yaml:"backoff"`
+	MaxBackoff  time.Duration `yaml:"max_backoff"`
 	// OnUnknown says what becomes of an attempt that was interrupted on a
 	// channel that is not idempotent: hold (at most once) or retry (at least
 	// once).
-	OnUnknown string `koanf:"on_unknown" yaml:"on_unknown"`
+	OnUnknown string `yaml:"on_unknown"`
 	// ReportLinger is how long an outcome may wait for others to share a write
 	// to the log, ReportBatch how many may.
-	ReportLinger time.Duration `koanf:"report_linger" yaml:"report_linger"`
-	ReportBatch  int           `koanf:"report_batch" yaml:"report_batch"`
+	ReportLinger time.Duration `yaml:"report_linger"`
+	ReportBatch  int           `yaml:"report_batch"`
 	// Poll is how often retries and positions are looked after.
-	Poll time.Duration `koanf:"poll" yaml:"poll"`
+	Poll time.Duration `yaml:"poll"`
 	// JanitorEvery is how often expired messages are removed, LedgerKeep how
 	// long the ledger remembers: longer than the log.
-	JanitorEvery time.Duration `koanf:"janitor_every" yaml:"janitor_every"`
-	LedgerKeep   time.Duration `koanf:"ledger_keep" yaml:"ledger_keep"`
+	JanitorEvery time.Duration `yaml:"janitor_every"`
+	LedgerKeep   time.Duration `yaml:"ledger_keep"`
 	// Grace is how long a shutdown waits for what is in flight.
-	Grace time.Duration `koanf:"grace" yaml:"grace"`
+	Grace time.Duration `yaml:"grace"`
 }
 
 // What Config.OnUnknown may say.

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -343,8 +344,8 @@ func TestAddresses(t *testing.T) {
 	f := func(proxies, remote, forwarded, want string) {
 		t.Helper()
 		v := newWorld(t, func(c *Config) {
-			if proxies != "" {
-				c.TrustedProxies = strings.Split(proxies, ",")
+			for text := range strings.FieldsSeq(proxies) {
+				c.TrustedProxies = append(c.TrustedProxies, netip.MustParsePrefix(text))
 			}
 		})
 		var fwd []string
@@ -361,7 +362,7 @@ func TestAddresses(t *testing.T) {
 	f("10.0.0.0/8", "10.1.2.3:1", "203.0.113.9", "203.0.113.0")
 	f("10.0.0.0/8", "10.1.2.3:1", "6.6.6.6, 203.0.113.9, 10.9.9.9", "203.0.113.0")
 	f("10.0.0.0/8", "10.1.2.3:1", "nonsense", "10.1.2.0")
-	f("10.1.2.3", "10.1.2.3:1", "[2001:db8:1:2::3]:99", "2001:db8:1::")
+	f("10.1.2.3/32", "10.1.2.3:1", "[2001:db8:1:2::3]:99", "2001:db8:1::")
 	f("", "[2001:db8:1:2::3]:99", "", "2001:db8:1::")
 	f("", "[::ffff:198.51.100.7]:1", "", "198.51.100.0")
 }

@@ -14,7 +14,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,7 +58,6 @@ type Gateway struct {
 	deps     Deps
 	log      *slog.Logger
 	clock    func() time.Time
-	proxies  []netip.Prefix
 	kept     queryList
 	ring     atomic.Pointer[keyring]
 	ringMu   sync.Mutex // one rebuild at a time
@@ -96,9 +94,6 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 		partitions: deps.Log.Partitions(), stopping: make(chan struct{}),
 	}
 	var err error
-	if g.proxies, err = cfg.proxies(); err != nil {
-		return nil, fmt.Errorf("gateway: %w", err)
-	}
 	if g.script, err = loadScript(deps.Tracker); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}

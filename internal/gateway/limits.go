@@ -60,7 +60,7 @@ func (g *Gateway) address(remote string, forwarded []string) netip.Addr {
 		return netip.Addr{}
 	}
 	addr := peer.Addr().Unmap()
-	if len(g.proxies) == 0 || len(forwarded) == 0 || !g.isProxy(addr) {
+	if len(g.cfg.TrustedProxies) == 0 || len(forwarded) == 0 || !g.isProxy(addr) {
 		return addr
 	}
 	// From the right: each entry was written by the one behind it.
@@ -84,7 +84,7 @@ func (g *Gateway) address(remote string, forwarded []string) netip.Addr {
 }
 
 func (g *Gateway) isProxy(a netip.Addr) bool {
-	for _, p := range g.proxies {
+	for _, p := range g.cfg.TrustedProxies {
 		if p.Contains(a) {
 			return true
 		}

@@ -607,8 +607,6 @@ func TestConfig(t *testing.T) {
 		}
 	}
 	f(func(*Config) {}, "")
-	f(func(c *Config) { c.TrustedProxies = []string{"10.0.0.0/8", "::1"} }, "")
-	f(func(c *Config) { c.TrustedProxies = []string{"proxy"} }, "trusted_proxies")
 	f(func(c *Config) { c.MaxBody = 1 }, "max_body")
 	f(func(c *Config) { c.MaxBatch = -1 }, "max_batch")
 	f(func(c *Config) { c.UserRate = -1 }, "user_rate")

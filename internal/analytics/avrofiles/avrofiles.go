@@ -24,31 +24,28 @@ import (
 
 // Config is what an operator may set.
 type Config struct {
-	Enabled bool `koanf:"enabled" yaml:"enabled"`
+	// Off: whoever puts the roles together leaves this one out.
+	Off bool `yaml:"off"`
 	// Codec compresses the files: deflate or null.
-	Codec ocf.Codec `koanf:"codec" yaml:"codec"`
+	Codec ocf.Codec `yaml:"codec"`
 	// FirstRoll is how long the first file of a run grows; each further one
 	// may grow twice as long, up to RollEvery.
-	FirstRoll time.Duration `koanf:"first_roll" yaml:"first_roll"`
-	RollEvery time.Duration `koanf:"roll_every" yaml:"roll_every"`
+	FirstRoll time.Duration `yaml:"first_roll"`
+	RollEvery time.Duration `yaml:"roll_every"`
 	// RollSilence finishes a file after so long without an event.
-	RollSilence time.Duration `koanf:"roll_silence" yaml:"roll_silence"`
+	RollSilence time.Duration `yaml:"roll_silence"`
 	// RollBytes finishes a file of that size.
-	RollBytes int64 `koanf:"roll_bytes" yaml:"roll_bytes"`
+	RollBytes int64 `yaml:"roll_bytes"`
 	// FlushEvery writes what is there as a whole block.
-	FlushEvery time.Duration `koanf:"flush_every" yaml:"flush_every"`
+	FlushEvery time.Duration `yaml:"flush_every"`
 	// KeepDays removes finished files that are older; 0 keeps them.
-	KeepDays int `koanf:"keep_days" yaml:"keep_days"`
+	KeepDays int `yaml:"keep_days"`
 	// KeepBytes removes the oldest finished files beyond the sum; 0 keeps them.
-	KeepBytes int64 `koanf:"keep_bytes" yaml:"keep_bytes"`
+	KeepBytes int64 `yaml:"keep_bytes"`
 }
 
-// Defaults fills what is zero. Enabled is the default of an empty Config only,
-// since false cannot be told from absent.
+// Defaults fills what is zero.
 func (c *Config) Defaults() {
-	if *c == (Config{}) {
-		c.Enabled = true
-	}
 	if c.Codec == "" {
 		c.Codec = ocf.Deflate
 	}
@@ -137,9 +134,6 @@ func New(cfg Config, deps Deps) (*Sink, error) {
 			}
 		}
 	}
-	if !cfg.Enabled {
-		return s, nil
-	}
 	if err := os.MkdirAll(deps.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("avro: make the folder: %w", err)
 	}
@@ -152,10 +146,6 @@ func (s *Sink) Ready() error { return nil }
 // Run writes until ctx ends, then finishes the file in hand. What fails (a full
 // disk, say) is tried again from what is safely there; it stops nobody else.
 func (s *Sink) Run(ctx context.Context) error {
-	if !s.cfg.Enabled {
-		<-ctx.Done()
-		return nil
-	}
 	for pause := time.Second; ; pause = min(2*pause, time.Minute) {
 		began := s.now()
 		err := s.session(ctx)

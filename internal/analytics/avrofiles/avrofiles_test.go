@@ -92,7 +92,6 @@ func numbered(from, to int) (out []string) {
 // start runs a sink in the bubble; stop ends it.
 func start(t *testing.T, log eventlog.Log, dir string, cfg Config) (stop func()) {
 	t.Helper()
-	cfg.Enabled = true
 	s, err := New(cfg, Deps{Log: log, Dir: dir})
 	if err != nil {
 		t.Fatal(err)
@@ -256,7 +255,7 @@ func TestRetention(t *testing.T) {
 func TestConfig(t *testing.T) {
 	var c Config
 	c.Defaults()
-	if !c.Enabled || c.Validate() != nil {
+	if c.Off || c.Validate() != nil {
 		t.Errorf("defaults: %+v: %v", c, c.Validate())
 	}
 	c.Codec = "lz4"

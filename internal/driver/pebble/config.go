@@ -22,18 +22,18 @@ const maxPartitions = 256
 // Config is what an operator may set.
 type Config struct {
 	// Dir is the folder of the database.
-	Dir string `koanf:"dir" yaml:"dir"`
+	Dir string `yaml:"-"`
 	// Partitions is fixed when the installation is created; 0 takes what is
 	// there, or DefaultPartitions.
-	Partitions int `koanf:"partitions" yaml:"partitions"`
+	Partitions int `yaml:"partitions"`
 	// Memory bounds caches and write buffers, in bytes.
-	Memory int64 `koanf:"memory" yaml:"memory"`
+	Memory int64 `yaml:"memory"`
 	// Reserve is the free disk space, in bytes, below which appends are refused.
-	Reserve int64 `koanf:"reserve" yaml:"reserve"`
+	Reserve int64 `yaml:"reserve"`
 	// DedupIDs is how many event ids are remembered at most; DedupHorizon for
 	// how long at most.
-	DedupIDs     int           `koanf:"dedup_ids" yaml:"dedup_ids"`
-	DedupHorizon time.Duration `koanf:"dedup_horizon" yaml:"dedup_horizon"`
+	DedupIDs     int           `yaml:"dedup_ids"`
+	DedupHorizon time.Duration `yaml:"dedup_horizon"`
 }
 
 // Defaults fills what is not set.
