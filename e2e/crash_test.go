@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/url"
 	"os"
@@ -149,12 +150,8 @@ func TestKill(t *testing.T) {
 
 	acked, sent := map[string]string{}, map[string]string{}
 	for _, w := range writers {
-		for id, user := range w.acked {
-			acked[id] = user
-		}
-		for id, user := range w.sent {
-			sent[id] = user
-		}
+		maps.Copy(acked, w.acked)
+		maps.Copy(sent, w.sent)
 	}
 	s := start(t, dir, "--definitions", defs)
 	kept := loggedWins(t, dir)

@@ -19,7 +19,7 @@ import (
 )
 
 // version is set by the linker.
-var version = "dev" //nolint:gochecknoglobals // set by the linker
+var version = "dev"
 
 // Exit codes beside 0.
 const (

@@ -168,8 +168,7 @@ func set(v reflect.Value, name, text string) error {
 			return nil
 		}
 		if err := yaml.Unmarshal([]byte(text), leaf.Addr().Interface()); err != nil {
-			var ye yaml.Error
-			if errors.As(err, &ye) {
+			if ye, ok := errors.AsType[yaml.Error](err); ok {
 				return errors.New(ye.GetMessage())
 			}
 			return err

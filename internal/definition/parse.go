@@ -253,8 +253,7 @@ func place(p *Problem, tk *token.Token) {
 }
 
 func problemOf(file string, err error) Problem {
-	var ye yaml.Error
-	if errors.As(err, &ye) {
+	if ye, ok := errors.AsType[yaml.Error](err); ok {
 		return problemAt(file, ye.GetToken(), ye.GetMessage())
 	}
 	return Problem{File: file, Message: err.Error()}
