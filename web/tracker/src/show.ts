@@ -10,7 +10,7 @@ dialog::backdrop{background:#0009}
 section{position:fixed;z-index:2147483647;left:0;right:0;bottom:0;max-height:40dvh}
 .top{bottom:auto;top:0}
 button{position:absolute;top:8px;right:8px;width:36px;height:36px;border:0;border-radius:50%;background:#000a;color:#fff;font-size:22px}
-@media(prefers-reduced-motion:no-preference){dialog,section{animation:i .2s}@keyframes i{from{opacity:0;transform:translateY(12px)}}}`;
+@media(prefers-reduced-motion:no-preference){dialog,section{animation:i .2s}@keyframes i{from{transform:translateY(12px)}}}`;
 
 /** What is on the screen. */
 export interface Shown {
