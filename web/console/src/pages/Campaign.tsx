@@ -132,11 +132,11 @@ function Results({ name }: { name: string }) {
   }
   const pick = (next: Schema['DeliveryStatus']) =>
     navigate({ search: { status: status === next ? undefined : next }, replace: true });
-  const steps: { status: Schema['DeliveryStatus']; count: number }[] = [
-    { status: 'sent', count: data.sent },
-    { status: 'shown', count: data.shown },
-    { status: 'clicked', count: data.clicked },
-    { status: 'dismissed', count: data.dismissed },
+  const steps: { status: Schema['DeliveryStatus']; count: number; none: string }[] = [
+    { status: 'sent', count: data.sent, none: 'See below why' },
+    { status: 'shown', count: data.shown, none: 'No browser reported one yet' },
+    { status: 'clicked', count: data.clicked, none: 'Nobody clicked yet' },
+    { status: 'dismissed', count: data.dismissed, none: 'Nobody closed one yet' },
   ];
   const refused = data.outcomes.filter((o) => o.status !== 'sent' && o.count > 0);
   const items = deliveries.data?.deliveries ?? [];
@@ -164,6 +164,7 @@ function Results({ name }: { name: string }) {
                 <Bar
                   key={step.status}
                   label={statusWords(step.status).label}
+                  hint={step.count === 0 ? step.none : ''}
                   count={step.count}
                   of={data.activations}
                   pressed={status === step.status}
