@@ -26,8 +26,8 @@ function Privacy() {
   return (
     <section class="notice" aria-label="Privacy">
       <p>
-        Your browser sends Global Privacy Control. Heed keeps that wish with every event. Do you want
-        offers and messages in this shop?
+        Your browser sends Global Privacy Control. Heed keeps that wish with every event. Do you
+        want offers and messages in this shop?
       </p>
       <button
         type="button"
