@@ -1,0 +1,68 @@
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { expect } from 'vitest';
+import { accessible, overflow } from '../console/e2e/browser';
+import type { Heed } from './server';
+
+export { launch } from './chromium';
+export { accessible };
+
+/** A browser profile that remembers everything that must not happen on its pages. */
+export class Profile {
+  readonly trouble: string[] = [];
+  /** The server is down on purpose: what the browser says of failed requests is no trouble. */
+  away = false;
+
+  constructor(
+    readonly heed: Heed,
+    readonly context: BrowserContext,
+  ) {}
+
+  async open(path: string): Promise<Page> {
+    const page = await this.context.newPage();
+    page.on('pageerror', (e) => this.trouble.push(`${path}: exception: ${e.message}`));
+    page.on('console', (m) => {
+      if (m.type() === 'error' && !(this.away && /Failed to load|ERR_/.test(m.text())))
+        this.trouble.push(`${path}: console: ${m.text()}`);
+    });
+    page.on('request', (r) => {
+      const to = new URL(r.url());
+      if (/^https?:$/.test(to.protocol) && to.origin !== this.heed.url)
+        this.trouble.push(`${path}: off-origin: ${r.url()}`);
+    });
+    await page.goto(this.heed.url + path);
+    return page;
+  }
+
+  /** Closes the pages; nothing bad may have happened. */
+  async close(): Promise<void> {
+    await this.context.close();
+    expect(this.trouble).toEqual([]);
+  }
+}
+
+export async function profile(
+  browser: Browser,
+  heed: Heed,
+  look: { scheme?: 'light' | 'dark'; width?: number; height?: number; calm?: boolean } = {},
+): Promise<Profile> {
+  const context = await browser.newContext({
+    viewport: { width: look.width ?? 1280, height: look.height ?? 860 },
+    colorScheme: look.scheme ?? 'light',
+    reducedMotion: look.calm ? 'reduce' : 'no-preference',
+  });
+  return new Profile(heed, context);
+}
+
+/** axe finds nothing in light and dark, and nothing is wider than the window. */
+export async function presentable(page: Page): Promise<void> {
+  for (const colorScheme of ['dark', 'light'] as const) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    for (const width of [390, 768, 1280]) {
+      await page.setViewportSize({ width, height: 860 });
+      expect(await overflow(page), `${page.url()} is wider than ${width} px`).toBeLessThanOrEqual(
+        0,
+      );
+      if (width !== 768) await accessible(page);
+    }
+  }
+}

@@ -1,0 +1,239 @@
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { accessible, launch, type Profile, presentable, profile } from './browser';
+import { type Heed, start } from './server';
+import { anonymousId, inPopup, popup, spin } from './shop';
+
+// The console beside a Heed that is really there.
+
+const EMAIL = 'ada@example.com';
+const PASSWORD = 'correct horse battery';
+
+let browser: Browser;
+let heed: Heed;
+let admin: Profile;
+beforeAll(async () => {
+  browser = await launch();
+});
+afterAll(() => browser?.close());
+
+const rows = (page: Page) => page.locator('[data-testid=events] > li');
+const event = (page: Page, user: string) => rows(page).filter({ hasText: user });
+
+/** Sets the server up with its one-time token; the browser is signed in then. */
+async function setUp(): Promise<Page> {
+  const page = await admin.open('/');
+  await page.getByRole('heading', { name: 'Set up Heed' }).waitFor();
+  await page.getByLabel('One-time token').fill(heed.setupToken());
+  await page.getByLabel('E-mail').fill(EMAIL);
+  await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
+  await page.getByLabel('Password again').fill(PASSWORD);
+  await page.getByRole('button', { name: 'Create the administrator' }).click();
+  await page.getByRole('heading', { name: 'Home' }).waitFor();
+  return page;
+}
+
+describe('a Heed without any configuration', () => {
+  beforeAll(async () => {
+    heed = await start({ admin: false });
+    admin = await profile(browser, heed, { calm: true });
+  });
+  afterAll(async () => {
+    await admin?.close();
+    await heed?.remove();
+  });
+
+  test('from the printed token to the first event, which ticks its step', async () => {
+    const first = await admin.open('/');
+    await first.getByRole('heading', { name: 'Set up Heed' }).waitFor();
+    await presentable(first);
+    await first.close();
+    const page = await setUp();
+    await page.getByText('Waiting for the first event').waitFor();
+    await presentable(page);
+    // what Home says to run is run, as a shell would
+    const curl = page.getByText(/^curl /).first();
+    const text = (await curl.textContent()) ?? '';
+    const body = /-d '([^']+)'/.exec(text)?.[1];
+    const url = /https?:\/\/[^\s'"]+/.exec(text)?.[0];
+    if (!body || !url) throw new Error(`cannot read ${text}`);
+    expect(new URL(url).origin).toBe(heed.url);
+    const sent = Date.now();
+    const r = await fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body,
+    });
+    expect([r.status, await r.json()]).toMatchObject([200, { accepted: 1 }]);
+    await page.locator('[data-step=send_event][data-done=true]').waitFor();
+    expect(Date.now() - sent).toBeLessThan(2000);
+    expect(await page.getByText('Waiting for the first event').count()).toBe(0);
+    await page.locator('[data-step=see_user][data-done=true]').waitFor();
+  });
+
+  test('out, and in again with the password', async () => {
+    const page = await admin.open('/live');
+    await page.getByRole('heading', { name: 'Live' }).waitFor();
+    await page.getByRole('button', { name: /^Account/ }).click();
+    await page.getByRole('menuitem', { name: 'Log out' }).click();
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+    await presentable(page);
+    await page.getByLabel('E-mail').fill(EMAIL);
+    admin.away = true; // the browser logs the answer to a wrong password
+    await page.getByLabel('Password', { exact: true }).fill('not it at all');
+    await page.keyboard.press('Enter');
+    await page.getByText('E-mail or password is wrong').waitFor();
+    await accessible(page);
+    await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
+    await page.keyboard.press('Enter');
+    await page.getByTestId('live-badge').waitFor();
+    admin.away = false;
+  });
+});
+
+describe('with the demo', () => {
+  let shopper: Profile | undefined;
+  beforeAll(async () => {
+    heed = await start({ demo: true, admin: false });
+    admin = await profile(browser, heed, { calm: true });
+    await setUp();
+  });
+  afterEach(async () => {
+    await shopper?.close();
+    shopper = undefined;
+  });
+  afterAll(async () => {
+    await admin?.close();
+    await heed?.remove();
+  });
+
+  test('Home has live figures', async () => {
+    const page = await admin.open('/');
+    await page.locator('[data-step=send_event][data-done=true]').waitFor();
+    await page.getByTestId('tour').waitFor();
+    // the crowd makes the figure move, without a reload
+    const figures = () =>
+      page
+        .locator('main')
+        .getByText(/records in the log/)
+        .textContent();
+    const before = await figures();
+    await expect.poll(figures, { timeout: 15_000 }).not.toBe(before);
+    await presentable(page);
+  });
+
+  test('Live: an event within a second of its POST, then what became of it', async () => {
+    const page = await admin.open('/live');
+    await rows(page).first().waitFor();
+    await page.waitForTimeout(500);
+    const user = `visitor-${Date.now()}`;
+    const post = (name: string) =>
+      heed.track({
+        writeKey: 'shop-key',
+        anonymousId: user,
+        event: name,
+        properties: { stake: 10 },
+      });
+    // only this visitor's rows, however many shoppers are about
+    await page.getByLabel('Filter by event, user or property').fill(user);
+    const sent = Date.now();
+    await post('win');
+    await event(page, user).first().waitFor();
+    expect(Date.now() - sent).toBeLessThan(1000);
+    await post('win');
+    await post('win');
+    const delivery = page.locator('[data-testid=deliveries] > li', { hasText: user });
+    await delivery.getByText('winners').waitFor({ timeout: 5000 });
+    const progress = page.getByTestId('trigger-progress').filter({ hasText: 'three-wins' });
+    await progress.getByText(/fired [1-9]/).waitFor({ timeout: 5000 });
+    await event(page, user).first().getByRole('button').click();
+    await page.getByText('"messageId"').waitFor();
+    await presentable(page);
+  });
+
+  test('Users: one visitor’s timeline, progress, deliveries and reasons', async () => {
+    shopper = await profile(browser, heed);
+    const shop = await shopper.open('/shop/spin?luck=win');
+    for (let i = 0; i < 3; i++) await spin(shop, 'win');
+    await inPopup(shop, /three in a row/).waitFor({ timeout: 5000 });
+    await shop.keyboard.press('Escape');
+    await popup(shop).waitFor({ state: 'detached' });
+    for (let i = 0; i < 2; i++) await spin(shop, 'win');
+    const visitor = await anonymousId(shop);
+
+    const page = await admin.open('/users');
+    await page.getByLabel('Search users').fill(visitor);
+    await page.getByTestId('users').getByRole('link').first().click();
+    await page.getByTestId('searched').waitFor();
+    expect(await rows(page).filter({ hasText: 'win' }).count()).toBe(5);
+    const progress = page.getByTestId('user-trigger').filter({ hasText: 'three-wins' });
+    await progress.getByText('2 of 3').waitFor();
+    await progress.getByText(/Fired 1 ×/).waitFor();
+    await presentable(page);
+    // it appends by itself
+    await spin(shop, 'win');
+    await expect.poll(() => rows(page).filter({ hasText: 'win' }).count()).toBe(6);
+    await page.getByText(/^Deliveries \d/).click();
+    const deliveries = page.locator('[data-testid=deliveries] > li');
+    await deliveries.filter({ hasText: 'winners' }).first().waitFor();
+    await deliveries.filter({ hasText: 'Dismissed' }).first().waitFor();
+    await presentable(page);
+  });
+
+  test('a reason stands beside what was not sent', async () => {
+    // the offer in the checkout is capped at 20 an hour
+    const visitor = `eager-${Date.now()}`;
+    for (let i = 0; i < 21; i++)
+      await heed.track(
+        { writeKey: 'shop-key', anonymousId: visitor, event: 'checkout_start' },
+        '?wait=2s',
+      );
+    const page = await admin.open(`/users/${visitor}?show=deliveries`);
+    const refused = page.locator('[data-testid=deliveries] > li', { hasText: 'Not sent' });
+    await refused.getByText('as often as its cap allows').waitFor();
+    await presentable(page);
+  });
+
+  test('a killed server is noticed within 3 s; what comes after shows once', async () => {
+    const page = await admin.open('/live');
+    await rows(page).first().waitFor();
+    const badge = page.getByTestId('live-badge');
+    await expect.poll(() => badge.textContent()).toBe('Live');
+    const before = `before-${Date.now()}`;
+    await heed.track({ writeKey: 'shop-key', anonymousId: before, event: 'win' });
+    await event(page, before).waitFor();
+    admin.away = true;
+    const killed = Date.now();
+    await heed.kill();
+    await page.getByTestId('live-badge').getByText('Reconnecting').waitFor({ timeout: 3000 });
+    expect(Date.now() - killed).toBeLessThan(3000);
+    await heed.start();
+    await expect.poll(() => badge.textContent(), { timeout: 15_000 }).toBe('Live');
+    admin.away = false;
+    const after = `after-${Date.now()}`;
+    await heed.track({ writeKey: 'shop-key', anonymousId: after, event: 'win' });
+    await event(page, after).waitFor({ timeout: 2000 });
+    const ids = await rows(page).evaluateAll((all) =>
+      all.map((li) => (li as HTMLElement).dataset.id),
+    );
+    expect(new Set(ids).size).toBe(ids.length);
+    await page.getByLabel('Filter by event, user or property').fill(after);
+    expect(await event(page, after).count()).toBe(1);
+  });
+
+  test('seven tabs of the console, all kept up to date by one stream', async () => {
+    const tabs: Page[] = [];
+    for (let i = 0; i < 7; i++) {
+      const page = await admin.open('/live');
+      await rows(page).first().waitFor({ timeout: 15_000 });
+      tabs.push(page);
+    }
+    const user = `everywhere-${Date.now()}`;
+    await heed.track({ writeKey: 'shop-key', anonymousId: user, event: 'win' });
+    for (const page of tabs) {
+      await page.bringToFront();
+      await event(page, user).waitFor({ timeout: 5000 });
+    }
+    for (const page of tabs) await page.close();
+  });
+});
