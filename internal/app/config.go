@@ -1,8 +1,10 @@
 package app
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -70,7 +72,15 @@ func Load(path string, environ []string) (Config, error) {
 }
 
 func decodeFile(path string, data []byte, cfg *Config) error {
-	err := yaml.UnmarshalWithOptions(data, cfg, yaml.Strict())
+	in := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict())
+	read := *cfg // a file without any setting would empty it
+	err := in.Decode(&read)
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	if err == nil && !errors.Is(in.Decode(new(any)), io.EOF) {
+		return fmt.Errorf("%s: holds more than one document", path)
+	}
 	var ye yaml.Error
 	if errors.As(err, &ye) && ye.GetToken() != nil {
 		hint := ""
@@ -83,6 +93,7 @@ func decodeFile(path string, data []byte, cfg *Config) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
+	*cfg = read
 	return nil
 }
 

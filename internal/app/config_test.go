@@ -87,8 +87,20 @@ func TestLoadRefuses(t *testing.T) {
 	f("store: {dedup_ids: 1}\n", "", "store: dedup_ids")
 	f("", "HEED_LISTN=x", "HEED_LISTN: no setting has that name (did you mean listen?)")
 	f("", "HEED_GATEWAY_MAX_BATCH=many", "HEED_GATEWAY_MAX_BATCH")
+	f("memory: 1GB\n---\nnope: 1\n", "", "heed.yaml: holds more than one document")
+	f("memory: 1GB\n---\n]", "", "heed.yaml")
 	if _, err := Load(filepath.Join(t.TempDir(), "gone.yaml"), nil); err == nil || !strings.Contains(err.Error(), "does not exist") {
 		t.Errorf("a missing file: %v", err)
+	}
+}
+
+// A file without settings means the defaults.
+func TestLoadEmpty(t *testing.T) {
+	for _, file := range []string{"", "\n", "# nothing\n", "---\n", "{}\n"} {
+		cfg, err := load(t, file)
+		if err != nil || cfg.Listen != Defaults().Listen || cfg.Memory != Defaults().Memory {
+			t.Errorf("%q: %v, listen %q", file, err, cfg.Listen)
+		}
 	}
 }
 
