@@ -108,12 +108,15 @@ func (c *Catalog) apply(ctx context.Context, docs []definition.Document, o Optio
 // refuse checks what needs no look at the contents.
 func (c *Catalog) refuse(docs []definition.Document, o Options, rev revisionDoc) error {
 	refs := slices.Clone(o.Delete)
+	var problems definition.Problems
 	for _, d := range docs {
+		if slices.Contains(refs, d.Ref()) {
+			problems = append(problems, d.Problem("name", "is defined twice", ""))
+		}
 		refs = append(refs, d.Ref())
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var problems definition.Problems
 	for _, ref := range refs {
 		if file, ok := c.readOnly[ref]; ok && !o.ReadOnly {
 			kind, name, _ := strings.Cut(ref, "/")

@@ -138,6 +138,11 @@ func TestTransaction(t *testing.T) {
 		t.Errorf("something was applied: %+v", h.Current())
 	}
 
+	_, err = h.apply("kind: event\nname: a\n---\nkind: event\nname: a\n", catalog.Options{})
+	if !errors.As(err, &problems) || len(problems) != 1 || problems[0].Line != 5 || problems[0].Message != "is defined twice" {
+		t.Errorf("a definition given twice: %v", err)
+	}
+
 	h.want("kind: trigger\nname: t\npattern: [{event: a}]\n---\nkind: template\nname: m\nchannel: outbox\nbody: x\n---\n"+
 		"kind: campaign\nname: c\nwhen: {trigger: t}\nwhat: [{channel: outbox, template: m}]\nstatus: live\n", catalog.Options{},
 		"created trigger/t@1", "created template/m@1", "created campaign/c@1")
