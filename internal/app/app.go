@@ -202,9 +202,10 @@ func Run(ctx context.Context, cfg Config, p Process) (err error) {
 	return n.serve(ctx, ln, mux)
 }
 
-// serve runs the roles and the listener. Roles end in order: first the listener
-// takes no more, then the gateway, and so on down the flow, so that what was
-// accepted is still worked off.
+// serve runs the roles and the listener. Roles end in order, from the gateway
+// down the flow, so that what was accepted is still worked off. The listener
+// closes last: until then /readyz says that the process is stopping, and what
+// still comes is durable and waits for the next start.
 func (n *node) serve(ctx context.Context, ln net.Listener, handler http.Handler) error {
 	srv := &http.Server{
 		Handler:           handler,

@@ -88,7 +88,12 @@ func (f folder) announce(url, token string) (withdraw func() error, err error) {
 	if err := writeFile(f.path(serverFile), b); err != nil {
 		return nil, fmt.Errorf("write %s: %w", serverFile, err)
 	}
-	return func() error { return os.Remove(f.path(serverFile)) }, nil
+	return func() error {
+		if err := os.Remove(f.path(serverFile)); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil // somebody tidied up
+	}, nil
 }
 
 // writeFile replaces a file as a whole, readable by its owner alone, durably.

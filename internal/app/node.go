@@ -168,6 +168,8 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	if n.cfg.has(RoleGateway) {
 		gw.Register(mux)
 		add(RoleGateway, gw.Run, gw.Ready)
+	} else {
+		gw.RegisterHealth(mux)
 	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelError)}))
 
