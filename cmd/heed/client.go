@@ -18,7 +18,7 @@ import (
 	"heed/internal/definition"
 )
 
-// client talks to the admin API: of the server that HEED_SERVER names, of the
+// client talks to the admin API: of the server that --server names, of the
 // one that uses the data folder, or of one that it opens on the data folder for
 // the length of the command.
 type client struct {
@@ -28,14 +28,14 @@ type client struct {
 
 // connect finds a server. offline allows to open the data folder instead.
 func connect(e *env) (*client, error) {
-	if base := lookup(e.environ, "HEED_SERVER"); base != "" {
+	if base := e.server; base != "" {
 		u, err := url.Parse(base)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-			return nil, fmt.Errorf("HEED_SERVER %q is not an address like http://127.0.0.1:8080: %w", base, errUsage)
+			return nil, usagef("the server %q is not an address like http://127.0.0.1:8080", base)
 		}
 		token := lookup(e.environ, "HEED_ADMIN_TOKEN")
 		if token == "" {
-			return nil, fmt.Errorf("HEED_SERVER is set: set HEED_ADMIN_TOKEN too, to a token of that server (console: Settings): %w", errUsage)
+			return nil, usagef("a server is named: set HEED_ADMIN_TOKEN too, to a token of that server (console: Settings)")
 		}
 		return &client{base: strings.TrimSuffix(base, "/"), token: token, close: func() error { return nil }}, nil
 	}
@@ -56,7 +56,7 @@ func connect(e *env) (*client, error) {
 // openFolder serves the admin API from the data folder, on a port of its own.
 func openFolder(e *env, cfg app.Config) (*client, error) {
 	if !app.HasData(cfg.DataDir) {
-		return nil, fmt.Errorf("no server runs and there is no data in %s: start one with heed run, or set HEED_SERVER", cfg.DataDir)
+		return nil, fmt.Errorf("no server runs and there is no data in %s: start one with heed run, or name one with --server", cfg.DataDir)
 	}
 	ln, err := new(net.ListenConfig).Listen(e.ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -127,6 +127,9 @@ func (c *client) do(ctx context.Context, method, path string, body []byte) (io.R
 	}
 	var ae apiError
 	if json.Unmarshal(text, &ae) != nil || ae.Error.Message == "" {
+		if resp.StatusCode == http.StatusNotFound {
+			return nil, errors.New("the server has no admin API: does it run the console role?")
+		}
 		return nil, fmt.Errorf("the server answered %s", resp.Status)
 	}
 	if len(ae.Error.Problems) > 0 {

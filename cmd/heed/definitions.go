@@ -25,7 +25,7 @@ func (a applyCommand) Run(e *env) (err error) {
 		return err
 	}
 	if len(docs) == 0 {
-		return fmt.Errorf("%s holds no definitions (.yaml, .yml or .json): %w", a.File, errUsage)
+		return usagef("%s holds no definitions (.yaml, .yml or .json)", a.File)
 	}
 	text, err := definition.Marshal(docs)
 	if err != nil {

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ const (
 type commands struct {
 	Config  string `help:"Configuration file (YAML). Settings: file < environment HEED_* < flags." type:"path" env:"HEED_CONFIG" placeholder:"FILE"`
 	DataDir string `help:"Data folder (default ./heed-data)." type:"path" placeholder:"DIR"`
+	Server  string `help:"Server that commands talk to (or HEED_SERVER; default: the one that uses the data folder). HEED_ADMIN_TOKEN is a token of it." placeholder:"URL"`
 
 	Run          runCommand     `cmd:"" help:"Serve: collect, decide, answer, and show it in the console."`
 	Check        checkCommand   `cmd:"" help:"Check the configuration and definitions without starting."`
@@ -55,17 +57,22 @@ type env struct {
 	out, err       io.Writer
 	environ        []string
 	config, folder string
+	server         string
 }
 
-// errUsage marks errors that the caller can mend by asking differently.
-var errUsage = errors.New("usage")
+// usageError is one that the caller can mend by asking differently.
+type usageError struct{ text string }
+
+func (e usageError) Error() string { return e.text }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Sprintf(format, args...)} }
 
 type notBuilt struct {
 	Args []string `arg:"" optional:"" passthrough:"" hidden:""`
 }
 
 // Run says so and exits 2.
-func (notBuilt) Run() error { return fmt.Errorf("this command is not built yet: %w", errUsage) }
+func (notBuilt) Run() error { return usagef("this command is not built yet") }
 
 type versionCommand struct{}
 
@@ -110,9 +117,10 @@ func run(e *env, args []string) int {
 		return exitUsage
 	}
 	e.config, e.folder = c.Config, c.DataDir
+	e.server = cmp.Or(c.Server, lookup(e.environ, "HEED_SERVER"))
 	if err := k.Run(e); err != nil {
 		_, _ = fmt.Fprintln(e.err, "heed:", err)
-		if errors.Is(err, errUsage) {
+		if _, usage := errors.AsType[usageError](err); usage {
 			return exitUsage
 		}
 		return exitFailed

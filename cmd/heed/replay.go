@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
@@ -41,12 +40,12 @@ func (r replayCommand) Run(e *env) (err error) {
 		return problems
 	}
 	if len(cfg.Programs) == 0 {
-		return fmt.Errorf("%s holds no trigger: %w", r.Trigger, errUsage)
+		return usagef("%s holds no trigger", r.Trigger)
 	}
 	if r.Until != "" {
 		until, err := time.Parse(time.RFC3339Nano, r.Until)
 		if err != nil {
-			return fmt.Errorf("--until %q: write it like 2026-03-29T12:00:00Z: %w", r.Until, errUsage)
+			return usagef("--until %q: write it like 2026-03-29T12:00:00Z", r.Until)
 		}
 		cfg.Until = until.UnixMicro()
 	}

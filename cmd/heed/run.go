@@ -1,7 +1,8 @@
 package main
 
 import (
-	"fmt"
+	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -35,8 +36,12 @@ func (r runCommand) Run(e *env) error {
 	}
 	for _, role := range cfg.Roles {
 		if !slices.Contains(app.Roles(), role) {
-			return fmt.Errorf("role %q is not known: one of %s: %w", role, strings.Join(app.Roles(), ", "), errUsage)
+			return usagef("role %q is not known: one of %s", role, strings.Join(app.Roles(), ", "))
 		}
 	}
-	return app.Run(e.ctx, cfg, app.Process{Version: version, Out: e.out, Err: e.err})
+	err = app.Run(e.ctx, cfg, app.Process{Version: version, Out: e.out, Err: e.err})
+	if e.ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil // told to stop before it had started
+	}
+	return err
 }
