@@ -94,8 +94,14 @@ func stepLabels(set *definition.Set, name string) []string {
 	}
 	var out []string
 	for _, s := range t.Pattern {
+		switch {
+		case s.Absent != "":
+			out = append(out, fmt.Sprintf("no %s for %s", s.Absent, s.For))
+		case s.Idle > 0:
+			out = append(out, fmt.Sprintf("nothing for %s", s.Idle))
+		}
 		if s.Event == "" {
-			continue // the final countdown is not a step that is done
+			continue
 		}
 		for i := range max(s.Times, 1) {
 			text := s.Event
@@ -182,13 +188,19 @@ func residentBytes() int64 {
 }
 
 // crowd is the demo's crowd for the console.
-type crowd struct{ shop *demo.Shop }
+type crowd struct {
+	shop *demo.Shop
+	cfg  demo.Config
+}
 
 func (c crowd) Demo() api.Demo {
-	running, _ := c.shop.Crowd().Running()
+	state := api.Crowd{Users: c.cfg.CrowdSize}
+	if state.Running, _ = c.shop.Crowd().Running(); state.Running {
+		state.EventsPerSecond = c.cfg.CrowdRate
+	}
 	return api.Demo{
 		Enabled: true,
-		Crowd:   api.Crowd{Running: running},
+		Crowd:   state,
 		Tour: []api.TourLink{
 			{Title: "Open the shop", Href: "/shop/", Text: "Side by side with Live: win three times in a row, and see how long the pop-up took."},
 			{Title: "See yourself", Href: "/live", Text: "Your events, your progress in triggers, and what you were sent."},

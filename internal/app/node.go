@@ -359,7 +359,7 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 		deps.Progress = progress{n.decider, n.catalog}
 	}
 	if shop != nil {
-		deps.Demo = crowd{shop}
+		deps.Demo = crowd{shop, n.cfg.Shop}
 	}
 	return console.New(n.cfg.Console, deps)
 }

@@ -150,17 +150,13 @@ func (c *Console) messages(ctx context.Context) (tests, sent bool, err error) {
 	return tests, sent, nil
 }
 
-// sourceOf is the source whose key is shown: the one called default, else the
-// first by name.
+// sourceOf is the source whose key is shown: the first by name.
 func sourceOf(set *definition.Set, a *asked) api.HomeSource {
 	names := sorted(set.Sources)
 	if len(names) == 0 {
 		return api.HomeSource{}
 	}
 	name := names[0]
-	if set.Sources["default"] != nil {
-		name = "default"
-	}
 	key, origin := set.Sources[name].WriteKey, "http://localhost:8080"
 	if a.http != nil {
 		origin = "http://" + a.http.Host

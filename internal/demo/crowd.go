@@ -16,7 +16,7 @@ import (
 )
 
 // Crowd is the simulated shoppers. They are users crowd-1, crowd-2, ... of the
-// source demo-crowd, and every event of theirs says context.crowd, so that
+// source shop-crowd, and every event of theirs says context.crowd, so that
 // nobody takes them for people. Start and Stop may be called concurrently.
 type Crowd struct {
 	cfg      Config
@@ -235,7 +235,7 @@ func (v *visitor) buy(rng *rand.Rand) call {
 func (v *visitor) call(kind, event string, properties map[string]any) call {
 	return call{
 		Type: kind, Event: event, AnonymousID: v.id, Properties: properties,
-		Context: map[string]any{"crowd": true, "userAgent": "heed-demo-crowd"},
+		Context: map[string]any{"crowd": true, "userAgent": "heed-shop-crowd"},
 	}
 }
 

@@ -21,5 +21,5 @@ func Definitions() fs.FS {
 // Keys of the shipped sources.
 const (
 	ShopWriteKey  = "shop-key"
-	CrowdWriteKey = "demo-crowd-key"
+	CrowdWriteKey = "shop-crowd-key"
 )

@@ -120,7 +120,7 @@ func TestShippedDefinitionsHoldTogether(t *testing.T) {
 	if len(set.Triggers) != 4 || len(set.Campaigns) != 4 || len(set.Templates) != 4 {
 		t.Fatalf("%d triggers, %d campaigns, %d templates; want 4 of each", len(set.Triggers), len(set.Campaigns), len(set.Templates))
 	}
-	keys := map[string]string{"shop": ShopWriteKey, "demo-crowd": CrowdWriteKey}
+	keys := map[string]string{"shop": ShopWriteKey, "shop-crowd": CrowdWriteKey}
 	for name, key := range keys {
 		if s := set.Sources[name]; s == nil || s.WriteKey != key {
 			t.Errorf("source %s: %+v; want the write key %s", name, s, key)
