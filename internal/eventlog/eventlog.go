@@ -36,7 +36,8 @@ var (
 // Key means "made by Heed, never repeated": it is not remembered.
 type Key [16]byte
 
-// Batch is what one request appends to one partition; it becomes one record.
+// Batch is what one request appends to one partition; it becomes one
+// record, or a part of one that others share.
 // The log fills Base, Duplicate and Appended.
 type Batch struct {
 	Partition int
