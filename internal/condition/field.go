@@ -130,7 +130,7 @@ func eventField(name string) (*Field, error) {
 	case "event", "name":
 		return ofText(func(e *event.Event) string { return e.Name }), nil
 	case "type":
-		return ofText(func(e *event.Event) string { return typeName(e.Type) }), nil
+		return ofText(func(e *event.Event) string { return e.Type.String() }), nil
 	case "messageId":
 		return ofText(func(e *event.Event) string { return e.MessageID }), nil
 	case "userId":
@@ -149,26 +149,6 @@ func eventField(name string) (*Field, error) {
 		return ofTime(func(e *event.Event) int64 { return e.ReceivedAt }), nil
 	}
 	return nil, fmt.Errorf("%q is no field of an event: event, type, messageId, userId, anonymousId, groupId, source, sessionId, timestamp, receivedAt, traits.*", "event."+name)
-}
-
-func typeName(t event.Type) string {
-	switch t {
-	case event.Track:
-		return "track"
-	case event.Page:
-		return "page"
-	case event.Screen:
-		return "screen"
-	case event.Identify:
-		return "identify"
-	case event.Group:
-		return "group"
-	case event.Alias:
-		return "alias"
-	case event.System:
-		return "system"
-	}
-	return ""
 }
 
 // contextField is a field of event.Context, or nil for one of its extras.

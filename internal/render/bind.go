@@ -36,7 +36,7 @@ func eventValue(e *event.Event) map[string]any {
 	c := &e.Context
 	m := map[string]any{
 		"name":       e.Name,
-		"type":       typeName(e.Type),
+		"type":       e.Type.String(),
 		"timestamp":  micros(e.Timestamp),
 		"properties": object(e.Properties),
 		"traits":     object(e.Traits),
@@ -103,26 +103,6 @@ func set(m map[string]any, key, value string) {
 	if value != "" {
 		m[key] = value
 	}
-}
-
-func typeName(t event.Type) string {
-	switch t {
-	case event.Track:
-		return "track"
-	case event.Page:
-		return "page"
-	case event.Screen:
-		return "screen"
-	case event.Identify:
-		return "identify"
-	case event.Group:
-		return "group"
-	case event.Alias:
-		return "alias"
-	case event.System:
-		return "system"
-	}
-	return ""
 }
 
 // object reads a JSON object; what is not one is empty. Events are checked and
