@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -150,4 +151,24 @@ func TestFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	start(t, dir).stop()
+}
+
+// TestStopWithStuckClient: a client that never finishes its request does not
+// make a stop fail.
+func TestStopWithStuckClient(t *testing.T) {
+	s := startFlow(t, t.TempDir())
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := io.WriteString(conn, "POST /v1/track?writeKey=site-key HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"); err != nil {
+		t.Fatal(err)
+	}
+	s.track("", win("site-key", "u")) // the other one is surely being served
+	began := time.Now()
+	s.stop()
+	if took := time.Since(began); took > 8*time.Second {
+		t.Errorf("stopping took %v", took)
+	}
 }

@@ -182,5 +182,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { g.stopOnce.Do(func() { close(g.stopping) }) })
 	defer stop()
 	g.bad.run(ctx, g)
-	return g.streams.drained(5 * time.Second)
+	if !g.streams.drained(2 * time.Second) {
+		g.log.Info("streams are left to be cut off: their clients do not read", "streams", g.streams.count())
+	}
+	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -615,4 +616,22 @@ func TestConfig(t *testing.T) {
 	if _, err := New(Config{}, Deps{}); err == nil {
 		t.Error("made a gateway of nothing")
 	}
+}
+
+// A client that does not read its stream is no failure of a stop.
+func TestStopWithStuckStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newWorld(t)
+		leave, ok := v.g.streams.enter(&v.g.cfg, "u", "a")
+		if !ok {
+			t.Fatal("no place")
+		}
+		defer leave()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		began := time.Now()
+		if err := v.g.Run(ctx); err != nil || time.Since(began) > 3*time.Second {
+			t.Errorf("run: %v after %v", err, time.Since(began))
+		}
+	})
 }
