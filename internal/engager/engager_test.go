@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -268,6 +269,42 @@ func TestWebMessage(t *testing.T) {
 		Trigger: "t", Cause: "m1", Attempts: 1, Missing: []string{"event.properties.nothing"},
 	}, o, cmpopts.IgnoreUnexported(outcome{})); diff != "" {
 		t.Errorf("outcome (-want +got)\n%s", diff)
+	}
+}
+
+// spiedLog remembers outcomes that were not marked as Heed's own: those would be
+// refused on a full disk.
+type spiedLog struct {
+	eventlog.Log
+	foreign atomic.Int32
+}
+
+func (l *spiedLog) Append(ctx context.Context, s eventlog.Stream, batches []*eventlog.Batch) error {
+	for _, b := range batches {
+		if !b.Own {
+			l.foreign.Add(1)
+		}
+	}
+	return l.Log.Append(ctx, s, batches)
+}
+
+type spiedStores struct {
+	stores
+	log *spiedLog
+}
+
+func (s spiedStores) Log() eventlog.Log { return s.log }
+
+func TestOutcomesAreOwn(t *testing.T) {
+	v := newEnv(t)
+	v.campaign("winners", "web", "won", func(_ *definition.Campaign, tpl *definition.Template) { tpl.As = "popup" })
+	db := v.db
+	log := &spiedLog{Log: db.Log()}
+	v.db = spiedStores{db, log}
+	v.start()
+	v.db = db // what the test appends is others'
+	if o := v.one("u1"); o.Status != "sent" || log.foreign.Load() > 0 {
+		t.Errorf("outcome %+v, %d appends were not marked as own", o, log.foreign.Load())
 	}
 }
 

@@ -131,7 +131,7 @@ func batches(reports []report) []*eventlog.Batch {
 		r := &reports[i]
 		b := byPartition[r.worker.partition]
 		if b == nil {
-			b = &eventlog.Batch{Partition: r.worker.partition}
+			b = &eventlog.Batch{Partition: r.worker.partition, Own: true}
 			byPartition[b.Partition] = b
 			out = append(out, b)
 		}
