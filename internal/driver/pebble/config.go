@@ -85,8 +85,15 @@ type Deps struct {
 	Fatal func(error)
 }
 
+// writeBuffers is how many there are at most.
+const writeBuffers = 4
+
 // memTableSize is the largest write buffer for a memory budget.
 func memTableSize(memory int64) int64 { return min(max(memory/8, 2<<20), 64<<20) }
+
+// cacheSize is a quarter of the budget, and what the write buffers take: the
+// engine counts those against the cache, which would shrink to nothing.
+func cacheSize(memory int64) int64 { return memory/4 + writeBuffers*memTableSize(memory) }
 
 // options tunes the engine. Records are large and written once in order of
 // offset, rows are small and overwritten: big files in L0 keep the former from
@@ -96,9 +103,9 @@ func options(cfg Config, deps Deps, logger crdb.Logger) *crdb.Options {
 		FS:                          deps.FS,
 		Logger:                      logger,
 		FormatMajorVersion:          crdb.FormatNewest,
-		CacheSize:                   cfg.Memory / 4,
+		CacheSize:                   cacheSize(cfg.Memory),
 		MemTableSize:                uint64(memTableSize(cfg.Memory)),
-		MemTableStopWritesThreshold: 4,
+		MemTableStopWritesThreshold: writeBuffers,
 		L0CompactionThreshold:       4,
 		L0StopWritesThreshold:       32,
 		LBaseMaxBytes:               256 << 20,
