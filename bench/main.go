@@ -115,7 +115,7 @@ func exit(err error) {
 
 func runAll() (err error) {
 	heed := flag.String("heed", "bin/heed", "binary to measure")
-	only := flag.String("only", "", "groups to run, by comma: collector, engine, latency, process")
+	only := flag.String("only", "", "groups to run, by comma: collector, engine, latency, popup, process")
 	seconds := flag.Int("seconds", 8, "length of each load, in seconds")
 	out := flag.String("out", "bench/out/results.json", "where to write the figures")
 	flag.Parse()
@@ -134,7 +134,7 @@ func runAll() (err error) {
 	for _, g := range []struct {
 		name string
 		run  func() error
-	}{{"collector", b.collector}, {"engine", b.engine}, {"latency", b.latency}, {"process", b.process}} {
+	}{{"collector", b.collector}, {"engine", b.engine}, {"latency", b.latency}, {"popup", b.popup}, {"process", b.process}} {
 		if *only != "" && !strings.Contains(","+*only+",", ","+g.name+",") {
 			continue
 		}
