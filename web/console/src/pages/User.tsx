@@ -228,21 +228,24 @@ function Triggers({ triggers }: { triggers: UserView['triggers'] }) {
                 </>
               )}
             </div>
-            <div className={css.statHint}>
-              {t.firings ? `Fired ${t.firings} ×` : 'Has not fired'}
-              {t.lastFired && (
-                <>
-                  {', last '}
-                  <Ago at={t.lastFired} />
-                </>
-              )}
-              {t.blockedUntil && (
-                <>
-                  {' · rests until '}
-                  <At at={t.blockedUntil} />
-                </>
-              )}
-            </div>
+            {/* the server leaves out what it does not count */}
+            {(t.firings || t.blockedUntil) && (
+              <div className={css.statHint}>
+                {t.firings ? `Fired ${t.firings} ×` : ''}
+                {t.lastFired && (
+                  <>
+                    {', last '}
+                    <Ago at={t.lastFired} />
+                  </>
+                )}
+                {t.blockedUntil && (
+                  <>
+                    {t.firings ? ' · rests until ' : 'Rests until '}
+                    <At at={t.blockedUntil} />
+                  </>
+                )}
+              </div>
+            )}
           </div>
         ))
       )}
