@@ -236,6 +236,24 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
+// What was exported can be applied, also with several secrets; and keys differ
+// even where they are not shown.
+func TestServerKeys(t *testing.T) {
+	h := open(t, memory.Open(memory.Config{}).Documents())
+	h.want("kind: source\nname: a\nwriteKey: wa\nserverKey: sa\n---\nkind: source\nname: b\nwriteKey: wb\nserverKey: sb\n", catalog.Options{},
+		"created source/a@1", "created source/b@1")
+	text, err := h.Export(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.want(string(text), catalog.Options{}, "unchanged source/a@1", "unchanged source/b@1")
+	for _, key := range []string{"writeKey: sa", "serverKey: sa", "serverKey: wa"} {
+		if _, err := h.apply("kind: source\nname: c\n"+key+"\n", catalog.Options{}); err == nil || !strings.Contains(err.Error(), "is a key of source a too") {
+			t.Errorf("%s of another source: %v", key, err)
+		}
+	}
+}
+
 func TestWriteKeyIsMade(t *testing.T) {
 	h := open(t, memory.Open(memory.Config{}).Documents())
 	h.want("kind: source\nname: site\n", catalog.Options{}, "created source/site@1")

@@ -13,7 +13,7 @@ import (
 
 // mask stands for a secret wherever definitions leave Heed. Applying it keeps
 // the secret that is stored.
-const mask = "***"
+const mask = definition.Masked
 
 const sealedPrefix = "sealed:v1:"
 

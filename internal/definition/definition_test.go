@@ -126,6 +126,8 @@ func TestProblems(t *testing.T) {
 	f("kind: source\nname: a b", `f.yaml:1:5: source a b: name "a b" cannot be used (1 to 64 letters, digits, - _ and ., beginning with a letter or digit)`)
 	f("- a", "f.yaml:1:1: a definition is a map that begins with its kind (kind: trigger)")
 	f("kind: event\nname: heed.x", "f.yaml:2:7: event heed.x: name: names beginning with heed. are Heed's own")
+	f("kind: source\nname: heed", "f.yaml:2:7: source heed: name: is the source of Heed's own events")
+	f("kind: source\nname: a\nwriteKey: x\n---\nkind: source\nname: b\nserverKey: x", "f.yaml:7:12: source b: serverKey: is a key of source a too (keys are unique)")
 	f("kind: event\nname: x\n---\nkind: event\nname: x", "f.yaml:5:7: event x: name: is defined twice (first in f.yaml)")
 	f("kind: template\nname: t\nchannel: web\nas: pop-up\nbody: x", `f.yaml:4:5: template t: as: "pop-up" is not a way to show web content (popup, banner, slot:<name> or inline)`)
 	f("kind: template\nname: t\nchannel: web\nas: popup\nbody: '{{ evnt.name }}'", `f.yaml:5:7: template t: body: line 1: nothing is called "evnt" here: templates read event, profile and campaign`)

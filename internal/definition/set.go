@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"heed/internal/condition"
+	"heed/internal/event"
 	"heed/internal/render"
 	"heed/internal/trigger"
 )
@@ -113,10 +114,22 @@ func (c *checker) check() {
 	}
 }
 
+// Masked stands for a secret that is not shown; given back, it keeps the secret.
+const Masked = "***"
+
 func (c *checker) source(s *Source) {
-	for name, other := range c.set.Sources {
-		if name < s.Name && (s.WriteKey != "" && s.WriteKey == other.WriteKey || s.ServerKey != "" && s.ServerKey == other.ServerKey) {
-			c.fail("writeKey", "keys are unique", "has the same key as source %s", name)
+	if s.Name == event.SourceHeed {
+		c.fail("name", "", "is the source of Heed's own events")
+	}
+	for _, k := range []struct{ path, key string }{{"writeKey", s.WriteKey}, {"serverKey", s.ServerKey}} {
+		// What stands for a secret says nothing about it.
+		if k.key == "" || k.key == Masked || strings.HasPrefix(k.key, "${") {
+			continue
+		}
+		for name, other := range c.set.Sources {
+			if name < s.Name && (k.key == other.WriteKey || k.key == other.ServerKey) {
+				c.fail(k.path, "keys are unique", "is a key of source %s too", name)
+			}
 		}
 	}
 	if s.WriteKey != "" && s.WriteKey == s.ServerKey {
