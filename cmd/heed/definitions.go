@@ -92,6 +92,9 @@ func loadDefinitions(path string) ([]definition.Document, error) {
 	for i := range problems {
 		problems[i].File = filepath.Join(dir, problems[i].File)
 	}
+	for i := range docs {
+		docs[i] = docs[i].In(dir)
+	}
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}

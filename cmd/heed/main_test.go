@@ -76,6 +76,21 @@ func TestServerWithoutConsole(t *testing.T) {
 	}
 }
 
+// A problem names the file as the caller would, the line and the path inside.
+func TestPlaces(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "t.yaml")
+	text := "kind: trigger\nname: t\npattern:\n  - event: a\n  - {event: b, times: 99}\nwithin: 1h\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"replay", "--trigger", file, "--events", "-"}, {"check", "--definitions", file}} {
+		code, _, errs := heed(t.Context(), t, nil, args...)
+		if code != 1 || !strings.Contains(errs, file+":5:23: trigger t: pattern[1].times: ") {
+			t.Errorf("heed %q: exit %d: %s", args, code, errs)
+		}
+	}
+}
+
 // A stop that comes before the start is done is a stop like any other.
 func TestStoppedDuringStart(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())

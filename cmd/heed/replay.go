@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -30,9 +31,12 @@ func (r replayCommand) Run(e *env) (err error) {
 			continue
 		}
 		p, err := trigger.Compile(t)
-		if err != nil {
-			problems = append(problems, d.Problem("", err.Error(), ""))
+		if te, ok := errors.AsType[*trigger.Error](err); ok {
+			problems = append(problems, d.Problem(te.Path, te.Message, ""))
 			continue
+		}
+		if err != nil {
+			return fmt.Errorf("trigger %s: %w", d.Name, err)
 		}
 		cfg.Programs = append(cfg.Programs, p)
 	}

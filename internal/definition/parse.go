@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -39,6 +40,15 @@ type Document struct {
 
 // Ref names a definition: "campaign/winners".
 func (d Document) Ref() string { return Ref(d.Kind, d.Name) }
+
+// In is the document with its file put into a folder: for problems that are
+// found later.
+func (d Document) In(dir string) Document {
+	if d.file != "" {
+		d.file = filepath.Join(dir, d.file)
+	}
+	return d
+}
 
 // Ref joins a kind and a name.
 func Ref(k Kind, name string) string { return string(k) + "/" + name }

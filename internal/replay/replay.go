@@ -69,7 +69,8 @@ func Run(ctx context.Context, cfg Config, emit func(Firing) error) (Counts, erro
 	var e event.Event
 	lines := bufio.NewScanner(cfg.Events)
 	lines.Buffer(make([]byte, 0, 64<<10), maxLine)
-	for n := 1; lines.Scan(); n++ {
+	n := 1
+	for ; lines.Scan(); n++ {
 		if n%1024 == 0 && ctx.Err() != nil {
 			return r.Counts(), ctx.Err()
 		}
@@ -82,7 +83,9 @@ func Run(ctx context.Context, cfg Config, emit func(Firing) error) (Counts, erro
 		}
 		r.Event(&e)
 	}
-	if err := lines.Err(); err != nil {
+	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
+		return r.Counts(), fmt.Errorf("line %d: is longer than %d bytes", n, maxLine)
+	} else if err != nil {
 		return r.Counts(), fmt.Errorf("read events: %w", err)
 	}
 	r.Until(max(r.now, cfg.Until))

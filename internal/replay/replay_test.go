@@ -134,7 +134,7 @@ func TestErrors(t *testing.T) {
 	f("line 1: event is required", `{"userId":"u"}`)
 	f("line 1: has neither userId nor anonymousId", `{"event":"a"}`)
 	f("line 1: has neither receivedAt nor timestamp", `{"event":"a","userId":"u"}`)
-	f("read events: ", `{"event":"`+strings.Repeat("a", 1<<20)+`"}`)
+	f("line 1: is longer than", `{"event":"`+strings.Repeat("a", 1<<20)+`"}`)
 }
 
 func TestWriteCounts(t *testing.T) {
