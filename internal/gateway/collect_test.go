@@ -552,3 +552,16 @@ func TestBadEventsAreBounded(t *testing.T) {
 		t.Errorf("the oldest is %s, %v", d.Value, err)
 	}
 }
+
+// A misspelt call says so, whatever else is served beside the gateway.
+func TestUnknownCall(t *testing.T) {
+	v := newWorld(t)
+	v.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) })
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		for _, path := range []string{"/v1/tracks", "/v1/", "/v1/messages/x", "/v1/slots/"} {
+			if w := v.do(method, path, "{}"); w.Code != http.StatusNotFound || w.Body.String() != `{"error":"there is no such call"}`+"\n" {
+				t.Errorf("%s %s: %d %s", method, path, w.Code, w.Body)
+			}
+		}
+	}
+}

@@ -122,6 +122,11 @@ func (g *Gateway) Register(mux *http.ServeMux) {
 	handle("/v1/messages/stream", http.HandlerFunc(g.serveStream))
 	handle("/v1/messages/{id}/{state}", http.HandlerFunc(g.serveAdvance))
 	handle("/v1/slots/{slot}", http.HandlerFunc(g.serveSlot))
+	for _, method := range []string{http.MethodGet, http.MethodPost} { // rather than a page of the console
+		mux.HandleFunc(method+" /v1/", func(w http.ResponseWriter, _ *http.Request) {
+			g.refuse(w, http.StatusNotFound, "there is no such call")
+		})
+	}
 	mux.HandleFunc("GET /heed.js", g.serveScript)
 	mux.HandleFunc("GET /test", g.serveTest)
 	g.RegisterHealth(mux)
