@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -171,4 +172,24 @@ func TestStopWithStuckClient(t *testing.T) {
 	if took := time.Since(began); took > 8*time.Second {
 		t.Errorf("stopping took %v", took)
 	}
+}
+
+// TestFullAtStart: a full disk does not keep Heed from starting: it refuses
+// events, and says why, until there is space.
+func TestFullAtStart(t *testing.T) {
+	dir := t.TempDir()
+	start(t, dir).stop()
+	t.Setenv("HEED_STORE_RESERVE", strconv.Itoa(1<<50))
+	s := start(t, dir)
+	var home struct{ Source struct{ WriteKey string } }
+	s.admin("GET", "/home", "", &home)
+	resp, err := http.Post(s.url+"/v1/track?writeKey="+home.Source.WriteKey, "application/json", strings.NewReader(`{"userId":"u","event":"x"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("an event on a full disk: %s, Retry-After %q", resp.Status, resp.Header.Get("Retry-After"))
+	}
+	s.stop()
 }

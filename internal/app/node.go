@@ -48,6 +48,8 @@ type node struct {
 	decider    *decider.Decider // nil: not in this process
 	engager    *engager.Engager
 	started    time.Time
+
+	unannounced bool // the newest definitions wait for space on the disk
 }
 
 // HasData tells whether a folder was used by heed before.
@@ -148,7 +150,32 @@ func (n *node) define(ctx context.Context) error {
 			return fmt.Errorf("make the first source: %w", err)
 		}
 	}
-	return n.catalog.Announce(ctx)
+	err := n.catalog.Announce(ctx)
+	if errors.Is(err, eventlog.ErrDiskFull) {
+		n.unannounced = true // a full disk must not keep Heed from starting
+		return nil
+	}
+	return err
+}
+
+// follow keeps the definitions in force. What a full disk kept from being
+// announced at the start is announced first.
+func (n *node) follow(ctx context.Context) error {
+	retry := time.NewTicker(time.Second)
+	defer retry.Stop()
+	for n.unannounced {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-retry.C:
+		}
+		err := n.catalog.Announce(ctx)
+		if err != nil && !errors.Is(err, eventlog.ErrDiskFull) && ctx.Err() == nil {
+			n.log.Error("the definitions could not be announced", "err", err)
+		}
+		n.unannounced = err != nil
+	}
+	return n.catalog.Run(ctx)
 }
 
 // build makes the roles that the configuration asks for, in the order in which
@@ -231,7 +258,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 		}
 	}
 	add("retention", n.retain, alwaysReady)
-	add("definitions", n.catalog.Run, alwaysReady)
+	add("definitions", n.follow, alwaysReady)
 	return mux, nil
 }
 
