@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -13,56 +14,97 @@ import (
 	"heed/bench/load"
 )
 
+// What the goals were set beside: CPU seconds per million events of the floor
+// with fdatasync, on the machine that they were set on.
+const (
+	setBesideBatch  = 1.75
+	setBesideSingle = 23.6
+)
+
+// subject is one server under load.
+type subject struct {
+	what    string
+	batch   int
+	start   func() (*process, error)
+	goal    float64
+	against int // subject that is its floor, or -1
+
+	cpu, rate []float64 // by round
+}
+
 // collector measures CPU seconds per million events: both floors, the gateway
 // alone, and everything in one process. The server is pinned to the first
-// core, the load comes from the second.
+// core, the load comes from the second. Every round measures everything once, so
+// that a busy spell of the machine meets the floor as well; the medians count.
 func (b *bench) collector() (err error) {
 	if err := pinSelf(1); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, pinSelf(0, 1)) }()
-	const gateway, whole = "gateway alone, durable", "whole (deciding, console)"
-	type figure struct{ cpu, rate float64 }
-	floors := map[int][2]figure{}
-	for _, batch := range []int{20, 1} {
-		var f [2]figure
-		for i, args := range [][]string{nil, {"-append", filepath.Join(b.dir, "floor.log")}} {
-			p, err := b.startFloor(args...)
+	floor := func(args ...string) func() (*process, error) {
+		return func() (*process, error) { return b.startFloor(args...) }
+	}
+	folders := 0
+	heed := func(args ...string) func() (*process, error) {
+		return func() (*process, error) {
+			folders++
+			p, _, err := b.startHeed("0", filepath.Join(b.dir, fmt.Sprint("collector-", folders)), args...)
+			return p, err
+		}
+	}
+	durable := floor("-append", filepath.Join(b.dir, "floor.log"))
+	gateway := heed("--roles", "gateway")
+	all := []*subject{
+		{what: "floor: net/http, 204", batch: 20, start: floor(), against: -1},
+		{what: "floor: the same + group fdatasync", batch: 20, start: durable, against: -1},
+		{what: "gateway alone, durable", batch: 20, start: gateway, goal: 3.5, against: 1},
+		{what: "whole (deciding, console)", batch: 20, start: heed(), goal: 10, against: 1},
+		{what: "floor: net/http, 204", batch: 1, start: floor(), against: -1},
+		{what: "floor: the same + group fdatasync", batch: 1, start: durable, against: -1},
+		{what: "gateway alone, durable", batch: 1, start: gateway, goal: 28, against: 5},
+	}
+	for range b.rounds {
+		for _, s := range all {
+			p, err := s.start()
 			if err != nil {
 				return err
 			}
-			if f[i].cpu, f[i].rate, err = b.measure(p, batch); err != nil {
-				return err
+			cpu, rate, err := b.measure(p, s.batch)
+			if err := errors.Join(err, p.stop()); err != nil {
+				return fmt.Errorf("%s: %w", name(s.what, s.batch), err)
+			}
+			s.cpu, s.rate = append(s.cpu, cpu), append(s.rate, rate)
+			if p.dir != "" {
+				if err := os.RemoveAll(p.dir); err != nil {
+					return err
+				}
 			}
 		}
-		floors[batch] = f
-		b.add(row{Group: "collector", What: name("floor: net/http, 204", batch), Unit: "CPU s/M events", Value: f[0].cpu, Note: rate(f[0].rate)})
-		b.add(row{Group: "collector", What: name("floor: the same + group fdatasync", batch), Unit: "CPU s/M events", Value: f[1].cpu, Note: rate(f[1].rate)})
 	}
-	for i, c := range []struct {
-		what  string
-		roles []string
-		batch int
-		goal  float64
-	}{
-		{gateway, []string{"--roles", "gateway"}, 20, 3.5},
-		{gateway, []string{"--roles", "gateway"}, 1, 28},
-		{whole, nil, 20, 10},
-	} {
-		p, _, err := b.startHeed("0", filepath.Join(b.dir, fmt.Sprint("collector-", i)), c.roles...)
-		if err != nil {
-			return err
+	for _, s := range all {
+		r := row{Group: "collector", What: name(s.what, s.batch), Unit: "CPU s/M events", Value: median(s.cpu), Note: rate(median(s.rate))}
+		if s.against >= 0 {
+			r.Floor = median(all[s.against].cpu)
+			// A slower machine moves the goal, by as much as it does the floor.
+			beside := setBesideBatch
+			if s.batch == 1 {
+				beside = setBesideSingle
+			}
+			r.Goal = s.goal * max(1, r.Floor/beside)
+			r.Note += fmt.Sprintf("; the goal is %g where the floor is %g", s.goal, beside)
 		}
-		cpu, perSecond, err := b.measure(p, c.batch)
-		if err != nil {
-			return err
-		}
-		b.add(row{
-			Group: "collector", What: name(c.what, c.batch), Unit: "CPU s/M events", Value: cpu, Goal: c.goal,
-			Floor: floors[c.batch][1].cpu, Note: rate(perSecond),
-		})
+		b.add(r)
 	}
 	return nil
+}
+
+// median of figures, which it sorts.
+func median(of []float64) float64 {
+	slices.Sort(of)
+	if n := len(of); n%2 == 0 {
+		return (of[n/2-1] + of[n/2]) / 2
+	}
+	return of[len(of)/2]
 }
 
 func name(what string, batch int) string {
@@ -74,8 +116,8 @@ func name(what string, batch int) string {
 
 func rate(perSecond float64) string { return number(perSecond) + " events/s" }
 
-// measure loads a server as fast as it answers and ends it: CPU seconds per
-// million events, events per second.
+// measure loads a server as fast as it answers: CPU seconds per million events,
+// events per second.
 func (b *bench) measure(p *process, batch int) (cpu, perSecond float64, err error) {
 	cfg := load.Config{URL: p.url, Key: "bench-key", Batch: batch, Conns: 64, Users: 100_000, Irrelevant: 0.95, Duration: time.Second}
 	if _, err := load.Run(b.ctx, cfg); err != nil { // warm up
@@ -97,7 +139,7 @@ func (b *bench) measure(p *process, batch int) (cpu, perSecond float64, err erro
 	if res.Refused > 0 || res.Acked == 0 {
 		return 0, 0, fmt.Errorf("%d events acknowledged, %d refused", res.Acked, res.Refused)
 	}
-	return (after - before).Seconds() / float64(res.Acked) * 1e6, float64(res.Acked) / res.Elapsed.Seconds(), p.stop()
+	return (after - before).Seconds() / float64(res.Acked) * 1e6, float64(res.Acked) / res.Elapsed.Seconds(), nil
 }
 
 // pinSelf puts every thread of this process on the given cores.

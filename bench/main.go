@@ -52,7 +52,9 @@ type bench struct {
 	heed     string // binary
 	dir      string // for data folders
 	duration time.Duration
+	rounds   int // of the collector
 	rows     []row
+	started  []*process
 }
 
 func (b *bench) add(r row) {
@@ -116,12 +118,19 @@ func exit(err error) {
 func runAll() (err error) {
 	heed := flag.String("heed", "bin/heed", "binary to measure")
 	only := flag.String("only", "", "groups to run, by comma: collector, engine, latency, popup, process")
-	seconds := flag.Int("seconds", 8, "length of each load, in seconds")
+	seconds := flag.Int("seconds", 4, "length of each load, in seconds")
+	rounds := flag.Int("rounds", 3, "how often the collector is measured; the medians count")
 	out := flag.String("out", "bench/out/results.json", "where to write the figures")
 	flag.Parse()
+	if *seconds < 1 || *rounds < 1 {
+		return errors.New("-seconds and -rounds must be at least 1")
+	}
 	path, err := filepath.Abs(*heed)
 	if err != nil {
 		return err
+	}
+	if _, err := os.Stat(path); err != nil {
+		return fmt.Errorf("%w (make build, or -heed)", err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -130,7 +139,8 @@ func runAll() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	b := &bench{ctx: ctx, heed: path, dir: dir, duration: time.Duration(*seconds) * time.Second}
+	b := &bench{ctx: ctx, heed: path, dir: dir, duration: time.Duration(*seconds) * time.Second, rounds: *rounds}
+	defer b.killAll()
 	for _, g := range []struct {
 		name string
 		run  func() error

@@ -23,6 +23,17 @@ type process struct {
 	cmd *exec.Cmd
 	url string
 	dir string // data folder of a heed
+	log string // what it printed
+}
+
+// killAll ends what is still running after a failure.
+func (b *bench) killAll() {
+	for _, p := range b.started {
+		if p.cmd.ProcessState == nil {
+			_ = p.cmd.Process.Kill() // it may have ended by itself
+			_ = p.cmd.Wait()
+		}
+	}
 }
 
 // startFloor runs the floor server on the first core.
@@ -42,31 +53,33 @@ func (b *bench) startFloor(args ...string) (*process, error) {
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
+	b.started = append(b.started, p)
 	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		return nil, fmt.Errorf("the floor did not start: %w", err)
+	}
 	p.url = strings.TrimSpace(line)
-	return p, err
+	return p, nil
 }
 
 // startHeed runs heed on cores ("" for all) and waits until it is ready.
 func (b *bench) startHeed(cores, dir string, args ...string) (*process, time.Duration, error) {
 	p := &process{dir: dir}
 	args = append([]string{"run", "--definitions", "bench/definitions"}, args...)
-	if cores == "" {
-		p.cmd = exec.CommandContext(b.ctx, b.heed, args...)
-	} else {
-		p.cmd = b.pinned(cores, b.heed, args...)
-	}
+	p.cmd = b.pinned(cores, b.heed, args...)
 	p.cmd.Env = append(os.Environ(), "HEED_DATA_DIR="+dir, "HEED_LISTEN=127.0.0.1:0", "HEED_ADMIN_TOKEN="+adminToken)
 	log, err := os.Create(filepath.Join(b.dir, "heed.log"))
 	if err != nil {
 		return nil, 0, err
 	}
-	p.cmd.Stdout, p.cmd.Stderr = log, log
+	defer func() { _ = log.Close() }() // the process has its own
+	p.cmd.Stdout, p.cmd.Stderr, p.log = log, log, log.Name()
 	_ = os.Remove(filepath.Join(dir, "server.json"))
 	begin := time.Now()
 	if err := p.cmd.Start(); err != nil {
 		return nil, 0, err
 	}
+	b.started = append(b.started, p)
 	for time.Since(begin) < 30*time.Second {
 		if text, err := os.ReadFile(filepath.Join(dir, "server.json")); err == nil {
 			var info struct{ URL string }
@@ -93,9 +106,13 @@ func ready(ctx context.Context, url string) bool {
 	return resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
 }
 
-// pinned is a command on the given cores, with as many threads that run Go.
+// pinned is a command on the given cores ("" for all), with as many threads that
+// run Go. It dies with this process.
 func (b *bench) pinned(cores, name string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(b.ctx, "taskset", append([]string{"-c", cores, name}, args...)...)
+	cmd := exec.CommandContext(b.ctx, name, args...)
+	if cores != "" {
+		cmd = exec.CommandContext(b.ctx, "taskset", append([]string{"-c", cores, name}, args...)...)
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return cmd
 }
@@ -128,14 +145,22 @@ func (p *process) rss() (float64, error) {
 	return kb * 1024, err
 }
 
-// stop ends the process and waits for it.
+// stop ends the process and waits for it. A heed that does not end well, or not
+// at all, is an error; the floor knows no other end than by the signal.
 func (p *process) stop() error {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return err
+		return fmt.Errorf("stop: %w", err)
 	}
+	late := time.AfterFunc(30*time.Second, func() { _ = p.cmd.Process.Kill() })
+	defer late.Stop()
+	err := p.cmd.Wait()
 	var exit *exec.ExitError
-	if err := p.cmd.Wait(); err != nil && !errors.As(err, &exit) {
-		return err
+	if p.dir == "" && errors.As(err, &exit) {
+		return nil
+	}
+	if err != nil {
+		text, _ := os.ReadFile(p.log) // as much as there is
+		return fmt.Errorf("stop: %w\n%s", err, text[max(0, len(text)-2000):])
 	}
 	return nil
 }
