@@ -222,6 +222,8 @@ func (c crowd) SetCrowd(_ context.Context, running bool) error {
 // its cap, by size.
 func (n *node) trim(ctx context.Context) error {
 	log := n.db.Log()
+	// A rebuild of the rows must find every event of the longest live window.
+	floor := time.Now().Add(-longestWindow(n.catalog.Current()))
 	for _, s := range []eventlog.Stream{eventlog.Events, eventlog.Intents} {
 		before := time.Now().Add(-n.cfg.Retention.Log.Duration())
 		if limit := n.cfg.Retention.LogBytes; limit > 0 {
@@ -233,6 +235,9 @@ func (n *node) trim(ctx context.Context) error {
 				before = cut
 			}
 		}
+		if before.After(floor) {
+			before = floor
+		}
 		keep, err := n.consumed(ctx, s)
 		if err != nil {
 			return err
@@ -242,6 +247,21 @@ func (n *node) trim(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// longestWindow is how far back a trigger may look.
+func longestWindow(set *definition.Set) (longest time.Duration) {
+	for _, t := range set.Triggers {
+		window := t.Within.Duration() + t.Delay.Duration()
+		for _, s := range t.Pattern {
+			window += s.For.Duration() + s.Idle.Duration()
+		}
+		if t.Reentry != nil {
+			window = max(window, t.Reentry.Cooldown.Duration())
+		}
+		longest = max(longest, window)
+	}
+	return longest
 }
 
 // consumed is how far the readers of a stream have come, partition by partition.

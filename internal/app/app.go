@@ -105,6 +105,9 @@ func (c *Config) finish() error {
 	if c.Retention.Log.Duration() < time.Hour {
 		return errors.New("retention.log: at least 1h is needed")
 	}
+	if c.Retention.LogBytes != 0 && c.Retention.LogBytes < 64<<20 {
+		return errors.New("retention.log_bytes: at least 64MB are needed, or 0 for no cap")
+	}
 	if c.AdminToken != "" && len(c.AdminToken) < 32 {
 		return errors.New("admin_token: at least 32 characters are needed (openssl rand -hex 32)")
 	}
@@ -202,6 +205,9 @@ func Run(ctx context.Context, cfg Config, p Process) (err error) {
 	return n.serve(ctx, ln, mux)
 }
 
+// stopTimeout bounds the stop of each role.
+const stopTimeout = 15 * time.Second
+
 // serve runs the roles and the listener. Roles end in order, from the gateway
 // down the flow, so that what was accepted is still worked off. The listener
 // closes last: until then /readyz says that the process is stopping, and what
@@ -238,6 +244,7 @@ func (n *node) serve(ctx context.Context, ln net.Listener, handler http.Handler)
 		}
 		return nil
 	})
+	stuck := make(chan error, 1)
 	g.Go(func() error {
 		<-gctx.Done()
 		n.log.Info("stopping")
@@ -245,8 +252,10 @@ func (n *node) serve(ctx context.Context, ln net.Listener, handler http.Handler)
 			stops[i]()
 			select {
 			case <-ended[i]:
-			case <-time.After(15 * time.Second):
-				n.log.Error("a role did not stop in time", "role", n.roles[i].name)
+			case <-time.After(stopTimeout):
+				err := fmt.Errorf("%s did not stop within %s; the next start goes on where it was", n.roles[i].name, stopTimeout)
+				stuck <- err
+				return err
 			}
 		}
 		sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
@@ -257,7 +266,13 @@ func (n *node) serve(ctx context.Context, ln net.Listener, handler http.Handler)
 		}
 		return nil
 	})
-	err := g.Wait()
+	done := make(chan error, 1)
+	go func() { done <- g.Wait() }()
+	var err error
+	select {
+	case err = <-done:
+	case err = <-stuck: // what hangs is left to the end of the process
+	}
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		err = errors.Join(err, cause)
 	}

@@ -77,6 +77,7 @@ func TestLoadRefuses(t *testing.T) {
 	f("listen: [", "", "heed.yaml:1")
 	f("retention: {log: 5}\n", "", "write it like")
 	f("retention: {log: 5m}\n", "", "retention.log: at least 1h")
+	f("retention: {log_bytes: 1KB}\n", "", "retention.log_bytes: at least 64MB")
 	f("memory: lots\n", "", "write it like 512MB")
 	f("memory: 1MB\n", "", "memory: at least 256MB")
 	f("roles: [gatway]\n", "", "roles: ")

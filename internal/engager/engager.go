@@ -302,11 +302,24 @@ func (e *Engager) janitor(ctx context.Context, recovering *sync.WaitGroup) {
 			}
 		case <-ledger.C:
 			_, err = e.ExpireLedger(ctx, e.deps.Clock().Add(-e.cfg.LedgerKeep))
+			if err == nil {
+				_, err = e.ExpireCaps(ctx, e.deps.Clock().Add(-max(e.cfg.LedgerKeep, e.longestCap())))
+			}
 		}
 		if err != nil && ctx.Err() == nil {
 			e.log.Warn("engager cannot tidy up", "error", err)
 		}
 	}
+}
+
+// longestCap is the longest period that a campaign counts over.
+func (e *Engager) longestCap() (longest time.Duration) {
+	for _, c := range e.deps.Definitions.Current().Campaigns {
+		if c.Limits.Cap != nil {
+			longest = max(longest, c.Limits.Cap.Per.Duration())
+		}
+	}
+	return longest
 }
 
 // now is the clock in µs.

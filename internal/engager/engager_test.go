@@ -584,6 +584,26 @@ func TestExpireLedger(t *testing.T) {
 	}
 }
 
+func TestExpireCaps(t *testing.T) {
+	v := newEnv(t)
+	store := v.db.Documents()
+	now := time.Now()
+	for user, at := range map[string]time.Time{"old": now.Add(-50 * time.Hour), "new": now} {
+		value := fmt.Appendf(nil, "[%d,%d]", at.Add(-time.Hour).UnixMicro(), at.UnixMicro())
+		if err := store.Apply(t.Context(), documents.Relaxed, documents.Write{Collection: engager.CollectionCaps, Key: user, Value: value}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v.start()
+	n, err := v.e.ExpireCaps(t.Context(), now.Add(-24*time.Hour))
+	if err != nil || n != 1 {
+		t.Errorf("removed %d, %v", n, err)
+	}
+	if _, err := store.Get(t.Context(), engager.CollectionCaps, "new"); err != nil {
+		t.Errorf("the newer one: %v", err)
+	}
+}
+
 func TestConfig(t *testing.T) {
 	f := func(want bool, change func(*engager.Config)) {
 		t.Helper()

@@ -197,3 +197,36 @@ func (e *Engager) ExpireLedger(ctx context.Context, before time.Time) (int, erro
 		}
 	}
 }
+
+// ExpireCaps removes the counts of users who received nothing since before; it
+// tells how many.
+func (e *Engager) ExpireCaps(ctx context.Context, before time.Time) (int, error) {
+	removed, after := 0, ""
+	for {
+		docs, err := e.deps.Documents.List(ctx, documents.Query{Collection: CollectionCaps, After: after, Limit: 500})
+		if err != nil {
+			return removed, fmt.Errorf("engager: list old caps: %w", err)
+		}
+		if len(docs) == 0 {
+			return removed, nil
+		}
+		for _, d := range docs {
+			after = d.Key
+			var sent []int64
+			if err := json.Unmarshal(d.Value, &sent); err != nil {
+				return removed, fmt.Errorf("engager: decode cap: %w", err)
+			}
+			if len(sent) > 0 && sent[len(sent)-1] >= before.UnixMicro() {
+				continue
+			}
+			err := e.deps.Documents.Apply(ctx, documents.Relaxed, documents.Write{Collection: CollectionCaps, Key: d.Key, Expect: d.Version})
+			if errors.Is(err, documents.ErrConflict) {
+				continue // something was sent just now
+			}
+			if err != nil {
+				return removed, fmt.Errorf("engager: remove old caps: %w", err)
+			}
+			removed++
+		}
+	}
+}
