@@ -269,7 +269,7 @@ func (p *plan) check(ctx context.Context, given []definition.Document) (*definit
 	}
 	docs := slices.Clone(given)
 	if _, problems := definition.NewSet(p.head, append(docs, all...)); problems != nil {
-		return nil, problems
+		return nil, p.inUse(problems)
 	}
 	// The set in force holds what is stored: made keys and resolved secrets.
 	for ref, value := range fresh {
@@ -298,6 +298,22 @@ func (p *plan) check(ctx context.Context, given []definition.Document) (*definit
 	}
 	set, problems := definition.NewSet(p.head, append(all, same...))
 	return set, problems.Err()
+}
+
+// inUse says of what would be deleted who still needs it.
+func (p *plan) inUse(problems definition.Problems) definition.Problems {
+	for i, found := range problems {
+		for _, ref := range p.o.Delete {
+			kind, name, _ := strings.Cut(ref, "/")
+			if found.Message == fmt.Sprintf("%s %q does not exist", kind, name) {
+				problems[i] = definition.Problem{
+					Kind: definition.Kind(kind), Name: name,
+					Message: fmt.Sprintf("is used by %s %s", found.Kind, found.Name), Hint: "change or delete that first",
+				}
+			}
+		}
+	}
+	return problems
 }
 
 func (p *plan) commit(ctx context.Context, headVersion int64) error {

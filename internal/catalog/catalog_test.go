@@ -146,7 +146,7 @@ func TestTransaction(t *testing.T) {
 	h.want("kind: trigger\nname: t\npattern: [{event: a}]\n---\nkind: template\nname: m\nchannel: outbox\nbody: x\n---\n"+
 		"kind: campaign\nname: c\nwhen: {trigger: t}\nwhat: [{channel: outbox, template: m}]\nstatus: live\n", catalog.Options{},
 		"created trigger/t@1", "created template/m@1", "created campaign/c@1")
-	if _, err := h.apply("", catalog.Options{Delete: []string{"trigger/t"}}); err == nil || !strings.Contains(err.Error(), `trigger "t" does not exist`) {
+	if _, err := h.apply("", catalog.Options{Delete: []string{"trigger/t"}}); err == nil || err.Error() != "trigger t: is used by campaign c (change or delete that first)" {
 		t.Errorf("deleting what is referenced: %v", err)
 	}
 	h.want("", catalog.Options{Delete: []string{"trigger/t", "campaign/c"}}, "deleted trigger/t@2", "deleted campaign/c@2")
