@@ -16,9 +16,9 @@ beforeAll(async () => {
   visitor = await profile(browser, heed);
 });
 afterAll(async () => {
-  await visitor?.close();
   await browser?.close();
   await heed?.remove();
+  expect(visitor.trouble).toEqual([]);
 });
 
 /** The names of the events that another reader finds in the data folder's Avro files. */

@@ -39,8 +39,9 @@ describe('a Heed without any configuration', () => {
     admin = await profile(browser, heed, { calm: true });
   });
   afterAll(async () => {
-    await admin?.close();
+    await admin?.context.close();
     await heed?.remove();
+    expect(admin.trouble).toEqual([]);
   });
 
   test('from the printed token to the first event, which ticks its step', async () => {
@@ -108,8 +109,9 @@ describe('with the demo', () => {
     shopper = undefined;
   });
   afterAll(async () => {
-    await admin?.close();
+    await admin?.context.close();
     await heed?.remove();
+    expect(admin.trouble).toEqual([]);
   });
 
   test('Home has live figures', async () => {

@@ -80,6 +80,10 @@ export class Heed {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.process = child;
+    // whatever goes wrong in the tests, nothing stays behind
+    const orphan = () => child.kill('SIGKILL');
+    process.on('exit', orphan);
+    child.once('exit', () => process.off('exit', orphan));
     for (const out of [child.stdout, child.stderr])
       out.on('data', (text) => {
         this.said = (this.said + text).slice(-20_000);
