@@ -86,10 +86,10 @@ type Deps struct {
 }
 
 // writeBuffers is how many there are at most.
-const writeBuffers = 4
+const writeBuffers = 3
 
 // memTableSize is the largest write buffer for a memory budget.
-func memTableSize(memory int64) int64 { return min(max(memory/8, 2<<20), 64<<20) }
+func memTableSize(memory int64) int64 { return min(max(memory/4, 2<<20), 64<<20) }
 
 // cacheSize is a quarter of the budget, and what the write buffers take: the
 // engine counts those against the cache, which would shrink to nothing.
