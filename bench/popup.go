@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 )
@@ -10,7 +12,7 @@ import (
 // popup measures, in a real Chromium, from the click that completes a trigger
 // to its pop-up on the screen, with the page's own clock.
 func (b *bench) popup() error {
-	if _, err := os.Stat("/usr/bin/chromium"); err != nil {
+	if _, err := os.Stat("/usr/bin/chromium"); errors.Is(err, fs.ErrNotExist) {
 		fmt.Println("COULD NOT RUN: there is no /usr/bin/chromium")
 		return nil
 	}
