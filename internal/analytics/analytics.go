@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"heed/internal/console/api"
 	"heed/internal/documents"
 	"heed/internal/event"
 	"heed/internal/eventlog"
@@ -94,6 +95,7 @@ type Analytics struct {
 	sampled    atomic.Int64 // events that were not shown
 	watched    watched
 	series     series
+	fields     fields
 	ready      atomic.Int32 // shards that have begun
 }
 
@@ -116,6 +118,7 @@ func New(cfg Config, deps Deps) (*Analytics, error) {
 		cfg: cfg, deps: deps, log: deps.Logger, now: deps.Clock, since: deps.Clock(),
 		events: newRing[seenEvent](cfg.Recent), deliveries: newRing[seenDelivery](cfg.RecentDeliveries),
 	}
+	a.fields.byName = map[string]map[string]*api.EventField{}
 	for p := range deps.Log.Partitions() {
 		a.shards = append(a.shards, newShard(a, p))
 	}

@@ -301,3 +301,47 @@ func BenchmarkCount(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/event")
 }
+
+func TestFields(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memory.Open(memory.Config{Partitions: 1})
+		defer func() { _ = db.Close() }()
+		a, stop := start(t, db, Config{})
+		defer stop()
+		win := func(properties string) event.Event {
+			return event.Event{Name: "win", AnonymousID: "u", Properties: []byte(properties)}
+		}
+		add(
+			t, db,
+			win(`{"stake": 10, "game": "slots", "a.b": 1, "gone": null}`),
+			win(`{"stake": "10", "game": "dice", "at": "2026-11-21T09:00:00Z", "items": [{"id": 7}, {"id": 8}], "deep": {"a": {"b": {"c": {"d": 1}}}}}`),
+			event.Event{Type: event.Identify, Name: "identify", AnonymousID: "u", Traits: []byte(`{"vip": true}`)},
+		)
+		synctest.Wait()
+		got := ""
+		for _, f := range append(a.Fields("win"), a.Fields("identify")...) {
+			got += fmt.Sprintf("%s %v %s\n", f.Field, f.Types, f.Values)
+		}
+		want := `properties.at [time] []
+properties.game [text] ["slots" "dice"]
+properties.items[].id [number] [7 8]
+properties.stake [number text] [10 "10"]
+event.traits.vip [boolean] [true]
+`
+		if got != want {
+			t.Errorf("got\n%swant\n%s", got, want)
+		}
+		if f := a.Fields("never"); len(f) != 0 {
+			t.Errorf("an event that never came has %v", f)
+		}
+
+		// However many different keys there are, few are kept.
+		for i := range 300 {
+			add(t, db, win(fmt.Sprintf(`{"k%d": %d}`, i, i)))
+		}
+		synctest.Wait()
+		if n := len(a.Fields("win")); n > fieldsPerName {
+			t.Errorf("%d fields are kept", n)
+		}
+	})
+}

@@ -165,11 +165,9 @@ func (s *shard) one(raw []byte, offset uint64, appended int64, fresh bool) error
 		return nil
 	}
 	outcome := strings.HasPrefix(h.Name, event.ReservedPrefix) && api.IsDelivery(h.Name)
-	if live {
-		s.tally(h, appended)
-	}
 	show := seed || live && s.show(h)
-	if !outcome && !show {
+	learn := live && s.tally(h, appended, show)
+	if !outcome && !show && !learn {
 		return nil
 	}
 	e := &s.event
@@ -178,6 +176,9 @@ func (s *shard) one(raw []byte, offset uint64, appended int64, fresh bool) error
 	}
 	if show {
 		s.a.events.add(api.SummaryOf(s.partition, offset, e))
+	}
+	if learn {
+		s.a.fields.add(e)
 	}
 	if outcome {
 		s.outcome(e, offset, live || seed, live, fresh)
@@ -194,7 +195,8 @@ func (s *shard) show(h *event.Header) bool {
 	return false
 }
 
-func (s *shard) tally(h *event.Header, appended int64) {
+// tally counts an event, and tells whether its fields are worth a look.
+func (s *shard) tally(h *event.Header, appended int64, shown bool) (learn bool) {
 	s.events++
 	t := s.names[h.Name]
 	switch {
@@ -202,7 +204,8 @@ func (s *shard) tally(h *event.Header, appended int64) {
 		t.count++
 		t.last = appended
 	case len(s.names) < s.a.cfg.Names:
-		s.names[strings.Clone(h.Name)] = &tally{count: 1, last: appended}
+		t = &tally{count: 1, last: appended}
+		s.names[strings.Clone(h.Name)] = t
 	default:
 		s.other++
 	}
@@ -210,6 +213,7 @@ func (s *shard) tally(h *event.Header, appended int64) {
 	if appended-h.Timestamp < int64(activeWindow/time.Microsecond) && !strings.HasPrefix(h.Name, event.ReservedPrefix) {
 		s.active[s.slot%activeSlots].add(xxhash.Sum64String(h.User()))
 	}
+	return t != nil && !strings.HasPrefix(h.Name, event.ReservedPrefix) && t.learns(shown)
 }
 
 func (s *shard) outcome(e *event.Event, offset uint64, show, live, fresh bool) {

@@ -106,6 +106,25 @@ func TestDefinitions(t *testing.T) {
 	c.send("POST", "/api/v1/definitions:apply", `[{"kind":"campaign","name":"x","when":{"trigger":"nothing"},"what":[{"channel":"web","template":"no"}],"status":"live"}]`).fails(422, "invalid")
 	c.send("PUT", "/api/v1/definitions/trigger/x", "{\n\t\"pattern\": [{\"event\": \"win\"}],\n\t\"within\": \"x\"}").fails(422, "invalid")
 
+	// An editor asks before it saves.
+	check := func(spec string) []api.Problem {
+		t.Helper()
+		return ok[api.Checked](c.send("POST", "/api/v1/definitions:check", `{"kind": "trigger", "name": "x", "spec": `+spec+`}`)).Problems
+	}
+	if p := check(`{"pattern": [{"event": "win"}]}`); len(p) != 0 {
+		t.Errorf("a good one: %+v", p)
+	}
+	if p := check(`{"pattern": [{"event": "win", "times": 2}]}`); len(p) != 1 || p[0].Path != "within" {
+		t.Errorf("no window: %+v", p)
+	}
+	if p := check(`{"pattern": [{"event": "win"}], "audience": "nobody"}`); len(p) != 1 || p[0].Path != "audience" {
+		t.Errorf("no such audience: %+v", p)
+	}
+	if p := check(`{"pattern": [{"event": "win"}], "withn": "1m"}`); len(p) != 1 {
+		t.Errorf("an unknown key: %+v", p)
+	}
+	c.get("/definitions/trigger/x").fails(404, "not_found")
+
 	// One at a time, with versions.
 	spec := "{\n\t\"pattern\": [{\"event\": \"win\", \"times\": 2}], \"within\": \"10m\"}"
 	put := c.with("If-Match", `"1"`).send("PUT", "/api/v1/definitions/trigger/three-wins", spec)

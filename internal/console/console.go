@@ -91,6 +91,8 @@ type Definitions interface {
 type Live interface {
 	Stats() api.LiveStats
 	Names() []api.NameCount
+	// Fields lists what events of a name carried.
+	Fields(name string) []api.EventField
 	Events(after uint64, user string) (events []api.EventSummary, next uint64, missed int64)
 	Deliveries(after uint64, user string) (deliveries []api.Delivery, next uint64, missed int64)
 	// Watch keeps the user's events from being sampled away until cancel.

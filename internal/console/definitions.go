@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -177,6 +178,27 @@ func (s *server) PutDefinition(ctx context.Context, r api.PutDefinitionRequestOb
 		out.Headers.ETag = etag(applied.Changes[0].Version)
 	}
 	return out, nil
+}
+
+// CheckDefinition tells what would be wrong with one.
+func (s *server) CheckDefinition(ctx context.Context, r api.CheckDefinitionRequestObject) (api.CheckDefinitionResponseObject, error) {
+	k, err := kindOf(r.Body.Kind)
+	if err == nil {
+		err = nameOf(k, r.Body.Name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	doc, err := definition.ParseOne(k, r.Body.Name, compact(r.Body.Spec))
+	if err == nil {
+		_, err = s.c.deps.Definitions.Apply(ctx, []definition.Document{doc}, catalog.Options{DryRun: true})
+	}
+	out := api.CheckDefinition200JSONResponse{Problems: []api.Problem{}}
+	if problems, ok := errors.AsType[definition.Problems](err); ok {
+		out.Problems = append(out.Problems, problemsOf(problems)...)
+		return out, nil
+	}
+	return out, err
 }
 
 // DeleteDefinition deletes one.

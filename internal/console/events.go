@@ -460,6 +460,15 @@ func (s *server) ListEventNames(_ context.Context, _ api.ListEventNamesRequestOb
 	return out, nil
 }
 
+// ListEventFields lists what events of a name carried.
+func (s *server) ListEventFields(_ context.Context, r api.ListEventFieldsRequestObject) (api.ListEventFieldsResponseObject, error) {
+	out := api.ListEventFields200JSONResponse{Fields: []api.EventField{}}
+	if s.c.deps.Live != nil {
+		out.Fields = append(out.Fields, s.c.deps.Live.Fields(r.Params.Name)...)
+	}
+	return out, nil
+}
+
 // ListBadEvents lists what the collector refused.
 func (s *server) ListBadEvents(ctx context.Context, r api.ListBadEventsRequestObject) (api.ListBadEventsResponseObject, error) {
 	limit, err := limitOf(r.Params.Limit)

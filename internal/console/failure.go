@@ -44,12 +44,7 @@ func failureOf(err error) *failure {
 	}
 	if ps, ok := errors.AsType[definition.Problems](err); ok {
 		f := fail(http.StatusUnprocessableEntity, "invalid", "the definitions do not hold together; nothing was changed", "")
-		for _, p := range ps {
-			f.body.Problems = append(f.body.Problems, api.Problem{
-				File: p.File, Line: p.Line, Column: p.Column, Kind: string(p.Kind), Name: p.Name,
-				Path: p.Path, Message: p.Message, Hint: p.Hint,
-			})
-		}
+		f.body.Problems = problemsOf(ps)
 		return f
 	}
 	if p, ok := errors.AsType[*http.MaxBytesError](err); ok {
@@ -67,6 +62,17 @@ func failureOf(err error) *failure {
 		return f
 	}
 	return fail(http.StatusInternalServerError, "internal", "something went wrong on the server; its log says more", "")
+}
+
+func problemsOf(ps definition.Problems) []api.Problem {
+	out := make([]api.Problem, len(ps))
+	for i, p := range ps {
+		out[i] = api.Problem{
+			File: p.File, Line: p.Line, Column: p.Column, Kind: string(p.Kind), Name: p.Name,
+			Path: p.Path, Message: p.Message, Hint: p.Hint,
+		}
+	}
+	return out
 }
 
 // fail writes an error as the API's one shape.

@@ -74,6 +74,30 @@ func (e DeliveryStatus) Valid() bool {
 	}
 }
 
+// Defines values for EventFieldTypes.
+const (
+	FieldBoolean EventFieldTypes = "boolean"
+	FieldNumber  EventFieldTypes = "number"
+	FieldText    EventFieldTypes = "text"
+	FieldTime    EventFieldTypes = "time"
+)
+
+// Valid indicates whether the value is a known member of the EventFieldTypes enum.
+func (e EventFieldTypes) Valid() bool {
+	switch e {
+	case FieldBoolean:
+		return true
+	case FieldNumber:
+		return true
+	case FieldText:
+		return true
+	case FieldTime:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for EventSummaryType.
 const (
 	Alias    EventSummaryType = "alias"
@@ -335,6 +359,21 @@ type Change struct {
 // ChangeAction defines model for Change.Action.
 type ChangeAction string
 
+// CheckRequest defines model for CheckRequest.
+type CheckRequest struct {
+	Kind string `json:"kind"`
+	Name string `json:"name"`
+
+	// Spec The definition itself; see SourceSpec, EventSpec, TriggerSpec, AudienceSpec, TemplateSpec, ChannelSpec,
+	// CampaignSpec. `kind` and `name` may be left out.
+	Spec Spec `json:"spec"`
+}
+
+// Checked defines model for Checked.
+type Checked struct {
+	Problems []Problem `json:"problems"`
+}
+
 // Crowd defines model for Crowd.
 type Crowd struct {
 	EventsPerSecond float64 `json:"eventsPerSecond,omitempty,omitzero"`
@@ -439,6 +478,24 @@ type Error struct {
 // ErrorReply defines model for ErrorReply.
 type ErrorReply struct {
 	Error Error `json:"error"`
+}
+
+// EventField defines model for EventField.
+type EventField struct {
+	// Field As conditions name it: properties.stake, properties.products[].product_id, event.traits.plan
+	Field string            `json:"field"`
+	Types []EventFieldTypes `json:"types"`
+
+	// Values Some that were seen
+	Values []AnyJSON `json:"values"`
+}
+
+// EventFieldTypes defines model for EventField.Types.
+type EventFieldTypes string
+
+// EventFieldList defines model for EventFieldList.
+type EventFieldList struct {
+	Fields []EventField `json:"fields"`
 }
 
 // EventName defines model for EventName.
@@ -1014,6 +1071,12 @@ type ListDeliveriesParams struct {
 	Before Before `form:"before,omitempty" json:"before,omitempty,omitzero"`
 }
 
+// ListEventFieldsParams defines parameters for ListEventFields.
+type ListEventFieldsParams struct {
+	// Name The event's name
+	Name string `form:"name" json:"name"`
+}
+
 // ListOutboxParams defines parameters for ListOutbox.
 type ListOutboxParams struct {
 	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
@@ -1037,6 +1100,9 @@ type GetTimelineParams struct {
 
 // PutDefinitionJSONRequestBody defines body for PutDefinition for application/json ContentType.
 type PutDefinitionJSONRequestBody = Spec
+
+// CheckDefinitionJSONRequestBody defines body for CheckDefinition for application/json ContentType.
+type CheckDefinitionJSONRequestBody = CheckRequest
 
 // PostCrowdJSONRequestBody defines body for PostCrowd for application/json ContentType.
 type PostCrowdJSONRequestBody = CrowdRequest
@@ -1082,6 +1148,9 @@ type ServerInterface interface {
 	// ListDefinitionVersions What a definition was, newest first
 	// (GET /definitions/{kind}/{name}/versions)
 	ListDefinitionVersions(w http.ResponseWriter, r *http.Request, kind Kind, name Name)
+	// CheckDefinition What would be wrong with a definition; stores nothing
+	// (POST /definitions:check)
+	CheckDefinition(w http.ResponseWriter, r *http.Request)
 	// ListDeliveries Outcomes of activations, newest first, with reasons
 	// (GET /deliveries)
 	ListDeliveries(w http.ResponseWriter, r *http.Request, params ListDeliveriesParams)
@@ -1091,6 +1160,9 @@ type ServerInterface interface {
 	// PostCrowd Start or stop the simulated shoppers (404 `no_demo` without --demo)
 	// (POST /demo/crowd)
 	PostCrowd(w http.ResponseWriter, r *http.Request)
+	// ListEventFields What events of a name carried since the start, from a sample of them
+	// (GET /event-fields)
+	ListEventFields(w http.ResponseWriter, r *http.Request, params ListEventFieldsParams)
 	// ListEventNames The events that were seen since the start, and those that are declared
 	// (GET /event-names)
 	ListEventNames(w http.ResponseWriter, r *http.Request)
@@ -1527,6 +1599,20 @@ func (siw *ServerInterfaceWrapper) ListDefinitionVersions(w http.ResponseWriter,
 	handler.ServeHTTP(w, r)
 }
 
+// CheckDefinition operation middleware
+func (siw *ServerInterfaceWrapper) CheckDefinition(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CheckDefinition(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListDeliveries operation middleware
 func (siw *ServerInterfaceWrapper) ListDeliveries(w http.ResponseWriter, r *http.Request) {
 
@@ -1631,6 +1717,39 @@ func (siw *ServerInterfaceWrapper) PostCrowd(w http.ResponseWriter, r *http.Requ
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.PostCrowd(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListEventFields operation middleware
+func (siw *ServerInterfaceWrapper) ListEventFields(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListEventFieldsParams
+
+	// ------------- Required query parameter "name" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "name", r.URL.Query(), &params.Name, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "name"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListEventFields(w, r, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -2211,8 +2330,10 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/definitions/{kind}/{name}", wrapper.GetDefinition)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/definitions/{kind}/{name}", wrapper.PutDefinition)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/definitions/{kind}/{name}/versions", wrapper.ListDefinitionVersions)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/definitions:check", wrapper.CheckDefinition)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/home", wrapper.GetHome)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/event-names", wrapper.ListEventNames)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/event-fields", wrapper.ListEventFields)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/bad-events", wrapper.ListBadEvents)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/triggers/progress", wrapper.GetTriggerProgress)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/users", wrapper.ListUsers)
@@ -2604,6 +2725,45 @@ func (response ListDefinitionVersionsdefaultJSONResponse) VisitListDefinitionVer
 	return err
 }
 
+type CheckDefinitionRequestObject struct {
+	Body *CheckDefinitionJSONRequestBody
+}
+
+type CheckDefinitionResponseObject interface {
+	VisitCheckDefinitionResponse(w http.ResponseWriter) error
+}
+
+type CheckDefinition200JSONResponse Checked
+
+func (response CheckDefinition200JSONResponse) VisitCheckDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckDefinitiondefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response CheckDefinitiondefaultJSONResponse) VisitCheckDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListDeliveriesRequestObject struct {
 	Params ListDeliveriesParams
 }
@@ -2709,6 +2869,45 @@ type PostCrowddefaultJSONResponse struct {
 }
 
 func (response PostCrowddefaultJSONResponse) VisitPostCrowdResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEventFieldsRequestObject struct {
+	Params ListEventFieldsParams
+}
+
+type ListEventFieldsResponseObject interface {
+	VisitListEventFieldsResponse(w http.ResponseWriter) error
+}
+
+type ListEventFields200JSONResponse EventFieldList
+
+func (response ListEventFields200JSONResponse) VisitListEventFieldsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEventFieldsdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response ListEventFieldsdefaultJSONResponse) VisitListEventFieldsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3525,6 +3724,9 @@ type StrictServerInterface interface {
 	// ListDefinitionVersions What a definition was, newest first
 	// (GET /definitions/{kind}/{name}/versions)
 	ListDefinitionVersions(ctx context.Context, request ListDefinitionVersionsRequestObject) (ListDefinitionVersionsResponseObject, error)
+	// CheckDefinition What would be wrong with a definition; stores nothing
+	// (POST /definitions:check)
+	CheckDefinition(ctx context.Context, request CheckDefinitionRequestObject) (CheckDefinitionResponseObject, error)
 	// ListDeliveries Outcomes of activations, newest first, with reasons
 	// (GET /deliveries)
 	ListDeliveries(ctx context.Context, request ListDeliveriesRequestObject) (ListDeliveriesResponseObject, error)
@@ -3534,6 +3736,9 @@ type StrictServerInterface interface {
 	// PostCrowd Start or stop the simulated shoppers (404 `no_demo` without --demo)
 	// (POST /demo/crowd)
 	PostCrowd(ctx context.Context, request PostCrowdRequestObject) (PostCrowdResponseObject, error)
+	// ListEventFields What events of a name carried since the start, from a sample of them
+	// (GET /event-fields)
+	ListEventFields(ctx context.Context, request ListEventFieldsRequestObject) (ListEventFieldsResponseObject, error)
 	// ListEventNames The events that were seen since the start, and those that are declared
 	// (GET /event-names)
 	ListEventNames(ctx context.Context, request ListEventNamesRequestObject) (ListEventNamesResponseObject, error)
@@ -3880,6 +4085,37 @@ func (sh *strictHandler) ListDefinitionVersions(w http.ResponseWriter, r *http.R
 	}
 }
 
+// CheckDefinition operation middleware
+func (sh *strictHandler) CheckDefinition(w http.ResponseWriter, r *http.Request) {
+	var request CheckDefinitionRequestObject
+
+	var body CheckDefinitionJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CheckDefinition(ctx, request.(CheckDefinitionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CheckDefinition")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CheckDefinitionResponseObject); ok {
+		if err := validResponse.VisitCheckDefinitionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListDeliveries operation middleware
 func (sh *strictHandler) ListDeliveries(w http.ResponseWriter, r *http.Request, params ListDeliveriesParams) {
 	var request ListDeliveriesRequestObject
@@ -3954,6 +4190,32 @@ func (sh *strictHandler) PostCrowd(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(PostCrowdResponseObject); ok {
 		if err := validResponse.VisitPostCrowdResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListEventFields operation middleware
+func (sh *strictHandler) ListEventFields(w http.ResponseWriter, r *http.Request, params ListEventFieldsParams) {
+	var request ListEventFieldsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListEventFields(ctx, request.(ListEventFieldsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListEventFields")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListEventFieldsResponseObject); ok {
+		if err := validResponse.VisitListEventFieldsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

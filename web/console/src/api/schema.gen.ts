@@ -267,6 +267,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/definitions:check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What would be wrong with a definition; stores nothing
+         * @description For editors, which ask at every change: 200 also when there are problems, and every role may ask.
+         */
+        post: operations["checkDefinition"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/definitions:export": {
         parameters: {
             query?: never;
@@ -374,6 +394,23 @@ export interface paths {
         };
         /** The events that were seen since the start, and those that are declared */
         get: operations["listEventNames"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/event-fields": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What events of a name carried since the start, from a sample of them */
+        get: operations["listEventFields"];
         put?: never;
         post?: never;
         delete?: never;
@@ -764,6 +801,14 @@ export interface components {
             name: string;
             versions: components["schemas"]["DefinitionVersion"][];
         };
+        CheckRequest: {
+            kind: string;
+            name: string;
+            spec: components["schemas"]["Spec"];
+        };
+        Checked: {
+            problems: components["schemas"]["Problem"][];
+        };
         Change: {
             kind: string;
             name: string;
@@ -1045,6 +1090,16 @@ export interface components {
             declared: boolean;
             key: boolean;
             description?: string;
+        };
+        EventField: {
+            /** @description As conditions name it: properties.stake, properties.products[].product_id, event.traits.plan */
+            field: string;
+            types: ("text" | "number" | "boolean" | "time")[];
+            /** @description Some that were seen */
+            values: components["schemas"]["AnyJSON"][];
+        };
+        EventFieldList: {
+            fields: components["schemas"]["EventField"][];
         };
         BadEvent: {
             /** Format: date-time */
@@ -1852,6 +1907,31 @@ export interface operations {
             default: components["responses"]["Failure"];
         };
     };
+    checkDefinition: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CheckRequest"];
+            };
+        };
+        responses: {
+            /** @description The problems */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Checked"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
     exportDefinitions: {
         parameters: {
             query?: never;
@@ -1998,6 +2078,30 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EventNameList"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    listEventFields: {
+        parameters: {
+            query: {
+                /** @description The event's name */
+                name: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The fields */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventFieldList"];
                 };
             };
             default: components["responses"]["Failure"];
