@@ -107,7 +107,7 @@ type RowExplanation struct {
 func (d *Decider) Explain(ctx context.Context, id string) ([]RowExplanation, error) {
 	w := d.workerOf(id)
 	w.shared.mu.Lock()
-	rules := w.shared.rules
+	rules, now := w.shared.rules, w.shared.board.logTime
 	w.shared.mu.Unlock()
 	if rules == nil {
 		return nil, fmt.Errorf("explain %q: partition %d: %w", id, w.number, errStarting)
@@ -125,12 +125,20 @@ func (d *Decider) Explain(ctx context.Context, id string) ([]RowExplanation, err
 		return nil, fmt.Errorf("explain %q: %w", id, err)
 	}
 	var out []RowExplanation
-	rules.set.Progress(&state, func(p *trigger.Program, key string, step, steps int, since, expires int64, waitsFor []string) {
-		out = append(out, RowExplanation{
-			Trigger: p.Name, Key: key, Step: step, Steps: steps,
-			Since: since, Expires: expires, WaitsFor: slices.Clone(waitsFor),
-		})
-	})
+	for _, at := range rules.set.Explain(&state, now) {
+		for _, r := range at.Rows {
+			row := RowExplanation{
+				Trigger: at.Program.Name, Key: r.Key, Step: r.Done, Steps: r.Steps,
+				Since: r.Since, Expires: r.Expires, WaitsFor: r.EndedBy,
+			}
+			for _, w := range r.Waits {
+				if r.FiresAt == 0 && !slices.Contains(row.WaitsFor, w.Event) {
+					row.WaitsFor = append(row.WaitsFor, w.Event)
+				}
+			}
+			out = append(out, row)
+		}
+	}
 	slices.SortStableFunc(out, func(a, b RowExplanation) int {
 		return cmp.Or(strings.Compare(a.Trigger, b.Trigger), strings.Compare(a.Key, b.Key))
 	})

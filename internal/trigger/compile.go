@@ -170,6 +170,7 @@ func (c *compiler) step(path string, s *Step, first bool) error {
 		c.normal.Steps = append(c.normal.Steps, e)
 		c.breaks = append(c.breaks, breaks)
 		c.p.names = append(c.p.names, s.Event)
+		c.p.repeats = append(c.p.repeats, repeat{i, times})
 		c.p.gaps = append(c.p.gaps, e.Gap)
 		c.p.where = append(c.p.where, where)
 		c.p.lasts = c.p.lasts || e.Gap > 0

@@ -27,15 +27,16 @@ type Program struct {
 	// rows mean the same. Audience, limit, re-entry and ages are not part of it.
 	Pattern [16]byte
 
-	id     ident
-	tag    [4]byte // first bytes of Pattern, kept with rows
-	n      int     // event steps, repetitions written out
-	gaps   []int64 // µs, of the edge into each step; 0: none
-	where  []*condition.Program
-	names  []string // event of each step
-	within int64    // µs; 0 with less than two event steps
-	roles  map[string]*role
-	other  role // of names that are not in roles, for silence
+	id      ident
+	tag     [4]byte // first bytes of Pattern, kept with rows
+	n       int     // event steps, repetitions written out
+	gaps    []int64 // µs, of the edge into each step; 0: none
+	where   []*condition.Program
+	names   []string // event of each step
+	repeats []repeat // which repetition of its step as written
+	within  int64    // µs; 0 with less than two event steps
+	roles   map[string]*role
+	other   role // of names that are not in roles, for silence
 
 	final      final
 	wait       int64 // countdown or delay, µs
@@ -57,6 +58,9 @@ type Program struct {
 	audience string
 	hold     bool
 }
+
+// repeat says that so many of the repetitions of a step are done before it.
+type repeat struct{ done, of int }
 
 // final says what follows the last event step.
 type final uint8

@@ -308,23 +308,55 @@ func TestSetsChange(t *testing.T) {
 	e.expect("2", "2")
 }
 
-func TestProgress(t *testing.T) {
-	e := one(t, true, trigger.Definition{Pattern: append(pair(), trigger.Step{Absent: "c", For: hour}), Within: hour})
-	f := func(want string) {
+func TestExplain(t *testing.T) {
+	f := func(d trigger.Definition, names string, now float64, want string) {
 		t.Helper()
+		e := one(t, true, d)
+		for i, name := range strings.Fields(names) {
+			e.happen(name, float64(10*i))
+		}
 		var got []string
-		e.set.Progress(&e.st, func(p *trigger.Program, key string, step, steps int, since, expires int64, waitsFor []string) {
-			got = append(got, fmt.Sprint(p, key, step, steps, since/second, expires/second, waitsFor))
-		})
+		for _, s := range e.set.Explain(&e.st, int64(now*1e6)) {
+			text := ""
+			if s.Never {
+				text += "never again "
+			}
+			if s.FreeAt > 0 {
+				text += fmt.Sprintf("free at %d ", s.FreeAt/second)
+			}
+			if s.LimitFreeAt > 0 {
+				text += fmt.Sprintf("limit free at %d ", s.LimitFreeAt/second)
+			}
+			for _, r := range s.Rows {
+				text += fmt.Sprintf("%d of %d since %d until %d", r.Done, r.Steps, r.Since/second, r.Expires/second)
+				for _, w := range r.Waits {
+					text += fmt.Sprintf(", %s (%d of %d) until %d", w.Event, w.Done, w.Of, w.Until/second)
+				}
+				if r.FiresAt > 0 {
+					text += fmt.Sprintf(", at %d delayed=%v unless %v", r.FiresAt/second, r.Delayed, r.EndedBy)
+				}
+			}
+			got = append(got, text)
+		}
 		if s := strings.Join(got, ";"); s != want {
-			t.Errorf("%q, want %q", s, want)
+			t.Errorf("%s: %q, want %q", names, s, want)
 		}
 	}
-	f("")
-	e.happen("a", 5)
-	f("t1 3 5 3605 [b]")
-	e.happen("b", 10)
-	f("t2 3 10 3610 [c]")
+	minute := period.Period(time.Minute)
+	left := trigger.Definition{Pattern: append(pair(), trigger.Step{Absent: "c", For: hour}), Within: hour}
+	f(left, "", 0, "")
+	f(left, "a", 5, "1 of 3 since 0 until 3600, b (0 of 1) until 3600")
+	f(left, "a", 3600, "")
+	f(left, "a b", 15, "2 of 3 since 10 until 3610, b (0 of 1) until 3600, at 3610 delayed=false unless [c]")
+	three := trigger.Definition{Pattern: []trigger.Step{{Event: "a", Times: 3}, {Event: "b", Gap: minute}}, Within: hour}
+	f(three, "a a", 20, "2 of 4 since 0 until 3600, a (2 of 3) until 3600, a (1 of 3) until 3610")
+	f(three, "a a a", 20, "3 of 4 since 0 until 3600, b (0 of 1) until 80, a (2 of 3) until 3610, a (1 of 3) until 3620")
+	f(trigger.Definition{Pattern: pair(), Within: hour, Reentry: &trigger.Reentry{Once: true}}, "a b", 20, "never again ")
+	f(trigger.Definition{Pattern: pair(), Within: hour, Reentry: &trigger.Reentry{Cooldown: hour}}, "a b", 20, "free at 3610 ")
+	f(trigger.Definition{Pattern: pair(), Within: hour, Reentry: &trigger.Reentry{Cooldown: minute}}, "a b", 70, "")
+	f(trigger.Definition{Pattern: pair()[:1], Limit: &trigger.Limit{Count: 2, Per: minute}}, "a", 20, "")
+	f(trigger.Definition{Pattern: pair()[:1], Limit: &trigger.Limit{Count: 2, Per: minute}}, "a a a", 20, "limit free at 60 ")
+	f(trigger.Definition{Pattern: pair()[:1], Delay: hour, Cancel: []string{"b"}}, "a", 20, "1 of 1 since 0 until 3600, at 3600 delayed=true unless [b]")
 }
 
 func FuzzDecode(f *testing.F) {
@@ -361,7 +393,7 @@ func FuzzDecode(f *testing.F) {
 		e := engine{t: t, set: set, st: st, live: true}
 		e.happen("A", 1e9)
 		set.Wake(&e.st, "u", &trigger.Input{LogTime: 1 << 59}, &e.out)
-		set.Progress(&e.st, func(*trigger.Program, string, int, int, int64, int64, []string) {})
+		set.Explain(&e.st, 0)
 	})
 }
 
