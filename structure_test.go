@@ -37,8 +37,7 @@ var layers = [][]string{
 	{"internal/condition", "internal/profile", "internal/consent"},
 	{"internal/period", "internal/event/ocf"},
 	{"internal/event"},
-	{"internal/jsonscan"},
-	{"internal/jsonscan"},
+	{"internal/jsonscan", "internal/varint"},
 }
 
 // apart names packages that must not meet although the layers would let them:

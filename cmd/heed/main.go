@@ -39,12 +39,12 @@ type commands struct {
 	Apply        applyCommand   `cmd:"" help:"Apply definitions from a file or folder, as one transaction."`
 	Export       exportCommand  `cmd:"" help:"Write all definitions as YAML."`
 	Replay       replayCommand  `cmd:"" help:"Run a trigger over a file of events, with no server."`
+	Explain      explainCommand `cmd:"" help:"Say where a user stands with a trigger, when it fired, and why it did not."`
 	Events       eventsCommand  `cmd:"" help:"Print events as JSON lines."`
 	ExportEvents eventsExport   `cmd:"" help:"Write the events of the log to a file or standard output."`
 	Version      versionCommand `cmd:"" help:"Print the version."`
 
 	Backtest notBuilt `cmd:"" help:"Run a trigger over the log's last days (not built yet)."`
-	Explain  notBuilt `cmd:"" help:"Say why a user did or did not get something (not built yet)."`
 	SQL      notBuilt `cmd:"" name:"sql" help:"Query the facts (not built yet)."`
 	Backup   notBuilt `cmd:"" help:"Back up the data folder (not built yet)."`
 	Restore  notBuilt `cmd:"" help:"Restore a backup (not built yet)."`

@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"runtime/metrics"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -59,29 +58,6 @@ func (p progress) Progress(context.Context) ([]api.TriggerProgress, error) {
 			row.Steps = append(row.Steps, api.StepProgress{Step: i + 1, Label: label(labels, i), Users: users})
 		}
 		out = append(out, row)
-	}
-	return out, nil
-}
-
-func (p progress) Explain(ctx context.Context, user string) ([]api.UserTrigger, error) {
-	rows, err := p.decider.Explain(ctx, user)
-	if err != nil {
-		return nil, err
-	}
-	set := p.definitions.Current()
-	out := []api.UserTrigger{}
-	for _, r := range rows {
-		t := api.UserTrigger{
-			Trigger: r.Trigger, Key: r.Key, Step: r.Step, Of: r.Steps,
-			Label: label(stepLabels(set, r.Trigger), r.Step-1), Since: time.UnixMicro(r.Since).UTC(),
-		}
-		if len(r.WaitsFor) > 0 {
-			t.Label += ", waits for " + strings.Join(r.WaitsFor, " or ")
-		}
-		if r.Expires != 0 {
-			t.Expires = time.UnixMicro(r.Expires).UTC()
-		}
-		out = append(out, t)
 	}
 	return out, nil
 }

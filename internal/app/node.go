@@ -357,13 +357,28 @@ func OpenOffline(ctx context.Context, cfg Config) (*Offline, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := n.console("", nil, nil)
+	c, err := n.offline(ctx)
 	if err != nil {
 		return nil, errors.Join(err, n.close())
 	}
 	mux := http.NewServeMux()
 	c.Register(mux)
 	return &Offline{Handler: mux, Token: n.localToken, node: n}, nil
+}
+
+// offline makes the console of a folder in which nothing runs; it reads what the
+// Decider had committed.
+func (n *node) offline(ctx context.Context) (_ *console.Console, err error) {
+	n.decider, err = decider.New(n.cfg.Decider, decider.Deps{
+		Log: n.db.Log(), State: n.db.UserState(), Definitions: n.catalog, Logger: n.log, Clock: time.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := n.decider.Load(ctx); err != nil {
+		return nil, err
+	}
+	return n.console("", nil, nil)
 }
 
 // profiles reads the Decider's profiles for the gateway and the Engager.

@@ -225,7 +225,7 @@ func TestAuthMatrix(t *testing.T) {
 	}
 	for _, path := range []string{
 		"/me", "/definitions", "/definitions/trigger", "/definitions/trigger/x", "/definitions/trigger/x/versions", "/definitions:export",
-		"/home", "/events", "/event-names", "/event-fields?name=x", "/bad-events", "/triggers/progress", "/users", "/users/u", "/users/u/timeline",
+		"/home", "/events", "/event-names", "/event-fields?name=x", "/bad-events", "/triggers/progress", "/users", "/users/u", "/users/u/triggers/t", "/users/u/timeline",
 		"/deliveries", "/outbox", "/outbox/x", "/campaigns/x/report", "/health", "/demo",
 	} {
 		f("analyst", "GET", path, "")

@@ -576,6 +576,9 @@ func TestReportAndNames(t *testing.T) {
 	if b := ok[api.BadEventList](c.get("/bad-events")); len(b.Events) != 1 {
 		t.Errorf("bad events: %+v", b)
 	}
+	if x := ok[api.TriggerExplanation](c.get("/users/a%2Fb/triggers/t")); x.User != "a/b" || x.Trigger != "t" {
+		t.Errorf("explanation: %+v", x)
+	}
 	if p := ok[api.TriggerProgressList](c.get("/triggers/progress")); len(p.Triggers) != 1 {
 		t.Errorf("progress: %+v", p)
 	}

@@ -105,6 +105,7 @@ type Live interface {
 type Progress interface {
 	Progress(ctx context.Context) ([]api.TriggerProgress, error)
 	Explain(ctx context.Context, user string) ([]api.UserTrigger, error)
+	ExplainTrigger(ctx context.Context, user, trigger string) (api.TriggerExplanation, error)
 }
 
 // BadEvents tells what the collector refused, newest first.

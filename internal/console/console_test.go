@@ -47,6 +47,10 @@ func (progress) Progress(context.Context) ([]api.TriggerProgress, error) {
 	return []api.TriggerProgress{{Trigger: "three-wins", Users: 2, Firings: 1, Steps: []api.StepProgress{{Step: 1, Label: "win", Users: 2}}}}, nil
 }
 
+func (progress) ExplainTrigger(_ context.Context, user, name string) (api.TriggerExplanation, error) {
+	return api.TriggerExplanation{User: user, Trigger: name, InForce: name == "t"}, nil
+}
+
 func (progress) Explain(context.Context, string) ([]api.UserTrigger, error) {
 	return []api.UserTrigger{{Trigger: "three-wins", Step: 2, Of: 3, Label: "win"}}, nil
 }

@@ -211,6 +211,25 @@ func (s *server) GetUser(ctx context.Context, r api.GetUserRequestObject) (api.G
 	return out, nil
 }
 
+// ExplainTrigger tells where a user stands with a trigger.
+func (s *server) ExplainTrigger(ctx context.Context, r api.ExplainTriggerRequestObject) (api.ExplainTriggerResponseObject, error) {
+	c := s.c
+	if err := userID(r.Id); err != nil {
+		return nil, err
+	}
+	if c.deps.Progress == nil {
+		return nil, fail(http.StatusServiceUnavailable, "unavailable", "the decider is not in this process", "ask the process that runs the decider role")
+	}
+	x, err := c.deps.Progress.ExplainTrigger(ctx, r.Id, r.Name)
+	if err != nil {
+		return nil, fmt.Errorf("explain %.40q with trigger %.40q: %w", r.Id, r.Name, err)
+	}
+	if !x.InForce && len(x.Notes) == 0 {
+		return nil, notFound("there is no trigger of this name")
+	}
+	return api.ExplainTrigger200JSONResponse(x), nil
+}
+
 // GetTimeline reads the user's part of the log backwards.
 func (s *server) GetTimeline(ctx context.Context, r api.GetTimelineRequestObject) (api.GetTimelineResponseObject, error) {
 	c := s.c

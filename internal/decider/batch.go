@@ -52,6 +52,9 @@ type batch struct {
 	touched    []*user // users with something to write
 	changed    bool    // the board differs
 	rows       []userstate.Row
+	noted      []noted
+	noting     []*user // users of noted
+	notes      notes
 	com        userstate.Commit
 	settled    map[string]inbox.Settlement
 	counted    tally
@@ -99,7 +102,7 @@ func (b *batch) reset() {
 	b.needRows, b.needProfile, b.profiles = b.needRows[:0], b.needProfile[:0], b.profiles[:0]
 	b.used = 0
 	b.clear, b.touched, b.rows = b.clear[:0], b.touched[:0], b.rows[:0]
-	b.intents, b.encoded = b.intents[:0], b.encoded[:0]
+	b.intents, b.encoded, b.noted = b.intents[:0], b.encoded[:0], b.noted[:0]
 	b.rules, b.only, b.changed = nil, false, false
 	b.counted = tally{}
 	clear(b.settled)
@@ -470,6 +473,7 @@ func (b *batch) collect(s *slot, e *event.Event, logTime int64) {
 	}
 	for i := range out.Refusals {
 		r := &out.Refusals[i]
+		b.noteRefusal(u, e, r)
 		if p, ok := b.w.rules.index[r.Program]; ok && r.Reason > 0 && int(r.Reason) <= reasons {
 			b.w.board.scores[p].refused[r.Reason-1]++
 			b.changed = true
@@ -513,9 +517,11 @@ func (b *batch) fire(u *user, e *event.Event, f *trigger.Firing) {
 		FireID: hex.EncodeToString(f.FireID[:]), User: u.id, Trigger: f.Program.Name, Key: f.Key,
 		At: f.At, Offset: f.Offset, Depth: f.Depth,
 	}
-	if f.Timer || e == nil {
-		in.CauseID = hex.EncodeToString(f.CauseKey[:])
-	} else {
+	if f.Timer || e != nil && f.CauseKey != b.in.Key {
+		e = nil // it is not the event at hand that completed it
+	}
+	b.noteFiring(u, e, f)
+	if e != nil {
 		in.CauseID, in.ReplyTo = e.MessageID, e.ReplyTo
 		if e.ReplyTo != "" {
 			b.settle(e.ReplyTo, inbox.Settlement{Intents: 1})
@@ -559,6 +565,9 @@ func (b *batch) commit(ctx context.Context) error {
 			b.encoded = u.profile.Append(b.encoded)
 			b.rows = append(b.rows, userstate.Row{Kind: userstate.Profile, User: u.id, Value: b.encoded[n:]})
 		}
+	}
+	if err := b.encodeNotes(ctx); err != nil {
+		return err
 	}
 	if b.changed {
 		n := len(b.encoded)

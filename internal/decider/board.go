@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"heed/internal/trigger"
+	"heed/internal/varint"
 )
 
 // metaVersion is the first byte of a partition's meta (docs/format/state.md).
@@ -34,7 +35,7 @@ type score struct {
 }
 
 // reasons is the number of trigger.Reason.
-const reasons = int(trigger.Canceled)
+const reasons = int(trigger.LastReason)
 
 // clone copies b into dst, with dst's memory.
 func (b *board) clone(dst *board) {
@@ -118,75 +119,27 @@ func decodeBoard(b []byte) (board, error) {
 	if b[0] != metaVersion {
 		return board{}, fmt.Errorf("%w: version %d", errMeta, b[0])
 	}
-	r := fields{b: b[1:]}
-	out := board{revision: int64(r.uvarint()), logTime: r.varint()}
-	n := r.count(20)
+	r := varint.NewReader(b[1:])
+	out := board{revision: int64(r.Uvarint()), logTime: r.Varint()}
+	n := r.Count(20)
 	for range n {
 		var s score
-		s.name = string(r.bytes(r.count(1)))
-		copy(s.pattern[:], r.bytes(len(s.pattern)))
-		s.fired, s.last = r.varint(), r.varint()
-		for i := range r.count(1) {
-			v := r.varint()
+		s.name = r.String()
+		copy(s.pattern[:], r.Bytes(len(s.pattern)))
+		s.fired, s.last = r.Varint(), r.Varint()
+		for i := range r.Count(1) {
+			v := r.Varint()
 			if i < reasons {
 				s.refused[i] = v
 			}
 		}
-		for range r.count(1) {
-			s.steps = append(s.steps, r.varint())
+		for range r.Count(1) {
+			s.steps = append(s.steps, r.Varint())
 		}
 		out.scores = append(out.scores, s)
 	}
-	if r.bad {
+	if r.Bad() {
 		return board{}, fmt.Errorf("%w: cut short", errMeta)
 	}
 	return out, nil
-}
-
-// fields reads varints; bad sticks.
-type fields struct {
-	b   []byte
-	bad bool
-}
-
-func (f *fields) fail() { f.bad, f.b = true, nil }
-
-func (f *fields) uvarint() uint64 {
-	v, n := binary.Uvarint(f.b)
-	if n <= 0 {
-		f.fail()
-		return 0
-	}
-	f.b = f.b[n:]
-	return v
-}
-
-func (f *fields) varint() int64 {
-	v, n := binary.Varint(f.b)
-	if n <= 0 {
-		f.fail()
-		return 0
-	}
-	f.b = f.b[n:]
-	return v
-}
-
-// count reads a number of things of at least size bytes each that must follow.
-func (f *fields) count(size int) int {
-	n := f.uvarint()
-	if n > uint64(len(f.b)/size) {
-		f.fail()
-		return 0
-	}
-	return int(n)
-}
-
-func (f *fields) bytes(n int) []byte {
-	if n > len(f.b) {
-		f.fail()
-		return nil
-	}
-	b := f.b[:n]
-	f.b = f.b[n:]
-	return b
 }

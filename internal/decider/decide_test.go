@@ -307,8 +307,10 @@ func TestProgressAgreesWithRows(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, r := range rows {
-			want[fmt.Sprintf("%s/%d", r.Trigger, r.Step)]++
+		for _, known := range rows.Triggers {
+			for _, r := range known.Rows {
+				want[fmt.Sprintf("%s/%d", known.Trigger, r.Done)]++
+			}
 		}
 	}
 	if len(want) < 3 {

@@ -131,8 +131,8 @@ func (s *script) newIntents() string {
 	var out []string
 	for _, in := range all {
 		line := fmt.Sprintf("%s %s at=%s cause=%s depth=%d", in.User, in.Trigger, since(in.At), in.CauseID, in.Depth)
-		if len(in.CauseID) == 32 {
-			line = strings.Replace(line, in.CauseID, "(timer)", 1)
+		if in.CauseID == "" {
+			line = strings.Replace(line, "cause=", "cause=(timer)", 1)
 		}
 		if in.Key != "" {
 			line += " key=" + in.Key
@@ -147,17 +147,32 @@ func (s *script) newIntents() string {
 }
 
 func (s *script) explain(user string) string {
-	rows, err := s.decider().Explain(s.ctx(), user)
+	known, err := s.decider().Explain(s.ctx(), user)
 	if err != nil {
 		return err.Error() + "\n"
 	}
 	var out strings.Builder
-	for _, r := range rows {
-		fmt.Fprintf(&out, "%s step %d of %d, since %s, expires %s, waits for %s", r.Trigger, r.Step, r.Steps, since(r.Since), since(r.Expires), strings.Join(r.WaitsFor, " "))
-		if r.Key != "" {
-			fmt.Fprintf(&out, ", key %s", r.Key)
+	for _, t := range known.Triggers {
+		for _, r := range t.Rows {
+			waits := r.EndedBy
+			for _, w := range r.Waits {
+				if r.FiresAt == 0 && !slices.Contains(waits, w.Event) {
+					waits = append(waits, w.Event)
+				}
+			}
+			fmt.Fprintf(&out, "%s step %d of %d, since %s, expires %s, waits for %s", t.Trigger, r.Done, r.Steps, since(r.Since), since(r.Expires), strings.Join(waits, " "))
+			if r.Key != "" {
+				fmt.Fprintf(&out, ", key %s", r.Key)
+			}
+			out.WriteByte('\n')
 		}
-		out.WriteByte('\n')
+		for _, n := range t.Notes {
+			fmt.Fprintf(&out, "%s %s at %s, time %d", t.Trigger, n.Outcome, since(n.At), n.Count)
+			if n.Event != "" {
+				fmt.Fprintf(&out, ", by %s", n.Event)
+			}
+			out.WriteByte('\n')
+		}
 	}
 	if out.Len() == 0 {
 		return "nothing\n"

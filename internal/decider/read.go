@@ -92,59 +92,6 @@ func (d *Decider) Consumed(context.Context) ([]uint64, error) {
 	return out, nil
 }
 
-// RowExplanation is where a user stands with a trigger. Times are µs.
-type RowExplanation struct {
-	Trigger  string
-	Key      string // correlation value, if any
-	Step     int    // steps done ...
-	Steps    int    // ... of so many
-	Since    int64
-	Expires  int64 // 0: no end
-	WaitsFor []string
-}
-
-// Explain tells where a user stands with every trigger, from committed state.
-func (d *Decider) Explain(ctx context.Context, id string) ([]RowExplanation, error) {
-	w := d.workerOf(id)
-	w.shared.mu.Lock()
-	rules, now := w.shared.rules, w.shared.board.logTime
-	w.shared.mu.Unlock()
-	if rules == nil {
-		return nil, fmt.Errorf("explain %q: partition %d: %w", id, w.number, errStarting)
-	}
-	value, err := d.deps.State.Get(ctx, w.number, userstate.Rows, id)
-	if err != nil {
-		return nil, fmt.Errorf("explain %q: %w", id, err)
-	}
-	var u user
-	if err := u.setRows(value); err != nil {
-		return nil, fmt.Errorf("explain %q: %w", id, err)
-	}
-	var state trigger.State
-	if err := rules.set.Decode(u.rows, &state); err != nil {
-		return nil, fmt.Errorf("explain %q: %w", id, err)
-	}
-	var out []RowExplanation
-	for _, at := range rules.set.Explain(&state, now) {
-		for _, r := range at.Rows {
-			row := RowExplanation{
-				Trigger: at.Program.Name, Key: r.Key, Step: r.Done, Steps: r.Steps,
-				Since: r.Since, Expires: r.Expires, WaitsFor: r.EndedBy,
-			}
-			for _, w := range r.Waits {
-				if r.FiresAt == 0 && !slices.Contains(row.WaitsFor, w.Event) {
-					row.WaitsFor = append(row.WaitsFor, w.Event)
-				}
-			}
-			out = append(out, row)
-		}
-	}
-	slices.SortStableFunc(out, func(a, b RowExplanation) int {
-		return cmp.Or(strings.Compare(a.Trigger, b.Trigger), strings.Compare(a.Key, b.Key))
-	})
-	return out, nil
-}
-
 // Profile reads a user's hot profile; nil if the user was never seen.
 func (d *Decider) Profile(ctx context.Context, user string) (*profile.Profile, error) {
 	value, err := d.deps.State.Get(ctx, d.workerOf(user).number, userstate.Profile, user)

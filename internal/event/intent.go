@@ -13,8 +13,10 @@ type Intent struct {
 	At       int64  // logical time of the firing
 	// Offset of the completing event (for timers: of the arming event) in this
 	// user's partition of the stream of events; NoOffset if there is none.
-	Offset  uint64
-	CauseID string // message id of that event
+	Offset uint64
+	// CauseID is the message id of the completing event; empty if a timer, or the
+	// buffer of a trigger in event order, made it fire: Offset tells the event.
+	CauseID string
 	ReplyTo string // token of the request that waits for the answer
 	Depth   int    // depth of the events that the outcome derives
 	Test    bool   // a test: bypasses holdout and caps, never counted

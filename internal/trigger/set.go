@@ -51,10 +51,17 @@ type Reason uint8
 
 // The reasons.
 const (
-	Limited  Reason = iota + 1 // the trigger's limit was reached
-	Outside                    // the user was not in the audience
-	Overdue                    // the timer was found overdue by more than max_stale
-	Canceled                   // a cancel event came before the delayed answer
+	Limited    Reason = iota + 1 // the trigger's limit was reached
+	Outside                      // the user was not in the audience
+	Overdue                      // the timer was found overdue by more than max_stale
+	Canceled                     // a cancel event came before the delayed answer
+	TooOld                       // the event was received later than max_age after its time
+	Historical                   // the event is marked as history
+	TooDeep                      // the event is derived from others too deeply
+	Expired                      // the window passed with two steps or more done
+
+	// LastReason is the last of them.
+	LastReason = Expired
 )
 
 // String is the reason as explain shows it.
@@ -68,11 +75,30 @@ func (r Reason) String() string {
 		return "stale"
 	case Canceled:
 		return "cancelled"
+	case TooOld:
+		return "too_old"
+	case Historical:
+		return "historical"
+	case TooDeep:
+		return "too_deep"
+	case Expired:
+		return "expired"
 	}
 	return "unknown"
 }
 
-// Refusal is a match that was consumed without a firing.
+// ReasonOf reads what String wrote; 0 if it is no reason.
+func ReasonOf(text string) Reason {
+	for r := Reason(1); r <= LastReason; r++ {
+		if r.String() == text {
+			return r
+		}
+	}
+	return 0
+}
+
+// Refusal is a chance to fire that came to nothing: a match that was consumed, a
+// step that did not count, or progress that was lost.
 type Refusal struct {
 	Program *Program
 	Key     string

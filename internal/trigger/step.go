@@ -24,6 +24,9 @@ func (s *Set) Step(st *State, user string, in *Input, out *Result) {
 	case in.Event.Type == event.System || len(routes) == 0 && reserved(in.Event.Name):
 	case in.Event.Depth > event.MaxDepth:
 		out.Counts.Deep += len(routes)
+		for _, r := range routes {
+			x.wasted(r, TooDeep)
+		}
 	default:
 		x.event(routes)
 	}
@@ -211,6 +214,13 @@ func (x *stepper) event(routes []route) {
 	age := received - in.Time
 	if in.Live && (in.Event.Context.Historical || age > x.set.maxAge) {
 		x.out.Counts.Stale += len(routes)
+		why := TooOld
+		if in.Event.Context.Historical {
+			why = Historical
+		}
+		for _, r := range routes {
+			x.wasted(r, why)
+		}
 		return
 	}
 	arrived := t
@@ -221,6 +231,7 @@ func (x *stepper) event(routes []route) {
 		p, role := routes[i].prog, routes[i].role
 		if in.Live && age > p.maxAge {
 			x.out.Counts.Stale++
+			x.wasted(routes[i], TooOld)
 			continue
 		}
 		e := st.find(routes[i].index)
@@ -256,6 +267,18 @@ func (x *stepper) event(routes []route) {
 	if t > st.last {
 		st.last = t
 		x.touched = true
+	}
+}
+
+// wasted notes that the event at hand, which may not count, would have been a
+// first step, or a step of what is under way.
+func (x *stepper) wasted(r route, why Reason) {
+	for i := range r.prog.n {
+		if r.role.match&(1<<i) == 0 || i > 0 && x.st.find(r.index) == nil || !x.holds(r.prog.where[i]) {
+			continue
+		}
+		x.refuse(r.prog, nil, x.in.Time, why)
+		return
 	}
 }
 
@@ -402,6 +425,9 @@ func (x *stepper) expired(p *Program, e *entry, t int64) {
 	for i := len(e.rows) - 1; i >= 0; i-- {
 		r := &e.rows[i]
 		if start, ok := r.newest(); !r.pending && (!ok || t-start >= p.within) {
+			if level := r.level(p); level > 1 {
+				x.refuse(p, r.key, r.parts[level-1].start+p.within, Expired)
+			}
 			x.moved(e.index, r.level(p), 0)
 			e.remove(i)
 			x.touched = true

@@ -29,6 +29,7 @@ type Kind byte
 const (
 	Rows    Kind = 'r' // rows of triggers (encoded by the decider)
 	Profile Kind = 'p' // hot part of the profile (encoded by profile)
+	Notes   Kind = 'n' // what became of the last chances to fire (encoded by the decider)
 )
 
 // Row is one value of one user. A nil Value removes it.

@@ -257,6 +257,66 @@ func (e TimelineItemKind) Valid() bool {
 	}
 }
 
+// Defines values for TriggerExplanationBlockedBy.
+const (
+	BlockedCooldown TriggerExplanationBlockedBy = "cooldown"
+	BlockedLimit    TriggerExplanationBlockedBy = "limit"
+	BlockedOnce     TriggerExplanationBlockedBy = "once"
+)
+
+// Valid indicates whether the value is a known member of the TriggerExplanationBlockedBy enum.
+func (e TriggerExplanationBlockedBy) Valid() bool {
+	switch e {
+	case BlockedCooldown:
+		return true
+	case BlockedLimit:
+		return true
+	case BlockedOnce:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TriggerOutcome.
+const (
+	OutcomeAudience   TriggerOutcome = "audience"
+	OutcomeCancelled  TriggerOutcome = "cancelled"
+	OutcomeExpired    TriggerOutcome = "expired"
+	OutcomeFired      TriggerOutcome = "fired"
+	OutcomeHistorical TriggerOutcome = "historical"
+	OutcomeLimit      TriggerOutcome = "limit"
+	OutcomeStale      TriggerOutcome = "stale"
+	OutcomeTooDeep    TriggerOutcome = "too_deep"
+	OutcomeTooOld     TriggerOutcome = "too_old"
+)
+
+// Valid indicates whether the value is a known member of the TriggerOutcome enum.
+func (e TriggerOutcome) Valid() bool {
+	switch e {
+	case OutcomeAudience:
+		return true
+	case OutcomeCancelled:
+		return true
+	case OutcomeExpired:
+		return true
+	case OutcomeFired:
+		return true
+	case OutcomeHistorical:
+		return true
+	case OutcomeLimit:
+		return true
+	case OutcomeStale:
+		return true
+	case OutcomeTooDeep:
+		return true
+	case OutcomeTooOld:
+		return true
+	default:
+		return false
+	}
+}
+
 // Acquisition defines model for Acquisition.
 type Acquisition struct {
 	Campaign string `json:"campaign,omitempty,omitzero"`
@@ -901,6 +961,73 @@ type Trait struct {
 	Value AnyJSON `json:"value"`
 }
 
+// TriggerExplanation defines model for TriggerExplanation.
+type TriggerExplanation struct {
+	// AsOf Log time of the user's partition: timers have run up to it
+	AsOf      time.Time                   `json:"asOf"`
+	BlockedBy TriggerExplanationBlockedBy `json:"blockedBy,omitempty,omitzero"`
+
+	// BlockedUntil A cooldown or limit runs
+	BlockedUntil time.Time `json:"blockedUntil,omitempty,omitzero"`
+
+	// Firings Of this user, as far as is remembered
+	Firings int64 `json:"firings"`
+
+	// InForce False: no such trigger is in force
+	InForce bool `json:"inForce"`
+
+	// Notes What became of the last chances, newest first
+	Notes []TriggerNote `json:"notes"`
+
+	// Rows Progress, one row per correlation value; none: no step is done
+	Rows []UserTrigger `json:"rows"`
+
+	// Steps The single steps in words, repetitions written out
+	Steps []string `json:"steps"`
+
+	// Text All of it in words, a sentence each
+	Text    []string `json:"text"`
+	Trigger string   `json:"trigger"`
+
+	// User Profile id
+	User string `json:"user"`
+}
+
+// TriggerExplanationBlockedBy defines model for TriggerExplanation.BlockedBy.
+type TriggerExplanationBlockedBy string
+
+// TriggerNote defines model for TriggerNote.
+type TriggerNote struct {
+	// At Logical time: of the completing event, or the deadline
+	At time.Time `json:"at"`
+
+	// Count How often it came to this with this trigger, as far as is remembered
+	Count int64 `json:"count"`
+
+	// Event Name of the completing event; none if a timer was the end
+	Event string `json:"event,omitempty,omitzero"`
+
+	// FireId If it fired
+	FireId string `json:"fireId,omitempty,omitzero"`
+
+	// Key Correlation value
+	Key string `json:"key,omitempty,omitzero"`
+
+	// MessageId Its id
+	MessageId string `json:"messageId,omitempty,omitzero"`
+
+	// Outcome fired, or why not: limit reached · not in the audience · the timer was found overdue by more than max_stale · cancelled before the
+	// delayed answer · the event came later than max_age · marked historical · derived too deeply · the window passed with two steps or more done
+	Outcome TriggerOutcome `json:"outcome"`
+
+	// Text In words
+	Text string `json:"text"`
+}
+
+// TriggerOutcome fired, or why not: limit reached · not in the audience · the timer was found overdue by more than max_stale · cancelled before the
+// delayed answer · the event came later than max_age · marked historical · derived too deeply · the window passed with two steps or more done
+type TriggerOutcome string
+
 // TriggerProgress defines model for TriggerProgress.
 type TriggerProgress struct {
 	// Firings Since the start of the process
@@ -995,6 +1122,9 @@ type UserTrigger struct {
 	// Step Steps reached
 	Step    int    `json:"step"`
 	Trigger string `json:"trigger"`
+
+	// WaitsFor Events that bring it on or, while a countdown runs, end it
+	WaitsFor []string `json:"waitsFor,omitempty,omitzero"`
 }
 
 // VersionList defines model for VersionList.
@@ -1223,6 +1353,9 @@ type ServerInterface interface {
 	// GetTimeline Events and deliveries of a user, newest first
 	// (GET /users/{id}/timeline)
 	GetTimeline(w http.ResponseWriter, r *http.Request, id UserId, params GetTimelineParams)
+	// ExplainTrigger Where a user stands with a trigger, when it fired, and why a chance did not
+	// (GET /users/{id}/triggers/{name})
+	ExplainTrigger(w http.ResponseWriter, r *http.Request, id UserId, name Name)
 }
 
 // ServerInterfaceWrapper converts contexts to parameters.
@@ -2192,6 +2325,41 @@ func (siw *ServerInterfaceWrapper) GetTimeline(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
+// ExplainTrigger operation middleware
+func (siw *ServerInterfaceWrapper) ExplainTrigger(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id UserId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", r.PathValue("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExplainTrigger(w, r, id, name)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 type UnescapedCookieParamError struct {
 	ParamName string
 	Err       error
@@ -2338,6 +2506,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/triggers/progress", wrapper.GetTriggerProgress)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/users", wrapper.ListUsers)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/users/{id}", wrapper.GetUser)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/users/{id}/triggers/{name}", wrapper.ExplainTrigger)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/users/{id}/timeline", wrapper.GetTimeline)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/deliveries", wrapper.ListDeliveries)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/outbox", wrapper.ListOutbox)
@@ -3695,6 +3864,46 @@ func (response GetTimelinedefaultJSONResponse) VisitGetTimelineResponse(w http.R
 	return err
 }
 
+type ExplainTriggerRequestObject struct {
+	Id   UserId `json:"id"`
+	Name Name   `json:"name"`
+}
+
+type ExplainTriggerResponseObject interface {
+	VisitExplainTriggerResponse(w http.ResponseWriter) error
+}
+
+type ExplainTrigger200JSONResponse TriggerExplanation
+
+func (response ExplainTrigger200JSONResponse) VisitExplainTriggerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainTriggerdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response ExplainTriggerdefaultJSONResponse) VisitExplainTriggerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// ListAudit Who signed in and changed what, newest first (admin)
@@ -3799,6 +4008,9 @@ type StrictServerInterface interface {
 	// GetTimeline Events and deliveries of a user, newest first
 	// (GET /users/{id}/timeline)
 	GetTimeline(ctx context.Context, request GetTimelineRequestObject) (GetTimelineResponseObject, error)
+	// ExplainTrigger Where a user stands with a trigger, when it fired, and why a chance did not
+	// (GET /users/{id}/triggers/{name})
+	ExplainTrigger(ctx context.Context, request ExplainTriggerRequestObject) (ExplainTriggerResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error)
@@ -4739,6 +4951,33 @@ func (sh *strictHandler) GetTimeline(w http.ResponseWriter, r *http.Request, id 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetTimelineResponseObject); ok {
 		if err := validResponse.VisitGetTimelineResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExplainTrigger operation middleware
+func (sh *strictHandler) ExplainTrigger(w http.ResponseWriter, r *http.Request, id UserId, name Name) {
+	var request ExplainTriggerRequestObject
+
+	request.Id = id
+	request.Name = name
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExplainTrigger(ctx, request.(ExplainTriggerRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExplainTrigger")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExplainTriggerResponseObject); ok {
+		if err := validResponse.VisitExplainTriggerResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -10,6 +10,7 @@ import (
 	crdb "github.com/cockroachdb/pebble/v2"
 
 	"heed/internal/inbox"
+	"heed/internal/varint"
 )
 
 // seqBlock is how many sequence numbers are reserved at once: after a restart
@@ -303,16 +304,16 @@ func parseMessage(b []byte, m *inbox.Message) error {
 	if b[0] != messageFormat {
 		return fmt.Errorf("message has format %d, this version reads %d", b[0], messageFormat)
 	}
-	d := fields{rest: b[3:]}
+	d := varint.NewReader(b[3:])
 	*m = inbox.Message{State: inbox.State(b[1]), Personal: b[2]&1 != 0, Test: b[2]&2 != 0}
-	m.Seq = d.uvarint()
-	m.Created, m.Expires = d.varint(), d.varint()
-	m.Depth = int(d.varint())
+	m.Seq = d.Uvarint()
+	m.Created, m.Expires = d.Varint(), d.Varint()
+	m.Depth = int(d.Varint())
 	for _, s := range []*string{&m.ID, &m.User, &m.Campaign, &m.Template, &m.Kind, &m.Slot, &m.HTML, &m.CauseID, &m.ReplyTo} {
-		*s = d.string()
+		*s = d.String()
 	}
-	if d.bad || len(d.rest) > 0 {
-		return fmt.Errorf("%w: message of %d bytes, %d are left", errCorrupt, len(b), len(d.rest))
+	if d.Bad() || len(d.Rest()) > 0 {
+		return fmt.Errorf("%w: message of %d bytes, %d are left", errCorrupt, len(b), len(d.Rest()))
 	}
 	return nil
 }
@@ -325,52 +326,10 @@ func appendMessageRef(dst []byte, m *inbox.Message) []byte {
 }
 
 func parseMessageRef(b []byte) (expires int64, seq uint64, user string, err error) {
-	d := fields{rest: b}
-	expires, seq = d.varint(), d.uvarint()
-	if d.bad {
+	d := varint.NewReader(b)
+	expires, seq = d.Varint(), d.Uvarint()
+	if d.Bad() {
 		return 0, 0, "", fmt.Errorf("%w: message id of %d bytes", errCorrupt, len(b))
 	}
-	return expires, seq, string(d.rest), nil
-}
-
-// fields takes an encoding apart; bad is set when it ends too early.
-type fields struct {
-	rest []byte
-	bad  bool
-}
-
-func (d *fields) skip(w int) bool {
-	if w <= 0 || w > len(d.rest) {
-		d.bad, d.rest = true, nil
-		return false
-	}
-	d.rest = d.rest[w:]
-	return true
-}
-
-func (d *fields) uvarint() uint64 {
-	n, w := binary.Uvarint(d.rest)
-	if !d.skip(w) {
-		return 0
-	}
-	return n
-}
-
-func (d *fields) varint() int64 {
-	n, w := binary.Varint(d.rest)
-	if !d.skip(w) {
-		return 0
-	}
-	return n
-}
-
-func (d *fields) string() string {
-	n := d.uvarint()
-	if d.bad || n > uint64(len(d.rest)) {
-		d.bad, d.rest = true, nil
-		return ""
-	}
-	s := string(d.rest[:n])
-	d.rest = d.rest[n:]
-	return s
+	return expires, seq, string(d.Rest()), nil
 }

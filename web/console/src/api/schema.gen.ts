@@ -487,6 +487,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/users/{id}/triggers/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where a user stands with a trigger, when it fired, and why a chance did not
+         * @description From what is committed. Only the newest of each are remembered: per user 16 notes in all, per trigger three firings and one
+         *     refusal of each reason. A user whom nothing is known of is answered too: with no rows and no notes.
+         */
+        get: operations["explainTrigger"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/users/{id}/timeline": {
         parameters: {
             query?: never;
@@ -1206,6 +1227,8 @@ export interface components {
              * @description When this progress is lost
              */
             expires?: string;
+            /** @description Events that bring it on or, while a countdown runs, end it */
+            waitsFor?: string[];
             /**
              * Format: date-time
              * @description When a countdown ends
@@ -1221,6 +1244,67 @@ export interface components {
              */
             blockedUntil?: string;
         };
+        TriggerExplanation: {
+            /** @description Profile id */
+            user: string;
+            trigger: string;
+            /**
+             * Format: date-time
+             * @description Log time of the user's partition: timers have run up to it
+             */
+            asOf: string;
+            /** @description False: no such trigger is in force */
+            inForce: boolean;
+            /** @description The single steps in words, repetitions written out */
+            steps: string[];
+            /** @description Progress, one row per correlation value; none: no step is done */
+            rows: components["schemas"]["UserTrigger"][];
+            /**
+             * Format: date-time
+             * @description A cooldown or limit runs
+             */
+            blockedUntil?: string;
+            /** @enum {string} */
+            blockedBy?: "once" | "cooldown" | "limit";
+            /**
+             * Format: int64
+             * @description Of this user, as far as is remembered
+             */
+            firings: number;
+            /** @description What became of the last chances, newest first */
+            notes: components["schemas"]["TriggerNote"][];
+            /** @description All of it in words, a sentence each */
+            text: string[];
+        };
+        TriggerNote: {
+            /**
+             * Format: date-time
+             * @description Logical time: of the completing event, or the deadline
+             */
+            at: string;
+            outcome: components["schemas"]["TriggerOutcome"];
+            /** @description Correlation value */
+            key?: string;
+            /** @description If it fired */
+            fireId?: string;
+            /** @description Name of the completing event; none if a timer was the end */
+            event?: string;
+            /** @description Its id */
+            messageId?: string;
+            /**
+             * Format: int64
+             * @description How often it came to this with this trigger, as far as is remembered
+             */
+            count: number;
+            /** @description In words */
+            text: string;
+        };
+        /**
+         * @description fired, or why not: limit reached · not in the audience · the timer was found overdue by more than max_stale · cancelled before the
+         *     delayed answer · the event came later than max_age · marked historical · derived too deeply · the window passed with two steps or more done
+         * @enum {string}
+         */
+        TriggerOutcome: "fired" | "limit" | "audience" | "stale" | "cancelled" | "too_old" | "historical" | "too_deep" | "expired";
         User: {
             id: string;
             known: boolean;
@@ -2194,6 +2278,31 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["User"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    explainTrigger: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A profile id */
+                id: components["parameters"]["userId"];
+                name: components["parameters"]["name"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The explanation */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TriggerExplanation"];
                 };
             };
             default: components["responses"]["Failure"];
