@@ -302,11 +302,11 @@ func TestContext(t *testing.T) {
 		}
 	}
 	f("address and agent of the request", `{"writeKey":"open-key","batch":[{"event":"x","anonymousId":"a","context":{"ip":"9.9.9.9","verified":false}}]}`,
-		event.Context{IP: "203.0.113.0", UserAgent: "curl/8", Verified: true}, "User-Agent", "curl/8")
+		event.Context{IP: "203.0.113.0", UserAgent: "curl/8", Browser: "curl", Verified: true}, "User-Agent", "curl/8")
 	f("a forged proof", `{"writeKey":"shop-key","batch":[{"event":"x","anonymousId":"a","context":{"verified":true}}]}`,
 		event.Context{IP: "203.0.113.0"})
 	f("a server speaks for its clients", `{"batch":[{"event":"x","anonymousId":"a","context":{"ip":"2001:db8:1:2:3::9","userAgent":"Googlebot/2.1"}}]}`,
-		event.Context{IP: "2001:db8:1::", UserAgent: "Googlebot/2.1", Bot: true, Verified: true}, "User-Agent", "node", "Authorization", "Bearer shop-server")
+		event.Context{IP: "2001:db8:1::", UserAgent: "Googlebot/2.1", Browser: "Googlebot", Bot: true, Verified: true}, "User-Agent", "node", "Authorization", "Bearer shop-server")
 	f("context of the batch", `{"writeKey":"open-key","context":{"locale":"de","library":{"name":"l"},"page":{"title":"T","url":"https://x.example/a?b=1"}},"batch":[{"event":"x","anonymousId":"a","context":{"locale":"fr"}}]}`,
 		event.Context{Locale: "fr", IP: "203.0.113.0", Verified: true, Extra: []byte(`{"library":{"name":"l"}}`), Page: event.PageContext{Title: "T", URL: "https://x.example/a", Path: "/a"}})
 	f("global privacy control", `{"writeKey":"open-key","batch":[{"event":"x","anonymousId":"a","context":{"consent":{"ads":true}}}]}`,

@@ -64,6 +64,7 @@ type Gateway struct {
 	requests sync.Pool  // *request
 	outgoing sync.Pool  // *outgoing
 	meters   meters
+	agents   agents
 	streams  streams
 	bad      badEvents
 	script   script

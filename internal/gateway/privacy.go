@@ -53,10 +53,10 @@ func (q *request) private(c *event.Context) {
 	if c.UserAgent == "" {
 		c.UserAgent = q.agent
 	}
-	if c.UserAgent != q.lastAgent { // the events of a request mostly have one
-		q.lastAgent, q.lastBot = c.UserAgent, isBot(c.UserAgent)
+	if c.UserAgent != q.lastText { // the events of a request mostly have one
+		q.lastText, q.lastAgent = c.UserAgent, q.g.agents.read(c.UserAgent)
 	}
-	c.Bot = c.Bot || q.lastBot
+	q.lastAgent.describe(c)
 	if q.gpc {
 		c.Consent = q.reader.With(c.Consent, `"gpc":`, []byte("true"))
 	}
@@ -79,36 +79,6 @@ func cutText(ip string) string {
 		return ""
 	}
 	return cutAddress(a).String()
-}
-
-// isBot tells the clients that say that they are none of a person.
-func isBot(agent string) bool {
-	for i := 0; i+3 <= len(agent); i++ {
-		switch agent[i] | 0x20 {
-		case 'b':
-			// Cubot makes phones.
-			if hasFold(agent[i:], "bot") && (i < 2 || !hasFold(agent[i-2:], "cubot")) {
-				return true
-			}
-		case 'c':
-			if hasFold(agent[i:], "crawl") {
-				return true
-			}
-		case 's':
-			if hasFold(agent[i:], "spider") || hasFold(agent[i:], "slurp") {
-				return true
-			}
-		case 'h':
-			if hasFold(agent[i:], "headless") {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func hasFold(s, prefix string) bool {
-	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
 
 // queryList says which query parameters of page addresses are kept.

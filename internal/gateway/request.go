@@ -51,8 +51,8 @@ type request struct {
 	lastUser  string      // the user id whose signature was checked last
 	lastSign  string
 	lastProof bool
-	lastAgent string // the user agent that was judged last
-	lastBot   bool
+	lastText  string // the user agent that was read last
+	lastAgent agent
 }
 
 // item is one event of the call.
