@@ -15,7 +15,26 @@ import (
 	"time"
 
 	"github.com/oapi-codegen/runtime"
+	openapi_types "github.com/oapi-codegen/runtime/types"
 )
+
+// Defines values for BacktestResultProfiles.
+const (
+	ProfilesRebuilt BacktestResultProfiles = "rebuilt"
+	ProfilesUnused  BacktestResultProfiles = "unused"
+)
+
+// Valid indicates whether the value is a known member of the BacktestResultProfiles enum.
+func (e BacktestResultProfiles) Valid() bool {
+	switch e {
+	case ProfilesRebuilt:
+		return true
+	case ProfilesUnused:
+		return true
+	default:
+		return false
+	}
+}
 
 // Defines values for ChangeAction.
 const (
@@ -370,6 +389,206 @@ type AuditList struct {
 	Next    string       `json:"next,omitempty,omitzero"`
 }
 
+// BacktestCampaign What would have become of the firings: they add up
+type BacktestCampaign struct {
+	// Audience In none of the campaign's audiences
+	Audience int64 `json:"audience"`
+
+	// Cap Over the cap
+	Cap int64 `json:"cap"`
+
+	// Holdout Held back to measure lift
+	Holdout int64 `json:"holdout"`
+
+	// Recipients Distinct users of sends
+	Recipients int64 `json:"recipients"`
+
+	// Sends Would have gone on to the channel
+	Sends int64 `json:"sends"`
+}
+
+// BacktestCap At most so many per user in any such period; replaces the campaign's
+type BacktestCap struct {
+	Count int `json:"count"`
+
+	// Per A period such as 24h
+	Per string `json:"per"`
+}
+
+// BacktestCounts defines model for BacktestCounts.
+type BacktestCounts struct {
+	// Deep Derived too deeply, not matched
+	Deep int64 `json:"deep"`
+
+	// Events Read
+	Events int64 `json:"events"`
+
+	// Evicted Over the bounds of a row
+	Evicted int64 `json:"evicted"`
+
+	// Late Dropped, because order: event had passed their time
+	Late int64 `json:"late"`
+
+	// Matched Of names that the trigger reads
+	Matched int64 `json:"matched"`
+
+	// Old Matched, and live they would not have counted: historical, or received later than max_age
+	Old int64 `json:"old"`
+
+	// Unreadable Skipped, as the Decider skips them
+	Unreadable int64 `json:"unreadable"`
+}
+
+// BacktestDay defines model for BacktestDay.
+type BacktestDay struct {
+	// Day In zone; the first and the last day may be parts of days
+	Day     openapi_types.Date `json:"day"`
+	Firings int64              `json:"firings"`
+}
+
+// BacktestExample defines model for BacktestExample.
+type BacktestExample struct {
+	At time.Time `json:"at"`
+
+	// Events The user's events in the window that the trigger reads, oldest first, up to the one that completed it; at most 20
+	Events []EventSummary `json:"events,omitempty,omitzero"`
+
+	// Fire The fire id, the same as live
+	Fire string `json:"fire"`
+
+	// Key Value of by
+	Key string `json:"key,omitempty,omitzero"`
+
+	// Timer A countdown or a delay ended; the last of events armed it
+	Timer bool `json:"timer,omitempty,omitzero"`
+
+	// User Profile id
+	User string `json:"user"`
+}
+
+// BacktestLine One of them is set
+type BacktestLine struct {
+	Error    Error            `json:"error,omitempty,omitzero"`
+	Estimate BacktestResult   `json:"estimate,omitempty,omitzero"`
+	Progress BacktestProgress `json:"progress,omitempty,omitzero"`
+	Result   BacktestResult   `json:"result,omitempty,omitzero"`
+}
+
+// BacktestProgress defines model for BacktestProgress.
+type BacktestProgress struct {
+	// Events Read so far
+	Events int64 `json:"events"`
+
+	// Firings So far, those of the warm-up not counted; timers are caught up with late
+	Firings int64 `json:"firings"`
+
+	// Share 0 to 1 of the events that will be read
+	Share float64 `json:"share"`
+
+	// Waiting Runs that come before this one; 0 once it works
+	Waiting int `json:"waiting"`
+}
+
+// BacktestRefused What matched and did not fire
+type BacktestRefused struct {
+	// Audience By the trigger's audience
+	Audience int64 `json:"audience"`
+
+	// Cancelled A cancel event came before the delayed answer
+	Cancelled int64 `json:"cancelled"`
+
+	// Limit By the trigger's limit
+	Limit int64 `json:"limit"`
+}
+
+// BacktestRequest A draft in `trigger`, or only the `name` of a trigger that is saved
+type BacktestRequest struct {
+	// Campaign Also say what the audiences, the holdout and the cap of this saved campaign would refuse
+	Campaign string `json:"campaign,omitempty,omitzero"`
+
+	// Cap At most so many per user in any such period; replaces the campaign's
+	Cap BacktestCap `json:"cap,omitempty,omitzero"`
+
+	// Days How many times 24 hours back from now
+	Days     int `json:"days,omitempty,omitzero"`
+	Examples int `json:"examples,omitempty,omitzero"`
+
+	// Name The trigger's name, which is part of the fire ids; a draft without one is called draft
+	Name string `json:"name,omitempty,omitzero"`
+
+	// Preview Send an estimate from a sample first, within half a second
+	Preview bool       `json:"preview,omitempty,omitzero"`
+	Trigger JSONObject `json:"trigger,omitempty,omitzero"`
+
+	// User Only this profile id
+	User string `json:"user,omitempty,omitzero"`
+
+	// Who Audiences of an unsaved campaign, one of which the user must be in; replaces the campaign's
+	Who []string `json:"who,omitempty,omitzero"`
+}
+
+// BacktestResult defines model for BacktestResult.
+type BacktestResult struct {
+	// AsOf Nothing that arrived later was read
+	AsOf time.Time `json:"asOf"`
+
+	// Campaign What would have become of the firings: they add up
+	Campaign BacktestCampaign `json:"campaign,omitempty,omitzero"`
+	Counts   BacktestCounts   `json:"counts"`
+
+	// Days As asked for
+	Days            int     `json:"days"`
+	EventsPerSecond float64 `json:"eventsPerSecond"`
+
+	// Exact False: an estimate; firings, users, perDay, refused and campaign are scaled up by share
+	Exact bool `json:"exact"`
+
+	// Examples The newest firings, newest first
+	Examples []BacktestExample `json:"examples"`
+	Firings  int64             `json:"firings"`
+
+	// From Firings count from here ...
+	From time.Time `json:"from"`
+
+	// LogFrom The oldest event that the log holds; absent when it holds none
+	LogFrom time.Time `json:"logFrom,omitempty,omitzero"`
+
+	// Notes What one should know about this answer, in sentences
+	Notes  []string      `json:"notes,omitempty,omitzero"`
+	PerDay []BacktestDay `json:"perDay"`
+
+	// Profiles unused: no condition or audience asks about the profile. rebuilt: traits are those of that moment: folded along
+	// the log, starting from the traits that were last written before it began.
+	Profiles BacktestResultProfiles `json:"profiles"`
+
+	// Refused What matched and did not fire
+	Refused BacktestRefused `json:"refused"`
+	Seconds float64         `json:"seconds"`
+
+	// Share Of the users and of the time that an estimate rests on; 1 when exact
+	Share float64 `json:"share"`
+
+	// Short The log does not reach back to where the asked days, warm-up included, begin
+	Short   bool   `json:"short,omitempty,omitzero"`
+	Trigger string `json:"trigger"`
+
+	// Until ... to here
+	Until time.Time `json:"until"`
+
+	// Users Distinct users with a firing
+	Users int64 `json:"users"`
+
+	// WarmedFrom Where reading began: before `from`, so that what was under way then is known
+	WarmedFrom time.Time `json:"warmedFrom"`
+
+	// Zone Time zone of the days
+	Zone string `json:"zone"`
+}
+
+// BacktestResultProfiles unused: no condition or audience asks about the profile. rebuilt: traits are those of that moment: folded along
+// the log, starting from the traits that were last written before it began.
+type BacktestResultProfiles string
+
 // BadEvent defines model for BadEvent.
 type BadEvent struct {
 	At time.Time `json:"at"`
@@ -528,7 +747,7 @@ type Disk struct {
 // Error defines model for Error.
 type Error struct {
 	// Code not_signed_in, forbidden, bad_credentials, throttled, insecure_cookie, setup_needed, setup_done, cross_origin,
-	// not_found, bad_request, invalid, conflict, too_large, no_demo, unavailable, internal
+	// not_found, bad_request, invalid, conflict, too_large, no_demo, busy, unavailable, internal
 	Code     string    `json:"code"`
 	Hint     string    `json:"hint,omitempty,omitzero"`
 	Message  string    `json:"message"`

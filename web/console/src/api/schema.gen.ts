@@ -436,6 +436,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/triggers:backtest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try a trigger on the past, as JSON lines; nothing is sent and nothing is kept
+         * @description Runs an unsaved trigger over the events that the log holds, with the engine that decides live. Each line of the
+         *     answer is a `BacktestLine`: lines of `progress` at least four times a second, with `preview` one `estimate` within
+         *     half a second, and last the `result`, or an `error` after the first line. Closing the connection cancels the run.
+         *     One run works at a time and a few wait: 429 `busy` when too many do. A definition that does not hold together is
+         *     422 `invalid`, with the paths of its problems.
+         */
+        post: operations["backtestTrigger"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/triggers/progress": {
         parameters: {
             query?: never;
@@ -658,7 +682,7 @@ export interface components {
         Error: {
             /**
              * @description not_signed_in, forbidden, bad_credentials, throttled, insecure_cookie, setup_needed, setup_done, cross_origin,
-             *     not_found, bad_request, invalid, conflict, too_large, no_demo, unavailable, internal
+             *     not_found, bad_request, invalid, conflict, too_large, no_demo, busy, unavailable, internal
              */
             code: string;
             message: string;
@@ -1164,6 +1188,235 @@ export interface components {
              * @description Users whose furthest step this is
              */
             users: number;
+        };
+        /** @description A draft in `trigger`, or only the `name` of a trigger that is saved */
+        BacktestRequest: {
+            trigger?: components["schemas"]["JSONObject"];
+            /** @description The trigger's name, which is part of the fire ids; a draft without one is called draft */
+            name?: string;
+            /**
+             * @description How many times 24 hours back from now
+             * @default 7
+             */
+            days: number;
+            /** @description Only this profile id */
+            user?: string;
+            /**
+             * @description Send an estimate from a sample first, within half a second
+             * @default false
+             */
+            preview: boolean;
+            /** @description Also say what the audiences, the holdout and the cap of this saved campaign would refuse */
+            campaign?: string;
+            /** @description Audiences of an unsaved campaign, one of which the user must be in; replaces the campaign's */
+            who?: string[];
+            cap?: components["schemas"]["BacktestCap"];
+            /** @default 20 */
+            examples: number;
+        };
+        /** @description At most so many per user in any such period; replaces the campaign's */
+        BacktestCap: {
+            count: number;
+            /** @description A period such as 24h */
+            per: string;
+        };
+        /** @description One of them is set */
+        BacktestLine: {
+            progress?: components["schemas"]["BacktestProgress"];
+            estimate?: components["schemas"]["BacktestResult"];
+            result?: components["schemas"]["BacktestResult"];
+            error?: components["schemas"]["Error"];
+        };
+        BacktestProgress: {
+            /**
+             * Format: double
+             * @description 0 to 1 of the events that will be read
+             */
+            share: number;
+            /**
+             * Format: int64
+             * @description Read so far
+             */
+            events: number;
+            /**
+             * Format: int64
+             * @description So far, those of the warm-up not counted; timers are caught up with late
+             */
+            firings: number;
+            /** @description Runs that come before this one; 0 once it works */
+            waiting: number;
+        };
+        BacktestResult: {
+            trigger: string;
+            /**
+             * Format: date-time
+             * @description Nothing that arrived later was read
+             */
+            asOf: string;
+            /**
+             * Format: date-time
+             * @description Firings count from here ...
+             */
+            from: string;
+            /**
+             * Format: date-time
+             * @description ... to here
+             */
+            until: string;
+            /** @description As asked for */
+            days: number;
+            /**
+             * Format: date-time
+             * @description The oldest event that the log holds; absent when it holds none
+             */
+            logFrom?: string;
+            /**
+             * Format: date-time
+             * @description Where reading began: before `from`, so that what was under way then is known
+             */
+            warmedFrom: string;
+            /** @description The log does not reach back to where the asked days, warm-up included, begin */
+            short?: boolean;
+            /** @description Time zone of the days */
+            zone: string;
+            /** @description False: an estimate; firings, users, perDay, refused and campaign are scaled up by share */
+            exact: boolean;
+            /**
+             * Format: double
+             * @description Of the users and of the time that an estimate rests on; 1 when exact
+             */
+            share: number;
+            /** Format: int64 */
+            firings: number;
+            /**
+             * Format: int64
+             * @description Distinct users with a firing
+             */
+            users: number;
+            perDay: components["schemas"]["BacktestDay"][];
+            refused: components["schemas"]["BacktestRefused"];
+            campaign?: components["schemas"]["BacktestCampaign"];
+            counts: components["schemas"]["BacktestCounts"];
+            /** @description The newest firings, newest first */
+            examples: components["schemas"]["BacktestExample"][];
+            /**
+             * @description unused: no condition or audience asks about the profile. rebuilt: traits are those of that moment: folded along
+             *     the log, starting from the traits that were last written before it began.
+             * @enum {string}
+             */
+            profiles: "unused" | "rebuilt";
+            /** @description What one should know about this answer, in sentences */
+            notes?: string[];
+            /** Format: double */
+            seconds: number;
+            /** Format: double */
+            eventsPerSecond: number;
+        };
+        BacktestDay: {
+            /**
+             * Format: date
+             * @description In zone; the first and the last day may be parts of days
+             */
+            day: string;
+            /** Format: int64 */
+            firings: number;
+        };
+        /** @description What matched and did not fire */
+        BacktestRefused: {
+            /**
+             * Format: int64
+             * @description By the trigger's limit
+             */
+            limit: number;
+            /**
+             * Format: int64
+             * @description By the trigger's audience
+             */
+            audience: number;
+            /**
+             * Format: int64
+             * @description A cancel event came before the delayed answer
+             */
+            cancelled: number;
+        };
+        /** @description What would have become of the firings: they add up */
+        BacktestCampaign: {
+            /**
+             * Format: int64
+             * @description In none of the campaign's audiences
+             */
+            audience: number;
+            /**
+             * Format: int64
+             * @description Held back to measure lift
+             */
+            holdout: number;
+            /**
+             * Format: int64
+             * @description Over the cap
+             */
+            cap: number;
+            /**
+             * Format: int64
+             * @description Would have gone on to the channel
+             */
+            sends: number;
+            /**
+             * Format: int64
+             * @description Distinct users of sends
+             */
+            recipients: number;
+        };
+        BacktestCounts: {
+            /**
+             * Format: int64
+             * @description Read
+             */
+            events: number;
+            /**
+             * Format: int64
+             * @description Of names that the trigger reads
+             */
+            matched: number;
+            /**
+             * Format: int64
+             * @description Dropped, because order: event had passed their time
+             */
+            late: number;
+            /**
+             * Format: int64
+             * @description Over the bounds of a row
+             */
+            evicted: number;
+            /**
+             * Format: int64
+             * @description Matched, and live they would not have counted: historical, or received later than max_age
+             */
+            old: number;
+            /**
+             * Format: int64
+             * @description Derived too deeply, not matched
+             */
+            deep: number;
+            /**
+             * Format: int64
+             * @description Skipped, as the Decider skips them
+             */
+            unreadable: number;
+        };
+        BacktestExample: {
+            /** @description Profile id */
+            user: string;
+            /** Format: date-time */
+            at: string;
+            /** @description Value of by */
+            key?: string;
+            /** @description The fire id, the same as live */
+            fire: string;
+            /** @description A countdown or a delay ended; the last of events armed it */
+            timer?: boolean;
+            /** @description The user's events in the window that the trigger reads, oldest first, up to the one that completed it; at most 20 */
+            events?: components["schemas"]["EventSummary"][];
         };
         UserSummary: {
             /** @description Profile id */
@@ -2209,6 +2462,31 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BadEventList"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    backtestTrigger: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BacktestRequest"];
+            };
+        };
+        responses: {
+            /** @description JSON lines of BacktestLine */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": components["schemas"]["BacktestLine"];
                 };
             };
             default: components["responses"]["Failure"];
