@@ -9,7 +9,7 @@ package replay
 import (
 	"bufio"
 	"bytes"
-	"container/heap"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/hex"
@@ -23,7 +23,6 @@ import (
 	"time"
 
 	"heed/internal/event"
-	"heed/internal/profile"
 	"heed/internal/trigger"
 )
 
@@ -62,7 +61,7 @@ type Counts struct {
 }
 
 // Run replays the events and emits the firings in order of their logical time;
-// ties as they happened. Rules about age, that only protect live users, are
+// ties in order of user. Rules about age, that only protect live users, are
 // ignored. A line that is no event ends the run with its number.
 func Run(ctx context.Context, cfg Config, emit func(Firing) error) (Counts, error) {
 	r := NewRunner(cfg.Programs, cfg.InAudience)
@@ -138,37 +137,27 @@ func (r *Runner) parse(line []byte, e *event.Event) error {
 
 // Runner replays events one by one. It is used by one goroutine.
 type Runner struct {
-	set        *trigger.Set
-	inAudience func(user, audience string) bool
-	users      map[string]*user
-	wakes      wakes
-	reader     event.Reader
-	now        int64 // log time
-	offset     uint64
-	out        trigger.Result
-	firings    []Firing
-	counts     Counts
+	users   *Users
+	reader  event.Reader
+	now     int64 // log time
+	offset  uint64
+	in      trigger.Input
+	firings []Firing
+	counts  Counts
 	// Ids seen in this horizon and the one before: of 7 to 14 days.
 	seen, before map[[16]byte]int64
 	turn         int64
 }
 
-type user struct {
-	id    string
-	state trigger.State
-	// The profile as identify calls made it, for conditions on traits.
-	profile profile.Profile
-	traits  []byte
-	wake    int64 // earliest entry in the heap; math.MaxInt64 if none
-	ask     func(audience string) bool
-}
-
 // NewRunner makes a Runner that has seen nothing.
 func NewRunner(programs []*trigger.Program, inAudience func(user, audience string) bool) *Runner {
-	return &Runner{
-		set: trigger.NewSet(programs), inAudience: inAudience, users: map[string]*user{},
-		now: math.MinInt64, seen: map[[16]byte]int64{},
+	r := &Runner{now: math.MinInt64, seen: map[[16]byte]int64{}}
+	cfg := UsersConfig{Set: trigger.NewSet(programs), Traits: true, Take: r.take}
+	if inAudience != nil {
+		cfg.InAudience = func(user, audience string, _ []byte) bool { return inAudience(user, audience) }
 	}
+	r.users = NewUsers(cfg)
+	return r
 }
 
 // Event takes the next event in order of arrival: timers that are due by its
@@ -181,7 +170,7 @@ func (r *Runner) Event(e *event.Event) {
 	if received == 0 {
 		received = e.Timestamp
 	}
-	r.Until(received)
+	r.now = max(r.now, received)
 	key := event.KeyOf(e.Source, e.MessageID)
 	if e.MessageID == "" {
 		// No id, so no repeat either; its place identifies it.
@@ -191,25 +180,11 @@ func (r *Runner) Event(e *event.Event) {
 		r.counts.Repeats++
 		return
 	}
-	name := e.User()
-	if name == "" || e.Type == event.System {
+	if e.User() == "" || e.Type == event.System {
 		return
 	}
-	u := r.users[name]
-	if u == nil {
-		u = &user{id: strings.Clone(name), wake: math.MaxInt64}
-		if r.inAudience != nil {
-			u.ask = func(audience string) bool { return r.inAudience(u.id, audience) }
-		}
-		r.users[u.id] = u
-	}
-	if e.Type == event.Identify && u.profile.Apply(e) {
-		u.traits = u.profile.AppendTraits(u.traits[:0])
-	}
-	r.set.Step(&u.state, u.id, &trigger.Input{
-		Event: e, Time: e.Timestamp, LogTime: r.now, Offset: offset, Key: key, Traits: u.traits, InAudience: u.ask,
-	}, &r.out)
-	r.collect(u)
+	r.in = trigger.Input{Time: e.Timestamp, LogTime: r.now, Offset: offset, Key: key}
+	r.users.Event(e, &r.in, true)
 }
 
 // repeats tells whether a key was seen within the horizon, and remembers it.
@@ -228,80 +203,31 @@ func (r *Runner) repeats(key [16]byte) bool {
 	return false
 }
 
-// Until moves log time on and runs the timers that are due by it, in order.
+// Until moves log time on and runs the timers that are due by it.
 func (r *Runner) Until(t int64) {
-	for len(r.wakes) > 0 && r.wakes[0].at <= t {
-		w := r.wakes[0]
-		heap.Pop(&r.wakes)
-		if w.at != w.user.wake {
-			continue // moved meanwhile
-		}
-		w.user.wake = math.MaxInt64
-		r.now = max(r.now, w.at)
-		r.set.Wake(&w.user.state, w.user.id, &trigger.Input{LogTime: r.now, InAudience: w.user.ask}, &r.out)
-		r.collect(w.user)
-	}
 	r.now = max(r.now, t)
+	r.users.Sweep(r.now)
 }
 
-// collect takes the result of a call and plans the user's next wake.
-func (r *Runner) collect(u *user) {
-	for _, f := range r.out.Firings {
-		r.firings = append(r.firings, Firing{User: u.id, Firing: f})
+func (r *Runner) take(user string, _ *event.Event, _ []byte, out *trigger.Result) {
+	for _, f := range out.Firings {
+		r.firings = append(r.firings, Firing{User: strings.Clone(user), Firing: f})
 	}
-	r.counts.Firings += len(r.out.Firings)
-	r.counts.Add(r.out.Counts)
-	r.out.Reset()
-	if next := u.state.NextTimer(); next < u.wake {
-		u.wake = next
-		heap.Push(&r.wakes, wake{next, u})
-	}
-	// A later deadline needs nothing: the early wake does nothing and plans anew.
+	r.counts.Firings += len(out.Firings)
+	r.counts.Add(out.Counts)
 }
 
-// Firings are those so far in order of their logical time, ties as they
-// happened.
+// Firings are those so far in order of their logical time, ties in order of
+// user, those of a user as they happened.
 func (r *Runner) Firings() []Firing {
 	slices.SortStableFunc(r.firings, func(a, b Firing) int {
-		switch {
-		case a.At < b.At:
-			return -1
-		case a.At > b.At:
-			return 1
-		}
-		return 0
+		return cmp.Or(cmp.Compare(a.At, b.At), strings.Compare(a.User, b.User))
 	})
 	return r.firings
 }
 
 // Counts is what the run has come to.
 func (r *Runner) Counts() Counts { return r.counts }
-
-type wake struct {
-	at   int64
-	user *user
-}
-
-type wakes []wake
-
-func (w wakes) Len() int { return len(w) }
-
-func (w wakes) Less(i, j int) bool {
-	if w[i].at != w[j].at {
-		return w[i].at < w[j].at
-	}
-	return w[i].user.id < w[j].user.id
-}
-
-func (w wakes) Swap(i, j int) { w[i], w[j] = w[j], w[i] }
-func (w *wakes) Push(x any)   { *w = append(*w, x.(wake)) }
-
-func (w *wakes) Pop() any {
-	old := *w
-	last := old[len(old)-1]
-	*w = old[:len(old)-1]
-	return last
-}
 
 // WriteFiring writes a firing as one line: trigger, user, at (RFC 3339 with µs),
 // key and fire_id.
