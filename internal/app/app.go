@@ -26,6 +26,7 @@ import (
 
 	"heed/internal/analytics"
 	"heed/internal/analytics/avrofiles"
+	"heed/internal/backtest"
 	"heed/internal/console"
 	"heed/internal/decider"
 	"heed/internal/demo"
@@ -70,6 +71,7 @@ type Config struct {
 	Engager   engager.Config   `yaml:"engager"`
 	Analytics analytics.Config `yaml:"analytics"`
 	Console   console.Config   `yaml:"console"`
+	Backtest  backtest.Config  `yaml:"backtest"`
 	Avro      avrofiles.Config `yaml:"avro"`
 	Shop      demo.Config      `yaml:"shop"`
 }
@@ -131,13 +133,16 @@ func (c *Config) finish() error {
 	if c.Decider.CacheBytes == 0 {
 		c.Decider.CacheBytes = int64(c.Memory) * 3 / 10
 	}
+	if c.Backtest.MemoryBytes == 0 {
+		c.Backtest.MemoryBytes = min(int64(c.Memory)/8, 256<<20)
+	}
 	for _, part := range []struct {
 		name string
 		cfg  interface {
 			Defaults()
 			Validate() error
 		}
-	}{{"store", &c.Store}, {"gateway", &c.Gateway}, {"decider", &c.Decider}, {"engager", &c.Engager}, {"analytics", &c.Analytics}, {"console", &c.Console}, {"avro", &c.Avro}, {"shop", &c.Shop}} {
+	}{{"store", &c.Store}, {"gateway", &c.Gateway}, {"decider", &c.Decider}, {"engager", &c.Engager}, {"analytics", &c.Analytics}, {"console", &c.Console}, {"backtest", &c.Backtest}, {"avro", &c.Avro}, {"shop", &c.Shop}} {
 		part.cfg.Defaults()
 		if err := part.cfg.Validate(); err != nil {
 			return fmt.Errorf("%s: %w", part.name, err)

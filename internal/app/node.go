@@ -16,6 +16,7 @@ import (
 
 	"heed/internal/analytics"
 	"heed/internal/analytics/avrofiles"
+	"heed/internal/backtest"
 	"heed/internal/catalog"
 	"heed/internal/channel"
 	"heed/internal/channel/outbox"
@@ -393,6 +394,14 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 		Health: health{n, version}, BadEvents: badEvents{n.db.Documents()},
 		Pages: first(web.Console()), LocalToken: n.localToken, Version: version,
 		Logger: n.log, Registerer: n.registry, Clock: time.Now, Random: randomBytes,
+	}
+	var err error
+	deps.Backtests, err = backtest.New(n.cfg.Backtest, backtest.Deps{
+		Log: n.db.Log(), State: n.db.UserState(), Definitions: n.catalog,
+		HeldOut: engager.HeldOut(n.secret), Clock: time.Now, Logger: n.log,
+	})
+	if err != nil {
+		return nil, err
 	}
 	if feed != nil {
 		deps.Live = feed

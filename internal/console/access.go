@@ -121,6 +121,7 @@ func (c *Console) handler() http.Handler {
 		"GET /api/v1/events:export":      {"exportEvents", c.exportEvents},
 		"POST /api/v1/definitions:apply": {"applyDefinitions", c.applyDefinitions},
 		"GET /api/v1/definitions:export": {"exportDefinitions", c.exportDefinitions},
+		"POST /api/v1/triggers:backtest": {"backtestTrigger", c.backtestTrigger},
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			err := permit(askedOf(r.Context()), h.operation)

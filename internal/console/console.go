@@ -124,8 +124,8 @@ type Demo interface {
 	SetCrowd(ctx context.Context, running bool) error
 }
 
-// Deps are what the console works with. Live, Progress, BadEvents, Health and
-// Demo may be nil: the answers then say what is missing.
+// Deps are what the console works with. Live, Progress, BadEvents, Health, Demo
+// and Backtests may be nil: the answers then say what is missing.
 type Deps struct {
 	Log         eventlog.Log
 	Documents   documents.Store
@@ -136,6 +136,7 @@ type Deps struct {
 	BadEvents   BadEvents
 	Health      Health
 	Demo        Demo
+	Backtests   Backtests
 	// Pages holds index.html and its assets.
 	Pages fs.FS
 	// LocalToken is the token in the data folder, for the command line.

@@ -177,6 +177,15 @@ func (c *Console) selected(ctx context.Context, q query, visit func(raw []byte) 
 	return follow(ctx, tails, q, visit, idle)
 }
 
+// allPartitions lists the partitions of the log.
+func (c *Console) allPartitions() []int {
+	out := make([]int, c.deps.Log.Partitions())
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}
+
 func (c *Console) tails(ctx context.Context, q query, partitions []int) ([]*tail, error) {
 	var tails []*tail
 	for _, p := range partitions {
@@ -189,7 +198,7 @@ func (c *Console) tails(ctx context.Context, q query, partitions []int) ([]*tail
 		case q.fromNow:
 			from = b.Next
 		case q.from > 0:
-			if from, err = offsetAt(ctx, c.deps.Log, p, b, q.from); err != nil {
+			if from, err = eventlog.OffsetAt(ctx, c.deps.Log, eventlog.Events, p, b, q.from); err != nil {
 				return tails, fmt.Errorf("read the log: %w", err)
 			}
 		}

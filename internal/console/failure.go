@@ -13,6 +13,7 @@ import (
 	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/eventlog"
+	"heed/internal/eventlog/logsearch"
 )
 
 // failure is an error that says what the caller is told.
@@ -51,6 +52,8 @@ func failureOf(err error) *failure {
 		return fail(http.StatusRequestEntityTooLarge, "too_large", "the body is larger than "+strconv.FormatInt(p.Limit, 10)+" bytes", "")
 	}
 	switch {
+	case errors.Is(err, logsearch.ErrCursor):
+		return badRequest("before is not understood", "give `next` of the page before")
 	case errors.Is(err, catalog.ErrNotFound):
 		return notFound(err.Error())
 	case errors.Is(err, catalog.ErrConflict):

@@ -40,15 +40,15 @@ func (s *server) ListDeliveries(ctx context.Context, r api.ListDeliveriesRequest
 			return nil, false
 		}
 		return d, (q.Campaign == "" || d.Campaign == q.Campaign) && (q.Status == "" || d.Status == q.Status)
-	}).run(ctx, partitions, q.Before)
+	}).Run(ctx, partitions, q.Before)
 	if err != nil {
 		return nil, err
 	}
 	out := api.ListDeliveries200JSONResponse{
-		Deliveries: []api.Delivery{}, SearchedTo: api.Time(res.searchedTo), Complete: res.complete, Next: res.next,
+		Deliveries: []api.Delivery{}, SearchedTo: api.Time(res.SearchedTo), Complete: res.Complete, Next: res.Next,
 	}
-	for _, h := range res.hits {
-		if d, ok := h.item.(api.Delivery); ok {
+	for _, h := range res.Hits {
+		if d, ok := h.Item.(api.Delivery); ok {
 			out.Deliveries = append(out.Deliveries, d)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"heed/internal/console/api"
 	"heed/internal/event"
 	"heed/internal/eventlog"
+	"heed/internal/eventlog/logsearch"
 	"heed/internal/profile"
 	"heed/internal/userstate"
 )
@@ -250,21 +251,21 @@ func (s *server) GetTimeline(ctx context.Context, r api.GetTimelineRequestObject
 		}
 		summary := api.SummaryOf(partition, offset, e)
 		return api.TimelineItem{Kind: api.TimelineEvent, At: summary.Timestamp, Event: summary}, true
-	}).run(ctx, []int{eventlog.PartitionOf(r.Id, c.deps.Log.Partitions())}, r.Params.Before)
+	}).Run(ctx, []int{eventlog.PartitionOf(r.Id, c.deps.Log.Partitions())}, r.Params.Before)
 	if err != nil {
 		return nil, err
 	}
 	out := api.GetTimeline200JSONResponse{
-		Items: []api.TimelineItem{}, SearchedTo: api.Time(res.searchedTo), Complete: res.complete, Next: res.next,
+		Items: []api.TimelineItem{}, SearchedTo: api.Time(res.SearchedTo), Complete: res.Complete, Next: res.Next,
 	}
-	for _, h := range res.hits {
-		if item, ok := h.item.(api.TimelineItem); ok {
+	for _, h := range res.Hits {
+		if item, ok := h.Item.(api.TimelineItem); ok {
 			out.Items = append(out.Items, item)
 		}
 	}
 	return out, nil
 }
 
-func (c *Console) scanOf(want int, match func(*event.Header) bool, take func(int, uint64, *event.Event) (any, bool)) *scan {
-	return &scan{log: c.deps.Log, now: c.now, budget: c.cfg.ScanBudget, want: want, match: match, take: take}
+func (c *Console) scanOf(want int, match func(*event.Header) bool, take func(int, uint64, *event.Event) (any, bool)) *logsearch.Search {
+	return &logsearch.Search{Log: c.deps.Log, Now: c.now, Budget: c.cfg.ScanBudget, Want: want, Match: match, Take: take}
 }

@@ -221,7 +221,7 @@ func New(cfg Config, deps Deps) (*Engager, error) {
 	}
 	e := &Engager{
 		cfg: cfg, deps: deps, channels: make(map[string]channel.Channel, len(deps.Channels)),
-		salt: mac(deps.Secret, "policy"), log: deps.Logger, metrics: newMetrics(deps.Registerer),
+		salt: mac(deps.Secret, saltPurpose), log: deps.Logger, metrics: newMetrics(deps.Registerer),
 		cache: render.NewCache(1024), reports: make(chan report, 4*cfg.ReportBatch),
 	}
 	for _, c := range deps.Channels {

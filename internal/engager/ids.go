@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+
+	"heed/internal/policy"
 )
 
 // ActivationID is the id of (intent, campaign): 32 hex digits.
@@ -22,6 +24,16 @@ func mac(secret []byte, s string) string {
 	m.Write([]byte(s))
 	return hex.EncodeToString(m.Sum(nil)[:16])
 }
+
+// HeldOut tells, as the Engager with that secret does, whether a campaign holds
+// a user back.
+func HeldOut(secret []byte) func(campaign, user string, share float64) bool {
+	salt := mac(secret, saltPurpose)
+	return func(campaign, user string, share float64) bool { return policy.HeldOut(salt, campaign, user, share) }
+}
+
+// saltPurpose keeps the salt of the policy apart from other uses of the secret.
+const saltPurpose = "policy"
 
 // outcomeID is the message id of the outcome event of an activation.
 func outcomeID(activationID string) string { return "d-" + activationID }

@@ -184,7 +184,7 @@ func (r *Runner) Event(e *event.Event) {
 		return
 	}
 	r.in = trigger.Input{Time: e.Timestamp, LogTime: r.now, Offset: offset, Key: key}
-	r.users.Event(e, &r.in, true)
+	r.users.Event(e, &r.in, true, false)
 }
 
 // repeats tells whether a key was seen within the horizon, and remembers it.
@@ -206,7 +206,7 @@ func (r *Runner) repeats(key [16]byte) bool {
 // Until moves log time on and runs the timers that are due by it.
 func (r *Runner) Until(t int64) {
 	r.now = max(r.now, t)
-	r.users.Sweep(r.now)
+	r.users.Sweep(r.now, true)
 }
 
 func (r *Runner) take(user string, _ *event.Event, _ []byte, out *trigger.Result) {

@@ -57,6 +57,7 @@ type held struct {
 	profile []byte // of profile.Append; nil: nothing is known
 	folded  bool   // the profile holds what the log said
 	asked   bool   // Profile was asked
+	past    bool   // time is not as far for this user as for others
 }
 
 // heldBytes is what a user costs beside id, rows and profile.
@@ -84,7 +85,10 @@ func (u *Users) Bytes() int64 { return u.bytes }
 // Event lets an event act on its user: timers that are due by the log time,
 // then the profile, then, if step is set, the rows. Of in it reads Time, LogTime,
 // Offset and Key. The event may be used again afterwards.
-func (u *Users) Event(e *event.Event, in *trigger.Input, step bool) {
+//
+// past says that the user's next event may have an earlier log time than others
+// have had by then, as imported events have: Sweep leaves the user alone.
+func (u *Users) Event(e *event.Event, in *trigger.Input, step, past bool) {
 	id := e.User()
 	h := u.byID[id]
 	if h == nil {
@@ -92,6 +96,7 @@ func (u *Users) Event(e *event.Event, in *trigger.Input, step bool) {
 		u.byID[strings.Clone(id)] = h
 		u.bytes += h.size(id)
 	}
+	h.past = past
 	u.load(id, h)
 	u.wake(h, in.LogTime)
 	if u.cfg.Traits && e.Type == event.Identify {
@@ -215,10 +220,11 @@ func (u *Users) Recover() (again bool) {
 }
 
 // Sweep runs every timer that is due by the log time and forgets what has
-// expired.
-func (u *Users) Sweep(logTime int64) {
+// expired. At the end, when no event is to come, it includes the users of whom
+// the last event was past.
+func (u *Users) Sweep(logTime int64, end bool) {
 	for id, h := range u.byID {
-		if h.next > logTime {
+		if h.next > logTime || h.past && !end {
 			continue
 		}
 		u.load(id, h)

@@ -468,10 +468,10 @@ type BacktestExample struct {
 
 // BacktestLine One of them is set
 type BacktestLine struct {
-	Error    Error            `json:"error,omitempty,omitzero"`
-	Estimate BacktestResult   `json:"estimate,omitempty,omitzero"`
-	Progress BacktestProgress `json:"progress,omitempty,omitzero"`
-	Result   BacktestResult   `json:"result,omitempty,omitzero"`
+	Error    *Error            `json:"error,omitempty"`
+	Estimate *BacktestResult   `json:"estimate,omitempty"`
+	Progress *BacktestProgress `json:"progress,omitempty"`
+	Result   *BacktestResult   `json:"result,omitempty"`
 }
 
 // BacktestProgress defines model for BacktestProgress.
@@ -504,10 +504,8 @@ type BacktestRefused struct {
 // BacktestRequest A draft in `trigger`, or only the `name` of a trigger that is saved
 type BacktestRequest struct {
 	// Campaign Also say what the audiences, the holdout and the cap of this saved campaign would refuse
-	Campaign string `json:"campaign,omitempty,omitzero"`
-
-	// Cap At most so many per user in any such period; replaces the campaign's
-	Cap BacktestCap `json:"cap,omitempty,omitzero"`
+	Campaign string       `json:"campaign,omitempty,omitzero"`
+	Cap      *BacktestCap `json:"cap,omitempty"`
 
 	// Days How many times 24 hours back from now
 	Days     int `json:"days,omitempty,omitzero"`
@@ -530,11 +528,9 @@ type BacktestRequest struct {
 // BacktestResult defines model for BacktestResult.
 type BacktestResult struct {
 	// AsOf Nothing that arrived later was read
-	AsOf time.Time `json:"asOf"`
-
-	// Campaign What would have become of the firings: they add up
-	Campaign BacktestCampaign `json:"campaign,omitempty,omitzero"`
-	Counts   BacktestCounts   `json:"counts"`
+	AsOf     time.Time         `json:"asOf"`
+	Campaign *BacktestCampaign `json:"campaign,omitempty"`
+	Counts   BacktestCounts    `json:"counts"`
 
 	// Days As asked for
 	Days            int     `json:"days"`
@@ -554,7 +550,9 @@ type BacktestResult struct {
 	LogFrom time.Time `json:"logFrom,omitempty,omitzero"`
 
 	// Notes What one should know about this answer, in sentences
-	Notes  []string      `json:"notes,omitempty,omitzero"`
+	Notes []string `json:"notes,omitempty,omitzero"`
+
+	// PerDay Every day of the range; empty if an estimate rests on a part of the time
 	PerDay []BacktestDay `json:"perDay"`
 
 	// Profiles unused: no condition or audience asks about the profile. rebuilt: traits are those of that moment: folded along
@@ -747,7 +745,7 @@ type Disk struct {
 // Error defines model for Error.
 type Error struct {
 	// Code not_signed_in, forbidden, bad_credentials, throttled, insecure_cookie, setup_needed, setup_done, cross_origin,
-	// not_found, bad_request, invalid, conflict, too_large, no_demo, busy, unavailable, internal
+	// not_found, bad_request, invalid, conflict, too_large, no_demo, busy, timeout, unavailable, internal
 	Code     string    `json:"code"`
 	Hint     string    `json:"hint,omitempty,omitzero"`
 	Message  string    `json:"message"`

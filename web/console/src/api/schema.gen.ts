@@ -448,7 +448,7 @@ export interface paths {
         /**
          * Try a trigger on the past, as JSON lines; nothing is sent and nothing is kept
          * @description Runs an unsaved trigger over the events that the log holds, with the engine that decides live. Each line of the
-         *     answer is a `BacktestLine`: lines of `progress` at least four times a second, with `preview` one `estimate` within
+         *     answer is a `BacktestLine`: lines of `progress` some times a second, with `preview` one `estimate` within
          *     half a second, and last the `result`, or an `error` after the first line. Closing the connection cancels the run.
          *     One run works at a time and a few wait: 429 `busy` when too many do. A definition that does not hold together is
          *     422 `invalid`, with the paths of its problems.
@@ -682,7 +682,7 @@ export interface components {
         Error: {
             /**
              * @description not_signed_in, forbidden, bad_credentials, throttled, insecure_cookie, setup_needed, setup_done, cross_origin,
-             *     not_found, bad_request, invalid, conflict, too_large, no_demo, busy, unavailable, internal
+             *     not_found, bad_request, invalid, conflict, too_large, no_demo, busy, timeout, unavailable, internal
              */
             code: string;
             message: string;
@@ -1293,6 +1293,7 @@ export interface components {
              * @description Distinct users with a firing
              */
             users: number;
+            /** @description Every day of the range; empty if an estimate rests on a part of the time */
             perDay: components["schemas"]["BacktestDay"][];
             refused: components["schemas"]["BacktestRefused"];
             campaign?: components["schemas"]["BacktestCampaign"];

@@ -1,4 +1,8 @@
-package console
+// Package logsearch owns looking backwards through the stream of events, newest
+// first, over some partitions at once.
+//
+// It does not own what is looked for, nor the log (eventlog).
+package logsearch
 
 import (
 	"cmp"
@@ -14,37 +18,40 @@ import (
 	"heed/internal/eventlog"
 )
 
-// scan searches the stream of events backwards, newest first, over some
-// partitions at once, within a budget of time and a number of hits. It reads
+// Search is a search within a budget of time and a number of hits. It reads
 // blocks of offsets forwards, always of the partition whose unread part is the
-// newest.
-type scan struct {
-	log    eventlog.Log
-	now    func() time.Time
-	budget time.Duration
-	want   int
-	// match looks at the first fields; take reads the whole event. take may
+// newest. It may be run again; it is used by one goroutine.
+type Search struct {
+	Log    eventlog.Log
+	Now    func() time.Time
+	Budget time.Duration
+	Since  int64 // nothing of an earlier log time is wanted, µs
+	Want   int
+	// Match looks at the first fields; Take reads the whole event. Take may
 	// refuse it.
-	match func(h *event.Header) bool
-	take  func(partition int, offset uint64, e *event.Event) (item any, ok bool)
+	Match func(h *event.Header) bool
+	Take  func(partition int, offset uint64, e *event.Event) (item any, ok bool)
 }
 
-// hit is something found. at is the log time of its record: within a partition
+// Hit is something found. At is the log time of its record: within a partition
 // it never decreases with the offset.
-type hit struct {
-	partition int
-	offset    uint64
-	at        int64
-	item      any
+type Hit struct {
+	Partition int
+	Offset    uint64
+	At        int64
+	Item      any
 }
 
-// found is the outcome of a scan.
-type found struct {
-	hits       []hit // newest first
-	searchedTo int64 // log time down to which everything was looked at, 0 if nothing was
-	complete   bool  // nothing older is kept
-	next       string
+// Found is the outcome.
+type Found struct {
+	Hits       []Hit  // newest first
+	SearchedTo int64  // log time down to which everything was looked at, 0 if nothing was
+	Complete   bool   // nothing older is kept
+	Next       string // cursor to go on with; "" if Complete
 }
+
+// ErrCursor: the cursor was not made by Cursor.
+var ErrCursor = errors.New("logsearch: the cursor is not understood")
 
 // front is how far a partition was searched.
 type front struct {
@@ -52,7 +59,7 @@ type front struct {
 	first, hi uint64 // [first, hi) is not searched yet
 	at        int64  // log time of the oldest record that was looked at
 	block     uint64
-	hits      []hit // newest first
+	hits      []Hit // newest first
 }
 
 func (f *front) done() bool { return f.hi <= f.first }
@@ -60,18 +67,18 @@ func (f *front) done() bool { return f.hi <= f.first }
 // Sizes of the blocks that are read at once, in offsets.
 const firstBlock, largestBlock = 512, 1 << 15
 
-// run searches below the cursor ("" from the end).
-func (s *scan) run(ctx context.Context, partitions []int, cursor string) (found, error) {
+// Run searches below the cursor ("" from the end).
+func (s *Search) Run(ctx context.Context, partitions []int, cursor string) (Found, error) {
 	starts, err := readCursor(cursor)
 	if err != nil {
-		return found{}, err
+		return Found{}, err
 	}
-	deadline := s.now().Add(s.budget)
+	deadline := s.Now().Add(s.Budget)
 	fronts := make([]*front, 0, len(partitions))
 	for _, p := range partitions {
-		b, err := s.log.Bounds(ctx, eventlog.Events, p)
+		b, err := s.Log.Bounds(ctx, eventlog.Events, p)
 		if err != nil {
-			return found{}, fmt.Errorf("read the log: %w", err)
+			return Found{}, fmt.Errorf("read the log: %w", err)
 		}
 		f := &front{partition: p, first: b.First, hi: b.Next, at: b.Time, block: firstBlock}
 		if starts != nil {
@@ -83,13 +90,13 @@ func (s *scan) run(ctx context.Context, partitions []int, cursor string) (found,
 		}
 		fronts = append(fronts, f)
 	}
-	for s.now().Before(deadline) {
+	for s.Now().Before(deadline) {
 		f := newest(fronts)
-		if f == nil || s.certain(fronts) >= s.want {
+		if f == nil || f.at < s.Since || s.certain(fronts) >= s.Want {
 			break
 		}
 		if err := s.block(ctx, f); err != nil {
-			return found{}, err
+			return Found{}, err
 		}
 	}
 	return s.merge(fronts), nil
@@ -115,11 +122,11 @@ func frontier(fronts []*front) int64 {
 }
 
 // certain counts the hits that nothing unsearched can come before.
-func (s *scan) certain(fronts []*front) int {
+func (s *Search) certain(fronts []*front) int {
 	limit, n := frontier(fronts), 0
 	for _, f := range fronts {
 		for _, h := range f.hits {
-			if h.at >= limit {
+			if h.At >= limit {
 				n++
 			}
 		}
@@ -128,13 +135,13 @@ func (s *scan) certain(fronts []*front) int {
 }
 
 // block reads the next older block of a partition.
-func (s *scan) block(ctx context.Context, f *front) error {
+func (s *Search) block(ctx context.Context, f *front) error {
 	lo := f.first
 	if f.hi-f.first > f.block {
 		lo = f.hi - f.block
 	}
 	f.block = min(2*f.block, largestBlock)
-	reader, err := s.log.Read(ctx, eventlog.Events, f.partition, lo)
+	reader, err := s.Log.Read(ctx, eventlog.Events, f.partition, lo)
 	if errors.Is(err, eventlog.ErrTrimmed) {
 		f.hi = f.first // retention was faster
 		return nil
@@ -143,7 +150,7 @@ func (s *scan) block(ctx context.Context, f *front) error {
 		return fmt.Errorf("read the log: %w", err)
 	}
 	defer func() { _ = reader.Close() }() // nothing was written
-	var hits []hit
+	var hits []Hit
 	var h event.Header
 	seen, oldest := lo, int64(0)
 	for ctx.Err() == nil {
@@ -173,15 +180,15 @@ func (s *scan) block(ctx context.Context, f *front) error {
 			if err := event.DecodeHeader(raw, &h); err != nil {
 				return fmt.Errorf("read the log: %w", err)
 			}
-			if !s.match(&h) {
+			if !s.Match(&h) {
 				continue
 			}
 			var e event.Event
 			if err := event.DecodeAvro(raw, &e); err != nil {
 				return fmt.Errorf("read the log: %w", err)
 			}
-			if item, ok := s.take(f.partition, offset, &e); ok {
-				hits = append(hits, hit{f.partition, offset, chunk.Appended, item})
+			if item, ok := s.Take(f.partition, offset, &e); ok {
+				hits = append(hits, Hit{f.partition, offset, chunk.Appended, item})
 			}
 		}
 		if chunk.Next() >= f.hi {
@@ -201,30 +208,30 @@ func (s *scan) block(ctx context.Context, f *front) error {
 }
 
 // merge orders the hits, keeps the certain ones, and makes the cursor.
-func (s *scan) merge(fronts []*front) found {
+func (s *Search) merge(fronts []*front) Found {
 	limit := frontier(fronts)
-	var out found
+	var out Found
 	for _, f := range fronts {
 		for _, h := range f.hits {
-			if h.at >= limit {
-				out.hits = append(out.hits, h)
+			if h.At >= limit {
+				out.Hits = append(out.Hits, h)
 			}
 		}
 	}
-	slices.SortStableFunc(out.hits, func(a, b hit) int {
-		return cmp.Or(cmp.Compare(b.at, a.at), cmp.Compare(a.partition, b.partition), cmp.Compare(b.offset, a.offset))
+	slices.SortStableFunc(out.Hits, func(a, b Hit) int {
+		return cmp.Or(cmp.Compare(b.At, a.At), cmp.Compare(a.Partition, b.Partition), cmp.Compare(b.Offset, a.Offset))
 	})
-	out.hits = out.hits[:min(len(out.hits), s.want)]
+	out.Hits = out.Hits[:min(len(out.Hits), s.Want)]
 	shown := map[int]uint64{} // partition -> its oldest hit that is shown
-	for _, h := range out.hits {
-		shown[h.partition] = h.offset
+	for _, h := range out.Hits {
+		shown[h.Partition] = h.Offset
 	}
 	next := map[int]uint64{}
 	for _, f := range fronts {
 		at := f.hi
 		for _, h := range f.hits { // newest first: stop at the first one that is not shown
-			if oldest, ok := shown[f.partition]; !ok || h.offset < oldest {
-				at = h.offset + 1
+			if oldest, ok := shown[f.partition]; !ok || h.Offset < oldest {
+				at = h.Offset + 1
 				break
 			}
 		}
@@ -232,24 +239,25 @@ func (s *scan) merge(fronts []*front) found {
 			next[f.partition] = at
 		}
 	}
-	out.searchedTo = limit
+	out.SearchedTo = limit
 	if len(next) == 0 {
-		out.complete = true
+		out.Complete = true
 		for _, f := range fronts {
-			if out.searchedTo == 0 || f.at != 0 && f.at < out.searchedTo {
-				out.searchedTo = f.at
+			if out.SearchedTo == 0 || f.at != 0 && f.at < out.SearchedTo {
+				out.SearchedTo = f.at
 			}
 		}
 		return out
 	}
-	if n := len(out.hits); n > 0 && n == s.want {
-		out.searchedTo = out.hits[n-1].at
+	if n := len(out.Hits); n > 0 && n == s.Want {
+		out.SearchedTo = out.Hits[n-1].At
 	}
-	out.next = writeCursor(next)
+	out.Next = Cursor(next)
 	return out
 }
 
-func writeCursor(next map[int]uint64) string {
+// Cursor makes a cursor: below which offset to go on, partition by partition.
+func Cursor(next map[int]uint64) string {
 	b, err := json.Marshal(next)
 	if err != nil { // numbers always have a JSON form
 		return ""
@@ -262,71 +270,16 @@ func readCursor(s string) (map[int]uint64, error) {
 	if s == "" {
 		return nil, nil
 	}
-	bad := badRequest("before is not understood", "give `next` of the page before")
 	if len(s) > 2048 {
-		return nil, bad
+		return nil, ErrCursor
 	}
 	b, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil {
-		return nil, bad
+		return nil, ErrCursor
 	}
 	out := map[int]uint64{}
 	if err := json.Unmarshal(b, &out); err != nil || out == nil {
-		return nil, bad
+		return nil, ErrCursor
 	}
 	return out, nil
-}
-
-// allPartitions lists the partitions of the log.
-func (c *Console) allPartitions() []int {
-	out := make([]int, c.deps.Log.Partitions())
-	for i := range out {
-		out[i] = i
-	}
-	return out
-}
-
-// offsetAt is the first offset of a partition that was appended at or after t
-// (µs): a search by halves, since log time never decreases.
-func offsetAt(ctx context.Context, log eventlog.Log, partition int, b eventlog.Bounds, t int64) (uint64, error) {
-	lo, hi := b.First, b.Next
-	if t > b.Time {
-		return hi, nil
-	}
-	for lo < hi {
-		mid := lo + (hi-lo)/2
-		chunk, ok, err := chunkAt(ctx, log, partition, mid)
-		if err != nil {
-			return 0, err
-		}
-		switch {
-		case !ok || chunk.Appended >= t && chunk.Base <= mid:
-			hi = mid
-			if ok {
-				hi = max(lo, min(hi, chunk.Base))
-			}
-		case chunk.Appended >= t: // a gap from mid to the chunk
-			hi = mid
-		default:
-			lo = max(mid+1, chunk.Next())
-		}
-	}
-	return lo, nil
-}
-
-// chunkAt is the first record that ends behind the offset.
-func chunkAt(ctx context.Context, log eventlog.Log, partition int, offset uint64) (eventlog.Chunk, bool, error) {
-	reader, err := log.Read(ctx, eventlog.Events, partition, offset)
-	if errors.Is(err, eventlog.ErrTrimmed) {
-		b, err := log.Bounds(ctx, eventlog.Events, partition)
-		if err != nil || b.First <= offset {
-			return eventlog.Chunk{}, false, err
-		}
-		return chunkAt(ctx, log, partition, b.First)
-	}
-	if err != nil {
-		return eventlog.Chunk{}, false, err
-	}
-	defer func() { _ = reader.Close() }() // nothing was written
-	return reader.TryNext()
 }

@@ -1,0 +1,395 @@
+package backtest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/google/go-cmp/cmp"
+
+	"heed/internal/backtest"
+	"heed/internal/decider"
+	"heed/internal/definition"
+	"heed/internal/documents"
+	"heed/internal/driver/pebble"
+	"heed/internal/event"
+	"heed/internal/eventlog"
+)
+
+const (
+	second = int64(1_000_000)
+	minute = 60 * second
+	hour   = 60 * minute
+	// epoch is when histories begin: 2026-11-21 00:00 UTC.
+	epoch = 1_795_219_200 * second
+)
+
+// live is a Decider at work over a log, whose clock is set by hand.
+type live struct {
+	t     testing.TB
+	fs    *vfs.MemFS
+	now   atomic.Int64
+	defs  *defs
+	db    *pebble.DB
+	d     *decider.Decider
+	stop  context.CancelFunc
+	ended chan error
+	seq   int
+	known map[string]bool // message ids that were acknowledged
+}
+
+// defs are the definitions by revision.
+type defs struct {
+	mu   sync.Mutex
+	sets []*definition.Set // of revision 1, 2, ...
+}
+
+func (d *defs) At(_ context.Context, n int64) (*definition.Set, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if n < 1 || int(n) > len(d.sets) {
+		return nil, documents.ErrNotFound
+	}
+	return d.sets[n-1], nil
+}
+
+func (d *defs) Current() *definition.Set {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.sets) == 0 {
+		return &definition.Set{}
+	}
+	return d.sets[len(d.sets)-1]
+}
+
+func newLive(t testing.TB) *live {
+	l := &live{t: t, fs: vfs.NewCrashableMem(), defs: &defs{}, known: map[string]bool{}}
+	l.now.Store(epoch)
+	l.start()
+	t.Cleanup(l.end)
+	return l
+}
+
+func (l *live) clock() time.Time { return time.UnixMicro(l.now.Load()) }
+
+func (l *live) start() {
+	l.t.Helper()
+	cfg := pebble.Config{Dir: "data", Memory: 16 << 20, Reserve: 1}
+	cfg.Defaults()
+	var err error
+	l.db, err = pebble.Open(cfg, pebble.Deps{
+		FS: l.fs, Clock: l.clock, Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { l.t.Error(err) },
+		Free: func() (uint64, error) { return 1 << 40, nil },
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.d, err = decider.New(decider.Config{}, decider.Deps{
+		Log: l.db.Log(), State: l.db.UserState(), Definitions: l.defs, Clock: l.clock,
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background()) //nolint:usetesting // it ends before the stores are closed
+	l.stop, l.ended = cancel, make(chan error, 1)
+	go func() { l.ended <- l.d.Run(ctx) }()
+}
+
+func (l *live) end() {
+	l.t.Helper()
+	if l.db == nil {
+		return
+	}
+	l.stop()
+	if err := errors.Join(<-l.ended, l.db.Close()); err != nil {
+		l.t.Error(err)
+	}
+	l.db = nil
+}
+
+// crash loses what was not synced, some of it at least.
+func (l *live) crash(r *rand.Rand) {
+	l.t.Helper()
+	cut := l.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: []int{0, 50, 100}[r.IntN(3)], RNG: r})
+	l.end()
+	l.fs = cut
+	l.start()
+}
+
+// define puts definitions in force.
+func (l *live) define(yaml string) {
+	l.t.Helper()
+	l.defs.mu.Lock()
+	revision := len(l.defs.sets) + 1
+	l.defs.sets = append(l.defs.sets, parse(l.t, int64(revision), yaml))
+	l.defs.mu.Unlock()
+	l.control(event.NameRevision, fmt.Sprintf(`{"revision":%d}`, revision))
+}
+
+func parse(t testing.TB, revision int64, yaml string) *definition.Set {
+	t.Helper()
+	docs, problems := definition.Parse("test.yaml", []byte(yaml))
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	set, problems := definition.NewSet(revision, docs)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	return set
+}
+
+// control puts a control record into every partition.
+func (l *live) control(name, properties string) {
+	l.t.Helper()
+	l.seq++
+	var batches []*eventlog.Batch
+	for n := range l.db.Log().Partitions() {
+		data := event.AppendEvent(nil, &event.Event{
+			MessageID: fmt.Sprintf("c%d", l.seq), Type: event.System, Name: name, Source: event.SourceHeed,
+			Timestamp: l.now.Load(), ReceivedAt: l.now.Load(), Properties: []byte(properties),
+		})
+		batches = append(batches, &eventlog.Batch{Partition: n, Data: data, Ends: []int{len(data)}, Keys: []eventlog.Key{{}}, Own: true})
+	}
+	l.append(batches...)
+}
+
+func (l *live) append(batches ...*eventlog.Batch) {
+	l.t.Helper()
+	if err := l.db.Log().Append(l.t.Context(), eventlog.Events, batches); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// send appends events as one request, at the clock's time.
+func (l *live) send(events ...event.Event) {
+	l.t.Helper()
+	now, n := l.now.Load(), l.db.Log().Partitions()
+	byPart := make([]*eventlog.Batch, n)
+	for i := range events {
+		e := &events[i]
+		l.seq++
+		if e.MessageID == "" {
+			e.MessageID = "m" + strconv.Itoa(l.seq)
+		}
+		if e.Timestamp == 0 {
+			e.Timestamp = now
+		}
+		e.Source, e.ReceivedAt = "test", now
+		p := eventlog.PartitionOf(e.User(), n)
+		if byPart[p] == nil {
+			byPart[p] = &eventlog.Batch{Partition: p}
+		}
+		b := byPart[p]
+		b.Data = event.AppendEvent(b.Data, e)
+		b.Ends = append(b.Ends, len(b.Data))
+		b.Keys = append(b.Keys, event.KeyOf(e.Source, e.MessageID))
+	}
+	l.append(slices.DeleteFunc(byPart, func(b *eventlog.Batch) bool { return b == nil })...)
+}
+
+// decided waits until everything in the log is decided.
+func (l *live) decided() {
+	l.t.Helper()
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	deadline := time.NewTimer(time.Minute)
+	defer deadline.Stop()
+	for {
+		at, err := l.d.Consumed(l.t.Context())
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		behind := false
+		for p, next := range at {
+			b, err := l.db.Log().Bounds(l.t.Context(), eventlog.Events, p)
+			if err != nil {
+				l.t.Fatal(err)
+			}
+			behind = behind || next < b.Next
+		}
+		if !behind {
+			return
+		}
+		select {
+		case <-poll.C:
+		case <-deadline.C:
+			l.t.Fatal("the Decider does not get on")
+		}
+	}
+}
+
+// quiet lets time go on, with a tick every five minutes.
+func (l *live) quiet(length int64) {
+	l.t.Helper()
+	for end := l.now.Load() + length; l.now.Load() < end; {
+		l.now.Store(min(end, l.now.Load()+5*minute))
+		l.control(event.NameTick, "")
+	}
+	l.decided()
+}
+
+// fires are the fire ids of the intents by trigger, sorted.
+func (l *live) fires() map[string][]string {
+	l.t.Helper()
+	out := map[string][]string{}
+	log := l.db.Log()
+	for n := range log.Partitions() {
+		r, err := log.Read(l.t.Context(), eventlog.Intents, n, 0)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		for {
+			c, ok, err := r.TryNext()
+			if err != nil {
+				l.t.Fatal(err)
+			}
+			if !ok {
+				break
+			}
+			for data := c.Data; len(data) > 0; {
+				var in event.Intent
+				size, err := event.DecodeIntent(data, &in)
+				if err != nil {
+					l.t.Fatal(err)
+				}
+				out[in.Trigger] = append(out[in.Trigger], in.FireID)
+				data = data[size:]
+			}
+		}
+		if err := r.Close(); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+	for _, ids := range out {
+		slices.Sort(ids)
+	}
+	return out
+}
+
+func (l *live) backtester(cfg backtest.Config) *backtest.Backtester {
+	l.t.Helper()
+	b, err := backtest.New(cfg, backtest.Deps{Log: l.db.Log(), State: l.db.UserState(), Definitions: l.defs, Clock: l.clock})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return b
+}
+
+// backtest runs one over the whole history and returns the fire ids, sorted.
+func (l *live) backtest(req backtest.Request) (*backtest.Result, []string) {
+	l.t.Helper()
+	if req.Days == 0 {
+		req.Days = 30
+	}
+	req.Examples = 1_000_000
+	res, err := l.backtester(backtest.Config{}).Run(l.t.Context(), req, func(backtest.Progress) {})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	var ids []string
+	for _, e := range res.Examples {
+		ids = append(ids, fmt.Sprintf("%x", e.FireID))
+	}
+	slices.Sort(ids)
+	return res, ids
+}
+
+func soak(n int) int {
+	if times, err := strconv.Atoi(os.Getenv("HEED_SOAK")); err == nil && times > 1 {
+		return n * times
+	}
+	return n
+}
+
+const rules = `
+{kind: audience, name: vip, where: {field: traits.plan, op: eq, value: gold}}
+---
+{kind: trigger, name: wins, pattern: [{event: win, times: 3, consecutive: true}], within: 10m, scope: [win, loss]}
+---
+{kind: trigger, name: relaxed, pattern: [{event: view}, {event: cart, without: [logout]}, {event: buy, gap: 2m}], within: 5m}
+---
+{kind: trigger, name: left, pattern: [{event: cart}, {absent: buy, for: 3m}], by: properties.product}
+---
+{kind: trigger, name: later, pattern: [{event: cart}], delay: 90s, cancel: [buy], reentry: {cooldown: 4m}}
+---
+{kind: trigger, name: gold, pattern: [{event: view}, {event: cart}], within: 4m, audience: vip, limit: {count: 2, per: 20m}}
+---
+{kind: trigger, name: trait, pattern: [{event: win, where: {field: traits.plan, op: eq, value: gold}}], reentry: once}
+---
+{kind: trigger, name: sorted, pattern: [{event: view}, {event: buy}], within: 3m, order: event, lateness: 30s, increasing: true}
+---
+{kind: trigger, name: keyed, pattern: [{event: view, times: 2}], within: 6m, by: properties.product, overlap: true}
+`
+
+const silence = `
+---
+{kind: trigger, name: silent, pattern: [{event: view}, {idle: 4m}], within: 1m}
+`
+
+// TestSameAsLive: the fire ids are those that the Decider gave, over random
+// histories with crashes.
+func TestSameAsLive(t *testing.T) {
+	t.Parallel()
+	fired := map[string]int{}
+	for seed := range soak(12) {
+		r := rand.New(rand.NewPCG(uint64(seed), 21))
+		l := newLive(t)
+		text := rules
+		if seed%3 == 0 {
+			text += silence
+		}
+		l.define(text)
+		names := []string{"win", "win", "loss", "view", "view", "cart", "buy", "logout", "scroll", "heed.shown"}
+		for range 120 {
+			l.now.Add(r.Int64N(40 * second))
+			var events []event.Event
+			for range 1 + r.IntN(4) {
+				e := event.Event{
+					Type: event.Track, Name: names[r.IntN(len(names))], UserID: "u" + strconv.Itoa(r.IntN(6)),
+					Properties: fmt.Appendf(nil, `{"product":"p%d"}`, r.IntN(3)),
+				}
+				if r.IntN(4) == 0 {
+					e.Timestamp = l.now.Load() - r.Int64N(minute)
+				}
+				if r.IntN(10) == 0 {
+					e.Type, e.Name = event.Identify, event.NameIdentify
+					e.Traits = fmt.Appendf(nil, `{"plan":%q}`, []string{"gold", "tin"}[r.IntN(2)])
+				}
+				events = append(events, e)
+			}
+			l.send(events...)
+			if r.IntN(40) == 0 {
+				l.crash(r)
+			}
+		}
+		l.quiet(hour)
+		want := l.fires()
+		for name, d := range l.defs.Current().Triggers {
+			res, got := l.backtest(backtest.Request{Trigger: d})
+			if diff := cmp.Diff(want[name], got); diff != "" {
+				t.Fatalf("seed %d, %s: -live +backtest\n%s", seed, name, diff)
+			}
+			if int64(len(got)) != res.Firings || !res.Exact() {
+				t.Fatalf("seed %d, %s: %d ids, %+v", seed, name, len(got), res)
+			}
+			fired[name] += len(got)
+		}
+		l.end()
+	}
+	for _, name := range []string{"wins", "relaxed", "left", "later", "gold", "trait", "sorted", "keyed", "silent"} {
+		if fired[name] < 5 {
+			t.Errorf("%s fired %d times in all: the histories say little", name, fired[name])
+		}
+	}
+}

@@ -1,0 +1,52 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+)
+
+// OffsetAt is the first offset of a partition that was appended at or after t
+// (µs): a search by halves within the bounds, since log time never decreases.
+func OffsetAt(ctx context.Context, log Log, s Stream, partition int, b Bounds, t int64) (uint64, error) {
+	lo, hi := b.First, b.Next
+	if t > b.Time {
+		return hi, nil
+	}
+	for lo < hi {
+		mid := lo + (hi-lo)/2
+		chunk, ok, err := ChunkAt(ctx, log, s, partition, mid)
+		if err != nil {
+			return 0, err
+		}
+		switch {
+		case !ok || chunk.Appended >= t && chunk.Base <= mid:
+			hi = mid
+			if ok {
+				hi = max(lo, min(hi, chunk.Base))
+			}
+		case chunk.Appended >= t: // a gap from mid to the chunk
+			hi = mid
+		default:
+			lo = max(mid+1, chunk.Next())
+		}
+	}
+	return lo, nil
+}
+
+// ChunkAt is the first record of a partition that ends behind the offset; ok is
+// false if there is none.
+func ChunkAt(ctx context.Context, log Log, s Stream, partition int, offset uint64) (c Chunk, ok bool, err error) {
+	reader, err := log.Read(ctx, s, partition, offset)
+	if errors.Is(err, ErrTrimmed) {
+		b, err := log.Bounds(ctx, s, partition)
+		if err != nil || b.First <= offset {
+			return Chunk{}, false, err
+		}
+		return ChunkAt(ctx, log, s, partition, b.First)
+	}
+	if err != nil {
+		return Chunk{}, false, err
+	}
+	defer func() { _ = reader.Close() }() // nothing was written
+	return reader.TryNext()
+}
