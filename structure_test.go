@@ -31,7 +31,7 @@ var layers = [][]string{
 	{"internal/catalog", "internal/eventlog/logsearch"},
 	{"internal/eventlog/eventlogtest", "internal/userstate/userstatetest", "internal/inbox/inboxtest", "internal/documents/documentstest"},
 	{"internal/eventlog", "internal/userstate", "internal/inbox", "internal/documents"},
-	{"internal/replay"},
+	{"internal/replay", "internal/journey", "internal/measure/measuretest"},
 	{"internal/definition"},
 	{"internal/trigger", "internal/policy", "internal/render", "internal/measure"},
 	{"internal/condition", "internal/profile", "internal/consent"},

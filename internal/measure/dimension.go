@@ -46,9 +46,9 @@ func (d *Dimension) Bucket(v *string) *string {
 	if d.Buckets == nil || v == nil {
 		return v
 	}
-	n, err := strconv.ParseFloat(*v, 64)
+	n, ok := ParseNumber(*v)
 	for i := range d.Buckets {
-		if b := &d.Buckets[i]; b.In != nil && slices.Contains(b.In, *v) || b.In == nil && err == nil && b.holds(n) {
+		if b := &d.Buckets[i]; b.In != nil && slices.Contains(b.In, *v) || b.In == nil && ok && b.holds(n) {
 			return &b.Name
 		}
 	}
@@ -68,6 +68,15 @@ func (b *Bucket) holds(n float64) bool {
 
 // Number is the text of a number: its shortest decimal form without exponent.
 func Number(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
+
+// ParseNumber reads a decimal number, as JSON writes it.
+func ParseNumber(s string) (float64, bool) {
+	if s == "" || strings.Trim(s, "0123456789+-.eE") != "" || s[0] != '-' && (s[0] < '0' || s[0] > '9') {
+		return 0, false
+	}
+	n, err := strconv.ParseFloat(s, 64)
+	return n, err == nil
+}
 
 // Holds tells whether a value is one that Is asks for.
 func (is *Is) Holds(v *string) bool {

@@ -18,7 +18,7 @@
 // Match that names them: they are no activity and break no strictness.
 //
 // A user exists for a query if an event of theirs that counts as activity
-// exists, whatever Where says. What they are (traits, place, consent,
+// exists, whatever Where says; nor does Where touch the audience. What they are (traits, place, consent,
 // acquisition) is as known today from events that are not excluded; what they
 // did ends at as-of.
 package measure
@@ -121,7 +121,7 @@ type Count string
 const (
 	CountEvents Count = "events" // events; the default
 	CountUsers  Count = "users"  // distinct users
-	CountSum    Count = "sum"    // the sum of a numeric field; what is no number adds nothing
+	CountSum    Count = "sum"    // the sum of a field; what ParseNumber does not read adds nothing
 )
 
 // Series counts per bucket of local time. A user counts once in every bucket in
@@ -266,11 +266,10 @@ const (
 	ByCampaign TouchPart = "campaign"
 )
 
-// Return is what a campaign brought. A user is treated at their first
-// heed.delivery of the campaign with status sent in the range, held back at
-// their first with reason holdout if they never were treated before it. They
-// converted if a goal event came within the time after, and its value is that
-// of all such events.
+// Return is what a campaign brought. The first heed.delivery of the campaign in
+// the range with status sent or reason holdout decides whether a user was
+// treated or held back. They converted if a goal event came less than Within
+// after it; the value is that of all such events.
 type Return struct {
 	Campaign string        `json:"campaign"`
 	Goal     Match         `json:"goal"`

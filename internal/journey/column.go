@@ -1,0 +1,156 @@
+package journey
+
+// dictionary numbers texts from 1; 0 is none.
+type dictionary struct {
+	texts []string // texts[0] is unused
+	ids   map[string]uint32
+}
+
+func (d *dictionary) find(s string) (uint32, bool) {
+	id, ok := d.ids[s]
+	return id, ok
+}
+
+// put numbers a text, of which it keeps a copy.
+func (d *dictionary) put(s string) uint32 {
+	if id, ok := d.ids[s]; ok {
+		return id
+	}
+	if d.ids == nil {
+		d.ids, d.texts = map[string]uint32{}, append(d.texts, "")
+	}
+	id := uint32(len(d.texts))
+	s = string([]byte(s))
+	d.texts = append(d.texts, s)
+	d.ids[s] = id
+	return id
+}
+
+// column holds a value per user: a number of its dictionary. With times, the
+// last write by event time wins, and the later one among equal times. A column
+// with too many distinct values is wide: it is given up.
+type column struct {
+	dictionary
+
+	limit int
+	timed bool
+	wide  bool
+	vals  []uint32
+	at    []int64
+}
+
+func newColumn(limit int, timed bool) column { return column{limit: limit, timed: timed} }
+
+func (c *column) get(u uint32) uint32 {
+	if int(u) < len(c.vals) {
+		return c.vals[u]
+	}
+	return 0
+}
+
+func (c *column) time(u uint32) int64 {
+	if int(u) < len(c.at) {
+		return c.at[u]
+	}
+	return 0
+}
+
+// set writes a value ("" is none) as of a time.
+func (c *column) set(u uint32, value string, at int64) {
+	if c.wide {
+		return
+	}
+	id := uint32(0)
+	if value != "" {
+		if id = c.put(value); len(c.texts) > c.limit+1 {
+			*c = column{limit: c.limit, timed: c.timed, wide: true}
+			return
+		}
+	}
+	c.write(u, id, at)
+}
+
+func (c *column) write(u, id uint32, at int64) {
+	if id == 0 && int(u) >= len(c.vals) && !c.timed {
+		return
+	}
+	for int(u) >= len(c.vals) {
+		c.vals = append(c.vals, 0)
+		if c.timed {
+			c.at = append(c.at, 0)
+		}
+	}
+	if c.timed {
+		if at < c.at[u] {
+			return
+		}
+		c.at[u] = at
+	}
+	c.vals[u] = id
+}
+
+// move gives a user's value to another who has an older one, or none.
+func (c *column) move(from, to uint32) {
+	if c.wide || int(from) >= len(c.vals) {
+		return
+	}
+	if c.timed && c.at[from] > 0 {
+		c.write(to, c.vals[from], c.at[from])
+		c.at[from] = 0
+	}
+	c.vals[from] = 0
+}
+
+func (c *column) bytes() int64 {
+	n := int64(cap(c.vals))*4 + int64(cap(c.at))*8
+	for _, s := range c.texts {
+		n += int64(len(s)) + 64
+	}
+	return n
+}
+
+// columns are the columns of keys that clients choose: traits, consent.
+type columns struct {
+	max    int
+	values int
+	list   []namedColumn
+	byKey  map[string]int
+	full   bool // a key had no room
+}
+
+type namedColumn struct {
+	key string
+	column
+}
+
+func newColumns(most, values int) columns {
+	return columns{max: most, values: values, byKey: map[string]int{}}
+}
+
+// find is the column of a key. If the index cannot know it, ok is false; if no
+// user has it, the column is nil.
+func (c *columns) find(key string) (col *column, ok bool) {
+	i, found := c.byKey[key]
+	switch {
+	case !found:
+		return nil, !c.full
+	case c.list[i].wide:
+		return nil, false
+	}
+	return &c.list[i].column, true
+}
+
+func (c *columns) enter(key string) *column {
+	i, found := c.byKey[key]
+	if !found {
+		if len(c.list) == c.max {
+			c.full = true
+			return nil
+		}
+		key = string([]byte(key))
+		i = len(c.list)
+		c.list = append(c.list, namedColumn{key: key, column: newColumn(c.values, true)})
+		c.byKey[key] = i
+	}
+	return &c.list[i].column
+}

@@ -1,0 +1,95 @@
+package journey_test
+
+import (
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"heed/internal/journey"
+	"heed/internal/measure"
+	"heed/internal/measure/measuretest"
+)
+
+func soak(n int) int {
+	if by, err := strconv.Atoi(os.Getenv("HEED_SOAK")); err == nil && by > 0 {
+		return n * by
+	}
+	return n
+}
+
+// index takes in a history in batches, merges among them.
+func index(t testing.TB, r *rand.Rand, h *measuretest.History) *journey.Index {
+	t.Helper()
+	x, err := journey.New(journey.Config{Workers: 1 + r.IntN(3), Promote: measuretest.Promoted()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	merges := h.Merges
+	x.Write(func(w *journey.Writer) {
+		for i := range h.Events {
+			w.Add(&h.Events[i])
+			if len(merges) > 0 && r.IntN(len(h.Events)) < len(merges) {
+				w.Merge(merges[0].From, merges[0].To)
+				merges = merges[1:]
+			}
+		}
+		for _, m := range merges {
+			w.Merge(m.From, m.To)
+		}
+	})
+	return x
+}
+
+func compare(t *testing.T, x *journey.Index, h *measuretest.History, q *measure.Query, now int64) bool {
+	t.Helper()
+	text, err := json.Marshal(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The query is also read back, so that its JSON says all of it.
+	parsed, err := measure.Parse(text)
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	want, err := h.Answer(q, now)
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	got, supported, err := x.Evaluate(context.Background(), parsed, now)
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	if !supported {
+		t.Fatalf("%s is not supported", text)
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("%s at %d (-oracle +index):\n%s", text, now, diff)
+		return false
+	}
+	return true
+}
+
+func TestIndexAnswersAsTheOracle(t *testing.T) {
+	for seed := range uint64(soak(400)) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		h, now := measuretest.Random(r)
+		x := index(t, r, h)
+		for range 10 {
+			if !compare(t, x, h, measuretest.Ask(r, now), now) {
+				t.Logf("seed %d", seed)
+				for i := range h.Events {
+					e := &h.Events[i]
+					t.Logf("%s %d %s bot=%t %s %s %s", e.User(), e.Timestamp, e.Name, e.Context.Bot, e.Context.Extra, e.Context.Device, e.Properties)
+				}
+				t.Log(h.Merges)
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,268 @@
+package journey
+
+import (
+	"slices"
+
+	"heed/internal/measure"
+)
+
+// funnel is a compiled funnel.
+type funnel struct {
+	steps   int
+	window  int64
+	asOf    int64
+	in      measure.Span
+	takes   []masks // by kind
+	first   string  // name of the first step
+	nothing bool    // no kind matches the first step
+}
+
+// masks are bits per step: the steps that a kind matches, and the steps behind
+// which it must not come before the next one.
+type masks struct{ step, bars uint32 }
+
+func (e *query) compile(f *measure.Funnel, sees []bool, in measure.Span) (*funnel, error) {
+	out := &funnel{
+		steps: len(f.Steps), window: f.Window.Micros(), asOf: e.f.AsOf, in: in,
+		takes: make([]masks, len(e.x.kinds)), first: f.Steps[0].Event, nothing: true,
+	}
+	for i := range f.Steps {
+		m, err := e.matching(f.Steps[i].Match(), sees)
+		if err != nil {
+			return nil, err
+		}
+		for code := range m {
+			if m[code] {
+				out.takes[code].step |= 1 << i
+				out.nothing = out.nothing && i > 0
+			}
+		}
+		for _, w := range f.Steps[i].Without {
+			m, err := e.matching(w, sees)
+			if err != nil {
+				return nil, err
+			}
+			for code := range m {
+				if m[code] {
+					out.takes[code].bars |= 1 << (i - 1)
+				}
+			}
+		}
+	}
+	if f.Strict {
+		for code, counts := range e.counting(sees) {
+			if counts {
+				out.takes[code].bars = 1<<measure.MaxSteps - 1
+			}
+		}
+	}
+	return out, nil
+}
+
+// stand is how far a user got.
+type stand struct {
+	level     int
+	open      bool
+	converted bool
+	took      int64
+}
+
+// walk advances one user along their events, which end at as-of. For each step
+// it keeps the latest start of a chain that ends there: whatever an earlier
+// start can still reach, that one can too. Events are tried against the last
+// step first, so that one never fills two steps.
+func (f *funnel) walk(list []uint64) stand {
+	var s stand
+	var starts [measure.MaxSteps]int64 // -1: no chain
+	for i := range f.steps {
+		starts[i] = -1
+	}
+	last := f.steps - 1
+	if n := len(list); n > 0 && timeOf(list[0]) < f.in.From {
+		list = list[from(list, f.in.From):]
+	}
+	for _, w := range list {
+		m := f.takes[w&codeMask]
+		if m.step|m.bars == 0 {
+			continue
+		}
+		t := timeOf(w)
+		if t >= f.in.To && (s.level == 0 || t-f.in.To >= f.window) {
+			break
+		}
+		for i := last; i >= 0; i-- {
+			began := int64(-1)
+			if m.step>>i&1 == 1 {
+				if i == 0 {
+					if t < f.in.To {
+						began = t
+					}
+				} else if starts[i-1] >= 0 && t-starts[i-1] < f.window {
+					began = starts[i-1]
+				}
+			}
+			if m.bars>>i&1 == 1 {
+				starts[i] = -1
+			}
+			if began < 0 {
+				continue
+			}
+			starts[i] = max(starts[i], began)
+			s.level = max(s.level, i+1)
+			if i == last {
+				s.converted, s.took = true, t-began
+				return s
+			}
+		}
+	}
+	for i := range last {
+		if starts[i] >= 0 && f.asOf-starts[i] < f.window {
+			s.open = true
+		}
+	}
+	return s
+}
+
+// entrants is the users of a set who may have entered.
+func (e *query) entrants(f *funnel, among bitset) bitset {
+	if f.nothing {
+		return make(bitset, len(among))
+	}
+	may, _ := e.candidates(f.first, f.in, among)
+	return may
+}
+
+// funnelCount gathers users of one group.
+type funnelCount struct {
+	steps []measure.FunnelStep
+	took  []int64
+}
+
+func (c *funnelCount) add(s stand) {
+	for i := range s.level {
+		c.steps[i].Reached++
+	}
+	switch {
+	case s.converted:
+		c.took = append(c.took, s.took)
+	case s.open:
+		c.steps[s.level-1].Progress++
+	default:
+		c.steps[s.level-1].Stuck++
+	}
+}
+
+func (c *funnelCount) join(o *funnelCount) {
+	for i := range o.steps {
+		c.steps[i].Reached += o.steps[i].Reached
+		c.steps[i].Stuck += o.steps[i].Stuck
+		c.steps[i].Progress += o.steps[i].Progress
+	}
+	c.took = append(c.took, o.took...)
+}
+
+func (c *funnelCount) result() measure.FunnelCount {
+	return measure.FunnelCount{Steps: c.steps, Convert: measure.PercentilesOf(c.took)}
+}
+
+func (e *query) funnel(q *measure.Funnel) (*measure.FunnelResult, error) {
+	f, err := e.compile(q, e.sees, e.span)
+	if err != nil {
+		return nil, err
+	}
+	by := &dimension{newValues(), func() func(u uint32) uint32 { return func(uint32) uint32 { return 0 } }}
+	if q.By != nil {
+		if by, err = e.dimension(q.By); err != nil {
+			return nil, err
+		}
+	}
+	empty := func() *funnelCount { return &funnelCount{steps: make([]measure.FunnelStep, f.steps)} }
+	groups := map[uint32]*funnelCount{}
+	err = walk(e, e.entrants(f, e.users), func() (map[uint32]*funnelCount, func(u uint32)) {
+		mine, value := map[uint32]*funnelCount{}, by.reader()
+		last, lastValue := (*funnelCount)(nil), uint32(0)
+		return mine, func(u uint32) {
+			s := f.walk(e.before(u))
+			if s.level == 0 {
+				return
+			}
+			v := value(u)
+			if last == nil || v != lastValue {
+				if last = mine[v]; last == nil {
+					last = empty()
+					mine[v] = last
+				}
+				lastValue = v
+			}
+			last.add(s)
+		}
+	}, func(mine map[uint32]*funnelCount) {
+		for v, c := range mine {
+			if groups[v] == nil {
+				groups[v] = empty()
+			}
+			groups[v].join(c)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	all := empty()
+	for _, c := range groups {
+		all.join(c)
+	}
+	res := &measure.FunnelResult{FunnelCount: all.result()}
+	if q.By == nil {
+		return res, nil
+	}
+	var order []uint32
+	for v := range groups {
+		order = append(order, v)
+	}
+	slices.SortFunc(order, func(a, b uint32) int {
+		if n, m := groups[a].steps[0].Reached, groups[b].steps[0].Reached; n != m {
+			return int(m - n)
+		}
+		return measure.Compare(by.values.text(a), by.values.text(b))
+	})
+	other := empty()
+	for i, v := range order {
+		if i < q.Top {
+			res.Groups = append(res.Groups, measure.FunnelGroup{Value: by.values.text(v), FunnelCount: groups[v].result()})
+		} else {
+			other.join(groups[v])
+		}
+	}
+	if len(order) > q.Top {
+		res.Groups = append(res.Groups, measure.FunnelGroup{Other: true, FunnelCount: other.result()})
+	}
+	return res, nil
+}
+
+func (e *query) inFunnel(in *measure.InFunnel, among bitset) (bitset, error) {
+	span, err := e.f.Span(in.During)
+	if err != nil {
+		return nil, err
+	}
+	sees, err := e.visible(in.Where)
+	if err != nil {
+		return nil, err
+	}
+	f, err := e.compile(&in.Funnel, sees, span)
+	if err != nil {
+		return nil, err
+	}
+	return e.keep(e.entrants(f, among), func() func(u uint32) bool {
+		return func(u uint32) bool {
+			s := f.walk(e.before(u))
+			switch in.State {
+			case measure.Stuck:
+				return s.level == in.Level && !s.converted && !s.open
+			case measure.Progress:
+				return s.level == in.Level && !s.converted && s.open
+			case measure.Reached:
+			}
+			return s.level >= in.Level
+		}
+	})
+}

@@ -1,0 +1,261 @@
+// Package journey owns the behavioral index: in memory, each user's events as an
+// ordered array of eight-byte words, who did what on which day as roaring
+// bitmaps, and what users are as columns of small numbers. It answers the
+// measures that walk users' histories (audiences, funnels, retention, paths,
+// breakdowns of users) in milliseconds, and saves itself so that a start needs
+// only what the log has since.
+//
+// It answers what it can answer exactly and says so where it cannot: whoever
+// asks takes such a query to the facts. It does not own the meaning of a measure
+// (measure), the events themselves (eventlog, facts) or who feeds it.
+//
+// One writer and any number of readers may use an Index at once. A query sees
+// one state of the whole index: the writer waits for the queries under way, so
+// writes come in batches. See docs/adr/0008-behavioral-index.md.
+package journey
+
+import (
+	"errors"
+	"math"
+	"runtime"
+	"sync"
+
+	"github.com/RoaringBitmap/roaring/v2"
+	"github.com/cespare/xxhash/v2"
+)
+
+// Config bounds the index.
+type Config struct {
+	// Workers is how many cores one query uses; default all but one, so that
+	// collecting goes on.
+	Workers int `yaml:"workers"`
+	// Promote are fields of events (context.device, event.source, properties.x)
+	// that conditions and dimensions may ask of the index. Each combination of
+	// their values with a name is a kind, of which there are at most 8,191.
+	Promote []string `yaml:"promote"`
+	// MaxValues is how many distinct values a trait may have before the index
+	// leaves it to the facts.
+	MaxValues int `yaml:"maxValues"`
+	// MaxTraits is how many traits are kept, and as many keys of consent.
+	MaxTraits int `yaml:"maxTraits"`
+}
+
+// Defaults fills in what is unset.
+func (c *Config) Defaults() {
+	if c.Workers == 0 {
+		c.Workers = max(1, runtime.GOMAXPROCS(0)-1)
+	}
+	if c.MaxValues == 0 {
+		c.MaxValues = 50_000
+	}
+	if c.MaxTraits == 0 {
+		c.MaxTraits = 32
+	}
+}
+
+// Validate checks the settings.
+func (c *Config) Validate() error {
+	if c.Workers < 1 || c.MaxValues < 1 || c.MaxTraits < 0 {
+		return errors.New("journey: workers and maxValues must be at least 1, maxTraits at least 0")
+	}
+	if len(c.Promote) > 8 {
+		return errors.New("journey: at most 8 fields can be promoted")
+	}
+	for _, f := range c.Promote {
+		if _, err := newField(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A word is one event: its time in µs since the Unix epoch, and the code of its
+// kind below.
+const (
+	codeBits = 13
+	codeMask = 1<<codeBits - 1
+	maxKinds = codeMask
+	maxTime  = 1<<(64-codeBits) - 1 // in the year 2041
+)
+
+const dayMicros = 86400e6
+
+func timeOf(word uint64) int64 { return int64(word >> codeBits) }
+
+func word(t int64, code uint16) uint64 { return uint64(t)<<codeBits | uint64(code) }
+
+// Index is the behavioral index.
+type Index struct {
+	cfg    Config
+	fields []field // promoted
+
+	mu sync.RWMutex // queries read, the writer writes
+
+	// Users have dense numbers. A number whose user was merged into another is
+	// dead: its id is empty, it has no events, and moved says where it went.
+	ids    []string
+	byHash map[uint64]uint32
+	odd    map[string]uint32 // ids whose hash is taken, and ids that were merged
+	moved  map[uint32]uint32
+
+	events  [][]uint64
+	firstAt []int64 // first event that counts, in µs; never: none
+	alive   bitset  // users that have one
+	newest  int64   // greatest firstAt
+	total   int64   // events in all
+	minTime int64
+	maxTime int64
+
+	kinds  []kind
+	byKind map[string]uint16
+	coarse bool // kinds ran out: names from then on are one kind each, or none
+	names  dictionary
+	lost   bool // names ran out: what has none is not in the index
+
+	ever map[uint32]*roaring.Bitmap // users by name
+	days map[nameDay]*roaring.Bitmap
+
+	places      [6]column
+	acquisition [3]column
+	traits      columns
+	consent     columns
+
+	aside  [2]map[int64][]int64 // times of bots' and internal events, by day
+	next   map[int]int64        // next offset of each partition of the log
+	saving bool                 // arrays are being written out: do not change them in place
+}
+
+type nameDay struct {
+	name uint32
+	day  int32
+}
+
+const never = math.MaxInt64
+
+// New makes an empty index. The configuration must be valid.
+func New(cfg Config) (*Index, error) {
+	cfg.Defaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	x := &Index{
+		cfg:    cfg,
+		byHash: map[uint64]uint32{}, odd: map[string]uint32{}, moved: map[uint32]uint32{},
+		byKind:  map[string]uint16{},
+		ever:    map[uint32]*roaring.Bitmap{},
+		days:    map[nameDay]*roaring.Bitmap{},
+		traits:  newColumns(cfg.MaxTraits, cfg.MaxValues),
+		consent: newColumns(cfg.MaxTraits, cfg.MaxValues),
+		aside:   [2]map[int64][]int64{{}, {}},
+		next:    map[int]int64{},
+		newest:  math.MinInt64, minTime: math.MaxInt64, maxTime: math.MinInt64,
+	}
+	for i := range x.places {
+		x.places[i] = newColumn(cfg.MaxValues, true)
+	}
+	for i := range x.acquisition {
+		x.acquisition[i] = newColumn(cfg.MaxValues, false)
+	}
+	for _, name := range cfg.Promote {
+		f, err := newField(name)
+		if err != nil {
+			return nil, err
+		}
+		x.fields = append(x.fields, f)
+	}
+	return x, nil
+}
+
+// Stats says how much the index holds.
+type Stats struct {
+	Users  int64 // that exist
+	Events int64
+	Kinds  int
+	Bytes  int64 // of memory, about
+}
+
+// Stats sums up the index.
+func (x *Index) Stats() Stats {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	s := Stats{Users: int64(x.alive.count()), Events: x.total, Kinds: len(x.kinds)}
+	for _, e := range x.events {
+		s.Bytes += int64(cap(e)) * 8
+	}
+	s.Bytes += int64(cap(x.events))*24 + int64(cap(x.firstAt))*8 + int64(len(x.byHash))*24
+	for _, id := range x.ids {
+		s.Bytes += int64(len(id)) + 16
+	}
+	for _, b := range x.days {
+		s.Bytes += int64(b.GetSizeInBytes())
+	}
+	for _, b := range x.ever {
+		s.Bytes += int64(b.GetSizeInBytes())
+	}
+	x.eachColumn(func(c *column) { s.Bytes += c.bytes() })
+	return s
+}
+
+func (x *Index) eachColumn(visit func(c *column)) {
+	for i := range x.places {
+		visit(&x.places[i])
+	}
+	for i := range x.acquisition {
+		visit(&x.acquisition[i])
+	}
+	for _, cs := range []*columns{&x.traits, &x.consent} {
+		for i := range cs.list {
+			visit(&cs.list[i].column)
+		}
+	}
+}
+
+// Next is the offset of a partition of the log from which the index lacks
+// records.
+func (x *Index) Next(partition int) int64 {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.next[partition]
+}
+
+// number is the user that an id belongs to today.
+func (x *Index) number(id string) (uint32, bool) {
+	u, ok := x.byHash[xxhash.Sum64String(id)]
+	if !ok || x.ids[u] != id {
+		if u, ok = x.odd[id]; !ok {
+			return 0, false
+		}
+	}
+	for {
+		to, gone := x.moved[u]
+		if !gone {
+			return u, true
+		}
+		u = to
+	}
+}
+
+// enter is number, for a user that may be new. It keeps a copy of a new id.
+func (x *Index) enter(id string) uint32 {
+	if u, ok := x.number(id); ok {
+		return u
+	}
+	u := uint32(len(x.ids))
+	x.ids = append(x.ids, "")
+	x.events = append(x.events, nil)
+	x.firstAt = append(x.firstAt, never)
+	x.name(u, id)
+	return u
+}
+
+// name gives a user an id.
+func (x *Index) name(u uint32, id string) {
+	id = string([]byte(id))
+	x.ids[u] = id
+	h := xxhash.Sum64String(id)
+	if _, taken := x.byHash[h]; taken {
+		x.odd[id] = u
+	} else {
+		x.byHash[h] = u
+	}
+}

@@ -1,0 +1,276 @@
+package journey
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"heed/internal/condition"
+	"heed/internal/measure"
+)
+
+// errFacts says that only the facts can answer.
+var errFacts = errors.New("not in the index")
+
+// Evaluate answers a resolved query at a time (µs since the Unix epoch). If the
+// index cannot answer it exactly, supported is false.
+func (x *Index) Evaluate(ctx context.Context, q *measure.Query, now int64) (res measure.Result, supported bool, err error) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	e := &query{x: x, q: q, ctx: ctx}
+	res, err = e.answer(now)
+	if errors.Is(err, errFacts) {
+		return measure.Result{}, false, nil
+	}
+	return res, true, err
+}
+
+// query is one query under way.
+type query struct {
+	x     *Index
+	q     *measure.Query
+	ctx   context.Context
+	f     measure.Frame
+	span  measure.Span
+	users bitset // that exist and are in the audience
+	sees  []bool // by kind: Where lets it pass
+}
+
+func (e *query) answer(now int64) (measure.Result, error) {
+	q, none := e.q, measure.Result{}
+	if q.Bots || q.Internal || e.x.lost {
+		return none, errFacts
+	}
+	var err error
+	if e.f, err = q.Frame(now); err != nil {
+		return none, err
+	}
+	if e.span, err = e.f.Span(q.Range); err != nil {
+		return none, err
+	}
+	if q.Live != nil {
+		e.span = measure.Span{From: e.f.AsOf - int64(q.Live.Minutes)*60e6, To: e.f.AsOf}
+	}
+	if e.sees, err = e.visible(q.Where); err != nil {
+		return none, err
+	}
+	e.users = e.existing()
+	if q.Audience != nil {
+		if e.users, err = e.audience(q.Audience, e.users); err != nil {
+			return none, err
+		}
+	}
+	res := measure.Result{
+		Kind: q.Kind(), From: e.span.From, To: e.span.To, AsOf: e.f.AsOf, Zone: e.f.Zone.String(),
+		Excluded: measure.Excluded{Bots: e.x.excluded(0, e.span), Internal: e.x.excluded(1, e.span)},
+	}
+	switch q.Kind() {
+	case measure.KindUsers:
+		res.Users = e.page(q.Users)
+	case measure.KindFunnel:
+		res.Funnel, err = e.funnel(q.Funnel)
+	case measure.KindRetention:
+		res.Retention, err = e.retention(q.Retention)
+	case measure.KindPaths:
+		res.Paths, err = e.paths(q.Paths)
+	case measure.KindBreakdown:
+		res.Breakdown, err = e.breakdown(q.Breakdown)
+	case measure.KindSeries:
+		res.Series, err = e.series(q.Series)
+	case measure.KindSessions:
+		res.Sessions, err = e.sessions(q.Sessions)
+	case measure.KindLive:
+		res.Live, err = e.live(q.Live)
+	default:
+		err = errFacts
+	}
+	if err == nil {
+		err = e.ctx.Err()
+	}
+	return res, err
+}
+
+// existing is the users that exist before as-of.
+func (e *query) existing() bitset {
+	out := e.x.alive.clone(len(e.x.ids))
+	if e.f.AsOf > e.x.newest {
+		return out
+	}
+	for u, at := range e.x.firstAt {
+		if at >= e.f.AsOf && at != never {
+			out.remove(uint32(u))
+		}
+	}
+	return out
+}
+
+func (x *Index) excluded(which int, in measure.Span) int64 {
+	n := int64(0)
+	for day, times := range x.aside[which] {
+		if in.From <= day*dayMicros && (day+1)*dayMicros <= in.To {
+			n += int64(len(times))
+			continue
+		}
+		if (day+1)*dayMicros <= in.From || day*dayMicros >= in.To {
+			continue
+		}
+		for _, t := range times {
+			if in.Holds(t) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// kindsWhere tells per kind whether a condition holds.
+func (e *query) kindsWhere(c condition.Condition) ([]bool, error) {
+	for _, f := range condition.Fields(c) {
+		if !e.x.knows(f) {
+			return nil, errFacts
+		}
+	}
+	p, err := condition.Compile(c, condition.ForEvent)
+	if err != nil {
+		return nil, err
+	}
+	any, named := len(condition.Fields(c)) == 0, onlyName(c)
+	out := make([]bool, len(e.x.kinds))
+	for code := 1; code < len(e.x.kinds); code++ {
+		k := &e.x.kinds[code]
+		if k.coarse && !named {
+			return nil, errFacts
+		}
+		out[code] = any || p.Eval(&condition.Facts{Event: &k.sample})
+	}
+	return out, nil
+}
+
+func (e *query) visible(c condition.Condition) ([]bool, error) {
+	return e.kindsWhere(c)
+}
+
+// matching tells per kind whether a match, of what can be seen, takes it.
+func (e *query) matching(m measure.Match, sees []bool) ([]bool, error) {
+	out, err := e.kindsWhere(m.Where)
+	if err != nil {
+		return nil, err
+	}
+	name, known := uint32(0), true
+	if m.Event != "" {
+		name, known = e.x.names.find(m.Event)
+	}
+	for code := 1; code < len(out); code++ {
+		k := &e.x.kinds[code]
+		named := m.Event == "" && k.counts || m.Event != "" && known && k.name == name
+		out[code] = out[code] && sees[code] && named
+	}
+	return out, nil
+}
+
+// counting tells per kind whether it counts as activity and can be seen.
+func (e *query) counting(sees []bool) []bool {
+	out := make([]bool, len(sees))
+	for code := 1; code < len(out); code++ {
+		out[code] = sees[code] && e.x.kinds[code].counts
+	}
+	return out
+}
+
+func (e *query) all() []bool {
+	out := make([]bool, len(e.x.kinds))
+	for i := range out {
+		out[i] = true
+	}
+	return out
+}
+
+// walk visits the members of a set, in parallel. Each worker makes its own
+// visitor, and what that gathered is joined afterwards, one worker at a time in
+// no order.
+func walk[T any](e *query, users bitset, begin func() (T, func(u uint32)), join func(T)) error {
+	const chunk = 64 // words: 4,096 users
+	workers := max(1, min(e.x.cfg.Workers, (len(users)+chunk-1)/chunk))
+	gathered := make([]T, workers)
+	var at atomic.Int64
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			state, visit := begin()
+			for e.ctx.Err() == nil {
+				from := int(at.Add(chunk)) - chunk
+				if from >= len(users) {
+					break
+				}
+				users.each(from, min(from+chunk, len(users)), visit)
+				// The writer and the gateway get their turn.
+				runtime.Gosched()
+			}
+			gathered[w] = state
+		})
+	}
+	wg.Wait()
+	if err := e.ctx.Err(); err != nil {
+		return err
+	}
+	for _, g := range gathered {
+		join(g)
+	}
+	return nil
+}
+
+// before is the events of a user that happened before as-of.
+func (e *query) before(u uint32) []uint64 {
+	list := e.x.events[u]
+	if n := len(list); n > 0 && timeOf(list[n-1]) >= e.f.AsOf {
+		return list[:from(list, e.f.AsOf)]
+	}
+	return list
+}
+
+// within is the events of a user in a span.
+func (e *query) within(u uint32, in measure.Span) []uint64 {
+	list := e.before(u)
+	if n := len(list); n > 0 && timeOf(list[n-1]) >= in.To {
+		list = list[:from(list, in.To)]
+	}
+	if len(list) > 0 && timeOf(list[0]) < in.From {
+		list = list[from(list, in.From):]
+	}
+	return list
+}
+
+// page lists users in order of id.
+func (e *query) page(p *measure.Users) *measure.UsersResult {
+	res := &measure.UsersResult{Total: int64(e.users.count())}
+	if p.Limit == 0 {
+		return res
+	}
+	// A heap would do with less, but a page is near the start for most.
+	var ids []string
+	cut := func() {
+		slices.SortFunc(ids, strings.Compare)
+		if len(ids) > p.Limit {
+			ids, res.More = ids[:p.Limit], true
+		}
+	}
+	e.users.each(0, len(e.users), func(u uint32) {
+		id := e.x.ids[u]
+		if p.After != "" && id <= p.After {
+			return
+		}
+		if res.More && id > ids[p.Limit-1] {
+			return
+		}
+		if ids = append(ids, id); len(ids) >= 4*p.Limit+4096 {
+			cut()
+		}
+	})
+	cut()
+	res.IDs = ids
+	return res
+}

@@ -1,0 +1,240 @@
+package journey
+
+import (
+	"encoding/json"
+	"slices"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"heed/internal/event"
+	"heed/internal/measure"
+	"heed/internal/profile"
+)
+
+// Writer changes the index, inside of Write.
+type Writer struct{ x *Index }
+
+// Write lets one function change the index. Queries wait for it, so it takes a
+// batch at a time. Only one goroutine may write.
+func (x *Index) Write(change func(w *Writer)) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	change(&Writer{x: x})
+}
+
+// Next says that the records of a partition of the log below an offset are in.
+func (w *Writer) Next(partition int, offset int64) { w.x.next[partition] = offset }
+
+// Add takes in one event. It keeps nothing of it. Repeats are the caller's to
+// drop; late events go to their place.
+func (w *Writer) Add(e *event.Event) {
+	x := w.x
+	if e.Type == event.System || e.User() == "" {
+		return
+	}
+	t := min(max(e.Timestamp, 0), maxTime)
+	counts := profile.Counts(e)
+	if e.Context.Bot || Internal(e) {
+		if counts {
+			which := 0
+			if !e.Context.Bot {
+				which = 1
+			}
+			x.aside[which][t/dayMicros] = append(x.aside[which][t/dayMicros], t)
+		}
+		return
+	}
+	code := x.kindOf(e)
+	if code == 0 {
+		return
+	}
+	u := x.enter(e.User())
+	x.insert(u, word(t, code))
+	x.mark(u, x.kinds[code].name, t)
+	x.total++
+	x.minTime, x.maxTime = min(x.minTime, t), max(x.maxTime, t)
+	if counts {
+		x.learn(u, e, t)
+	}
+}
+
+// Internal tells whether an event is the shop's own traffic: its context says
+// internal: true.
+func Internal(e *event.Event) bool {
+	if len(e.Context.Extra) == 0 {
+		return false
+	}
+	var extra struct {
+		Internal any `json:"internal"`
+	}
+	if json.Unmarshal(e.Context.Extra, &extra) != nil {
+		return false
+	}
+	internal, _ := extra.Internal.(bool)
+	return internal
+}
+
+// insert puts a word into its place: behind all that are not later.
+func (x *Index) insert(u uint32, w uint64) {
+	list := x.events[u]
+	n := len(list)
+	if n > 0 && timeOf(list[n-1]) > timeOf(w) {
+		at := behind(list, timeOf(w))
+		if x.saving || n == cap(list) {
+			list = append(make([]uint64, 0, room(n+1)), list...)
+		}
+		x.events[u] = slices.Insert(list, at, w)
+		return
+	}
+	if n == cap(list) {
+		list = append(make([]uint64, 0, room(n+1)), list...)
+	}
+	x.events[u] = append(list, w)
+}
+
+// room is the capacity for n words: a quarter more, so that appending is cheap
+// and little is wasted.
+func room(n int) int { return n + n/4 + 1 }
+
+// behind is the index of the first word later than t.
+func behind(list []uint64, t int64) int {
+	at, _ := slices.BinarySearchFunc(list, t, func(w uint64, t int64) int {
+		if timeOf(w) <= t {
+			return -1
+		}
+		return 1
+	})
+	return at
+}
+
+// from is the index of the first word not before t.
+func from(list []uint64, t int64) int { return behind(list, t-1) }
+
+func (x *Index) mark(u, name uint32, t int64) {
+	day := nameDay{name, int32(t / dayMicros)}
+	b := x.days[day]
+	if b == nil {
+		b = roaring.New()
+		x.days[day] = b
+		if x.ever[name] == nil {
+			x.ever[name] = roaring.New()
+		}
+	}
+	if b.CheckedAdd(u) {
+		x.ever[name].Add(u)
+	}
+}
+
+// learn keeps what an event that counts says about its user.
+func (x *Index) learn(u uint32, e *event.Event, t int64) {
+	if t < x.firstAt[u] {
+		x.firstAt[u] = t
+		x.newest = max(x.newest, t)
+		c := &e.Context
+		touch := measure.TouchOf(c.Campaign.Source, c.Campaign.Medium, c.Campaign.Name, c.Page.Referrer, c.Page.URL, nil)
+		x.acquisition[0].set(u, touch.Source, 0)
+		x.acquisition[1].set(u, touch.Medium, 0)
+		x.acquisition[2].set(u, touch.Campaign, 0)
+	}
+	x.alive = x.alive.sized(u)
+	x.alive.add(u)
+	for i, v := range [...]string{e.Context.Country, e.Context.Locale, e.Context.Timezone, e.Context.Device, e.Context.OS, e.Context.Browser} {
+		if v != "" {
+			x.places[i].set(u, v, t)
+		}
+	}
+	if len(e.Context.Consent) > 0 {
+		x.keep(&x.consent, u, e.Context.Consent, t)
+	}
+	if e.Type == event.Identify && len(e.Traits) > 0 {
+		if stated := x.keep(&x.traits, u, e.Traits, t); stated != nil {
+			x.keep(&x.consent, u, stated, t)
+		}
+	}
+}
+
+// keep writes the keys of a JSON object into columns; it returns the value of
+// the key "consent".
+func (x *Index) keep(into *columns, u uint32, doc []byte, t int64) (stated []byte) {
+	var m map[string]json.RawMessage
+	if json.Unmarshal(doc, &m) != nil {
+		return nil
+	}
+	for key, raw := range m {
+		if key == "consent" {
+			stated = raw
+		}
+		if c := into.enter(key); c != nil {
+			value := string(raw)
+			if value == "null" {
+				value = ""
+			}
+			c.set(u, value, t)
+		}
+	}
+	return stated
+}
+
+// Merge says that the user of one id turned out to be that of another: all that
+// the first did and is becomes the other's, and so does what comes for the first
+// id from now on.
+func (w *Writer) Merge(id, into string) {
+	x := w.x
+	if id == "" || into == "" {
+		return
+	}
+	a, known := x.number(id)
+	if !known {
+		x.odd[string([]byte(id))] = x.enter(into)
+		return
+	}
+	u := x.enter(into)
+	if a == u {
+		return
+	}
+	x.events[u] = join(x.events[u], x.events[a])
+	for _, w := range x.events[a] {
+		name, t := x.kinds[w&codeMask].name, timeOf(w)
+		if b := x.days[nameDay{name, int32(t / dayMicros)}]; b != nil {
+			b.Remove(a)
+		}
+		x.ever[name].Remove(a)
+		x.mark(u, name, t)
+	}
+	x.events[a] = nil
+	if x.firstAt[a] < x.firstAt[u] {
+		x.firstAt[u] = x.firstAt[a]
+		for i := range x.acquisition {
+			c := &x.acquisition[i]
+			if !c.wide {
+				c.write(u, c.get(a), 0)
+			}
+		}
+	}
+	if x.alive.has(a) {
+		x.alive = x.alive.sized(u)
+		x.alive.remove(a)
+		x.alive.add(u)
+	}
+	x.firstAt[a] = never
+	x.eachColumn(func(c *column) { c.move(a, u) })
+	x.ids[a] = ""
+	x.moved[a] = u
+	x.odd[string([]byte(id))] = u
+}
+
+// join merges two ordered lists; of equal times, those of a come first.
+func join(a, b []uint64) []uint64 {
+	if len(b) == 0 {
+		return a
+	}
+	out := make([]uint64, 0, room(len(a)+len(b)))
+	for len(a) > 0 && len(b) > 0 {
+		if timeOf(a[0]) <= timeOf(b[0]) {
+			out, a = append(out, a[0]), a[1:]
+		} else {
+			out, b = append(out, b[0]), b[1:]
+		}
+	}
+	return append(append(out, a...), b...)
+}
