@@ -204,12 +204,22 @@ func (b *batch) admit(ctx context.Context, it *item, record []byte, offset uint6
 		b.counted.poisoned++
 		return false, false, nil
 	}
-	if err := event.DecodeAvro(record, &it.event); err != nil {
-		w.logger.Error("an event is unreadable: it is skipped", "offset", offset, "error", err)
-		b.counted.poisoned++
+	e := &it.event
+	if err := event.Peek(record, e); err != nil {
+		b.unreadable(offset, err)
 		return false, false, nil
 	}
-	e := &it.event
+	relevant, counts := e.Type == event.System || w.rules.set.Relevant(e.Name), profile.Counts(e)
+	u := w.users.find(e.User())
+	// Of an event that no trigger reads, from which the profile learns nothing,
+	// no more is decoded: that is nearly every event.
+	idle := !relevant && u != nil && u.known && !u.reading && u.glance.Full() && event.Plain(record) && u.glance.Unchanged(w.seed, e)
+	if !idle {
+		if err := event.DecodeAvro(record, e); err != nil {
+			b.unreadable(offset, err)
+			return false, false, nil
+		}
+	}
 	if e.ReplyTo != "" {
 		b.settle(e.ReplyTo, inbox.Settlement{Events: 1})
 	}
@@ -221,15 +231,13 @@ func (b *batch) admit(ctx context.Context, it *item, record []byte, offset uint6
 		last, err = b.control(ctx, e)
 		return false, last, err
 	}
-	relevant, counts := w.rules.set.Relevant(e.Name), profile.Counts(e)
 	if !relevant {
 		b.counted.discarded++
 	}
 	id := e.User()
-	if id == "" || !relevant && !counts {
+	if id == "" || idle || !relevant && !counts {
 		return false, false, nil
 	}
-	u := w.users.find(id)
 	unchanged := false
 	if u == nil {
 		u = w.users.add(id)
@@ -248,6 +256,11 @@ func (b *batch) admit(ctx context.Context, it *item, record []byte, offset uint6
 	}
 	it.user, it.offset, it.time, it.relevant = u, offset, logTime, relevant
 	return true, false, nil
+}
+
+func (b *batch) unreadable(offset uint64, err error) {
+	b.w.logger.Error("an event is unreadable: it is skipped", "offset", offset, "error", err)
+	b.counted.poisoned++
 }
 
 // control obeys a control record.

@@ -24,6 +24,10 @@ type user struct {
 	slot     *slot // decoded, within a batch
 	fetching bool  // rows are loaded with this batch
 
+	// Notes, as encoded.
+	hasNotes bool // notes are those of the partition
+	notes    []byte
+
 	// Profile.
 	known   bool // glance and traits are those of the partition
 	glance  profile.Glance
@@ -116,7 +120,7 @@ func (c *users) add(id string) *user {
 
 // measure counts a user's bytes anew.
 func (c *users) measure(u *user) {
-	size := int64(userBytes + len(u.id) + cap(u.rows) + cap(u.traits))
+	size := int64(userBytes + len(u.id) + cap(u.rows) + cap(u.traits) + cap(u.notes))
 	c.size += size - u.size
 	u.size = size
 }

@@ -55,7 +55,7 @@ type Config struct {
 // Defaults fills what is zero.
 func (c *Config) Defaults() {
 	if c.BatchEvents == 0 {
-		c.BatchEvents = 2048
+		c.BatchEvents = 4096
 	}
 	if c.BatchBytes == 0 {
 		c.BatchBytes = 4 << 20

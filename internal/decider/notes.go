@@ -146,17 +146,20 @@ func (b *batch) encodeNotes(ctx context.Context) error {
 	slices.SortStableFunc(b.noted, func(x, y noted) int { return strings.Compare(x.user.id, y.user.id) })
 	b.noting = b.noting[:0]
 	for i := range b.noted {
-		if i == 0 || b.noted[i].user != b.noted[i-1].user {
-			b.noting = append(b.noting, b.noted[i].user)
+		if u := b.noted[i].user; !u.hasNotes && (i == 0 || u != b.noted[i-1].user) {
+			b.noting = append(b.noting, u)
 		}
 	}
 	values, err := b.values(ctx, userstate.Notes, b.noting)
 	if err != nil {
 		return err
 	}
-	rest := b.noted
 	for i, u := range b.noting {
-		if b.notes, err = decodeNotes(values[i], b.notes[:0]); err != nil {
+		u.notes, u.hasNotes = values[i], true
+	}
+	for rest := b.noted; len(rest) > 0; {
+		u := rest[0].user
+		if b.notes, err = decodeNotes(u.notes, b.notes[:0]); err != nil {
 			b.w.logger.Error("the notes of a user are unreadable: they begin anew", "error", err)
 			b.counted.corrupt++
 		}
@@ -165,6 +168,8 @@ func (b *batch) encodeNotes(ctx context.Context) error {
 		}
 		n := len(b.encoded)
 		b.encoded = b.notes.append(b.encoded)
+		u.notes = append(u.notes[:0], b.encoded[n:]...)
+		b.w.users.measure(u)
 		b.rows = append(b.rows, userstate.Row{Kind: userstate.Notes, User: u.id, Value: b.encoded[n:]})
 	}
 	return nil

@@ -47,6 +47,10 @@ func (p *Profile) says(raw []byte) bool {
 	return true
 }
 
+// Full tells that Unchanged does not look at the event's context but for a
+// consent.
+func (g *Glance) Full() bool { return g.known == 1<<places-1 }
+
 // Unchanged tells that Apply of the event to the profile would change nothing;
 // false means that it may.
 func (g *Glance) Unchanged(seed maphash.Seed, e *event.Event) bool {
