@@ -120,7 +120,8 @@ func TestCheck(t *testing.T) {
 		}
 	}
 	f(Condition{Field: "x", Op: Eq, Value: 1}, ForEvent, `field: "x": write event.*`)
-	f(Condition{Field: "pull.scores.a", Op: Eq, Value: 1}, ForEvent, "pull fields cannot be asked")
+	f(Condition{Field: "pull.scores", Op: Eq, Value: 1}, ForEvent, "write pull.<collection>.<field>")
+	f(Condition{Field: "pull.scores.a", Op: Eq, Value: 1}, ForProfile, "only traits.* can be asked about a profile")
 	f(Condition{Field: "event.nope", Op: Eq, Value: 1}, ForEvent, "is no field of an event")
 	f(Condition{Field: "properties.a", Op: Eq}, ForEvent, "value: is missing")
 	f(Condition{Field: "properties.a", Op: "like", Value: 1}, ForEvent, `op: "like" is unknown`)

@@ -14,6 +14,9 @@ import (
 type Facts struct {
 	Event  *event.Event // nil: event.*, properties.* and context.* are missing
 	Traits []byte       // the profile's traits as a JSON object, or nil
+	// Pull looks up what was pulled of the user: the document of a collection as
+	// a JSON object, or nil. Without it pull.* is missing.
+	Pull func(collection string) []byte
 }
 
 // Field is a compiled field name. It is immutable and may be used concurrently.
@@ -21,6 +24,8 @@ type Field struct {
 	root root
 	typ  kind // what a field of the event itself holds; none for JSON
 	path []segment
+
+	collection string // of ofPull
 
 	text  func(e *event.Event) string
 	flag  func(e *event.Event) bool
@@ -37,6 +42,7 @@ const (
 	ofConsent
 	ofExtra
 	ofProfile
+	ofPull
 )
 
 // segment is one part of a path into JSON: a key, an index or any element.
@@ -51,6 +57,8 @@ const (
 	maxField = 256
 )
 
+const fieldForms = "write event.*, properties.*, context.*, traits.* or pull.<collection>.*"
+
 // CompileField checks and compiles a field name such as
 // "properties.products[].product_id".
 func CompileField(name string) (*Field, error) {
@@ -59,7 +67,7 @@ func CompileField(name string) (*Field, error) {
 	}
 	head, rest, _ := strings.Cut(name, ".")
 	if rest == "" {
-		return nil, fmt.Errorf("%q: write event.*, properties.*, context.* or traits.*", name)
+		return nil, fmt.Errorf("%q: %s", name, fieldForms)
 	}
 	switch head {
 	case "event":
@@ -83,9 +91,18 @@ func CompileField(name string) (*Field, error) {
 		}
 		return jsonField(ofExtra, rest)
 	case "pull":
-		return nil, fmt.Errorf("%q: pull fields cannot be asked in a condition yet", name)
+		collection, path, _ := strings.Cut(rest, ".")
+		if collection == "" || path == "" || strings.ContainsAny(collection, "[]") {
+			return nil, fmt.Errorf("%q: write pull.<collection>.<field>", name)
+		}
+		f, err := jsonField(ofPull, path)
+		if err != nil {
+			return nil, err
+		}
+		f.collection = collection
+		return f, nil
 	}
-	return nil, fmt.Errorf("%q: write event.*, properties.*, context.* or traits.*", name)
+	return nil, fmt.Errorf("%q: %s", name, fieldForms)
 }
 
 func jsonField(from root, path string) (*Field, error) {
@@ -205,8 +222,15 @@ func (f *Field) Profile() bool { return f.root == ofProfile }
 
 // document is the JSON the field's path starts in.
 func (f *Field) document(facts *Facts) []byte {
-	if f.root == ofProfile {
+	switch f.root {
+	case ofProfile:
 		return facts.Traits
+	case ofPull:
+		if facts.Pull == nil {
+			return nil
+		}
+		return facts.Pull(f.collection)
+	case ofEvent, ofProperties, ofEventTraits, ofConsent, ofExtra:
 	}
 	if facts.Event == nil {
 		return nil
@@ -220,7 +244,7 @@ func (f *Field) document(facts *Facts) []byte {
 		return facts.Event.Context.Consent
 	case ofExtra:
 		return facts.Event.Context.Extra
-	case ofEvent, ofProfile:
+	case ofEvent, ofProfile, ofPull:
 	}
 	return nil
 }

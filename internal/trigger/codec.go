@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"math/bits"
 	"slices"
 )
 
@@ -21,6 +22,7 @@ const (
 	hasRows
 	hasBuffer
 	hasFloor
+	hasOld
 )
 
 // Flags of a buffered event.
@@ -29,6 +31,8 @@ const (
 	isStop
 	isActive
 	isEvery
+	isCancel
+	isLater
 )
 
 // Append writes the rows compactly. An empty State appends nothing.
@@ -44,22 +48,27 @@ func (s *Set) Append(dst []byte, st *State) []byte {
 		dst = append(dst, p.id[:]...)
 		dst = append(dst, p.tag[:]...)
 		start := len(dst)
-		dst = append(dst, 0)
-		dst = e.append(dst, p, st.last)
-		size := len(dst) - start - 1
-		if size < 0x80 {
-			dst[start] = byte(size)
-			continue
-		}
-		var room [binary.MaxVarintLen64]byte
-		n := binary.PutUvarint(room[:], uint64(size))
-		dst = slices.Insert(dst, start+1, room[1:n]...)
-		dst[start] = room[0]
+		dst = e.append(append(dst, 0), p, s.olds[e.index], st.last)
+		dst = measure(dst, start)
 	}
 	return dst
 }
 
-func (e *entry) append(dst []byte, p *Program, base int64) []byte {
+// measure writes the length of what follows dst[start] there.
+func measure(dst []byte, start int) []byte {
+	size := len(dst) - start - 1
+	if size < 0x80 {
+		dst[start] = byte(size)
+		return dst
+	}
+	var room [binary.MaxVarintLen64]byte
+	n := binary.PutUvarint(room[:], uint64(size))
+	dst = slices.Insert(dst, start+1, room[1:n]...)
+	dst[start] = room[0]
+	return dst
+}
+
+func (e *entry) append(dst []byte, p, old *Program, base int64) []byte {
 	flags := len(dst)
 	dst = append(dst, 0)
 	if e.once {
@@ -76,27 +85,43 @@ func (e *entry) append(dst []byte, p *Program, base int64) []byte {
 			dst = binary.AppendVarint(dst, base-s)
 		}
 	}
-	if e.floor != 0 {
-		dst[flags] |= hasFloor
-		dst = binary.AppendVarint(dst, base-e.floor)
+	if old != nil && !e.old.empty() {
+		dst[flags] |= hasOld
+		dst = append(dst, old.tag[:]...)
+		start := len(dst)
+		dst = append(dst, 0, 0)
+		has, more := e.old.append(dst, old, base)
+		more[start+1] = has
+		dst = measure(more, start)
 	}
-	if len(e.rows) > 0 {
-		dst[flags] |= hasRows
-		if p.keyed {
-			dst = binary.AppendUvarint(dst, uint64(len(e.rows)))
-		}
-		for i := range e.rows {
-			dst = e.rows[i].append(dst, p, base)
-		}
-	}
-	if len(e.buffer) > 0 {
-		dst[flags] |= hasBuffer
-		dst = binary.AppendUvarint(dst, uint64(len(e.buffer)))
-		for i := range e.buffer {
-			dst = e.buffer[i].append(dst, base)
-		}
-	}
+	has, dst := e.strand.append(dst, p, base)
+	dst[flags] |= has
 	return dst
+}
+
+// append writes the strand and tells which parts it has.
+func (s *strand) append(dst []byte, p *Program, base int64) (flags byte, _ []byte) {
+	if s.floor != 0 {
+		flags |= hasFloor
+		dst = binary.AppendVarint(dst, base-s.floor)
+	}
+	if len(s.rows) > 0 {
+		flags |= hasRows
+		if p.keyed {
+			dst = binary.AppendUvarint(dst, uint64(len(s.rows)))
+		}
+		for i := range s.rows {
+			dst = s.rows[i].append(dst, p, base)
+		}
+	}
+	if len(s.buffer) > 0 {
+		flags |= hasBuffer
+		dst = binary.AppendUvarint(dst, uint64(len(s.buffer)))
+		for i := range s.buffer {
+			dst = s.buffer[i].append(dst, base)
+		}
+	}
+	return flags, dst
 }
 
 func (r *row) append(dst []byte, p *Program, base int64) []byte {
@@ -104,7 +129,8 @@ func (r *row) append(dst []byte, p *Program, base int64) []byte {
 		dst = binary.AppendUvarint(dst, uint64(len(r.key)))
 		dst = append(dst, r.key...)
 	}
-	// The mask of live steps, below them whether a timer pends.
+	// The mask of live steps, below them which timers run: of most programs there
+	// is one only.
 	var mask uint64
 	for i := range r.parts {
 		if r.parts[i].live {
@@ -112,7 +138,13 @@ func (r *row) append(dst []byte, p *Program, base int64) []byte {
 		}
 	}
 	mask <<= 1
-	if r.pending {
+	if p.twoTimers() {
+		mask <<= 1
+		if r.answer.on {
+			mask |= 2
+		}
+	}
+	if r.count.on || !p.twoTimers() && r.answer.on {
 		mask |= 1
 	}
 	dst = binary.AppendUvarint(dst, mask)
@@ -137,12 +169,28 @@ func (r *row) append(dst []byte, p *Program, base int64) []byte {
 		dst = binary.AppendVarint(dst, base-q.earlierStart)
 		dst = binary.AppendVarint(dst, q.earlierEnd-q.earlierStart)
 	}
-	if r.pending {
-		dst = binary.AppendVarint(dst, r.due-base)
-		dst = r.cause.append(dst)
+	if p.stamped {
+		dst = binary.AppendUvarint(dst, uint64(len(r.stamps)))
+		for i := range r.stamps {
+			m := &r.stamps[i]
+			dst = append(dst, byte(m.bit))
+			if p.distinct&(1<<m.bit) != 0 {
+				dst = binary.LittleEndian.AppendUint64(dst, m.value)
+			}
+			dst = binary.AppendVarint(dst, base-m.start)
+		}
+	}
+	for _, t := range [...]*timer{&r.count, &r.answer} {
+		if t.on {
+			dst = binary.AppendVarint(dst, t.due-base)
+			dst = t.cause.append(dst)
+		}
 	}
 	return dst
 }
+
+// twoTimers tells whether a row may have a countdown and an answer at once.
+func (p *Program) twoTimers() bool { return p.counts() && p.delay > 0 }
 
 func (c *cause) append(dst []byte) []byte {
 	dst = append(dst, c.key[:]...)
@@ -161,21 +209,26 @@ func (rd *reading) append(dst []byte, base int64) []byte {
 	dst = binary.AppendVarint(dst, base-rd.t)
 	dst = binary.AppendUvarint(dst, rd.match)
 	dst = binary.AppendUvarint(dst, rd.kill)
-	flags := flag(rd.reset, isReset) | flag(rd.stop, isStop) | flag(rd.active, isActive) | flag(rd.every, isEvery)
+	flags := flag(rd.reset, isReset) | flag(rd.stop, isStop) | flag(rd.active, isActive) | flag(rd.every, isEvery) |
+		flag(rd.cancel, isCancel) | flag(rd.later, isLater)
 	dst = append(dst, flags)
 	dst = binary.AppendUvarint(dst, uint64(len(rd.keys)))
 	for _, key := range rd.keys {
 		dst = binary.AppendUvarint(dst, uint64(len(key)))
 		dst = append(dst, key...)
 	}
+	dst = binary.AppendUvarint(dst, uint64(len(rd.values)))
+	for _, v := range rd.values {
+		dst = binary.LittleEndian.AppendUint64(dst, v)
+	}
 	return rd.cause.append(dst)
 }
 
 // Decode reads what Append wrote. Rows of triggers that are not in the set, or
-// whose pattern is another one by now, are dropped; marks of re-entry and limit
-// live as long as a trigger of that name is in the set. Empty input is the empty
-// State. On an error, which wraps ErrCorrupt, the State is empty. The State does
-// not alias b.
+// whose pattern is neither the one in force nor the one before the last edit, are
+// dropped; marks of re-entry and limit live as long as a trigger of that name is
+// in the set. Empty input is the empty State. On an error, which wraps
+// ErrCorrupt, the State is empty. The State does not alias b.
 func (s *Set) Decode(b []byte, st *State) error {
 	st.reset()
 	st.set = s
@@ -207,8 +260,7 @@ func (s *Set) Decode(b []byte, st *State) error {
 		}
 		before = index
 		e := st.open(index)
-		p := s.programs[index]
-		body.entry(e, p, st.last, tag == p.tag)
+		st.dropped += body.entry(e, s.programs[index], s.olds[index], st.last, tag)
 		r.bad = r.bad || body.bad
 	}
 	if r.bad {
@@ -294,9 +346,10 @@ func (r *reader) span(base, sign int64) int64 {
 	return v
 }
 
-func (r *reader) entry(e *entry, p *Program, base int64, same bool) {
+// entry reads the body of a trigger and tells how many strands it had to drop.
+func (r *reader) entry(e *entry, p, old *Program, base int64, tag [4]byte) (dropped int) {
 	flags := r.byte()
-	if flags >= hasFloor<<1 {
+	if flags >= hasOld<<1 {
 		r.fail()
 	}
 	e.once = flags&hasOnce != 0
@@ -308,11 +361,44 @@ func (r *reader) entry(e *entry, p *Program, base int64, same bool) {
 			e.stamps = append(e.stamps, r.time(base))
 		}
 	}
-	if !same || r.bad {
-		return // the rest is laid out for another pattern
+	took := tag
+	if flags&hasOld != 0 {
+		var was [4]byte
+		copy(was[:], r.bytes(len(was)))
+		rest := reader{rest: r.bytes(r.count(math.MaxInt32))}
+		if r.bad || was == tag {
+			r.fail()
+			return 0
+		}
+		switch {
+		case old != nil && was == old.tag:
+			rest.strand(rest.byte(), &e.old, old, base)
+		case was == p.tag: // the edit was taken back
+			rest.strand(rest.byte(), &e.strand, p, base)
+		default:
+			dropped++
+		}
+		r.bad = r.bad || rest.bad
 	}
+	if r.bad {
+		return dropped
+	}
+	flags &= hasFloor | hasRows | hasBuffer
+	switch {
+	case took == p.tag:
+		r.strand(flags, &e.strand, p, base)
+	case old != nil && took == old.tag:
+		r.strand(flags, &e.old, old, base)
+	case flags&(hasRows|hasBuffer) != 0:
+		dropped++ // the rest is laid out for another pattern
+	}
+	return dropped
+}
+
+// strand reads all that is left.
+func (r *reader) strand(flags byte, s *strand, p *Program, base int64) {
 	if flags&hasFloor != 0 {
-		e.floor = r.time(base)
+		s.floor = r.time(base)
 	}
 	if flags&hasRows != 0 {
 		n := 1
@@ -320,33 +406,42 @@ func (r *reader) entry(e *entry, p *Program, base int64, same bool) {
 			n = r.count(maxValues)
 		}
 		for range n {
-			r.row(e, p, base)
+			r.row(s, p, base)
 		}
 	}
 	if flags&hasBuffer != 0 {
 		for range r.count(maxBuffered) {
-			e.buffer = append(e.buffer, r.reading(p, base))
+			s.buffer = append(s.buffer, r.reading(p, base))
 		}
 	}
-	if len(r.rest) > 0 {
+	if len(r.rest) > 0 || flags&^(hasFloor|hasRows|hasBuffer) != 0 {
 		r.fail()
 	}
 }
 
-func (r *reader) row(e *entry, p *Program, base int64) {
+func (r *reader) row(s *strand, p *Program, base int64) {
 	var key []byte
 	if p.keyed {
 		key = r.bytes(r.count(maxKey))
 	}
-	if r.bad || e.row(string(key)) >= 0 {
+	if r.bad || s.row(string(key)) >= 0 {
 		r.fail()
 		return
 	}
-	w := e.add(p, string(key))
+	w := s.add(p, string(key))
 	mask := r.uvarint()
-	w.pending = mask&1 != 0
+	on := mask&1 != 0
 	mask >>= 1
-	if mask>>len(w.parts) != 0 || mask == 0 && !w.pending || w.pending && p.final == atOnce {
+	switch {
+	case p.twoTimers():
+		w.count.on, w.answer.on = on, mask&1 != 0
+		mask >>= 1
+	case p.counts():
+		w.count.on = on
+	default:
+		w.answer.on = on
+	}
+	if mask>>len(w.parts) != 0 || w.answer.on && p.delay == 0 {
 		r.fail()
 		return
 	}
@@ -367,10 +462,38 @@ func (r *reader) row(e *entry, p *Program, base int64) {
 			}
 		}
 	}
-	if w.pending {
-		w.due = r.span(base, 1)
-		w.cause = r.cause()
+	if p.stamped {
+		for range r.count(maxSteps) {
+			r.stamp(w, p, base)
+		}
 	}
+	for _, t := range [...]*timer{&w.count, &w.answer} {
+		if t.on {
+			t.due = r.span(base, 1)
+			t.cause = r.cause()
+		}
+	}
+	if w.empty() {
+		r.fail()
+	}
+}
+
+func (r *reader) stamp(w *row, p *Program, base int64) {
+	m := stamp{bit: int(r.byte())}
+	if m.bit >= len(p.bits) || p.stages[p.bits[m.bit].stage].kind == single {
+		r.fail()
+		return
+	}
+	if p.distinct&(1<<m.bit) != 0 {
+		if b := r.bytes(8); b != nil {
+			m.value = binary.LittleEndian.Uint64(b)
+		}
+	}
+	m.start = r.time(base)
+	if slices.ContainsFunc(w.stamps, func(s stamp) bool { return s.bit == m.bit && s.value == m.value }) {
+		r.fail()
+	}
+	w.stamps = append(w.stamps, m)
 }
 
 func (r *reader) cause() cause {
@@ -386,11 +509,20 @@ func (r *reader) reading(p *Program, base int64) reading {
 	flags := r.byte()
 	rd.reset, rd.stop = flags&isReset != 0, flags&isStop != 0
 	rd.active, rd.every = flags&isActive != 0, flags&isEvery != 0
-	if p.n < 64 && (rd.match>>p.n != 0 || rd.kill>>p.n != 0) {
+	rd.cancel, rd.later = flags&isCancel != 0, flags&isLater != 0
+	if n := len(p.bits); n < 64 && (rd.match>>n != 0 || rd.kill>>n != 0) {
 		r.fail()
 	}
 	for range r.count(maxFanout) {
 		rd.keys = append(rd.keys, string(r.bytes(r.count(maxKey))))
+	}
+	for range r.count(maxSteps) {
+		if b := r.bytes(8); b != nil {
+			rd.values = append(rd.values, binary.LittleEndian.Uint64(b))
+		}
+	}
+	if len(rd.values) != bits.OnesCount64(rd.match&p.distinct) {
+		r.fail()
 	}
 	rd.cause = r.cause()
 	return rd

@@ -4,14 +4,12 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
 
 	"heed/internal/condition"
-	"heed/internal/event"
 	"heed/internal/period"
 )
 
@@ -45,10 +43,13 @@ func Check(d *Definition) error {
 
 // edge is the pattern's normal form: one event step with the edge into it.
 type edge struct {
-	Event  string          `json:"event"`
-	Where  json.RawMessage `json:"where,omitempty"`
-	Gap    int64           `json:"gap,omitempty"`
-	Breaks []string        `json:"breaks,omitempty"` // names that break the edge, sorted
+	Event    string          `json:"event"`
+	Where    json.RawMessage `json:"where,omitempty"`
+	Gap      int64           `json:"gap,omitempty"`
+	Breaks   []string        `json:"breaks,omitempty"` // names that break the edge, sorted
+	All      []edge          `json:"all,omitempty"`    // in order of Event
+	Distinct string          `json:"distinct,omitempty"`
+	Times    int             `json:"times,omitempty"` // of distinct
 }
 
 // normal is what the pattern hash is made of. Definitions that mean the same
@@ -68,16 +69,17 @@ type normal struct {
 	Increasing bool              `json:"increasing,omitempty"`
 	Lateness   *int64            `json:"lateness,omitempty"`
 	Overlap    bool              `json:"overlap,omitempty"`
+	Delay      int64             `json:"delay,omitempty"`  // behind a countdown
+	Cancels    []string          `json:"cancel,omitempty"` // of it
 }
 
 // compiler carries a definition through its compilation.
 type compiler struct {
 	d      *Definition
 	p      *Program
-	strict uint64
+	strict uint64 // bits of stages
 	normal normal
-	breaks []map[string]bool
-	when   *condition.Program // of the final absence
+	breaks []map[string]bool // by stage
 }
 
 // Compile checks and compiles a definition. Its error is an *Error.
@@ -94,190 +96,11 @@ func Compile(d *Definition) (*Program, error) {
 	return c.p, nil
 }
 
-func (c *compiler) pattern() error {
-	steps := c.d.Pattern
-	if len(steps) == 0 {
-		return fail("pattern", "has no step")
-	}
-	for i := range steps {
-		path, s := fmt.Sprintf("pattern[%d]", i), &steps[i]
-		kinds := 0
-		for _, used := range []bool{s.Event != "", s.Absent != "", s.Idle != 0} {
-			if used {
-				kinds++
-			}
-		}
-		switch {
-		case kinds != 1:
-			return fail(path, "write one of event, absent or idle")
-		case s.Event != "":
-			if err := c.step(path, s, i == 0); err != nil {
-				return err
-			}
-		case i != len(steps)-1:
-			return fail(path, "absent and idle can only be the last step; none of these between two steps is without")
-		default:
-			if err := c.last(path, s); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (c *compiler) step(path string, s *Step, first bool) error {
-	if err := checkName(path+".event", s.Event); err != nil {
-		return err
-	}
-	times := cmp.Or(s.Times, 1)
-	switch {
-	case s.For != 0 || s.Anchor != "":
-		return fail(path, "for and anchor belong to an absent step")
-	case times < 1:
-		return fail(path+".times", "must be at least 1")
-	case c.p.n+times > maxSteps:
-		return fail(path+".times", "a pattern has at most %d steps, repetitions counted: one row keeps a time stamp for each", maxSteps)
-	case s.Consecutive && times == 1:
-		return fail(path+".consecutive", "is about repetitions: set times")
-	case first && s.Strict:
-		return fail(path+".strict", "the first step has no step before it; for repetitions write consecutive")
-	case first && len(s.Without) > 0:
-		return fail(path+".without", "the first step has no step before it; between repetitions, write them as steps of their own")
-	case first && s.Gap != 0:
-		return fail(path+".gap", "the first step has no step before it; between repetitions, write them as steps of their own")
-	case s.Gap < 0 || s.Gap != 0 && s.Gap.Micros() == 0:
-		return fail(path+".gap", "must be at least 1µs")
-	}
-	if err := checkNames(path+".without", s.Without); err != nil {
-		return err
-	}
-	where, text, err := compileWhere(path, s.Where)
-	if err != nil {
-		return err
-	}
-	for i := range times {
-		e := edge{Event: s.Event, Where: text}
-		breaks := map[string]bool{}
-		if i == 0 {
-			e.Gap = s.Gap.Micros()
-			for _, name := range s.Without {
-				breaks[name] = true
-			}
-		}
-		if i == 0 && s.Strict || i > 0 && s.Consecutive {
-			c.strict |= 1 << c.p.n
-		}
-		c.normal.Steps = append(c.normal.Steps, e)
-		c.breaks = append(c.breaks, breaks)
-		c.p.names = append(c.p.names, s.Event)
-		c.p.repeats = append(c.p.repeats, repeat{i, times})
-		c.p.gaps = append(c.p.gaps, e.Gap)
-		c.p.where = append(c.p.where, where)
-		c.p.lasts = c.p.lasts || e.Gap > 0
-		c.p.n++
-	}
-	return nil
-}
-
-// compileWhere compiles a condition and writes its normal form.
-func compileWhere(path string, where *condition.Condition) (*condition.Program, json.RawMessage, error) {
-	if where == nil {
-		return nil, nil, nil
-	}
-	p, err := condition.Compile(*where, condition.ForEvent)
-	if err != nil {
-		at, message := path+".where", err.Error()
-		if e, ok := errors.AsType[*condition.Error](err); ok {
-			if message = e.Message; e.Path != "" {
-				at += "." + e.Path
-			}
-		}
-		return nil, nil, fail(at, "%s", message)
-	}
-	text, err := json.Marshal(where)
-	if err != nil {
-		return nil, nil, fail(path+".where", "%v", err)
-	}
-	return p, text, nil
-}
-
-// last takes the final absence or silence.
-func (c *compiler) last(path string, s *Step) error {
-	p := c.p
-	switch {
-	case s.Times != 0 || s.Consecutive || s.Strict || len(s.Without) > 0 || s.Gap != 0:
-		return fail(path, "times, consecutive, strict, without and gap belong to an event step")
-	case c.d.Delay != 0:
-		return fail("delay", "a row holds one timer, and a pattern that ends with absent or idle has it already: make its time longer")
-	}
-	if s.Idle != 0 {
-		if s.For != 0 || s.Anchor != "" || s.Where != nil {
-			return fail(path, "idle takes no for, anchor or where: any event of the user restarts it")
-		}
-		p.final, p.wait = silence, s.Idle.Micros()
-		return checkWait(path+".idle", s.Idle)
-	}
-	if p.n == 0 {
-		return fail(path, "absent needs a step before it: its time starts there")
-	}
-	if err := checkName(path+".absent", s.Absent); err != nil {
-		return err
-	}
-	if err := checkWait(path+".for", s.For); err != nil {
-		return err
-	}
-	switch s.Anchor {
-	case "", "first":
-	case "last":
-		p.restart = true
-	default:
-		return fail(path+".anchor", "%q: write first or last", s.Anchor)
-	}
-	when, text, err := compileWhere(path, s.Where)
-	if err != nil {
-		return err
-	}
-	p.final, p.wait, p.stops, c.when, c.normal.When = absence, s.For.Micros(), []string{s.Absent}, when, text
-	return nil
-}
-
-func checkWait(path string, w period.Period) error {
-	switch {
-	case w == 0:
-		return fail(path, "is missing")
-	case w.Micros() <= 0 || w.Duration() > maxWait:
-		return fail(path, "must be between 1µs and %s", period.Period(maxWait))
-	}
-	return nil
-}
-
-func checkName(path, name string) error {
-	switch {
-	case name == "":
-		return fail(path, "is empty")
-	case len(name) > event.MaxNameBytes:
-		return fail(path, "is longer than %d bytes", event.MaxNameBytes)
-	}
-	return nil
-}
-
-func checkNames(path string, names []string) error {
-	if len(names) > maxNames {
-		return fail(path, "has more than %d names", maxNames)
-	}
-	for i, name := range names {
-		if err := checkName(fmt.Sprintf("%s[%d]", path, i), name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // times takes what is about time.
 func (c *compiler) times() error {
 	d, p := c.d, c.p
 	switch within := d.Within.Duration(); {
-	case p.n < 2:
+	case p.units < 2:
 	case within == 0:
 		return fail("within", "is missing: a pattern of two or more event steps needs a window, first step to last")
 	case within < 0 || within > maxWithin || d.Within.Micros() == 0:
@@ -303,7 +126,10 @@ func (c *compiler) times() error {
 		if err := checkWait("delay", d.Delay); err != nil {
 			return err
 		}
-		p.final, p.wait, p.stops = delayed, d.Delay.Micros(), d.Cancel
+		p.delay, p.cancels = d.Delay.Micros(), d.Cancel
+		if !p.counts() {
+			p.final = delayed
+		}
 	} else if len(d.Cancel) > 0 {
 		return fail("cancel", "needs a delay: without one there is nothing to cancel")
 	}
@@ -312,7 +138,7 @@ func (c *compiler) times() error {
 	}
 	p.maxAge = cmp.Or(d.MaxAge, period.Period(defaultMaxAge)).Micros()
 	p.maxStale = cmp.Or(d.MaxStale, period.Period(defaultMaxStale)).Micros()
-	p.increasing, p.overlap = d.Increasing && p.n > 1, d.Overlap
+	p.increasing, p.overlap = d.Increasing && len(p.stages) > 1, d.Overlap
 	p.lasts = p.lasts || p.increasing
 	return nil
 }
@@ -330,8 +156,11 @@ func (c *compiler) role(name string) *role {
 // names spreads the pattern over the names it reads.
 func (c *compiler) names() error {
 	d, p := c.d, c.p
-	for path, names := range map[string][]string{"scope": d.Scope, "reset": d.Reset, "cancel": d.Cancel} {
-		if err := checkNames(path, names); err != nil {
+	for _, list := range []struct {
+		path  string
+		names []string
+	}{{"scope", d.Scope}, {"reset", d.Reset}, {"cancel", d.Cancel}} {
+		if err := checkNames(list.path, list.names); err != nil {
 			return err
 		}
 	}
@@ -340,23 +169,28 @@ func (c *compiler) names() error {
 			return fail(fmt.Sprintf("scope[%d]", i), "%q: Heed's own events never count as scope", name)
 		}
 	}
+	for i, b := range p.bits {
+		c.role(b.name).match |= 1 << i
+	}
 	for i, name := range d.Reset {
-		if slices.Contains(p.names, name) {
+		if r := p.roles[name]; r != nil && r.match != 0 {
 			return fail(fmt.Sprintf("reset[%d]", i), "%q is a step too: it cannot both advance and forget", name)
 		}
-		c.role(name).reset = true
 	}
-	for i, name := range p.names {
-		c.role(name).match |= 1 << i
+	for _, name := range d.Reset {
+		c.role(name).reset = true
 	}
 	for i, breaks := range c.breaks {
 		for name := range breaks {
-			c.role(name).kill |= 1 << i
+			c.role(name).kill |= 1 << p.stages[i].bit
 		}
 	}
 	for _, name := range p.stops {
 		r := c.role(name)
-		r.stop, r.when = true, c.when
+		r.stop, r.when = true, p.when
+	}
+	for _, name := range p.cancels {
+		c.role(name).cancel = true
 	}
 	if c.strict == 0 {
 		return nil
@@ -369,9 +203,9 @@ func (c *compiler) names() error {
 		if reserved(name) {
 			continue
 		}
-		c.role(name).kill |= c.strict
 		for i := range c.breaks {
 			if c.strict&(1<<i) != 0 {
+				c.role(name).kill |= 1 << p.stages[i].bit
 				c.breaks[i][name] = true
 			}
 		}
@@ -385,7 +219,7 @@ func (c *compiler) by() error {
 	if by == nil {
 		return nil
 	}
-	if p.n == 0 {
+	if len(p.stages) == 0 {
 		return fail("by", "needs an event step")
 	}
 	p.keyed = true
@@ -400,8 +234,8 @@ func (c *compiler) by() error {
 		p.other.field = field
 		return nil
 	}
-	for name, text := range by.PerEvent {
-		r := p.roles[name]
+	for _, name := range slices.Sorted(maps.Keys(by.PerEvent)) {
+		text, r := by.PerEvent[name], p.roles[name]
 		if r == nil {
 			return fail("by."+name, "the trigger does not read this event")
 		}
@@ -411,9 +245,9 @@ func (c *compiler) by() error {
 		}
 		r.field = field
 	}
-	for _, name := range p.names {
-		if p.roles[name].field == nil {
-			return fail("by", "the step %q has no field: every step needs one", name)
+	for _, b := range p.bits {
+		if p.roles[b.name].field == nil {
+			return fail("by", "the step %q has no field: every step needs one", b.name)
 		}
 	}
 	for _, r := range p.roles {
@@ -455,10 +289,20 @@ func (c *compiler) hash() error {
 	}
 	n.Within, n.Final, n.Wait, n.Restart = p.within, p.final, p.wait, p.restart
 	n.Stops = sorted(p.stops)
+	if p.final == delayed {
+		n.Wait, n.Stops = p.delay, sorted(p.cancels)
+	} else {
+		n.Delay, n.Cancels = p.delay, sorted(p.cancels)
+	}
 	n.Reset = sorted(c.d.Reset)
 	n.Increasing, n.Overlap = p.increasing, p.overlap
 	if by := c.d.By; by != nil {
 		n.By, n.ByEvent = by.Field, by.PerEvent
+		text, err := json.Marshal(by)
+		if err != nil {
+			return fail("by", "%v", err)
+		}
+		p.by = string(text)
 	}
 	text, err := json.Marshal(n)
 	if err != nil {

@@ -35,10 +35,12 @@ type Definition struct {
 	Hold        bool          `yaml:"hold,omitempty" json:"hold,omitempty"`
 }
 
-// Step is one step of a pattern: an event, or as the last one an absence or a
-// silence.
+// Step is one step of a pattern: an event, several events in any order, or as
+// the last one an absence or a silence.
 type Step struct {
 	Event       string               `yaml:"event,omitempty" json:"event,omitempty"`
+	All         []Element            `yaml:"all,omitempty" json:"all,omitempty"`           // one event each, in any order
+	Distinct    string               `yaml:"distinct,omitempty" json:"distinct,omitempty"` // field: times different values of it
 	Where       *condition.Condition `yaml:"where,omitempty" json:"where,omitempty"`
 	Times       int                  `yaml:"times,omitempty" json:"times,omitempty"`
 	Consecutive bool                 `yaml:"consecutive,omitempty" json:"consecutive,omitempty"`
@@ -50,6 +52,13 @@ type Step struct {
 	For    period.Period `yaml:"for,omitempty" json:"for,omitempty"`
 	Anchor string        `yaml:"anchor,omitempty" json:"anchor,omitempty"` // first (default) | last
 	Idle   period.Period `yaml:"idle,omitempty" json:"idle,omitempty"`
+}
+
+// Element is one of the events of an all step. Without a condition it is written
+// as its name alone.
+type Element struct {
+	Event string
+	Where *condition.Condition
 }
 
 // By correlates steps on the equality of a property: one row per value. Field

@@ -5,11 +5,51 @@ import (
 	"errors"
 	"fmt"
 
+	"heed/internal/condition"
 	"heed/internal/period"
 )
 
-// By and Reentry are written in a short and a long form; these methods read and
-// write both, in YAML and JSON alike.
+// Element, By and Reentry are written in a short and a long form; these methods
+// read and write both, in YAML and JSON alike.
+
+type longElement struct {
+	Event string               `yaml:"event" json:"event"`
+	Where *condition.Condition `yaml:"where,omitempty" json:"where,omitempty"`
+}
+
+// UnmarshalYAML reads "view" or {event: view, where: ...}.
+func (e *Element) UnmarshalYAML(unmarshal func(any) error) error {
+	var name string
+	if unmarshal(&name) == nil {
+		*e = Element{Event: name}
+		return nil
+	}
+	var long longElement
+	if err := unmarshal(&long); err != nil {
+		return fmt.Errorf("write an event or {event: view, where: ...}: %w", err)
+	}
+	*e = Element(long)
+	return nil
+}
+
+// MarshalYAML writes the form that UnmarshalYAML reads.
+func (e Element) MarshalYAML() (any, error) {
+	if e.Where == nil {
+		return e.Event, nil
+	}
+	return longElement(e), nil
+}
+
+// UnmarshalJSON is UnmarshalYAML for JSON.
+func (e *Element) UnmarshalJSON(data []byte) error {
+	return e.UnmarshalYAML(func(v any) error { return json.Unmarshal(data, v) })
+}
+
+// MarshalJSON is MarshalYAML for JSON.
+func (e Element) MarshalJSON() ([]byte, error) {
+	v, _ := e.MarshalYAML()
+	return json.Marshal(v)
+}
 
 // UnmarshalYAML reads "properties.id" or {event: field, ...}.
 func (b *By) UnmarshalYAML(unmarshal func(any) error) error {

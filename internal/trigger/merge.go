@@ -36,7 +36,7 @@ func (s *Set) Merge(dst, src *State, now int64, out *Result) {
 	dst.last = max(dst.last, src.last)
 	for i := range src.ents {
 		from := &src.ents[i]
-		x.unite(s.programs[from.index], dst.open(from.index), from)
+		x.unite(s.programs[from.index], s.olds[from.index], dst.open(from.index), from)
 	}
 	src.reset()
 	x.touched = true
@@ -54,7 +54,8 @@ func (s *Set) Forget(st *State, out *Result) {
 	for i := range st.ents {
 		e := &st.ents[i]
 		for j := range e.rows {
-			x.moved(e.index, e.rows[j].level(s.programs[e.index]), 0)
+			p := s.programs[e.index]
+			x.moved(p, e.index, e.rows[j].level(p), 0)
 		}
 	}
 	x.settle()
@@ -63,8 +64,7 @@ func (s *Set) Forget(st *State, out *Result) {
 }
 
 // unite adds what another user's entry says to e.
-func (x *stepper) unite(p *Program, e, from *entry) {
-	now := x.in.LogTime
+func (x *stepper) unite(p, old *Program, e, from *entry) {
 	e.once = e.once || from.once
 	e.free = max(e.free, from.free)
 	e.stamps = append(e.stamps, from.stamps...)
@@ -72,51 +72,57 @@ func (x *stepper) unite(p *Program, e, from *entry) {
 	if n := len(e.stamps) - cmp.Or(p.limit, maxLimit); n > 0 {
 		e.stamps = slices.Delete(e.stamps, 0, n)
 	}
-	e.uniteBuffers(from, &x.out.Counts)
-	if e.once && p.once || now < e.free {
-		for i := range e.rows {
-			x.moved(e.index, e.rows[i].level(p), 0)
-		}
-		e.rows = e.rows[:0]
+	e.strand.uniteBuffers(&from.strand, &x.out.Counts)
+	e.old.uniteBuffers(&from.old, &x.out.Counts)
+	if e.once && p.once || x.in.LogTime < e.free {
+		x.forget(p, e)
+		e.old.rows = e.old.rows[:0]
 		return
 	}
+	x.uniteRows(p, e, &e.strand, &from.strand)
+	if old != nil {
+		x.uniteRows(old, e, &e.old, &from.old)
+	}
+}
+
+func (x *stepper) uniteRows(p *Program, e *entry, s, from *strand) {
 	for i := range from.rows {
 		r := &from.rows[i]
-		at := e.row(string(r.key))
+		at := s.row(string(r.key))
 		if at < 0 {
-			e.add(p, string(r.key))
-			at = len(e.rows) - 1
+			s.add(p, string(r.key))
+			at = len(s.rows) - 1
 		}
-		into := &e.rows[at]
+		into := &s.rows[at]
 		before := into.level(p)
 		into.unite(p, r)
-		x.moved(e.index, before, into.level(p))
+		x.moved(p, e.index, before, into.level(p))
 	}
 	passed := x.st.last
 	if p.buffered {
-		passed = e.floor
+		passed = s.floor
 	}
-	x.expired(p, e, passed)
-	for len(e.rows) > maxValues {
+	x.expired(p, e, s, passed)
+	for len(s.rows) > maxValues {
 		x.out.Counts.Evicted++
-		x.moved(e.index, e.rows[0].level(p), 0)
-		e.remove(0)
+		x.moved(p, e.index, s.rows[0].level(p), 0)
+		s.remove(0)
 	}
 }
 
 // uniteBuffers sorts what waits of both. What the other has passed already
 // counts as of the time that was passed.
-func (e *entry) uniteBuffers(from *entry, counts *Counts) {
-	e.buffer = append(e.buffer, from.buffer...)
-	e.floor = max(e.floor, from.floor)
-	for i := range e.buffer {
-		e.buffer[i].t = max(e.buffer[i].t, e.floor)
+func (s *strand) uniteBuffers(from *strand, counts *Counts) {
+	s.buffer = append(s.buffer, from.buffer...)
+	s.floor = max(s.floor, from.floor)
+	for i := range s.buffer {
+		s.buffer[i].t = max(s.buffer[i].t, s.floor)
 	}
-	slices.SortStableFunc(e.buffer, func(a, b reading) int { return cmp.Compare(a.t, b.t) })
-	if n := len(e.buffer) - maxBuffered; n > 0 {
+	slices.SortStableFunc(s.buffer, func(a, b reading) int { return cmp.Compare(a.t, b.t) })
+	if n := len(s.buffer) - maxBuffered; n > 0 {
 		counts.Evicted += n
-		e.floor = max(e.floor, e.buffer[n-1].t)
-		e.buffer = slices.Delete(e.buffer, 0, n)
+		s.floor = max(s.floor, s.buffer[n-1].t)
+		s.buffer = slices.Delete(s.buffer, 0, n)
 	}
 }
 
@@ -125,18 +131,49 @@ func (r *row) unite(p *Program, from *row) {
 	for i := range r.parts {
 		r.parts[i].unite(&from.parts[i])
 	}
-	if !from.pending {
+	for _, one := range from.stamps {
+		r.uniteStamp(p, one)
+	}
+	r.count.unite(&from.count, p.restart || p.final == silence)
+	r.answer.unite(&from.answer, false)
+}
+
+// uniteStamp adds one of the events of a stage, and keeps the newest ones of as
+// many as the stage needs.
+func (r *row) uniteStamp(p *Program, one stamp) {
+	if i := slices.IndexFunc(r.stamps, func(s stamp) bool { return s.bit == one.bit && s.value == one.value }); i >= 0 {
+		r.stamps[i].start = max(r.stamps[i].start, one.start)
 		return
 	}
-	better := cmp.Compare(from.due, r.due)
-	if better == 0 {
-		better = bytes.Compare(from.cause.key[:], r.cause.key[:])
+	r.stamps = append(r.stamps, one)
+	st := &p.stages[p.bits[one.bit].stage]
+	if r.stamped(st) <= st.need {
+		return
 	}
-	if p.restart || p.final == silence {
-		better = -better
+	oldest := -1
+	for i := range r.stamps {
+		s := &r.stamps[i]
+		if !st.has(s.bit) {
+			continue
+		}
+		if o := oldest; o < 0 || cmp.Or(cmp.Compare(s.start, r.stamps[o].start), cmp.Compare(s.value, r.stamps[o].value)) < 0 {
+			oldest = i
+		}
 	}
-	if !r.pending || better < 0 {
-		r.pending, r.due, r.cause = true, from.due, from.cause
+	r.stamps = slices.Delete(r.stamps, oldest, oldest+1)
+}
+
+// unite keeps the timer that is over earlier, or later.
+func (t *timer) unite(from *timer, later bool) {
+	if !from.on {
+		return
+	}
+	order := cmp.Or(cmp.Compare(from.due, t.due), bytes.Compare(from.cause.key[:], t.cause.key[:]))
+	if later {
+		order = -order
+	}
+	if !t.on || order < 0 {
+		*t = *from
 	}
 }
 

@@ -18,6 +18,9 @@ type Standing struct {
 // Progress is how far one row is.
 type Progress struct {
 	Key string // value of by, if any
+	// Previous: it was begun before the pattern was edited, and may finish by what
+	// the pattern was.
+	Previous bool
 	// Done of Steps: repetitions are steps of their own, and so is a final wait.
 	Done, Steps int
 	Since       int64  // the start of the chain, or of the wait
@@ -53,10 +56,9 @@ func (s *Set) Explain(st *State, now int64) []Standing {
 		if e.free > now {
 			at.FreeAt = e.free
 		}
-		for j := range e.rows {
-			if row, ok := e.rows[j].progress(p, now); ok {
-				at.Rows = append(at.Rows, row)
-			}
+		at.add(p, &e.strand, now)
+		if old := st.set.olds[e.index]; old != nil {
+			at.add(old, &e.old, now)
 		}
 		if at.Never || at.FreeAt != 0 || at.LimitFreeAt != 0 || len(at.Rows) > 0 {
 			out = append(out, at)
@@ -73,30 +75,84 @@ func (e *entry) limitFreeAt(p *Program, now int64) int64 {
 	return 0
 }
 
+// add describes the rows of a strand.
+func (at *Standing) add(p *Program, s *strand, now int64) {
+	for i := range s.rows {
+		if row, ok := s.rows[i].progress(p, now); ok {
+			at.Rows = append(at.Rows, row)
+		}
+	}
+}
+
 // progress describes a row; ok is false if there is nothing to tell.
 func (r *row) progress(p *Program, now int64) (Progress, bool) {
-	out := Progress{Key: string(r.key), Steps: p.Len()}
-	for i := len(r.parts) - 1; i >= 0; i-- {
-		q := &r.parts[i]
-		if !q.live || now-q.start >= p.within {
-			continue
-		}
-		until := q.start + p.within
-		if gap := p.gaps[i+1]; gap > 0 {
-			until = min(until, q.last+gap)
-		}
-		if now >= until {
-			continue
-		}
+	out := Progress{Key: string(r.key), Previous: p.heir != nil, Steps: p.Len()}
+	reached := func(done int, start int64) {
 		if out.Done == 0 {
-			out.Done, out.Since, out.Expires = i+1, q.start, q.start+p.within
+			out.Done, out.Since, out.Expires = done, start, start+p.within
 		}
-		w := p.repeats[i+1]
-		out.Waits = append(out.Waits, Wait{Event: p.names[i+1], Done: w.done, Of: w.of, Until: until})
 	}
-	if r.pending {
-		out.Done, out.Since, out.Expires = p.n, r.due-p.wait, r.due
-		out.FiresAt, out.Delayed, out.EndedBy = r.due, p.final == delayed, slices.Clone(p.stops)
+	for i := len(p.stages) - 1; i >= 0; i-- {
+		st := &p.stages[i]
+		have, oldest := 0, now
+		for j := range r.stamps {
+			if m := &r.stamps[j]; st.has(m.bit) && now-m.start < p.within {
+				have, oldest = have+1, min(oldest, m.start)
+			}
+		}
+		if have > 0 && (i >= len(r.parts) || !r.parts[i].live) {
+			reached(st.base+min(have, st.need-1), oldest)
+		}
+		var q *partial
+		until := int64(0)
+		if i > 0 {
+			if q = &r.parts[i-1]; !q.live {
+				continue
+			}
+			if until = q.start + p.within; st.gap > 0 {
+				until = min(until, q.last+st.gap)
+			}
+			if now >= until {
+				continue
+			}
+		} else if have == 0 {
+			continue
+		}
+		if have > 0 {
+			until = oldest + p.within
+		}
+		out.wait(p, r, st, have, until)
+		if q != nil {
+			reached(st.base, q.start)
+		}
+	}
+	for _, t := range [...]*timer{&r.count, &r.answer} {
+		if t.on {
+			out.FiresAt, out.Delayed = t.due, t == &r.answer
+		}
+	}
+	switch {
+	case out.FiresAt == 0:
+	case out.Delayed:
+		out.Done, out.Since, out.Expires, out.EndedBy = p.Len(), out.FiresAt-p.delay, out.FiresAt, slices.Clone(p.cancels)
+	default:
+		out.Done, out.Since, out.Expires, out.EndedBy = p.units, out.FiresAt-p.wait, out.FiresAt, slices.Clone(p.stops)
 	}
 	return out, out.Done > 0
+}
+
+// wait adds what a stage waits for.
+func (out *Progress) wait(p *Program, r *row, st *stage, have int, until int64) {
+	switch st.kind {
+	case single:
+		out.Waits = append(out.Waits, Wait{p.bits[st.bit].name, st.done, st.of, until})
+	case several:
+		out.Waits = append(out.Waits, Wait{p.bits[st.bit].name, min(have, st.need-1), st.need, until})
+	case all:
+		for b := st.bit; b < st.bit+st.width; b++ {
+			if !slices.ContainsFunc(r.stamps, func(m stamp) bool { return m.bit == b }) {
+				out.Waits = append(out.Waits, Wait{p.bits[b].name, 0, 1, until})
+			}
+		}
+	}
 }

@@ -3,7 +3,7 @@ package trigger
 // Reach is how far back (µs) events can matter to what the trigger does now;
 // whole says that all of the past can, since a mark of once never ends.
 func (p *Program) Reach() (back int64, whole bool) {
-	return p.within + p.wait + p.lateness + max(p.cooldown, p.per), p.once
+	return p.within + p.wait + p.delay + p.lateness + max(p.cooldown, p.per), p.once
 }
 
 // MaxAge is the largest max_age of the set, µs: live, an event received later

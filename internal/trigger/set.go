@@ -25,6 +25,9 @@ type Input struct {
 	Key [16]byte
 	// Traits is the profile's traits as a JSON object, or nil.
 	Traits []byte
+	// Pull looks a document of the user up, for conditions on
+	// pull.<collection>.*: a JSON object, or nil. Without it they are missing.
+	Pull func(collection string) []byte
 	// InAudience tells whether the user is in an audience now; nil: in all.
 	InAudience func(name string) bool
 	// Live is false for replay and backtest, which ignore max_age, max_stale
@@ -121,6 +124,7 @@ type Counts struct {
 	Limited int // firings refused by limit
 	Outside int // firings refused by audience
 	Deep    int // events derived too deeply
+	Dropped int // rows that could not be finished since the pattern was edited again
 }
 
 // Add adds b to c.
@@ -131,6 +135,7 @@ func (c *Counts) Add(b Counts) {
 	c.Limited += b.Limited
 	c.Outside += b.Outside
 	c.Deep += b.Deep
+	c.Dropped += b.Dropped
 }
 
 // Result collects what Step and Wake did. They append to it and add to its
@@ -157,22 +162,31 @@ func (r *Result) Reset() {
 // State and Result.
 type Set struct {
 	programs []*Program
+	olds     []*Program // the version before the last edit of each, or nil
 	routes   map[string][]route
 	idle     []route // triggers that watch every name
 	byName   map[ident]int
 	maxAge   int64 // largest max_age, µs
 }
 
-// route leads an event to a program: what its name means there.
+// route leads an event to a program: what its name means there, and what it
+// means to the version before the last edit. Either role may be nil.
 type route struct {
 	index int
 	prog  *Program
 	role  *role
+	old   *Program
+	was   *role
 }
 
 // NewSet makes the Set of the programs, one per trigger name (of doubled names
 // the last counts).
-func NewSet(programs []*Program) *Set {
+//
+// previous are what some of them were before the pattern was last edited: rows
+// that were begun under it may finish by it. It begins no chain, the one in
+// force sees every later event, and a firing of either restarts both. Rows of
+// any other version are dropped and counted.
+func NewSet(programs []*Program, previous ...*Program) *Set {
 	s := &Set{routes: make(map[string][]route), byName: make(map[ident]int)}
 	for _, p := range programs {
 		if i, ok := s.byName[p.id]; ok {
@@ -182,27 +196,58 @@ func NewSet(programs []*Program) *Set {
 		s.byName[p.id] = len(s.programs)
 		s.programs = append(s.programs, p)
 	}
+	s.olds = make([]*Program, len(s.programs))
+	for _, p := range previous {
+		if i, ok := s.byName[p.id]; ok && s.programs[i].Pattern != p.Pattern {
+			s.olds[i] = p.finishing(s.programs[i])
+		}
+	}
 	for i, p := range s.programs {
 		s.maxAge = max(s.maxAge, p.maxAge)
 		for name := range p.roles {
 			s.routes[name] = nil
 		}
-		if p.final == silence {
-			s.idle = append(s.idle, route{i, p, &p.other})
+		if old := s.olds[i]; old != nil {
+			for name := range old.roles {
+				s.routes[name] = nil
+			}
+		}
+		if r := s.route(i, ""); r.role != nil || r.was != nil {
+			s.idle = append(s.idle, r)
 		}
 	}
 	for name := range s.routes {
 		var rs []route
-		for i, p := range s.programs {
-			if r := p.roles[name]; r != nil {
-				rs = append(rs, route{i, p, r})
-			} else if p.final == silence && !reserved(name) {
-				rs = append(rs, route{i, p, &p.other})
+		for i := range s.programs {
+			if r := s.route(i, name); r.role != nil || r.was != nil {
+				rs = append(rs, r)
 			}
 		}
 		s.routes[name] = rs
 	}
 	return s
+}
+
+// route is what a name means to the program at index; the empty name is that of
+// an event which no program reads.
+func (s *Set) route(index int, name string) route {
+	r := route{index: index, prog: s.programs[index], old: s.olds[index]}
+	r.role = r.prog.role(name)
+	if r.old != nil {
+		r.was = r.old.role(name)
+	}
+	return r
+}
+
+// role is what a name means to the program, or nil.
+func (p *Program) role(name string) *role {
+	if r := p.roles[name]; r != nil {
+		return r
+	}
+	if p.final == silence && !reserved(name) {
+		return &p.other
+	}
+	return nil
 }
 
 // Programs are the programs of the Set in the order of Transition.Program.
