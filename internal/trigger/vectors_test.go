@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strconv"
@@ -191,6 +192,10 @@ type engine struct {
 	seen    map[[16]byte]bool
 	stored  []byte
 	restart bool
+
+	sleepy   bool       // nobody wakes the user before the end
+	coin     *rand.Rand // stored now and then
+	restless *rand.Rand // woken in between
 }
 
 func newEngine(t testing.TB, live bool, programs ...*trigger.Program) *engine {
@@ -217,6 +222,10 @@ func (e *engine) step(ev *event.Event) {
 		return
 	}
 	e.seen[key] = true
+	if e.restless != nil && e.log < ev.ReceivedAt {
+		e.log += e.restless.Int64N(ev.ReceivedAt - e.log)
+		e.set.Wake(&e.st, "u", &trigger.Input{LogTime: e.log, Live: e.live}, &e.out)
+	}
 	e.log = max(e.log, ev.ReceivedAt)
 	e.set.Step(&e.st, "u", &trigger.Input{
 		Event: ev, Time: ev.Timestamp, LogTime: e.log, Offset: e.offset, Key: key, Live: e.live,
@@ -227,7 +236,7 @@ func (e *engine) step(ev *event.Event) {
 
 // again stores the state and loads it, as if the process had restarted.
 func (e *engine) again() {
-	if !e.restart {
+	if !e.restart || e.coin != nil && e.coin.IntN(3) > 0 {
 		return
 	}
 	e.t.Helper()

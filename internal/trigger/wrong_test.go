@@ -158,7 +158,7 @@ func TestWrongRowsAreCaught(t *testing.T) {
 				d.By = &trigger.By{Field: "properties.key"}
 			}
 			events := unique(r.events())
-			want := newOracle(d).run(events)
+			want := newOracle(d, nil, 0).run(events)
 			got := runSmall(engine, forgetful, d, events)
 			same := len(want) == len(got)
 			for i := 0; same && i < len(want); i++ {
