@@ -328,6 +328,80 @@ func TestSetsChange(t *testing.T) {
 	e.expect("2", "2")
 }
 
+// TestEdits: what was begun under the version before may finish by it.
+func TestEdits(t *testing.T) {
+	steps := func(names ...string) []trigger.Step {
+		var out []trigger.Step
+		for _, n := range names {
+			out = append(out, trigger.Step{Event: n})
+		}
+		return out
+	}
+	f := func(what string, versions []trigger.Definition, events string, dropped int, want ...string) {
+		t.Helper()
+		var programs []*trigger.Program
+		for i := range versions {
+			versions[i].Name = "t"
+			programs = append(programs, compile(t, &versions[i]))
+		}
+		e := newEngine(t, true, programs[0])
+		at, now := 0.0, 0
+		for _, name := range strings.Fields(events) {
+			if name == "!edit" {
+				now++
+				e.set = trigger.NewSet(programs[now:now+1], programs[now-1])
+				continue
+			}
+			e.timers(int64(at * 1e6))
+			e.happen(name, at)
+			at += 10
+		}
+		e.timers(math.MaxInt64 / 4)
+		if diff := gocmp.Diff(append([]string{}, want...), fired(e.out.Firings)); diff != "" {
+			t.Errorf("%s: %s: -want +got\n%s", what, events, diff)
+		}
+		for _, f := range e.out.Firings {
+			if f.Program != programs[now] {
+				t.Errorf("%s: a firing is reported of another version", what)
+			}
+		}
+		if e.out.Counts.Dropped != dropped {
+			t.Errorf("%s: %d dropped, want %d", what, e.out.Counts.Dropped, dropped)
+		}
+	}
+	minute := period.Period(time.Minute)
+	type ds = []trigger.Definition
+	ab := trigger.Definition{Pattern: steps("a", "b"), Within: hour}
+	ac := trigger.Definition{Pattern: steps("a", "c"), Within: hour}
+	ad := trigger.Definition{Pattern: steps("a", "d"), Within: hour}
+	f("the old one finishes", ds{ab, ac}, "a !edit b", 0, "10")
+	f("the old one begins nothing", ds{ab, ac}, "!edit a b", 0)
+	f("and not again", ds{ab, ac}, "a !edit b a b", 0, "10")
+	f("the new one sees what is later", ds{ab, ac}, "a !edit c a c", 0, "30")
+	f("a firing of the old one restarts both", ds{ab, ac}, "a !edit a b c", 0, "20")
+	f("a firing of the new one restarts both", ds{ab, ac}, "a !edit a c b", 0, "20")
+	f("one event fires once", ds{ab, {Pattern: steps("b"), Within: hour}}, "a !edit b", 0, "10")
+	f("a third version drops the oldest", ds{ab, ac, ad}, "a !edit a !edit b c", 1, "30")
+	f("also if it was not looked at", ds{ab, ac, ad}, "a !edit !edit b", 1)
+	f("taken back", ds{ab, ac, ab}, "a !edit !edit b", 0, "10")
+	f("taken back after a look", ds{ab, ac, ab}, "a !edit x a !edit b", 0, "30")
+	f("a window", ds{ab, {Pattern: steps("a", "b"), Within: period.Period(5 * time.Second)}}, "a !edit b a b", 0, "10")
+	f("the audience and the limit are edited at once",
+		ds{ab, {Pattern: steps("a", "c"), Within: hour, Reentry: &trigger.Reentry{Once: true}}}, "a !edit b a c", 0, "10")
+	left := trigger.Definition{Pattern: append(steps("a"), trigger.Step{Absent: "b", For: minute})}
+	longer := trigger.Definition{Pattern: append(steps("a"), trigger.Step{Absent: "b", For: hour})}
+	f("a countdown goes on", ds{left, longer}, "a !edit x", 0, "60")
+	f("and restarts the other", ds{left, longer}, "a !edit a", 0, "60")
+	f("and can be ended", ds{left, longer}, "a !edit b", 0)
+	f("to a correlated one", ds{ab, {Pattern: steps("a", "b"), Within: hour, By: &trigger.By{Field: "properties.x"}}}, "a !edit b", 0, "10")
+	any2 := trigger.Definition{Pattern: []trigger.Step{{All: []trigger.Element{{Event: "a"}, {Event: "b"}}}}, Within: minute}
+	f("parts that are missing may come", ds{any2, ac}, "a !edit b b a", 0, "10")
+	f("parts that are there stay", ds{any2, ac}, "a !edit x x x x a x b", 0)
+	late := ac
+	late.Order, late.Lateness = "event", minute
+	f("another order", ds{ab, late}, "a !edit b a c", 0, "10", "30")
+}
+
 func TestExplain(t *testing.T) {
 	f := func(d trigger.Definition, names string, now float64, want string) {
 		t.Helper()
