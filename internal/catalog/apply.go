@@ -297,7 +297,10 @@ func (p *plan) check(ctx context.Context, given []definition.Document) (*definit
 		return nil, err
 	}
 	set, problems := definition.NewSet(p.head, append(all, same...))
-	return set, problems.Err()
+	if problems != nil {
+		return nil, problems
+	}
+	return set, p.c.previous(ctx, set, p.rev.Versions)
 }
 
 // inUse says of what would be deleted who still needs it.

@@ -189,7 +189,7 @@ func (c *Catalog) At(ctx context.Context, revision int64) (*definition.Set, erro
 	if problems != nil {
 		return nil, fmt.Errorf("stored revision %d does not hold together: %w", revision, problems)
 	}
-	return set, nil
+	return set, c.previous(ctx, set, rev.Versions)
 }
 
 func (c *Catalog) publish(set *definition.Set) {

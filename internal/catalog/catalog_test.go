@@ -126,6 +126,48 @@ func TestApply(t *testing.T) {
 	}
 }
 
+// A revision knows what its triggers were before the last edit of their pattern,
+// whoever loads it.
+func TestPrevious(t *testing.T) {
+	store := memory.Open(memory.Config{}).Documents()
+	h := open(t, store)
+	trigger := func(event, more string) string {
+		return "kind: trigger\nname: t\npattern: [{event: " + event + "}]\n" + more
+	}
+	for i, step := range []struct{ text, want string }{
+		{trigger("a", ""), ""},
+		{trigger("a", "description: still a\n"), ""},
+		{trigger("b", ""), "a"},
+		{trigger("b", "reentry: once\n"), "a"},
+		{"kind: event\nname: win\n", "a"},
+		{trigger("c", ""), "b"},
+		{trigger("b", ""), "c"},
+		{"", ""},
+		{trigger("c", ""), ""}, // it was deleted
+		{trigger("d", ""), "c"},
+	} {
+		o := catalog.Options{}
+		if step.text == "" {
+			o.Delete = []string{"trigger/t"}
+		}
+		if _, err := h.apply(step.text, o); err != nil {
+			t.Fatal(err)
+		}
+		of := func(set *definition.Set) string {
+			if d := set.Previous["t"]; d != nil {
+				return d.Pattern[0].Event
+			}
+			return ""
+		}
+		if got := of(h.Current()); got != step.want {
+			t.Errorf("step %d: previous is %q, want %q", i, got, step.want)
+		}
+		if got := of(open(t, store).Current()); got != step.want {
+			t.Errorf("step %d, opened again: previous is %q, want %q", i, got, step.want)
+		}
+	}
+}
+
 // All of it, or nothing.
 func TestTransaction(t *testing.T) {
 	h := open(t, memory.Open(memory.Config{}).Documents())

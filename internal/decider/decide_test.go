@@ -489,6 +489,43 @@ func TestRevisionSwitchesWithinTheLog(t *testing.T) {
 	}
 }
 
+// What was begun before an edit of the pattern finishes by what the pattern was,
+// over a restart too.
+func TestEditKeepsWhatIsUnderWay(t *testing.T) {
+	h := newHarness(t, 1, Config{})
+	wins := func(n int) string {
+		return fmt.Sprintf("kind: trigger\nname: t\npattern: [{event: win, times: %d}]\nwithin: 10m\n", n)
+	}
+	at := func(seconds int64) {
+		h.clock.set(epoch + seconds*second)
+		h.append(track("u", "win"))
+	}
+	h.define(1, wins(3))
+	at(0)
+	at(100)
+	h.define(2, wins(5))
+	h.defs.sets[2].Previous = h.defs.sets[1].Triggers
+	h.pump()
+	h.crash()
+	at(200)
+	h.pump()
+	h.crash()
+	for _, s := range []int64{300, 301, 302, 303, 304} {
+		at(s)
+	}
+	h.pump()
+	var got []int64
+	for _, in := range h.intents() {
+		got = append(got, (in.At-epoch)/second)
+	}
+	if diff := gocmp.Diff([]int64{200, 304}, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	if p := h.decider().Progress(); len(p) != 1 || p[0].Fired != 2 {
+		t.Errorf("progress: %+v", p)
+	}
+}
+
 // A record within a request that also holds events splits the request.
 func TestRevisionInTheMiddleOfARecord(t *testing.T) {
 	h := newHarness(t, 1, Config{})

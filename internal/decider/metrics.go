@@ -139,6 +139,7 @@ func (b *batch) report() {
 		{"limit", t.counts.Limited},
 		{"audience", t.counts.Outside},
 		{"depth", t.counts.Deep},
+		{"edited", t.counts.Dropped},
 	} {
 		if c.n > 0 {
 			m.unmatched.WithLabelValues(c.reason).Add(float64(c.n))

@@ -97,6 +97,7 @@ func (b *rulebook) compile(revision int64, defs *definition.Set) *ruleset {
 	}
 	slices.Sort(names)
 	programs := make([]*trigger.Program, 0, len(names))
+	var previous []*trigger.Program
 	for _, name := range names {
 		p, err := compileTrigger(defs.Triggers[name])
 		if err != nil {
@@ -105,8 +106,13 @@ func (b *rulebook) compile(revision int64, defs *definition.Set) *ruleset {
 			continue
 		}
 		programs = append(programs, p)
+		if was := defs.Previous[name]; was != nil {
+			if p, err := compileTrigger(was); err == nil {
+				previous = append(previous, p)
+			}
+		}
 	}
-	rs.set = trigger.NewSet(programs)
+	rs.set = trigger.NewSet(programs, previous...)
 	rs.index = make(map[*trigger.Program]int, len(programs))
 	for i, p := range rs.set.Programs() {
 		rs.index[p] = i

@@ -134,4 +134,8 @@ type Set struct {
 	Templates map[string]*Template
 	Channels  map[string]*Channel
 	Campaigns map[string]*Campaign
+
+	// Previous is what some of the triggers were before their pattern was last
+	// edited: what users had begun by then may finish. Only the catalog knows it.
+	Previous map[string]*trigger.Definition
 }

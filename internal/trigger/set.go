@@ -124,7 +124,7 @@ type Counts struct {
 	Limited int // firings refused by limit
 	Outside int // firings refused by audience
 	Deep    int // events derived too deeply
-	Dropped int // rows that could not be finished since the pattern was edited again
+	Dropped int // users' progress that ended since the pattern was edited again
 }
 
 // Add adds b to c.

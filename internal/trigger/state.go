@@ -235,6 +235,25 @@ func (r *row) level(p *Program) int {
 	return 0
 }
 
+// since is the start of the chain that is the furthest.
+func (r *row) since(p *Program) int64 {
+	for i := len(p.stages) - 1; i >= 0; i-- {
+		if i < len(r.parts) && r.parts[i].live {
+			return r.parts[i].start
+		}
+		since, any := int64(math.MaxInt64), false
+		for j := range r.stamps {
+			if s := &r.stamps[j]; p.stages[i].has(s.bit) {
+				since, any = min(since, s.start), true
+			}
+		}
+		if any {
+			return since
+		}
+	}
+	return 0
+}
+
 // stamped counts the stamps of a stage.
 func (r *row) stamped(st *stage) int {
 	n := 0

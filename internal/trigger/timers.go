@@ -106,7 +106,7 @@ func (x *stepper) expired(p *Program, e *entry, s *strand, t int64) {
 		r := &s.rows[i]
 		if start, ok := r.newest(); !r.pending() && (!ok || t-start >= p.within) {
 			if r.level(p) > 1 {
-				x.refuse(p, r.key, start+p.within, Expired)
+				x.refuse(p, r.key, r.since(p)+p.within, Expired)
 			}
 			x.moved(p, e.index, r.level(p), 0)
 			s.remove(i)
