@@ -301,6 +301,7 @@ func (w *world) user(id string, e event.Event) {
 	}
 	var p profile.Profile
 	p.Apply(&e)
+	p.Link(e.AnonymousID)
 	n := eventlog.PartitionOf(id, w.db.Log().Partitions())
 	part, err := w.db.UserState().Open(w.t.Context(), n)
 	if err != nil {

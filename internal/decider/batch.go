@@ -36,11 +36,12 @@ type batch struct {
 	rules *ruleset
 
 	needRows, needProfile []*user
-	ids                   []string
-	slots                 []*slot // users whose rows are decoded
-	used                  int
-	profiles              []*user // users whose profile is loaded
-	decoder               event.Decoder
+	identity
+	ids      []string
+	slots    []*slot // users whose rows are decoded
+	used     int
+	profiles []*user // users whose profile is loaded
+	decoder  event.Decoder
 
 	in         trigger.Input
 	out        trigger.Result
@@ -81,6 +82,7 @@ type item struct {
 	offset   uint64
 	time     int64 // log time
 	relevant bool
+	control  *control // nil: an event that stands in the log by itself
 }
 
 // slot is the decoded rows of a user within a batch.
@@ -94,6 +96,7 @@ type slot struct {
 type tally struct {
 	events, discarded, poisoned, wakes, corrupt int
 	counts                                      trigger.Counts
+	ids                                         idTally
 }
 
 // reset begins the batch.
@@ -109,6 +112,7 @@ func (b *batch) reset() {
 	b.out.Reset()
 	b.inHand, b.waking = nothing, wakeKey{}
 	b.next = b.w.next
+	b.identity.reset()
 }
 
 // prepare makes everything ready that decide needs.
@@ -213,7 +217,7 @@ func (b *batch) admit(ctx context.Context, it *item, record []byte, offset uint6
 	u := w.users.find(e.User())
 	// Of an event that no trigger reads, from which the profile learns nothing,
 	// no more is decoded: that is nearly every event.
-	idle := !relevant && u != nil && u.known && !u.reading && u.glance.Full() && event.Plain(record) && u.glance.Unchanged(w.seed, e)
+	idle := !relevant && u != nil && u.known && !u.reading && !u.glance.Apart() && u.glance.Full() && event.Plain(record) && u.glance.Unchanged(w.seed, e)
 	if !idle {
 		if err := event.DecodeAvro(record, e); err != nil {
 			b.unreadable(offset, err)
@@ -227,7 +231,11 @@ func (b *batch) admit(ctx context.Context, it *item, record []byte, offset uint6
 		b.counted.poisoned++
 		return false, false, nil
 	}
+	it.offset, it.time, it.control = offset, logTime, nil
 	if e.Type == event.System {
+		if b.admitControl(it, record) {
+			return true, false, nil
+		}
 		last, err = b.control(ctx, e)
 		return false, last, err
 	}
@@ -242,7 +250,7 @@ func (b *batch) admit(ctx context.Context, it *item, record []byte, offset uint6
 	if u == nil {
 		u = w.users.add(id)
 	} else {
-		unchanged = u.known && (!counts || u.glance.Unchanged(w.seed, e))
+		unchanged = u.known && !u.glance.Apart() && (!counts || u.glance.Unchanged(w.seed, e))
 	}
 	if !unchanged && !u.reading {
 		u.reading = true
@@ -251,10 +259,11 @@ func (b *batch) admit(ctx context.Context, it *item, record []byte, offset uint6
 	if !relevant && !u.reading {
 		return false, false, nil
 	}
-	if relevant {
+	if _, links := e.Links(); relevant || links {
 		b.load(u, false)
+		b.linking = b.linking || links
 	}
-	it.user, it.offset, it.time, it.relevant = u, offset, logTime, relevant
+	it.user, it.relevant = u, relevant
 	return true, false, nil
 }
 
@@ -285,6 +294,10 @@ func (b *batch) control(ctx context.Context, e *event.Event) (last bool, err err
 		}
 		b.rules = rules
 		return true, nil // what follows is decided by the new rules
+	case event.NameLink, event.NameHandOver, event.NameForward:
+		b.counted.poisoned++ // it was unreadable
+	case event.NameMerge:
+		// It is for others.
 	default:
 		w.logger.Warn("unknown control record", "name", e.Name)
 	}
@@ -306,7 +319,7 @@ func (b *batch) load(u *user, withProfile bool) {
 		u.fetching = true
 		b.needRows = append(b.needRows, u)
 	}
-	if withProfile && !u.known && !u.reading {
+	if withProfile && (!u.known || u.glance.Apart()) && !u.reading {
 		u.reading = true
 		b.needProfile = append(b.needProfile, u)
 	}
@@ -315,19 +328,8 @@ func (b *batch) load(u *user, withProfile bool) {
 // read loads what was asked for.
 func (b *batch) read(ctx context.Context) error {
 	w := b.w
-	values, err := b.values(ctx, userstate.Rows, b.needRows)
+	values, err := b.values(ctx, userstate.Profile, b.needProfile)
 	if err != nil {
-		return err
-	}
-	for i, u := range b.needRows {
-		u.fetching = false
-		if err := u.setRows(values[i]); err != nil {
-			w.logger.Error("the rows of a user are unreadable: they are dropped", "error", err)
-			b.counted.corrupt++
-		}
-		w.users.measure(u)
-	}
-	if values, err = b.values(ctx, userstate.Profile, b.needProfile); err != nil {
 		return err
 	}
 	for i, u := range b.needProfile {
@@ -340,6 +342,20 @@ func (b *batch) read(ctx context.Context) error {
 		u.profile, u.touched, u.last = p, false, nil
 		u.setTraits()
 		b.profiles = append(b.profiles, u)
+	}
+	if err := b.readParked(ctx); err != nil {
+		return err
+	}
+	if values, err = b.values(ctx, userstate.Rows, b.needRows); err != nil {
+		return err
+	}
+	for i, u := range b.needRows {
+		u.fetching = false
+		if err := u.setRows(values[i]); err != nil {
+			w.logger.Error("the rows of a user are unreadable: they are dropped", "error", err)
+			b.counted.corrupt++
+		}
+		w.users.measure(u)
 	}
 	return nil
 }
@@ -381,23 +397,32 @@ func (b *batch) decide() {
 		if b.w.trap != nil {
 			b.w.trap(&it.event)
 		}
-		u := it.user
-		if u.profile != nil {
-			if u.profile.Apply(&it.event) {
-				u.touched = true
-				if it.event.Type == event.Identify {
-					u.setTraits()
-				}
-			}
-			u.last = &it.event
-		}
-		if it.relevant {
-			b.advanceRows(it)
+		if it.user.profile == nil {
+			b.apply(it)
+		} else {
+			b.deliver(it)
 		}
 		b.inHand = nothing
 	}
 	for _, t := range times {
 		b.advance(t)
+	}
+}
+
+// apply lets an event act on its user's profile and rows.
+func (b *batch) apply(it *item) {
+	u := it.user
+	if u.profile != nil {
+		if u.profile.Apply(&it.event) {
+			u.touched = true
+			if it.event.Type == event.Identify {
+				u.setTraits()
+			}
+		}
+		u.last = &it.event
+	}
+	if it.relevant {
+		b.advanceRows(it)
 	}
 }
 
@@ -420,30 +445,43 @@ func (b *batch) advance(logTime int64) {
 		s.dirty = true
 		b.waking = wakeKey{d.deadline, u.id}
 		b.counted.wakes++
-		if b.w.poison.wakes[b.waking] {
+		switch {
+		case b.w.poison.wakes[b.waking]:
 			b.counted.poisoned++
 			_ = b.w.rules.set.Decode(nil, &s.state) // nothing cannot be corrupt
-		} else {
-			b.in = trigger.Input{LogTime: logTime, Traits: u.traits, InAudience: b.inAudience, Live: true}
-			b.facts = condition.Facts{Traits: u.traits}
-			b.w.rules.set.Wake(&s.state, u.id, &b.in, &b.out)
+			b.dropParked(u)
+			b.collect(s, nil, logTime)
+		case u.waits():
+			b.overdue(u, logTime)
+		default:
+			b.wake(s, logTime, logTime)
 		}
-		b.collect(s, nil, logTime)
 		b.waking = wakeKey{}
 	}
+}
+
+// wake runs the timers of a user that are due by a log time. now is the log
+// time of the batch.
+func (b *batch) wake(s *slot, logTime, now int64) {
+	u := s.user
+	b.in = trigger.Input{LogTime: logTime, Traits: u.traits, InAudience: b.inAudience, Live: true}
+	b.facts = condition.Facts{Traits: u.traits}
+	b.w.rules.set.Wake(&s.state, u.id, &b.in, &b.out)
+	b.collect(s, nil, now)
 }
 
 // advanceRows lets an event act on its user's rows.
 func (b *batch) advanceRows(it *item) {
 	e, u := &it.event, it.user
 	s := b.rowsOf(u)
+	offset, logTime := it.origin()
 	b.in = trigger.Input{
-		Event: e, Time: e.Timestamp, LogTime: it.time, Offset: it.offset,
+		Event: e, Time: e.Timestamp, LogTime: logTime, Offset: offset,
 		Key: event.KeyOf(e.Source, e.MessageID), Traits: u.traits, InAudience: b.inAudience, Live: true,
 	}
 	b.facts = condition.Facts{Event: e, Traits: u.traits}
 	b.w.rules.set.Step(&s.state, u.id, &b.in, &b.out)
-	b.collect(s, e, it.time)
+	b.collect(s, e, b.w.board.logTime) // it.time is earlier if the event was kept back
 }
 
 // audience tells whether the user in hand is in an audience.
@@ -511,16 +549,20 @@ func (b *batch) collect(s *slot, e *event.Event, logTime int64) {
 func (b *batch) arm(s *slot, logTime int64) {
 	u := s.user
 	next := s.state.NextDeadline()
-	if next == math.MaxInt64 {
+	if next == math.MaxInt64 || u.waits() || u == b.replaying {
 		return
 	}
 	next = max(next, logTime+1) // what is due has run
 	if u.wake != 0 && u.wake <= next {
 		return
 	}
-	u.wake = next
-	if next <= b.until {
-		b.due.push(wake{deadline: next, user: u})
+	b.wakeAt(u, next)
+}
+
+func (b *batch) wakeAt(u *user, at int64) {
+	u.wake = at
+	if at <= b.until {
+		b.due.push(wake{deadline: at, user: u})
 	}
 }
 
@@ -578,6 +620,9 @@ func (b *batch) commit(ctx context.Context) error {
 			b.encoded = u.profile.Append(b.encoded)
 			b.rows = append(b.rows, userstate.Row{Kind: userstate.Profile, User: u.id, Value: b.encoded[n:]})
 		}
+		if u.queued {
+			b.rows = append(b.rows, userstate.Row{Kind: userstate.Parked, User: u.id, Value: appendParked(u.queue)})
+		}
 	}
 	if err := b.encodeNotes(ctx); err != nil {
 		return err
@@ -592,6 +637,9 @@ func (b *batch) commit(ctx context.Context) error {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), strings.Compare(a.User, b.User))
 	})
 	c.Rows = b.rows
+	if err := b.send(ctx); err != nil {
+		return err
+	}
 	start := time.Now()
 	if err := w.part.Commit(ctx, c); err != nil {
 		return fmt.Errorf("commit [%d, %d): %w", c.Base, c.Next, err)
@@ -608,7 +656,7 @@ func (b *batch) encodeRows(s *slot) {
 	if next == math.MaxInt64 {
 		next = 0
 	}
-	empty := s.state.Empty()
+	empty := s.state.Empty() && !u.waits()
 	if empty {
 		u.wake = 0
 	}
@@ -647,6 +695,7 @@ func (b *batch) finish(ctx context.Context) error {
 	for _, u := range b.profiles {
 		u.glance, u.known = u.profile.GlanceAt(w.seed, u.last), true
 		u.profile, u.last, u.touched, u.reading = nil, nil, false, false
+		u.queue, u.queued = nil, false
 		w.users.measure(u)
 	}
 	for _, t := range b.com.Set {
@@ -660,7 +709,9 @@ func (b *batch) finish(ctx context.Context) error {
 	w.consume(b.next)
 	if w.d.deps.Settler != nil {
 		for token, s := range b.settled {
-			w.d.deps.Settler.Settle(ctx, token, s)
+			if s != (inbox.Settlement{}) { // what is kept back is settled later
+				w.d.deps.Settler.Settle(ctx, token, s)
+			}
 		}
 	}
 	b.report()

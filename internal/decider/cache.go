@@ -37,6 +37,10 @@ type user struct {
 	touched bool             // it differs from what the partition holds
 	last    *event.Event     // latest event that was applied to it
 
+	// Events that are kept back, within a batch.
+	queue  []parked
+	queued bool // they differ from what the partition holds
+
 	size int64 // as counted by users
 }
 

@@ -17,15 +17,19 @@ import (
 //
 //	define revision=N       the definitions in the input come into force
 //	event                   a line an event of one request: USER NAME [id=ID] [reply=TOKEN] [at=-5s] [traits={...}]
+//	                        [anon=ID] [prev=ID] [trusted] [historical]; USER may be - (none)
+//	many user=U from=1 to=9 U identifies with the ids d1 to d9, a request each
 //	at 90s                  the clock, since the start; nothing is decided by itself
 //	tick                    a control record in every partition
-//	decide                  everything in the log
+//	decide [user=USER]      everything in the log; or what the partition of USER holds now
 //	crash                   the Decider forgets what it did not commit
 //	intents                 all so far, or "no more" than last time
 //	explain USER            rows from committed state
 //	progress                counts of every trigger
 //	settled                 what waiting requests heard
-//	profile USER            traits, consent and times
+//	profile USER            traits, consent and times, ids, whose it is
+//	counted                 what became of linked ids
+//	fires                   fire ids of all intents
 func TestGolden(t *testing.T) {
 	datadriven.Walk(t, "testdata/golden", func(t *testing.T, path string) {
 		s := &script{harness: newHarness(t, 2, Config{})}
@@ -33,6 +37,22 @@ func TestGolden(t *testing.T) {
 			s.t = t
 			return s.run(d)
 		})
+	})
+}
+
+// TestIdentity plays the scripts of testdata/identity with different numbers of
+// partitions: nobody can tell.
+func TestIdentity(t *testing.T) {
+	datadriven.Walk(t, "testdata/identity", func(t *testing.T, path string) {
+		for _, partitions := range []int{1, 2, 8} {
+			t.Run(strconv.Itoa(partitions), func(t *testing.T) {
+				s := &script{harness: newHarness(t, partitions, Config{})}
+				datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+					s.t = t
+					return s.run(d)
+				})
+			})
+		}
 	})
 }
 
@@ -50,9 +70,30 @@ func (s *script) run(d *datadriven.TestData) string {
 	case "event":
 		var events []event.Event
 		for line := range strings.Lines(d.Input) {
-			events = append(events, s.parse(d, strings.Fields(line)))
+			words := strings.Fields(line)
+			n := 1
+			if i := slices.IndexFunc(words, func(w string) bool { return strings.HasPrefix(w, "times=") }); i >= 0 {
+				var err error
+				if n, err = strconv.Atoi(words[i][len("times="):]); err != nil {
+					d.Fatalf(s.t, "%v", err)
+				}
+			}
+			for range n {
+				events = append(events, s.parse(d, words))
+			}
 		}
 		s.append(events...)
+	case "many":
+		var user string
+		var from, to int
+		d.ScanArgs(s.t, "user", &user)
+		d.ScanArgs(s.t, "from", &from)
+		d.ScanArgs(s.t, "to", &to)
+		for i := from; i <= to; i++ {
+			e := track(user, event.NameIdentify)
+			e.Type, e.AnonymousID = event.Identify, fmt.Sprintf("d%d", i)
+			s.append(e)
+		}
 	case "at":
 		after, err := time.ParseDuration(d.CmdArgs[0].Key)
 		if err != nil {
@@ -62,7 +103,13 @@ func (s *script) run(d *datadriven.TestData) string {
 	case "tick":
 		s.control(event.NameTick, "")
 	case "decide":
-		s.pump()
+		if len(d.CmdArgs) == 0 {
+			s.pump()
+			break
+		}
+		var user string
+		d.ScanArgs(s.t, "user", &user)
+		s.pumpOne(s.decider().workerOf(user))
 	case "crash":
 		s.crash()
 	case "intents":
@@ -79,6 +126,10 @@ func (s *script) run(d *datadriven.TestData) string {
 		return sorted(out)
 	case "profile":
 		return s.profile(d.CmdArgs[0].Key)
+	case "counted":
+		return s.counted()
+	case "fires":
+		return strings.Join(fires(s.intents()), "\n") + "\n"
 	default:
 		d.Fatalf(s.t, "unknown command %s", d.Cmd)
 	}
@@ -87,8 +138,14 @@ func (s *script) run(d *datadriven.TestData) string {
 
 func (s *script) parse(d *datadriven.TestData, words []string) event.Event {
 	e := track(words[0], words[1])
-	if e.Name == event.NameIdentify {
+	if e.UserID == "-" {
+		e.UserID = ""
+	}
+	switch e.Name {
+	case event.NameIdentify:
 		e.Type = event.Identify
+	case event.NameAlias:
+		e.Type = event.Alias
 	}
 	for _, w := range words[2:] {
 		key, value, _ := strings.Cut(w, "=")
@@ -111,6 +168,16 @@ func (s *script) parse(d *datadriven.TestData, words []string) event.Event {
 			e.Timestamp = s.clock.Time().Add(ago).UnixMicro()
 		case "traits":
 			e.Traits = []byte(value)
+		case "anon":
+			e.AnonymousID = value
+		case "prev":
+			e.PreviousID = value
+		case "trusted":
+			e.Context.Verified = true
+		case "historical":
+			e.Context.Historical = true
+		case "times":
+			// see run
 		case "props":
 			e.Properties = []byte(value)
 		default:
@@ -200,7 +267,44 @@ func (s *script) profile(user string) string {
 	if p == nil {
 		return "nobody\n"
 	}
-	return fmt.Sprintf("traits=%s first=%s last=%s\n", p.AppendTraits(nil), since(p.FirstSeen), since(p.LastSeen))
+	out := fmt.Sprintf("traits=%s first=%s last=%s", p.AppendTraits(nil), since(p.FirstSeen), since(p.LastSeen))
+	if n := len(p.AnonymousIDs); n > 5 {
+		out += fmt.Sprintf(" ids=%d", n)
+	} else if n > 0 {
+		out += " ids=" + strings.Join(p.AnonymousIDs, ",")
+	}
+	if p.Moved.To != "" {
+		out += " moved to " + p.Moved.To + " at " + since(p.Moved.At)
+	}
+	if p.Waiting {
+		out += " waiting"
+	}
+	return out + "\n"
+}
+
+// counted shows the counters of identity.
+func (s *script) counted() string {
+	all, err := s.registry.Gather()
+	if err != nil {
+		return err.Error() + "\n"
+	}
+	var out []string
+	for _, f := range all {
+		name := strings.TrimPrefix(f.GetName(), namespace+"_"+subsystem+"_")
+		if !slices.Contains([]string{"parked_total", "handed_over_total", "forwarded_total", "merged_total", "links_refused_total", "parked_overflow_total"}, name) {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			line := strings.TrimSuffix(name, "_total")
+			for _, l := range m.GetLabel() {
+				line += " " + l.GetValue()
+			}
+			if n := m.GetCounter().GetValue(); n > 0 {
+				out = append(out, fmt.Sprintf("%s %g\n", line, n))
+			}
+		}
+	}
+	return sorted(out)
 }
 
 func sorted(lines []string) string {

@@ -6,10 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"heed/internal/definition"
 	"heed/internal/documents"
@@ -115,6 +119,8 @@ type harness struct {
 	d       *Decider
 	trap    func(*event.Event)
 	seq     int
+
+	registry *prometheus.Registry // of the running one
 }
 
 func newHarness(t testing.TB, partitions int, cfg Config) *harness {
@@ -135,8 +141,10 @@ func (h *harness) decider() *Decider {
 	if h.d != nil {
 		return h.d
 	}
+	h.registry = prometheus.NewRegistry()
 	d, err := New(h.cfg, Deps{
-		Log: h.stores.log, State: h.stores.state, Definitions: h.defs, Settler: h.settler,
+		Registerer: h.registry,
+		Log:        h.stores.log, State: h.stores.state, Definitions: h.defs, Settler: h.settler,
 		Logger: slog.New(slog.DiscardHandler), Clock: h.clock.Time,
 	})
 	if err != nil {
@@ -167,9 +175,24 @@ func (h *harness) crash() { h.d = nil }
 // pump decides over everything that is in the log.
 func (h *harness) pump() {
 	h.t.Helper()
-	for _, w := range h.decider().workers {
-		for h.once(w) {
+	for again := true; again; { // what one worker sends concerns another
+		again = false
+		for _, w := range h.decider().workers {
+			for h.once(w) {
+				again = true
+			}
 		}
+	}
+}
+
+// pumpOne decides over what one partition holds now.
+func (h *harness) pumpOne(w *worker) {
+	h.t.Helper()
+	bounds, err := h.stores.log.Bounds(h.ctx(), eventlog.Events, w.number)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for w.next < bounds.Next && h.once(w) {
 	}
 }
 
@@ -183,7 +206,7 @@ func (h *harness) once(w *worker) bool {
 		return false
 	}
 	err := w.step(h.ctx())
-	if errors.Is(err, userstate.ErrFenced) {
+	if errors.Is(err, userstate.ErrFenced) || errors.Is(err, eventlog.ErrUnavailable) {
 		h.open(w)
 		return true
 	}
@@ -211,15 +234,22 @@ func (h *harness) append(events ...event.Event) {
 			e.Timestamp = now
 		}
 		e.ReceivedAt = now
-		n := eventlog.PartitionOf(e.User(), h.stores.log.Partitions())
-		b := batches[n]
-		if b == nil {
-			b = &eventlog.Batch{Partition: n}
-			batches[n] = b
+		put := func(e *event.Event) {
+			n := eventlog.PartitionOf(e.User(), h.stores.log.Partitions())
+			b := batches[n]
+			if b == nil {
+				b = &eventlog.Batch{Partition: n}
+				batches[n] = b
+			}
+			b.Data = event.AppendEvent(b.Data, e)
+			b.Ends = append(b.Ends, len(b.Data))
+			b.Keys = append(b.Keys, event.KeyOf(e.Source, e.MessageID))
 		}
-		b.Data = event.AppendEvent(b.Data, e)
-		b.Ends = append(b.Ends, len(b.Data))
-		b.Keys = append(b.Keys, event.KeyOf(e.Source, e.MessageID))
+		put(e)
+		if from, ok := e.Links(); ok { // as the gateway does
+			link, _ := e.LinkRecord(from, e.Context.Verified)
+			put(&link)
+		}
 	}
 	h.write(slices.Collect(maps.Values(batches))...)
 }
@@ -311,3 +341,61 @@ func track(user, name string) event.Event {
 }
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// controls are the control records of a name.
+func (h *harness) controls(name string) []event.Event {
+	h.t.Helper()
+	var out []event.Event
+	for n := range h.stores.log.Partitions() {
+		h.each(n, func(_ uint64, e event.Event) {
+			if e.Name == name {
+				out = append(out, e)
+			}
+		})
+	}
+	return out
+}
+
+// at is the event at an offset.
+func (h *harness) at(partition int, offset uint64) (found event.Event) {
+	h.t.Helper()
+	h.each(partition, func(at uint64, e event.Event) {
+		if at == offset {
+			found = e
+		}
+	})
+	return found
+}
+
+func (h *harness) each(partition int, f func(offset uint64, e event.Event)) {
+	h.t.Helper()
+	r, err := h.stores.log.Read(h.ctx(), eventlog.Events, partition, 0)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for {
+		c, ok, err := r.TryNext()
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		if !ok {
+			return
+		}
+		d := event.NewDecoder(c.Data)
+		for i := range c.Count {
+			var e event.Event
+			if _, err := d.Next(&e); err != nil {
+				h.t.Fatal(err)
+			}
+			f(c.Base+uint64(i), e)
+		}
+	}
+}
+
+// soak multiplies random cases.
+func soak() int {
+	if n, err := strconv.Atoi(os.Getenv("HEED_SOAK")); err == nil && n > 1 {
+		return n
+	}
+	return 1
+}

@@ -25,6 +25,7 @@ type metrics struct {
 	ticks     prometheus.Counter
 	reopened  prometheus.Counter
 	leftOut   prometheus.Gauge
+	ids       idMetrics
 	commit    prometheus.Histogram
 	batch     prometheus.Histogram
 }
@@ -54,6 +55,7 @@ func newMetrics() *metrics {
 		lost:     counter("lost_total", "Offsets that retention removed before they were decided."),
 		ticks:    counter("ticks_total", "Ticks appended to the log."),
 		reopened: counter("reopened_total", "Times a partition was opened again after an error."),
+		ids:      newIDMetrics(counter),
 		leftOut: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "definitions_left_out", Help: "Definitions in force that do not compile.",
 		}),
@@ -77,7 +79,7 @@ func (m *metrics) register(r prometheus.Registerer, d *Decider) error {
 		m.reopened, m.leftOut, m.commit, m.batch,
 		&lag{d: d, desc: prometheus.NewDesc("heed_decider_lag_events", "Offsets that are durable and not decided.", []string{"partition"}, nil)},
 	}
-	for _, c := range all {
+	for _, c := range append(all, m.ids.all()...) {
 		if err := r.Register(c); err != nil {
 			return fmt.Errorf("register metrics: %w", err)
 		}
@@ -129,6 +131,7 @@ func (b *batch) report() {
 	add(m.wakes, t.wakes)
 	add(m.poisoned, t.poisoned)
 	add(m.corrupt, t.corrupt)
+	m.ids.report(&t.ids)
 	for _, c := range [...]struct {
 		reason string
 		n      int

@@ -19,26 +19,32 @@ const recentChunks = 16
 // log already.
 const readTimeout = 5 * time.Second
 
-// triggerEvents finds the events that intents name, in one partition.
+// triggerEvents finds the events that the intents of one partition name.
 type triggerEvents struct {
 	log       eventlog.Log
 	partition int
 
 	mu     sync.Mutex
-	recent [recentChunks]eventlog.Chunk
+	recent [recentChunks]placed
 	next   int
 }
 
-// at reads the event at an offset; nil if retention has removed it.
+type placed struct {
+	partition int
+	eventlog.Chunk
+}
+
+// at reads the event at an intent's offset; nil if retention has removed it.
 func (t *triggerEvents) at(ctx context.Context, offset uint64) (*event.Event, error) {
-	c, ok := t.cached(offset)
+	partition, offset := event.PlaceOf(t.partition, offset)
+	c, ok := t.cached(partition, offset)
 	if !ok {
 		var err error
-		if c, ok, err = t.read(ctx, offset); err != nil || !ok {
+		if c, ok, err = t.read(ctx, partition, offset); err != nil || !ok {
 			return nil, err
 		}
 		t.mu.Lock()
-		t.recent[t.next] = c
+		t.recent[t.next] = placed{partition, c}
 		t.next = (t.next + 1) % recentChunks
 		t.mu.Unlock()
 	}
@@ -55,21 +61,21 @@ func (t *triggerEvents) at(ctx context.Context, offset uint64) (*event.Event, er
 	return e, nil
 }
 
-func (t *triggerEvents) cached(offset uint64) (eventlog.Chunk, bool) {
+func (t *triggerEvents) cached(partition int, offset uint64) (eventlog.Chunk, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, c := range t.recent {
-		if c.Count > 0 && c.Base <= offset && offset < c.Next() {
-			return c, true
+		if c.partition == partition && c.Count > 0 && c.Base <= offset && offset < c.Next() {
+			return c.Chunk, true
 		}
 	}
 	return eventlog.Chunk{}, false
 }
 
-func (t *triggerEvents) read(ctx context.Context, offset uint64) (c eventlog.Chunk, found bool, err error) {
+func (t *triggerEvents) read(ctx context.Context, partition int, offset uint64) (c eventlog.Chunk, found bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	r, err := t.log.Read(ctx, eventlog.Events, t.partition, offset)
+	r, err := t.log.Read(ctx, eventlog.Events, partition, offset)
 	if errors.Is(err, eventlog.ErrTrimmed) {
 		return c, false, nil
 	}

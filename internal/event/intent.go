@@ -12,7 +12,8 @@ type Intent struct {
 	Key      string // correlation value of the row that fired, if any
 	At       int64  // logical time of the firing
 	// Offset of the completing event (for timers: of the arming event) in this
-	// user's partition of the stream of events; NoOffset if there is none.
+	// user's partition of the stream of events; NoOffset if there is none. An
+	// event of another id of the user names its own partition: see PlaceOf.
 	Offset uint64
 	// CauseID is the message id of the completing event; empty if a timer, or the
 	// buffer of a trigger in event order, made it fire: Offset tells the event.

@@ -41,6 +41,8 @@ type Stated struct {
 	WriteKey     string
 	Signature    string
 	DeviceSentAt int64 // originalTimestamp, µs, 0 if absent
+	// PreviousSignature proves the id that an identify or alias links.
+	PreviousSignature string
 }
 
 // Reader reads events from JSON text in one pass, without allocating once its
@@ -125,6 +127,8 @@ func (r *Reader) read(e *Event, st *Stated, t Type, fixed bool) (refused Refusal
 			st.WriteKey, ok = r.id()
 		case "signature":
 			st.Signature, ok = r.id()
+		case "previousSignature":
+			st.PreviousSignature, ok = r.id()
 		case "timestamp":
 			e.Timestamp, ok = r.Time()
 			st.Timestamp = e.Timestamp != 0

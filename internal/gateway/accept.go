@@ -135,14 +135,13 @@ func (q *request) check(it *item) event.Refusal {
 // nobody tells ids that many people would share: what is left of a variable
 // that was not set.
 func nobody(id string) bool {
-	if len(id) > 15 { // the longest of them
-		return false
-	}
 	id = strings.TrimSpace(id)
-	switch len(id) {
-	case 0:
+	switch n := len(id); {
+	case n > 15: // the longest of them
+		return false
+	case n == 0:
 		return true
-	case 1:
+	case n == 1:
 		return id == "0" || id == "-"
 	}
 	switch id[0] | 0x20 {
@@ -176,7 +175,7 @@ func (q *request) take(it *item) {
 	e, c := &it.event, &it.event.Context
 	e.Source, e.Depth, e.ReplyTo, e.ReceivedAt = q.c.name, 0, q.replyTo, q.nowUS
 	e.Timestamp = q.eventTime(it)
-	c.Verified = q.proven(e.UserID, it.stated.Signature)
+	c.Verified = q.proven(e.UserID, q.signature(&it.stated))
 	q.private(c)
 	var key eventlog.Key
 	if e.MessageID == "" {
@@ -184,15 +183,43 @@ func (q *request) take(it *item) {
 	} else {
 		key = event.KeyOf(e.Source, e.MessageID)
 	}
-	user := e.User()
-	p := &q.out.parts[eventlog.PartitionOf(user, q.g.partitions)]
-	p.data = event.AppendEvent(p.data, e)
-	p.ends = append(p.ends, len(p.data))
-	p.keys = append(p.keys, key)
+	q.out.add(e, key, q.g.partitions)
 	q.out.accepted++
+	if from, links := e.Links(); links {
+		q.link(it, from, key)
+	}
 	if q.replyTo != "" {
 		q.answerable(e)
 	}
+}
+
+// add lays an event out for the partition of its user.
+func (o *outgoing) add(e *event.Event, key eventlog.Key, partitions int) *part {
+	p := &o.parts[eventlog.PartitionOf(e.User(), partitions)]
+	p.data = event.AppendEvent(p.data, e)
+	p.ends = append(p.ends, len(p.data))
+	p.keys = append(p.keys, key)
+	return p
+}
+
+// link tells the partition of the id that an event links, in the same append:
+// either both are in the log or none is.
+func (q *request) link(it *item, from string, key eventlog.Key) {
+	e, stated := &it.event, &it.stated
+	record, linkKey := e.LinkRecord(from, q.c.server || q.c.signed(e.UserID, q.signature(stated)) && q.c.signed(from, stated.PreviousSignature))
+	if key == (eventlog.Key{}) {
+		linkKey = key // as little repeated as the event
+	}
+	p := q.out.add(&record, linkKey, q.g.partitions)
+	p.links = append(p.links, len(p.ends)-1)
+}
+
+// signature is that of an event, or of its batch.
+func (q *request) signature(stated *event.Stated) string {
+	if stated.Signature != "" {
+		return stated.Signature
+	}
+	return q.sign
 }
 
 // eventTime corrects the client's clock: the event is as old as the client says
@@ -218,9 +245,6 @@ func (q *request) eventTime(it *item) int64 {
 // proven is caller.verified, remembering the last answer: the events of a
 // request are mostly of one user.
 func (q *request) proven(userID, signature string) bool {
-	if signature == "" {
-		signature = q.sign
-	}
 	if q.c.server || q.c.source.TrustUserIDs {
 		return true
 	}

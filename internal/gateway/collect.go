@@ -167,7 +167,7 @@ func (g *Gateway) append(w http.ResponseWriter, r *http.Request, o *outgoing, be
 
 // answer tells what became of each event.
 func (g *Gateway) answer(w http.ResponseWriter, o *outgoing, c *caller, began time.Time) {
-	duplicates := o.accepted - kept(o.batches)
+	duplicates := o.accepted - o.kept()
 	c.counts.accepted.Add(float64(o.accepted - duplicates))
 	if duplicates > 0 {
 		c.counts.duplicate.Add(float64(duplicates))
@@ -185,10 +185,20 @@ func (g *Gateway) answer(w http.ResponseWriter, o *outgoing, c *caller, began ti
 	respond(w, o.status, o.answer)
 }
 
-func kept(batches []*eventlog.Batch) int {
+// kept is how many events of the call are no repeats.
+func (o *outgoing) kept() int {
 	n := 0
-	for _, b := range batches {
-		n += b.Kept()
+	for i := range o.parts {
+		p := &o.parts[i]
+		if len(p.ends) == 0 {
+			continue
+		}
+		n += p.batch.Kept()
+		for _, link := range p.links {
+			if p.batch.Duplicate == nil || !p.batch.Duplicate[link] {
+				n--
+			}
+		}
 	}
 	return n
 }

@@ -190,7 +190,7 @@ func manyKeys(n int) string {
 }
 
 func TestNobody(t *testing.T) {
-	for _, id := range []string{"null", "NULL", "undefined", "0", "guest", "Guest", "[object Object]", "[OBJECT OBJECT]", "", "  ", "NaN", "none", "nil", "true", "False", "-1", "anonymous", "{}", "[]", " null "} {
+	for _, id := range []string{"null", "NULL", "undefined", "0", "guest", "Guest", "[object Object]", "[OBJECT OBJECT]", "", "  ", "NaN", "none", "nil", "true", "False", "-1", "anonymous", "{}", "[]", " null ", "         undefined        ", "anon"} {
 		if !nobody(id) {
 			t.Errorf("%q passes", id)
 		}

@@ -53,7 +53,7 @@ func (g *Gateway) collectAndWait(w http.ResponseWriter, r *http.Request, q *requ
 	if !g.append(w, r, o, q.now) {
 		return
 	}
-	if n := kept(o.batches); n > 0 && len(q.users) > 0 {
+	if n := o.kept(); n > 0 && len(q.users) > 0 {
 		g.settle(r.Context(), settled, n, wait)
 		g.metrics.wait.Observe(g.clock().Sub(q.now).Seconds())
 	}

@@ -82,6 +82,7 @@ type part struct {
 	data  []byte
 	ends  []int
 	keys  []eventlog.Key
+	links []int // which of them are link records, not events of the call
 }
 
 // begin takes a request from the pool.
@@ -118,7 +119,7 @@ func (g *Gateway) releaseOutgoing(o *outgoing) {
 		if cap(p.data) > keepBytes {
 			return
 		}
-		p.data, p.ends, p.keys, p.batch = p.data[:0], p.ends[:0], p.keys[:0], eventlog.Batch{}
+		p.data, p.ends, p.keys, p.links, p.batch = p.data[:0], p.ends[:0], p.keys[:0], p.links[:0], eventlog.Batch{}
 	}
 	if cap(o.answer) > keepBytes {
 		return

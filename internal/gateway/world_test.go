@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -175,8 +176,20 @@ func (v *world) result(w *httptest.ResponseRecorder, status int) result {
 	return res
 }
 
-// stored reads the whole stream of events.
+// stored is what clients' calls stored.
 func (v *world) stored() []event.Event {
+	v.t.Helper()
+	return slices.DeleteFunc(v.all(), func(e event.Event) bool { return e.Type == event.System })
+}
+
+// links are the control records beside it.
+func (v *world) links() []event.Event {
+	v.t.Helper()
+	return slices.DeleteFunc(v.all(), func(e event.Event) bool { return e.Type != event.System })
+}
+
+// all reads the whole stream of events.
+func (v *world) all() []event.Event {
 	v.t.Helper()
 	var out []event.Event
 	for p := range v.db.Log().Partitions() {

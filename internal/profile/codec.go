@@ -33,6 +33,8 @@ const (
 	tagConsent     = 14 // the same
 	tagEmail       = 15 // value, byte verified, varint at - first
 	tagPhone       = 16
+	tagMoved       = 17 // text user, byte trusted, varint at - first
+	tagWaiting     = 18 // no bytes
 )
 
 // Append writes the profile's bytes.
@@ -70,7 +72,14 @@ func (p *Profile) Append(dst []byte) []byte {
 	dst = p.appendEntries(dst, tagTraits, p.Traits)
 	dst = p.appendEntries(dst, tagConsent, p.Consent)
 	dst = p.appendAddress(dst, tagEmail, p.Email)
-	return p.appendAddress(dst, tagPhone, p.Phone)
+	dst = p.appendAddress(dst, tagPhone, p.Phone)
+	if m := &p.Moved; m.To != "" {
+		dst = p.appendFlagged(dst, tagMoved, m.To, m.Trusted, m.At)
+	}
+	if p.Waiting {
+		dst = appendHead(dst, tagWaiting, 0)
+	}
+	return dst
 }
 
 func (p *Profile) appendEntries(dst []byte, tag uint64, entries []Entry) []byte {
@@ -89,14 +98,18 @@ func (p *Profile) appendAddress(dst []byte, tag uint64, a Address) []byte {
 	if a == (Address{}) {
 		return dst
 	}
-	at := a.At - p.FirstSeen
-	dst = appendHead(dst, tag, uvarintLen(uint64(len(a.Value)))+len(a.Value)+1+varintLen(at))
-	dst = appendString(dst, a.Value)
-	verified := byte(0)
-	if a.Verified {
-		verified = 1
+	return p.appendFlagged(dst, tag, a.Value, a.Verified, a.At)
+}
+
+func (p *Profile) appendFlagged(dst []byte, tag uint64, text string, flag bool, at int64) []byte {
+	at -= p.FirstSeen
+	dst = appendHead(dst, tag, uvarintLen(uint64(len(text)))+len(text)+1+varintLen(at))
+	dst = appendString(dst, text)
+	set := byte(0)
+	if flag {
+		set = 1
 	}
-	return binary.AppendVarint(append(dst, verified), at)
+	return binary.AppendVarint(append(dst, set), at)
 }
 
 func appendHead(dst []byte, tag uint64, n int) []byte {
@@ -184,6 +197,10 @@ func (p *Profile) field(tag uint64, f cursor, bad *bool) {
 		p.Email = p.address(&f)
 	case tagPhone:
 		p.Phone = p.address(&f)
+	case tagMoved:
+		p.Moved = Move{To: f.text(), Trusted: f.byte() == 1, At: p.FirstSeen + f.varint()}
+	case tagWaiting:
+		p.Waiting = true
 	}
 	*bad = *bad || f.bad
 }

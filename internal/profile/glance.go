@@ -15,11 +15,16 @@ type Glance struct {
 	consent     uint64 // hash of a consent that the profile already says, 0 if none
 	known       uint8  // bit i: place i is filled
 	user        bool   // the user id is known
+	apart       bool   // the id has moved, or waits
 }
+
+// Apart tells that the user's events are not simply applied: the profile says
+// what becomes of them.
+func (g *Glance) Apart() bool { return g.apart }
 
 // GlanceAt looks at the profile after an event was applied to it (nil: none).
 func (p *Profile) GlanceAt(seed maphash.Seed, e *event.Event) Glance {
-	g := Glance{first: p.FirstSeen, last: p.LastSeen, user: p.UserID != ""}
+	g := Glance{first: p.FirstSeen, last: p.LastSeen, user: p.UserID != "", apart: p.Apart()}
 	for i, have := range p.places() {
 		if *have != "" {
 			g.known |= 1 << i

@@ -37,7 +37,13 @@ const Refresh = int64(5 * time.Minute / time.Microsecond)
 // use.
 type Profile struct {
 	UserID       string   // "" while the user is anonymous
-	AnonymousIDs []string // linked by identify and alias, oldest first
+	AnonymousIDs []string // ids whose profiles were merged into this one, oldest first
+
+	// Moved says whose this id turned out to be, if it did: what happens to it
+	// from now on happens to that user.
+	Moved Move
+	// Waiting: events are kept back until a hand-over has come.
+	Waiting bool
 
 	FirstSeen int64 // the earliest event time
 	LastSeen  int64 // the latest event time, in steps of Refresh
@@ -59,6 +65,14 @@ type Acquisition struct {
 	Campaign event.CampaignContext
 	Referrer string
 	Month    string // "2026-11", UTC
+}
+
+// Move is a link to another user.
+type Move struct {
+	To string
+	At int64
+	// Trusted: also what names this id as a user id belongs to To.
+	Trusted bool
 }
 
 // Entry is one key of a JSON object with the event time that wrote it. Value is
@@ -88,6 +102,7 @@ func Counts(e *event.Event) bool {
 }
 
 // Apply changes the profile by an event of its user and tells whether it did.
+// It links nothing: that is done by Merge.
 // The outcome does not depend on how events are batched or on restarts.
 func (p *Profile) Apply(e *event.Event) (changed bool) {
 	if !Counts(e) {
@@ -100,11 +115,6 @@ func (p *Profile) Apply(e *event.Event) (changed bool) {
 	refresh := p.seen(e, t)
 	if p.fill(e, refresh) {
 		changed = true
-	}
-	if e.Type == event.Identify || e.Type == event.Alias {
-		if p.link(e) {
-			changed = true
-		}
 	}
 	if len(e.Context.Consent) > 0 && p.consent(e.Context.Consent, t, refresh) {
 		changed = true
@@ -176,20 +186,6 @@ func place(c *event.Context, i int) string {
 	default:
 		return c.Browser
 	}
-}
-
-// link keeps the ids that an identify or alias joins to the user.
-func (p *Profile) link(e *event.Event) (changed bool) {
-	if e.UserID == "" {
-		return false
-	}
-	for _, id := range [...]string{e.AnonymousID, e.PreviousID} {
-		if id == "" || id == e.UserID || len(p.AnonymousIDs) >= MaxAnonymousIDs || slices.Contains(p.AnonymousIDs, id) {
-			continue
-		}
-		p.AnonymousIDs, changed = append(p.AnonymousIDs, strings.Clone(id)), true
-	}
-	return changed
 }
 
 // identify writes the traits, and the addresses and the consent among them.

@@ -207,20 +207,78 @@ func TestConsent(t *testing.T) {
 }
 
 func TestLinks(t *testing.T) {
-	p := new(Profile)
+	p := apply(t, identify(1, `{}`))
 	for i := range 150 {
-		e := identify(int64(i), `{}`)
-		e.AnonymousID = fmt.Sprintf("a%d", i%120)
-		p.Apply(e)
+		p.Link(fmt.Sprintf("a%d", i%120))
 	}
-	if len(p.AnonymousIDs) != MaxAnonymousIDs || p.AnonymousIDs[0] != "a0" || p.UserID != "u1" {
-		t.Fatalf("%d ids, first %s, user %s", len(p.AnonymousIDs), p.AnonymousIDs[0], p.UserID)
+	if len(p.AnonymousIDs) != MaxAnonymousIDs || p.AnonymousIDs[0] != "a0" || !p.Full() {
+		t.Fatalf("%d ids, first %s", len(p.AnonymousIDs), p.AnonymousIDs[0])
 	}
-	track := page(1000)
-	track.UserID, track.AnonymousID = "u2", "never-linked"
-	q := apply(t, track)
-	if len(q.AnonymousIDs) != 0 || q.UserID != "u2" {
-		t.Fatalf("a page call linked %v", q.AnonymousIDs)
+	if !p.Has("u1") || !p.Has("a99") || p.Has("a100") || p.Has("") {
+		t.Error("it does not know its ids")
+	}
+	e := identify(2, `{}`)
+	e.AnonymousID = "a"
+	if q := apply(t, e); len(q.AnonymousIDs) != 0 || q.UserID != "u1" {
+		t.Fatalf("an identify linked %v by itself", q.AnonymousIDs)
+	}
+}
+
+func TestMerge(t *testing.T) {
+	at := func(sec int64) int64 { return sec * 1_000_000 }
+	user := &Profile{
+		UserID: "u1", AnonymousIDs: []string{"old"}, FirstSeen: at(100), LastSeen: at(200),
+		Acquisition: Acquisition{Referrer: "late"}, Country: "DE", Locale: "de",
+		Traits:  []Entry{{"plan", `"pro"`, at(150)}, {"was", `1`, at(100)}},
+		Consent: []Entry{{"email", `true`, at(150)}},
+		Email:   Address{Value: "u@example.com", Verified: true, At: at(10)},
+	}
+	anonymous := &Profile{
+		AnonymousIDs: []string{"older"}, FirstSeen: at(50), LastSeen: at(300),
+		Acquisition: Acquisition{Referrer: "early"}, Country: "AT", Browser: "Firefox",
+		Traits:  []Entry{{"cart", `2`, at(60)}, {"plan", `"free"`, at(60)}, {"was", `2`, at(120)}},
+		Consent: []Entry{{"email", `false`, at(160)}},
+		Email:   Address{Value: "typed@example.com", At: at(250)}, Phone: Address{Value: "+49", At: at(1)},
+		Moved: Move{To: "u1"}, Waiting: true,
+	}
+	want := &Profile{
+		UserID: "u1", AnonymousIDs: []string{"old", "older"}, FirstSeen: at(50), LastSeen: at(300),
+		Acquisition: Acquisition{Referrer: "early"}, Country: "AT", Locale: "de", Browser: "Firefox",
+		Traits:  []Entry{{"cart", `2`, at(60)}, {"plan", `"pro"`, at(150)}, {"was", `2`, at(120)}},
+		Consent: []Entry{{"email", `false`, at(160)}},
+		Email:   Address{Value: "u@example.com", Verified: true, At: at(10)}, Phone: Address{Value: "+49", At: at(1)},
+	}
+	got := *user
+	got.Merge(anonymous)
+	if diff := cmp.Diff(want, &got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	got.Merge(anonymous) // once more: nothing new
+	got.Merge(new(Profile))
+	if diff := cmp.Diff(want, &got); diff != "" {
+		t.Errorf("again (-want +got):\n%s", diff)
+	}
+	fresh := new(Profile)
+	fresh.Merge(anonymous)
+	if fresh.FirstSeen != at(50) || fresh.Country != "AT" || len(fresh.Traits) != 3 || fresh.Apart() {
+		t.Errorf("into nobody: %+v", fresh)
+	}
+}
+
+func TestMarksAreKept(t *testing.T) {
+	p := &Profile{FirstSeen: 7, LastSeen: 9, Moved: Move{To: "u1", At: 8, Trusted: true}, Waiting: true}
+	got, err := Decode(p.Append(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(p, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if g := got.GlanceAt(maphash.MakeSeed(), nil); !g.Apart() {
+		t.Error("at a glance it is like others")
+	}
+	if g := new(Profile).GlanceAt(maphash.MakeSeed(), nil); g.Apart() {
+		t.Error("at a glance nobody is like others")
 	}
 }
 

@@ -30,6 +30,7 @@ const (
 	Rows    Kind = 'r' // rows of triggers (encoded by the decider)
 	Profile Kind = 'p' // hot part of the profile (encoded by profile)
 	Notes   Kind = 'n' // what became of the last chances to fire (encoded by the decider)
+	Parked  Kind = 'k' // events that are kept back (encoded by the decider)
 )
 
 // Row is one value of one user. A nil Value removes it.
