@@ -1,6 +1,6 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { accessible, launch, type Profile, profile } from './browser';
+import { accessible, farewell, launch, type Profile, profile } from './browser';
 import { measure, quantile } from './latency';
 import { type Heed, start } from './server';
 import { inPopup, popup, settled, spin, spinButton } from './shop';
@@ -51,7 +51,7 @@ test('Escape closes it also from within the message', async () => {
   for (let i = 0; i < 3; i++) await spinButton(page).click();
   const link = page.frameLocator('dialog[open] iframe').getByRole('link');
   await link.focus();
-  await page.keyboard.press('Escape');
+  farewell(page.keyboard.press('Escape'));
   await popup(page).waitFor({ state: 'detached' });
 });
 

@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import { accessible, overflow } from '../console/e2e/browser';
 import type { Heed } from './server';
 
-export { launch } from './chromium';
+export { farewell, launch } from './chromium';
 export { accessible };
 
 /** A browser profile that remembers everything that must not happen on its pages. */

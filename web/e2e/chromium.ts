@@ -16,3 +16,11 @@ export function launch(): Promise<Browser> {
     ],
   });
 }
+
+/**
+ * Begins input whose effect takes away the frame that it went to. Chromium does not
+ * always acknowledge such input, so wait for the effect instead.
+ */
+export function farewell(input: Promise<void>): void {
+  input.catch(() => {}); // the page may be closed by then
+}

@@ -4,8 +4,9 @@ import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { farewell, launch } from '../../e2e/chromium';
 
 // The shop as people meet it. HEED_BIN names the binary, HEED_URL a server that
 // runs already (with --demo).
@@ -62,19 +63,7 @@ beforeAll(async () => {
     if (i > 400 || gone) throw new Error(`the server does not become ready: ${said}`);
     await new Promise((r) => setTimeout(r, 50));
   }
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: [
-      '--headless',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
+  browser = await launch();
 });
 
 afterAll(async () => {
@@ -144,7 +133,7 @@ test('three wins in a row bring the boost, at once, and again', async () => {
   await inPopup(p, /three in a row/).waitFor({ timeout: 5000 });
   // the boost leads into the cart, without loading the page again
   await p.evaluate(() => Object.assign(window, { same: true }));
-  await p.frameLocator('dialog iframe').getByText('Use my boost').click();
+  farewell(p.frameLocator('dialog iframe').getByText('Use my boost').click());
   await p.waitForURL(`${url}/shop/cart`);
   expect(await p.evaluate(() => (window as { same?: boolean }).same)).toBe(true);
 });

@@ -32,7 +32,6 @@ export class Collector {
   csp = '';
   url = '';
   #listeners = new Set<Listener>();
-  #sent: { id?: string }[] = [];
   #server = createServer((q, r) => this.#serve(q, r));
 
   get listeners(): Listener[] {
@@ -55,9 +54,7 @@ export class Collector {
     return this.events.map((e) => e.event ?? e.type);
   }
 
-  /** To whoever listens; like a real inbox, again to who connects before it was seen. */
-  send(m: { id?: string }): void {
-    this.#sent.push(m);
+  send(m: object): void {
     for (const l of this.#listeners) l.send(m);
   }
 
@@ -91,7 +88,6 @@ export class Collector {
         send: (m) => r.write(`event: message\ndata: ${JSON.stringify(m)}\n\n`),
       };
       this.#listeners.add(l);
-      for (const m of this.#sent) if (!this.posts.some((p) => p.startsWith(`${m.id}/`))) l.send(m);
       r.on('close', () => this.#listeners.delete(l));
     } else if (url.pathname.startsWith('/v1/messages/')) {
       this.posts.push(url.pathname.slice('/v1/messages/'.length));

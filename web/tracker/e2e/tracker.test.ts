@@ -1,5 +1,6 @@
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { farewell, launch } from '../../e2e/chromium';
 import { Collector, page, until } from './collector';
 
 let browser: Browser;
@@ -7,19 +8,7 @@ let context: BrowserContext;
 let c: Collector;
 
 beforeAll(async () => {
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: [
-      '--headless',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
+  browser = await launch();
 });
 afterAll(() => browser?.close());
 beforeEach(async () => {
@@ -220,7 +209,7 @@ test('a pop-up takes the focus, closes on Escape and gives it back', async () =>
   // Escape works from within the frame, too
   c.send(popup('m2'));
   await frame.getByText('Hello m2').click();
-  await p.keyboard.press('Escape');
+  farewell(p.keyboard.press('Escape'));
   await until('dismissed', () => c.posts.includes('m2/dismissed'));
 });
 
@@ -249,7 +238,7 @@ test('author content is caged, under a strict policy of the page', async () => {
   expect(await p.evaluate(() => (window as unknown as { ran?: boolean }).ran)).toBeUndefined();
   // a link within the site is offered to the page, then followed
   c.pages['/other'] = '<title>other</title>there';
-  await p.frameLocator('dialog iframe').getByText('Go on').click();
+  farewell(p.frameLocator('dialog iframe').getByText('Go on').click());
   await p.waitForURL(`${c.url}/other`);
   await until('clicked', () => c.posts.includes('m1/clicked'));
 });
@@ -336,47 +325,45 @@ test('logging in and out changes whose messages come', async () => {
   expect(by('as_nobody')?.anonymousId).not.toBe(before);
 });
 
-test('it starts quickly on a slow machine and handlers take no time', async () => {
-  const p = await context.newPage();
-  const cdp = await context.newCDPSession(p);
-  c.pages['/'] = page('<button id=b>x</button>');
-  await p.addInitScript(() => {
-    new PerformanceObserver((l) => {
-      for (const e of l.getEntries()) longTasks.push(e.duration);
-    }).observe({ entryTypes: ['longtask'] });
-    const longTasks: number[] = [];
-    (window as unknown as { longTasks: number[] }).longTasks = longTasks;
-  });
-  await p.goto(c.url);
-  await until('view', () => c.events.length === 1);
-  const rounds = await p.evaluate(() =>
-    Array.from({ length: 5 }, () => {
-      const calls = Array.from({ length: 40 }, (_, i) => {
+test('it starts quickly on a slow machine', async () => {
+  c.pages['/'] = '<title>bare</title>';
+  const starts: number[] = [];
+  for (let i = 0; i < 5; i++) {
+    // in a process of its own, where nothing is compiled yet
+    const fresh = await browser.newContext();
+    const p = await fresh.newPage();
+    await p.goto(c.url);
+    await (await fresh.newCDPSession(p)).send('Emulation.setCPUThrottlingRate', { rate: 4 });
+    starts.push(
+      await p.evaluate(async () => {
+        const s = document.createElement('script');
+        s.dataset.writeKey = 'k';
+        s.textContent = await (await fetch('/heed.js')).text();
         const at = performance.now();
-        window.heed.track('quick', { i });
+        document.head.append(s); // runs at once
         return performance.now() - at;
-      });
-      return calls.sort((a, b) => a - b)[20] as number;
-    }),
-  );
-  // the quickest round tells of the tracker, the others of what else the machine does
-  expect(Math.min(...rounds), `rounds of ${rounds}`).toBeLessThan(0.5);
-  await cdp.send('Emulation.setCPUThrottlingRate', { rate: 4 });
-  const spent = await p.evaluate(async () => {
-    const source = await (await fetch('/heed.js')).text();
-    const out: number[] = [];
-    for (let i = 0; i < 5; i++) {
-      const s = document.createElement('script');
-      s.dataset.writeKey = 'again';
-      s.textContent = source;
-      (window as { heed?: unknown }).heed = undefined;
+      }),
+    );
+    await fresh.close();
+  }
+  // all are cold; what the slower ones took longer is what else the machine did
+  expect(Math.min(...starts), `starts of ${starts}`).toBeLessThan(50);
+});
+
+test('handlers take no time', async () => {
+  const p = await visit(page(''));
+  await until('view', () => c.events.length === 1);
+  const calls = await p.evaluate(() => {
+    const call = (i: number) => {
       const at = performance.now();
-      document.head.append(s); // runs at once
-      out.push(performance.now() - at);
-    }
-    return out;
+      window.heed.track('quick', { i });
+      return performance.now() - at;
+    };
+    for (let i = 0; i < 100; i++) call(i); // until it is compiled
+    return Array.from({ length: 200 }, (_, i) => call(i)).sort((a, b) => a - b);
   });
-  expect(Math.min(...spent), `starts of ${spent}`).toBeLessThan(50);
+  expect(calls[100], `median of ${calls}`).toBeLessThan(0.5);
+  expect(calls[180], `90 % of ${calls}`).toBeLessThan(1);
 });
 
 declare global {
