@@ -10,12 +10,9 @@ import type { Message, MessageDetail, Settings } from './types';
 const SEEN = 'heed_seen';
 const SEEN_MAX = 50;
 
-const visible = () => !document.hidden;
-
 /** Epoch milliseconds; what has none never expires. */
 export function expiry({ expires }: Message): number {
-  if (!expires) return Number.POSITIVE_INFINITY;
-  return typeof expires === 'number' ? expires : Date.parse(expires);
+  return expires ? new Date(expires).getTime() : Number.POSITIVE_INFINITY;
 }
 
 const expired = (m: Message) => !(expiry(m) > Date.now());
@@ -25,12 +22,16 @@ const seen = (m: Message) => loadList(SEEN).includes(m.id);
 export function typing(): boolean {
   let el = document.activeElement;
   while (el?.shadowRoot?.activeElement) el = el.shadowRoot.activeElement;
-  if (!el || (el as HTMLElement).isContentEditable) return !!el;
   return (
-    el.matches('textarea,select,input') &&
-    !/^(button|submit|reset|checkbox|radio|range)$/.test((el as HTMLInputElement).type)
+    !!el &&
+    ((el as HTMLElement).isContentEditable ||
+      (el.matches('textarea,select,input') &&
+        !/button|submit|reset|checkbox|radio|range/.test((el as HTMLInputElement).type)))
   );
 }
+
+/** Whether a message may cover the page now. */
+const welcome = () => !document.hidden && !typing();
 
 export interface Messages {
   receive(m: Message): void;
@@ -83,7 +84,7 @@ export function messages(
   const watch = (m: Message, there: () => boolean, steps = 0) => {
     setTimeout(() => {
       if (!there()) return;
-      if (steps < 4) return watch(m, there, visible() ? steps + 1 : 0);
+      if (steps < 4) return watch(m, there, document.hidden ? 0 : steps + 1);
       remember(m);
       post(m, 'shown');
     }, 200);
@@ -110,19 +111,21 @@ export function messages(
         if (state) act(m, state, href);
       };
       end = () => close();
-      const timer = setTimeout(end, Math.min(expiry(m) - Date.now(), 2 ** 31 - 1));
+      const timer = setTimeout(end, Math.min(expiry(m) - Date.now(), 2e9));
       shown = show(
         m,
         {
+          load: () =>
+            requestAnimationFrame(() => {
+              if (!open) return;
+              clearTimeout(timer); // whoever is reading may finish
+              const ms = appear(m);
+              if ('timing' in settings && ms !== undefined)
+                shown?.note(`${ms} ms after your click`);
+              watch(m, () => open);
+            }),
           close: () => close('dismissed'),
           click: (href) => close('clicked', href),
-        },
-        () => {
-          if (!open) return;
-          clearTimeout(timer); // whoever is reading may finish
-          const ms = appear(m);
-          if ('timing' in settings && ms !== undefined) shown?.note(`${ms} ms after your click`);
-          watch(m, () => open);
         },
         settings.nonce,
       );
@@ -132,12 +135,12 @@ export function messages(
   const pump = async () => {
     if (pumping) return;
     pumping = true;
-    for (let m = queue[0]; m && visible() && !typing(); m = queue[0]) {
+    for (let m = queue[0]; m && welcome(); m = queue[0]) {
       const now = m;
       // another window may hold the page that the message answers: it goes first
       if (sinceMs(m.cause) === undefined) await new Promise((r) => setTimeout(r, 30));
       const turn = async (free: unknown) => {
-        if (queue[0] !== now || !visible() || typing()) return;
+        if (queue[0] !== now || !welcome()) return;
         queue.shift();
         // if the tab that shows it goes away too early, it is sent again
         if (!free) known.delete(now.id);
@@ -185,7 +188,7 @@ export function messages(
       else {
         const asked = filled;
         fetch(url(`slots/${encodeURIComponent(name)}`))
-          .then((r) => (r.status === 200 ? r.json() : 0))
+          .then((r) => r.json()) // there may be none, and no JSON
           .then((answer: Message & { messages?: Message[] }) => {
             if (asked === filled)
               for (const x of answer.messages || [answer])
@@ -205,7 +208,7 @@ export function messages(
       slots.set(m.slot, m);
       for (const el of document.querySelectorAll(`[data-heed-slot="${CSS.escape(m.slot)}"]`))
         fill(el, m);
-    } else if (m.kind === 'popup' || m.kind === 'banner') {
+    } else if (/popup|banner/.test(m.kind)) {
       queue.push(m);
       pump();
     }

@@ -19,8 +19,7 @@ export function pages(view: (referrer: string) => void): void {
       later();
     };
   }
-  addEventListener('popstate', later);
-  addEventListener('hashchange', later);
+  addEventListener('popstate', later); // a new fragment, too
   addEventListener('pageshow', (e) => {
     if (e.persisted) seen = '';
     look();
@@ -42,7 +41,7 @@ export function clicks(
   own: (node: EventTarget) => boolean,
 ): void {
   const on = (e: MouseEvent) => {
-    if (e.type === 'auxclick' && e.button !== 1) return;
+    if (e.button > 1) return; // the middle one opens links
     const path = e.composedPath();
     const nodes = path.filter((n): n is Element => n instanceof Element);
     if (path.some(own) || nodes.some((n) => n.matches('[data-heed-ignore]'))) return;

@@ -9,22 +9,29 @@ const GATHER = 10;
 const STORED = 'heed_q';
 const STORED_MAX = 100_000;
 const EVENT_MAX = 32 * 1024;
-const BATCH_MAX = 48 * 1024;
+const BATCH_MAX = 50_000;
 /** Events held in memory while the collector cannot be reached. */
 const QUEUE_MAX = 1000;
 /** Browsers refuse keepalive bodies beyond 64 KB, all requests together. */
-const KEEPALIVE_MAX = 60 * 1024;
+const KEEPALIVE_MAX = 60_000;
 /** Answers of 500 in a row before the batch that got them is given up. */
 const ERRORS_MAX = 5;
 
-const bytes = (s: string): number => new Blob([s]).size;
+// not by a Blob: making one takes a round trip to another process
+const bytes = (s: string): number => new TextEncoder().encode(s).length;
 
 export const warn = (...what: unknown[]): void => console.warn('heed:', ...what);
 
+/** How long to wait, in ms, after so many failures in a row. */
+export const backoff = (failures: number): number =>
+  Math.min(30_000, 500 * 2 ** failures) * (0.5 + Math.random());
+
 export interface Sender {
   add(event: object): void;
-  /** Sends at once; leaving: the page may go away, so by beacon. */
-  flush(leaving?: boolean): void;
+  /** Sends at once. */
+  flush(): void;
+  /** The page may go away: sends by beacon. */
+  leave(): void;
 }
 
 export function sender(host: string, writeKey: string): Sender {
@@ -42,7 +49,8 @@ export function sender(host: string, writeKey: string): Sender {
   const keep = (events: string[]) => {
     const all = [...others(events), ...events];
     // the oldest go first; the quota, too, counts UTF-16 units
-    while (JSON.stringify(all).length > STORED_MAX) all.shift();
+    let room = STORED_MAX - JSON.stringify(all).length;
+    while (room < 0) room += JSON.stringify(all.shift()).length + 1;
     saveList(STORED, all);
   };
 
@@ -69,10 +77,7 @@ export function sender(host: string, writeKey: string): Sender {
     `{"writeKey":${JSON.stringify(writeKey)},"sentAt":"${new Date().toISOString()}","batch":[${batch}]}`;
 
   const again = (batch: string[], retryAfter?: string | null) => {
-    const wait =
-      Number(retryAfter) * 1000 || Math.min(30_000, 500 * 2 ** failures) * (0.5 + Math.random());
-    failures++;
-    notBefore = Date.now() + wait;
+    notBefore = Date.now() + (+(retryAfter as string) * 1000 || backoff(failures++));
     keep(batch);
     behind = true;
     flush(); // as soon as that
@@ -92,8 +97,7 @@ export function sender(host: string, writeKey: string): Sender {
         keepalive,
         headers: { 'content-type': 'text/plain' },
       });
-      const { status } = r;
-      if (/408|429|50[234]/.test(`${status}`) || (status > 499 && ++errors < ERRORS_MAX))
+      if (/408|429|50[234]/.test(`${r.status}`) || (r.status > 499 && ++errors < ERRORS_MAX))
         again(batch, r.headers.get('retry-after'));
       else {
         failures = errors = 0;
@@ -101,7 +105,7 @@ export function sender(host: string, writeKey: string): Sender {
         if (r.ok)
           for (const x of (await r.json().catch(() => 0)).rejected || [])
             warn('refused', x.reason, batch[x.index]);
-        else warn('dropped a batch: status', status);
+        else warn('dropped a batch', r.status);
       }
     } catch {
       again(batch);
@@ -150,6 +154,7 @@ export function sender(host: string, writeKey: string): Sender {
       if (document.hidden) flush();
       else schedule(GATHER);
     },
-    flush: (leaving) => (leaving ? leave() : flush()),
+    flush,
+    leave,
   };
 }

@@ -4,12 +4,12 @@ import type { Message } from './types';
 // How a pop-up and a banner look: our own elements in a shadow root, so that
 // neither the page's styles nor its scripts meet the author's content.
 
-const CSS = `dialog,section{background:Canvas;color:CanvasText;color-scheme:light dark;border:0;padding:0;overflow:auto;font:14px/2.2 system-ui;text-align:center;box-shadow:0 8px 48px #0006}
+const CSS = `dialog,section{background:Canvas;color:CanvasText;color-scheme:light dark;border:0;padding:0;overflow:auto;font:14px/2.2 system-ui;text-align:center;box-shadow:0 8px 48px #0009}
 dialog{width:min(28rem,calc(100vw - 32px));max-height:calc(100dvh - 32px);border-radius:16px}
 dialog::backdrop{background:#0009}
-section{position:fixed;z-index:2147483647;left:0;right:0;bottom:0;max-height:40dvh}
+section{position:fixed;z-index:9999999999;left:0;right:0;bottom:0;max-height:40dvh}
 .top{bottom:auto;top:0}
-button{position:absolute;top:8px;right:8px;width:36px;height:36px;border:0;border-radius:50%;background:#000a;color:#fff;font-size:22px}
+button{position:absolute;top:8px;right:8px;width:36px;height:36px;border:0;border-radius:50%;background:#0009;color:#fff;font-size:22px}
 @media(prefers-reduced-motion:no-preference){dialog,section{animation:i .2s}@keyframes i{from{transform:translateY(12px)}}}`;
 
 /** What is on the screen. */
@@ -21,7 +21,7 @@ export interface Shown {
 }
 
 /** Puts a pop-up or banner on the page; a pop-up takes the focus and gives it back. */
-export function show(m: Message, on: FrameEvents, ready: () => void, nonce?: string): Shown {
+export function show(m: Message, on: FrameEvents, nonce?: string): Shown {
   const host = document.createElement('div');
   const root = host.attachShadow({ mode: 'open' });
   // allowed even where the page's policy forbids <style>
@@ -36,9 +36,7 @@ export function show(m: Message, on: FrameEvents, ready: () => void, nonce?: str
   x.textContent = '\u00d7';
   x.ariaLabel = 'Close';
   x.onclick = box.oncancel = on.close;
-  const f = frame(m.html, on, nonce);
-  f.addEventListener('load', () => requestAnimationFrame(ready), { once: true });
-  box.append(x, f);
+  box.append(x, frame(m.html, on, nonce));
   root.append(box);
   document.body.append(host);
   // the dialog makes the rest inert, keeps the focus and gives it back

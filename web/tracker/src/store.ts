@@ -33,9 +33,9 @@ export const saveList = (key: string, list: string[]): void =>
 
 /** 128 random bits; crypto.randomUUID is missing on plain http. */
 export const uid = (): string =>
-  Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) =>
-    b.toString(16).padStart(2, '0'),
-  ).join('');
+  crypto
+    .getRandomValues(new Uint8Array(16))
+    .reduce((hex, b) => hex + (b + 256).toString(16).slice(1), '');
 
 const ID = 'heed_id';
 const USER = 'heed_u';
@@ -70,12 +70,13 @@ export function identity(domain?: string): Identity {
   };
 }
 
-export const setUser = (...user: string[]): void => saveList(USER, user);
+export const setUser = (...user: (string | undefined)[]): void =>
+  saveList(USER, user.filter(Boolean) as string[]);
 
 /** The session's id, which lasts until 30 minutes of silence. */
 export function session(now: number, fresh?: boolean): string {
   const [id, last] = load(SESSION).split('.');
-  const kept = !fresh && id && now - Number(last) < SILENCE ? id : uid();
+  const kept = !fresh && id && now - +(last as string) < SILENCE ? id : uid();
   save(SESSION, `${kept}.${now}`);
   return kept;
 }

@@ -1,3 +1,4 @@
+import { backoff } from './send';
 import type { Message } from './types';
 
 // One connection for messages per browser profile: the tab that holds the lock
@@ -17,8 +18,7 @@ export function stream(
   changed: () => void,
 ): () => void {
   const locks = navigator.locks;
-  const channel =
-    locks && window.BroadcastChannel ? new BroadcastChannel(`heed:${writeKey}`) : undefined;
+  const channel = locks && new BroadcastChannel(`heed:${writeKey}`); // locks are the newer of them
   let source: EventSource | undefined; // of the tab that leads
   let resign: (() => void) | undefined;
   let failures = 0;
@@ -32,19 +32,15 @@ export function stream(
     s.onopen = () => {
       failures = 0;
     };
-    s.addEventListener('message', (e) => {
+    s.onmessage = (e) => {
       const m = JSON.parse(e.data);
       recent = [...recent, m].slice(-RECENT);
       tell(m);
       receive(m);
-    });
+    };
     s.onerror = () => {
       // the browser reconnects by itself unless the answer was an error
-      if (s.readyState === 2)
-        setTimeout(
-          () => s === source && open(),
-          Math.min(30_000, 1000 * 2 ** failures++) * (0.5 + Math.random()),
-        );
+      if (s.readyState === 2) setTimeout(() => s === source && open(), backoff(failures++));
     };
   };
 

@@ -143,7 +143,7 @@ test('offline, the queue in storage is bounded and keeps the newest', async () =
   answer = () => Promise.reject(new TypeError('offline'));
   for (let n = 0; n < 300; n++) s.add({ n, x: 'é"'.repeat(500) });
   await vi.advanceTimersByTimeAsync(10);
-  s.flush(true);
+  s.leave();
   expect(localStorage.heed_q.length).toBeLessThanOrEqual(100_000);
   const kept = loadList('heed_q').map((e) => JSON.parse(e).n);
   expect(kept.at(-1)).toBe(299);
@@ -159,7 +159,7 @@ test('offline, the queue in storage is bounded and keeps the newest', async () =
 
 test('leaving sends by beacon what has not left yet', () => {
   s.add({ n: 0 });
-  s.flush(true);
+  s.leave();
   expect(beacons).toBe(1);
   expect(calls).toHaveLength(0);
 });
