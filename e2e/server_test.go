@@ -89,7 +89,7 @@ func launch(t *testing.T, dir string, args ...string) *server {
 	_ = os.Remove(filepath.Join(dir, "server.json")) // of a killed one
 	s := &server{t: t, dir: dir, logs: &logBuffer{}, gone: make(chan struct{})}
 	s.cmd = exec.Command(path, append([]string{"run"}, args...)...)
-	s.cmd.Env = append(os.Environ(), "HEED_DATA_DIR="+dir, "HEED_LISTEN=127.0.0.1:0", "HEED_ADMIN_TOKEN="+adminToken)
+	s.cmd.Env = append(os.Environ(), "HEED_DATA_DIR="+dir, "HEED_LISTEN=127.0.0.1:0", "HEED_SHOP_EMPTY=true", "HEED_ADMIN_TOKEN="+adminToken)
 	s.cmd.Stdout, s.cmd.Stderr = s.logs, s.logs
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {

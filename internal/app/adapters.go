@@ -16,6 +16,7 @@ import (
 	"heed/internal/decider"
 	"heed/internal/definition"
 	"heed/internal/demo"
+	"heed/internal/demo/sample"
 	"heed/internal/documents"
 	"heed/internal/eventlog"
 	"heed/internal/gateway"
@@ -163,13 +164,21 @@ func residentBytes() int64 {
 	return int64(sample[0].Value.Uint64())
 }
 
-// crowd is the demo's crowd for the console.
-type crowd struct {
-	shop *demo.Shop
-	cfg  demo.Config
+// showcase is the demo's crowd and the sample history for the console.
+type showcase struct {
+	shop   *demo.Shop // nil without --demo
+	sample *sample.Loader
+	cfg    demo.Config
 }
 
-func (c crowd) Demo() api.Demo {
+func (c showcase) LoadSample() { c.sample.Load() }
+
+func (c showcase) Demo() api.Demo {
+	p := c.sample.Progress()
+	past := api.SampleHistory{Status: api.SampleHistoryStatus(p.Status), Done: p.Done, Of: p.Of, Users: p.Users}
+	if c.shop == nil {
+		return api.Demo{Sample: past}
+	}
 	state := api.Crowd{Users: c.cfg.CrowdSize}
 	if state.Running, _ = c.shop.Crowd().Running(); state.Running {
 		state.EventsPerSecond = c.cfg.CrowdRate
@@ -177,6 +186,7 @@ func (c crowd) Demo() api.Demo {
 	return api.Demo{
 		Enabled: true,
 		Crowd:   state,
+		Sample:  past,
 		Tour: []api.TourLink{
 			{Title: "Open the shop", Href: "/shop/", Text: "Side by side with Live: win three times in a row, and see how long the pop-up took."},
 			{Title: "See yourself", Href: "/live", Text: "Your events, your progress in triggers, and what you were sent."},
@@ -185,7 +195,7 @@ func (c crowd) Demo() api.Demo {
 	}
 }
 
-func (c crowd) SetCrowd(_ context.Context, running bool) error {
+func (c showcase) SetCrowd(_ context.Context, running bool) error {
 	if running {
 		c.shop.Crowd().Start()
 	} else {

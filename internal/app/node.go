@@ -25,6 +25,7 @@ import (
 	"heed/internal/decider"
 	"heed/internal/definition"
 	"heed/internal/demo"
+	"heed/internal/demo/sample"
 	"heed/internal/driver/pebble"
 	"heed/internal/engager"
 	"heed/internal/event"
@@ -46,7 +47,8 @@ type node struct {
 	catalog    *catalog.Catalog
 	setup      func(context.Context) (string, error) // the console's one-time token
 	roles      []role
-	decider    *decider.Decider // nil: not in this process
+	decider    *decider.Decider
+	sample     *sample.Loader // nil: not in this process
 	engager    *engager.Engager
 	started    time.Time
 
@@ -208,6 +210,12 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	if shop != nil {
 		add("demo", shop.Run, shop.Ready)
 	}
+	if n.cfg.has(RoleConsole) {
+		if n.sample, err = n.sampleLoader(shop != nil && !n.cfg.Shop.Empty); err != nil {
+			return nil, err
+		}
+		add("sample history", n.sample.Run, alwaysReady)
+	}
 	var feed *analytics.Analytics
 	if n.cfg.has(RoleDecider) {
 		n.decider, err = decider.New(n.cfg.Decider, decider.Deps{
@@ -291,6 +299,23 @@ func (n *node) demoShop(mux *http.ServeMux, base string) (*demo.Shop, error) {
 	}
 	shop.Register(mux)
 	return shop, nil
+}
+
+// sampleLoader makes what loads the sample history; at once if it is wanted.
+func (n *node) sampleLoader(wanted bool) (*sample.Loader, error) {
+	products, err := demo.Catalogue()
+	if err != nil {
+		return nil, err
+	}
+	deps := sample.Deps{Log: n.db.Log(), Documents: n.db.Documents(), Logger: n.log, Now: time.Now}
+	for _, p := range products {
+		deps.Products = append(deps.Products, sample.Product{ID: p.ID, Name: p.Name, Category: p.Category, Cents: p.Cents})
+	}
+	l := sample.NewLoader(n.cfg.Shop.SampleUsers, deps)
+	if wanted {
+		l.Load()
+	}
+	return l, nil
 }
 
 // retain trims the log, once an hour. It never removes what the Decider has not
@@ -409,8 +434,8 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 	if n.decider != nil {
 		deps.Progress = progress{n.decider, n.catalog}
 	}
-	if shop != nil {
-		deps.Demo = crowd{shop, n.cfg.Shop}
+	if n.sample != nil {
+		deps.Demo = showcase{shop, n.sample, n.cfg.Shop}
 	}
 	return console.New(n.cfg.Console, deps)
 }

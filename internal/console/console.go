@@ -118,10 +118,13 @@ type Health interface {
 	Health(ctx context.Context) (api.Health, error)
 }
 
-// Demo drives the simulated shoppers.
+// Demo drives the simulated shoppers, and loads the sample shop's history.
 type Demo interface {
+	// Demo is the state of both; without a demo shop it is not enabled.
 	Demo() api.Demo
 	SetCrowd(ctx context.Context, running bool) error
+	// LoadSample begins to load the history, if that is not done yet.
+	LoadSample()
 }
 
 // Deps are what the console works with. Live, Progress, BadEvents, Health, Demo

@@ -61,6 +61,8 @@ func (c *crowd) Demo() api.Demo {
 	return api.Demo{Enabled: true, Crowd: api.Crowd{Running: c.running.Load()}, Tour: []api.TourLink{{Title: "Live", Href: "/live"}}}
 }
 
+func (c *crowd) LoadSample() {}
+
 func (c *crowd) SetCrowd(_ context.Context, running bool) error {
 	c.running.Store(running)
 	return nil

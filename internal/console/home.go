@@ -212,7 +212,7 @@ func (s *server) GetDemo(_ context.Context, _ api.GetDemoRequestObject) (api.Get
 // PostCrowd starts or stops the crowd.
 func (s *server) PostCrowd(ctx context.Context, r api.PostCrowdRequestObject) (api.PostCrowdResponseObject, error) {
 	c := s.c
-	if c.deps.Demo == nil {
+	if !c.demo().Enabled {
 		return nil, fail(http.StatusNotFound, "no_demo", "this is not a demo", "heed run --demo")
 	}
 	if err := c.deps.Demo.SetCrowd(ctx, r.Body.Running); err != nil {
@@ -220,6 +220,17 @@ func (s *server) PostCrowd(ctx context.Context, r api.PostCrowdRequestObject) (a
 	}
 	c.audit(ctx, askedOf(ctx).caller.who, "crowd", "", fmt.Sprintf("running: %t", r.Body.Running))
 	return api.PostCrowd200JSONResponse(c.demo()), nil
+}
+
+// PostSample loads the sample shop's history.
+func (s *server) PostSample(ctx context.Context, _ api.PostSampleRequestObject) (api.PostSampleResponseObject, error) {
+	c := s.c
+	if c.deps.Demo == nil {
+		return nil, fail(http.StatusNotFound, "no_sample", "this process cannot load the sample shop", "")
+	}
+	c.deps.Demo.LoadSample()
+	c.audit(ctx, askedOf(ctx).caller.who, "load sample shop", "", "")
+	return api.PostSample200JSONResponse(c.demo()), nil
 }
 
 // GetHealth tells how the process fares.

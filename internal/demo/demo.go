@@ -27,6 +27,10 @@ import (
 type Config struct {
 	// Quiet keeps the simulated shoppers out until somebody lets them in.
 	Quiet bool `yaml:"quiet"`
+	// Empty keeps the sample history out until somebody asks for it.
+	Empty bool `yaml:"empty"`
+	// SampleUsers is how many people the sample history is of.
+	SampleUsers int `yaml:"sample_users"`
 	// CrowdRate is how many events a second they send together.
 	CrowdRate float64 `yaml:"crowd_rate"`
 	// CrowdSize is how many they are.
@@ -37,6 +41,9 @@ type Config struct {
 
 // Defaults fills what is not set: a gentle crowd.
 func (c *Config) Defaults() {
+	if c.SampleUsers == 0 {
+		c.SampleUsers = 8000
+	}
 	if c.CrowdRate == 0 {
 		c.CrowdRate = 8
 	}
@@ -50,6 +57,9 @@ func (c *Config) Defaults() {
 
 // Validate refuses what would not be gentle.
 func (c *Config) Validate() error {
+	if c.SampleUsers < 1 || c.SampleUsers > 1_000_000 {
+		return fmt.Errorf("sample_users %d: between 1 and 1000000 people", c.SampleUsers)
+	}
 	if c.CrowdRate <= 0 || c.CrowdRate > 1000 {
 		return fmt.Errorf("crowd_rate %v: events a second, above 0 and at most 1000", c.CrowdRate)
 	}

@@ -75,6 +75,7 @@ export class Heed {
       env: environment({
         HEED_DATA_DIR: this.dir,
         HEED_LISTEN: this.listen,
+        HEED_SHOP_EMPTY: 'true', // the past takes a minute to load
         ...(admin && { HEED_ADMIN_TOKEN: ADMIN_TOKEN }),
       }),
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -237,6 +237,30 @@ func (e Role) Valid() bool {
 	}
 }
 
+// Defines values for SampleHistoryStatus.
+const (
+	SampleAbsent  SampleHistoryStatus = "absent"
+	SampleFailed  SampleHistoryStatus = "failed"
+	SampleLoaded  SampleHistoryStatus = "loaded"
+	SampleLoading SampleHistoryStatus = "loading"
+)
+
+// Valid indicates whether the value is a known member of the SampleHistoryStatus enum.
+func (e SampleHistoryStatus) Valid() bool {
+	switch e {
+	case SampleAbsent:
+		return true
+	case SampleFailed:
+		return true
+	case SampleLoaded:
+		return true
+	case SampleLoading:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Scope.
 const (
 	ScopeAdmin Scope = "admin"
@@ -729,9 +753,12 @@ type DeliveryStatus string
 
 // Demo defines model for Demo.
 type Demo struct {
-	Crowd   Crowd      `json:"crowd,omitempty,omitzero"`
-	Enabled bool       `json:"enabled"`
-	Tour    []TourLink `json:"tour,omitempty,omitzero"`
+	Crowd   Crowd `json:"crowd,omitempty,omitzero"`
+	Enabled bool  `json:"enabled"`
+
+	// Sample The sample shop's past, of people who do not exist
+	Sample SampleHistory `json:"sample,omitempty,omitzero"`
+	Tour   []TourLink    `json:"tour,omitempty,omitzero"`
 }
 
 // Disk defines model for Disk.
@@ -1064,6 +1091,20 @@ type RoleHealth struct {
 	Ready   bool   `json:"ready"`
 	Role    string `json:"role"`
 }
+
+// SampleHistory The sample shop's past, of people who do not exist
+type SampleHistory struct {
+	// Done Events that are in the log
+	Done int `json:"done"`
+
+	// Of All its events; 0 while nobody has counted them
+	Of     int                 `json:"of"`
+	Status SampleHistoryStatus `json:"status"`
+	Users  int                 `json:"users"`
+}
+
+// SampleHistoryStatus defines model for SampleHistory.Status.
+type SampleHistoryStatus string
 
 // Scope defines model for Scope.
 type Scope string
@@ -1507,6 +1548,9 @@ type ServerInterface interface {
 	// PostCrowd Start or stop the simulated shoppers (404 `no_demo` without --demo)
 	// (POST /demo/crowd)
 	PostCrowd(w http.ResponseWriter, r *http.Request)
+	// PostSample Load the sample shop's 14 months of history, in the background; asking again is no harm
+	// (POST /demo/sample)
+	PostSample(w http.ResponseWriter, r *http.Request)
 	// ListEventFields What events of a name carried since the start, from a sample of them
 	// (GET /event-fields)
 	ListEventFields(w http.ResponseWriter, r *http.Request, params ListEventFieldsParams)
@@ -2067,6 +2111,20 @@ func (siw *ServerInterfaceWrapper) PostCrowd(w http.ResponseWriter, r *http.Requ
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.PostCrowd(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PostSample operation middleware
+func (siw *ServerInterfaceWrapper) PostSample(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PostSample(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -2732,6 +2790,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/health", wrapper.GetHealth)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/demo", wrapper.GetDemo)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/demo/crowd", wrapper.PostCrowd)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/demo/sample", wrapper.PostSample)
 
 	return m
 }
@@ -3255,6 +3314,44 @@ type PostCrowddefaultJSONResponse struct {
 }
 
 func (response PostCrowddefaultJSONResponse) VisitPostCrowdResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PostSampleRequestObject struct {
+}
+
+type PostSampleResponseObject interface {
+	VisitPostSampleResponse(w http.ResponseWriter) error
+}
+
+type PostSample200JSONResponse Demo
+
+func (response PostSample200JSONResponse) VisitPostSampleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PostSampledefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response PostSampledefaultJSONResponse) VisitPostSampleResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4162,6 +4259,9 @@ type StrictServerInterface interface {
 	// PostCrowd Start or stop the simulated shoppers (404 `no_demo` without --demo)
 	// (POST /demo/crowd)
 	PostCrowd(ctx context.Context, request PostCrowdRequestObject) (PostCrowdResponseObject, error)
+	// PostSample Load the sample shop's 14 months of history, in the background; asking again is no harm
+	// (POST /demo/sample)
+	PostSample(ctx context.Context, request PostSampleRequestObject) (PostSampleResponseObject, error)
 	// ListEventFields What events of a name carried since the start, from a sample of them
 	// (GET /event-fields)
 	ListEventFields(ctx context.Context, request ListEventFieldsRequestObject) (ListEventFieldsResponseObject, error)
@@ -4619,6 +4719,30 @@ func (sh *strictHandler) PostCrowd(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(PostCrowdResponseObject); ok {
 		if err := validResponse.VisitPostCrowdResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PostSample operation middleware
+func (sh *strictHandler) PostSample(w http.ResponseWriter, r *http.Request) {
+	var request PostSampleRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PostSample(ctx, request.(PostSampleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PostSample")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PostSampleResponseObject); ok {
+		if err := validResponse.VisitPostSampleResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -25,6 +25,24 @@ export function useDemo(enabled: boolean) {
   return useQuery({ queryKey: ['demo'], enabled, queryFn: () => take(client.GET('/demo')) });
 }
 
+/** How far the sample shop's history is loaded; asks again while that goes on. */
+export function useSample() {
+  return useQuery({
+    queryKey: ['demo'],
+    queryFn: () => take(client.GET('/demo')),
+    select: (demo) => demo.sample,
+    refetchInterval: (query) => (query.state.data?.sample?.status === 'loading' ? 500 : false),
+  });
+}
+
+export function useLoadSample() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: () => take(client.POST('/demo/sample')),
+    onSuccess: (demo) => queries.setQueryData(['demo'], demo),
+  });
+}
+
 export function useCrowd() {
   const queries = useQueryClient();
   return useMutation({

@@ -672,6 +672,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/demo/sample": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Load the sample shop's 14 months of history, in the background; asking again is no harm */
+        post: operations["postSample"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1732,6 +1749,17 @@ export interface components {
             enabled: boolean;
             crowd?: components["schemas"]["Crowd"];
             tour?: components["schemas"]["TourLink"][];
+            sample?: components["schemas"]["SampleHistory"];
+        };
+        /** @description The sample shop's past, of people who do not exist */
+        SampleHistory: {
+            /** @enum {string} */
+            status: "absent" | "loading" | "loaded" | "failed";
+            /** @description Events that are in the log */
+            done: number;
+            /** @description All its events; 0 while nobody has counted them */
+            of: number;
+            users: number;
         };
         Crowd: {
             running: boolean;
@@ -2770,6 +2798,27 @@ export interface operations {
         };
         responses: {
             /** @description The demo */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Demo"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    postSample: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How far it has come */
             200: {
                 headers: {
                     [name: string]: unknown;

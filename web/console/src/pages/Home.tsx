@@ -1,8 +1,8 @@
-import { Button, Switch, Text } from '@mantine/core';
+import { Button, Progress, Switch, Text } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 import type { Schema } from '../api/client';
-import { useCrowd, useDemo, useHome } from '../api/queries';
+import { useCrowd, useDemo, useHome, useLoadSample, useSample } from '../api/queries';
 import { useMay } from '../api/session';
 import { useLive } from '../feed/useFeed';
 import { compact, plural, rate } from '../format/number';
@@ -113,6 +113,7 @@ function Body({ data }: { data: Schema['Home'] }) {
         </div>
         <div className={css.side}>
           {data.demo && <CrowdSwitch />}
+          <SampleShop />
           <Checklist steps={data.checklist} />
         </div>
       </div>
@@ -189,6 +190,43 @@ function CrowdSwitch() {
             : 'Switch it on to see Live fill up'
         }
       />
+    </Card>
+  );
+}
+
+function SampleShop() {
+  const { data: sample } = useSample();
+  const load = useLoadSample();
+  const may = useMay('marketer');
+  if (!sample || sample.status === 'loaded') return null;
+  const share = sample.of ? (100 * sample.done) / sample.of : 0;
+  return (
+    <Card title="Sample shop">
+      {sample.status === 'loading' ? (
+        <>
+          <Text size="sm" mb="xs">
+            14 months of history are being loaded:{' '}
+            {sample.of ? `${compact(sample.done)} of ${plural(sample.of, 'event')}` : 'counting'}
+          </Text>
+          <Progress value={share} aria-label="Loading the sample shop" />
+        </>
+      ) : (
+        <>
+          <Text size="sm" mb="xs">
+            {sample.status === 'failed'
+              ? 'Loading the sample shop stopped; the log of the server says why. It goes on where it was.'
+              : '14 months of visits, clicks and orders of people who do not exist, to explore with. Nothing of it fires a trigger.'}
+          </Text>
+          <Button
+            variant="light"
+            loading={load.isPending}
+            disabled={!may}
+            onClick={() => load.mutate()}
+          >
+            Load sample shop
+          </Button>
+        </>
+      )}
     </Card>
   );
 }
