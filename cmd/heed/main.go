@@ -34,20 +34,20 @@ type commands struct {
 	DataDir string `help:"Data folder (default ./heed-data)." type:"path" placeholder:"DIR"`
 	Server  string `help:"Server that commands talk to (or HEED_SERVER; default: the one that uses the data folder). HEED_ADMIN_TOKEN is a token of it." placeholder:"URL"`
 
-	Run          runCommand     `cmd:"" help:"Serve: collect, decide, answer, and show it in the console."`
-	Check        checkCommand   `cmd:"" help:"Check the configuration and definitions without starting."`
-	Apply        applyCommand   `cmd:"" help:"Apply definitions from a file or folder, as one transaction."`
-	Export       exportCommand  `cmd:"" help:"Write all definitions as YAML."`
-	Replay       replayCommand  `cmd:"" help:"Run a trigger over a file of events, with no server."`
-	Explain      explainCommand `cmd:"" help:"Say where a user stands with a trigger, when it fired, and why it did not."`
-	Events       eventsCommand  `cmd:"" help:"Print events as JSON lines."`
-	ExportEvents eventsExport   `cmd:"" help:"Write the events of the log to a file or standard output."`
-	Version      versionCommand `cmd:"" help:"Print the version."`
+	Run          runCommand      `cmd:"" help:"Serve: collect, decide, answer, and show it in the console."`
+	Check        checkCommand    `cmd:"" help:"Check the configuration and definitions without starting."`
+	Apply        applyCommand    `cmd:"" help:"Apply definitions from a file or folder, as one transaction."`
+	Export       exportCommand   `cmd:"" help:"Write all definitions as YAML."`
+	Replay       replayCommand   `cmd:"" help:"Run a trigger over a file of events, with no server."`
+	Backtest     backtestCommand `cmd:"" help:"Try a trigger on the log's last days: nothing is sent."`
+	Explain      explainCommand  `cmd:"" help:"Say where a user stands with a trigger, when it fired, and why it did not."`
+	Events       eventsCommand   `cmd:"" help:"Print events as JSON lines."`
+	ExportEvents eventsExport    `cmd:"" help:"Write the events of the log to a file or standard output."`
+	Version      versionCommand  `cmd:"" help:"Print the version."`
 
-	Backtest notBuilt `cmd:"" help:"Run a trigger over the log's last days (not built yet)."`
-	SQL      notBuilt `cmd:"" name:"sql" help:"Query the facts (not built yet)."`
-	Backup   notBuilt `cmd:"" help:"Back up the data folder (not built yet)."`
-	Restore  notBuilt `cmd:"" help:"Restore a backup (not built yet)."`
+	SQL     notBuilt `cmd:"" name:"sql" help:"Query the facts (not built yet)."`
+	Backup  notBuilt `cmd:"" help:"Back up the data folder (not built yet)."`
+	Restore notBuilt `cmd:"" help:"Restore a backup (not built yet)."`
 }
 
 // env is what commands get from outside.

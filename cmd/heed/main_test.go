@@ -36,7 +36,7 @@ func TestExitCodes(t *testing.T) {
 	f(0, "heed ", nil, "version")
 	f(0, "Usage:", nil)
 	f(0, "configuration is good", nil, "check")
-	for _, command := range []string{"backtest", "sql", "backup", "restore"} {
+	for _, command := range []string{"sql", "backup", "restore"} {
 		f(2, "heed: this command is not built yet\n", nil, command, "--anything", "x")
 	}
 	f(2, "unexpected argument", nil, "zzz")
