@@ -117,7 +117,7 @@ func exit(err error) {
 
 func runAll() (err error) {
 	heed := flag.String("heed", "bin/heed", "binary to measure")
-	only := flag.String("only", "", "groups to run, by comma: collector, engine, latency, popup, process")
+	only := flag.String("only", "", "groups to run, by comma: collector, engine, latency, backtest, popup, process")
 	seconds := flag.Int("seconds", 4, "length of each load, in seconds")
 	rounds := flag.Int("rounds", 3, "how often the collector is measured; the medians count")
 	out := flag.String("out", "bench/out/results.json", "where to write the figures")
@@ -144,7 +144,7 @@ func runAll() (err error) {
 	for _, g := range []struct {
 		name string
 		run  func() error
-	}{{"collector", b.collector}, {"engine", b.engine}, {"latency", b.latency}, {"popup", b.popup}, {"process", b.process}} {
+	}{{"collector", b.collector}, {"engine", b.engine}, {"latency", b.latency}, {"backtest", b.backtests}, {"popup", b.popup}, {"process", b.process}} {
 		if *only != "" && !strings.Contains(","+*only+",", ","+g.name+",") {
 			continue
 		}

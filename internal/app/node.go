@@ -423,7 +423,7 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 	var err error
 	deps.Backtests, err = backtest.New(n.cfg.Backtest, backtest.Deps{
 		Log: n.db.Log(), State: n.db.UserState(), Definitions: n.catalog,
-		HeldOut: engager.HeldOut(n.secret), Clock: time.Now, Logger: n.log,
+		HeldOut: engager.HeldOut(n.secret), Alone: len(n.roles) == 0 && n.decider == nil, Clock: time.Now, Logger: n.log,
 	})
 	if err != nil {
 		return nil, err

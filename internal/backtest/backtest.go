@@ -86,8 +86,10 @@ type Deps struct {
 	Definitions interface{ Current() *definition.Set }
 	// HeldOut tells whether a campaign holds a user back; nil: nobody.
 	HeldOut func(campaign, user string, share float64) bool
-	Clock   func() time.Time
-	Logger  *slog.Logger
+	// Alone says that nothing live runs in this process: a run makes no pauses.
+	Alone  bool
+	Clock  func() time.Time
+	Logger *slog.Logger
 }
 
 // Request says what to try.
@@ -133,6 +135,9 @@ type Example struct {
 	Partition int
 	Offset    uint64
 	Since     int64 // no event before it can have been a step
+	// Steps are the events that led to it, oldest first, as far as they are
+	// found near; a preview looks for none.
+	Steps []Step
 }
 
 // Result is the answer. Times are µs since the epoch.
@@ -273,6 +278,11 @@ func (b *Backtester) work(ctx context.Context, req Request, sample int, report f
 		return nil, r.reason(ctx, err)
 	}
 	res := r.result()
+	if sample == 0 {
+		if err := r.steps(ctx, res.Examples); err != nil {
+			return nil, r.reason(ctx, err)
+		}
+	}
 	res.Elapsed = time.Since(start)
 	return res, nil
 }

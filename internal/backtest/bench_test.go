@@ -74,7 +74,7 @@ func BenchmarkBacktest(b *testing.B) {
 			db, clock := filled(b, n, users)
 			d := &defs{}
 			d.sets = append(d.sets, parse(b, 1, rules))
-			bt, err := backtest.New(backtest.Config{}, backtest.Deps{Log: db.Log(), State: db.UserState(), Definitions: d, Clock: clock})
+			bt, err := backtest.New(backtest.Config{}, backtest.Deps{Log: db.Log(), State: db.UserState(), Definitions: d, Alone: true, Clock: clock})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -67,10 +67,12 @@ type part struct {
 	swept     int   // users that the last sweep left
 	logTime   int64
 	tally     tally
+	header    event.Header
 	event     event.Event
 	in        trigger.Input
 	facts     condition.Facts
 	sinceTurn int
+	pace      pace
 	counted   int64 // events that are counted in run.events
 	ctx       context.Context
 	err       error // of a read of a profile
@@ -174,7 +176,7 @@ func (r *run) plan(ctx context.Context, sample int) error {
 		if r.req.User != "" && n != eventlog.PartitionOf(r.req.User, log.Partitions()) {
 			continue
 		}
-		p := &part{run: r, number: n, first: b.First, end: b.Next}
+		p := &part{run: r, number: n, first: b.First, end: b.Next, pace: pace{brisk: sample > 0 || r.b.deps.Alone}}
 		if ok && oldest.Appended < r.warm {
 			if p.first, err = eventlog.OffsetAt(ctx, log, eventlog.Events, n, b, r.warm); err != nil {
 				return fmt.Errorf("backtest: begin of the range: %w", err)
@@ -283,7 +285,7 @@ func (r *run) progress() Progress {
 // read reads one partition up to the end that it had when the run began, then
 // lets time go on to that moment.
 func (p *part) read(ctx context.Context) (err error) {
-	p.ctx = ctx
+	p.ctx = ctx // for profiles that are read on the way
 	p.tally = newTally()
 	cfg := replay.UsersConfig{Set: p.set, Traits: p.profiles, Forget: true, InAudience: p.inAudience, Take: p.take}
 	if p.profiles {
@@ -292,95 +294,98 @@ func (p *part) read(ctx context.Context) (err error) {
 	p.rows = replay.NewUsers(cfg)
 	defer func() {
 		p.bytes.Add(-p.held)
-		p.rows = nil
+		p.rows, p.held = nil, 0
 	}()
-	log := p.b.deps.Log
-	reader, err := log.Read(ctx, eventlog.Events, p.number, p.first)
-	if errors.Is(err, eventlog.ErrTrimmed) { // meanwhile
-		var b eventlog.Bounds
-		if b, err = log.Bounds(ctx, eventlog.Events, p.number); err == nil {
-			p.first = b.First
-			reader, err = log.Read(ctx, eventlog.Events, p.number, b.First)
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("backtest: read the log: %w", err)
-	}
-	defer func() { err = errors.Join(err, reader.Close()) }()
-	next := p.first
-	for next < p.end {
-		chunk, ok, err := reader.TryNext()
-		if err != nil {
-			return fmt.Errorf("backtest: read the log: %w", err)
-		}
-		if !ok || chunk.Base >= p.end {
-			break
-		}
-		if chunk.Next() <= next {
-			continue // shown again
-		}
-		if err := p.chunk(chunk, next); err != nil {
-			return err
-		}
-		next = chunk.Next()
+	if err := p.scan(ctx, p.first, p.end, p.see); err != nil {
+		return err
 	}
 	p.safely(func() { p.rows.Sweep(p.now, true) })
 	p.events.Add(p.tally.counts.Events - p.counted)
 	return p.err
 }
 
-// turnEvery is the number of events after which others get the processor.
-const turnEvery = 256
-
-// chunk lets the events of a record act, from the offset next on.
-func (p *part) chunk(c eventlog.Chunk, next uint64) error {
-	p.logTime = max(p.logTime, c.Appended)
-	d := event.NewDecoder(c.Data)
-	var h event.Header
-	for i := range c.Count {
-		offset := c.Base + uint64(i)
-		if offset >= p.end {
+// scan visits the records [first, end) of the partition, in order, each once.
+// What is a record no more is counted as unreadable.
+func (p *part) scan(ctx context.Context, first, end uint64, see func(offset uint64, record []byte)) (err error) {
+	p.ctx = ctx
+	log := p.b.deps.Log
+	reader, err := log.Read(ctx, eventlog.Events, p.number, first)
+	if errors.Is(err, eventlog.ErrTrimmed) { // meanwhile
+		var b eventlog.Bounds
+		if b, err = log.Bounds(ctx, eventlog.Events, p.number); err == nil {
+			first = b.First
+			reader, err = log.Read(ctx, eventlog.Events, p.number, first)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("backtest: read the log: %w", err)
+	}
+	defer func() { err = errors.Join(err, reader.Close()) }()
+	for next := first; next < end; {
+		c, ok, err := reader.TryNext()
+		if err != nil {
+			return fmt.Errorf("backtest: read the log: %w", err)
+		}
+		if !ok || c.Base >= end {
 			return nil
 		}
-		record, ok, err := d.Raw()
-		if err != nil || !ok {
-			p.tally.counts.Unreadable += int64(c.Count - i)
-			return nil
+		if c.Next() <= next {
+			continue // shown again
 		}
-		if offset < next {
-			continue
-		}
-		p.tally.counts.Events++
-		if p.sinceTurn++; p.sinceTurn >= turnEvery {
-			if err := p.turn(); err != nil {
-				return err
+		p.logTime = max(p.logTime, c.Appended)
+		d := event.NewDecoder(c.Data)
+		for i := range c.Count {
+			record, ok, err := d.Raw()
+			if err != nil || !ok {
+				p.tally.counts.Unreadable += int64(c.Count - i)
+				break
+			}
+			offset := c.Base + uint64(i)
+			if offset < next || offset >= end {
+				continue
+			}
+			see(offset, record)
+			if p.sinceTurn++; p.sinceTurn >= turnEvery {
+				if err := p.turn(); err != nil {
+					return err
+				}
 			}
 		}
-		if err := event.DecodeHeader(record, &h); err != nil {
-			p.tally.counts.Unreadable++
-			continue
-		}
-		if h.Type == event.System {
-			continue
-		}
-		folds := p.profiles && h.Type == event.Identify
-		if !p.clocks.Relevant(h.Name) && !folds {
-			continue
-		}
-		user := h.User()
-		if user == "" || p.req.User != "" && user != p.req.User || levelOf(user) < p.level || h.Timestamp < p.warm && !folds {
-			continue
-		}
-		if err := event.DecodeAvro(record, &p.event); err != nil {
-			p.tally.counts.Unreadable++
-			continue
-		}
-		p.act(offset, folds)
 		if p.err != nil {
 			return p.err
 		}
+		next = c.Next()
 	}
 	return nil
+}
+
+// turnEvery is the number of events after which others get the processor.
+const turnEvery = 256
+
+// see looks at an event, and lets it act if it can matter.
+func (p *part) see(offset uint64, record []byte) {
+	p.tally.counts.Events++
+	h := &p.header
+	if err := event.DecodeHeader(record, h); err != nil {
+		p.tally.counts.Unreadable++
+		return
+	}
+	if h.Type == event.System {
+		return
+	}
+	folds := p.profiles && h.Type == event.Identify
+	if !p.clocks.Relevant(h.Name) && !folds {
+		return
+	}
+	user := h.User()
+	if user == "" || p.req.User != "" && user != p.req.User || levelOf(user) < p.level || h.Timestamp < p.warm && !folds {
+		return
+	}
+	if err := event.DecodeAvro(record, &p.event); err != nil {
+		p.tally.counts.Unreadable++
+		return
+	}
+	p.act(offset, folds)
 }
 
 // act lets the event act on its user.
@@ -434,6 +439,10 @@ func (p *part) turn() error {
 	if err := p.ctx.Err(); err != nil {
 		return err
 	}
+	if p.rows == nil { // the steps of examples are looked for
+		p.pace.turn()
+		return nil
+	}
 	p.events.Add(p.tally.counts.Events - p.counted)
 	p.counted = p.tally.counts.Events
 	if n := p.rows.Len(); n > 2*p.swept+4096 {
@@ -451,8 +460,46 @@ func (p *part) turn() error {
 		p.tally.keep(level)
 		p.swept = p.rows.Len()
 	}
-	runtime.Gosched()
+	p.pace.turn()
 	return nil
+}
+
+// pace keeps a backtest from being in the way of what is live: it works a
+// millisecond, then pauses as long. A pause that ends late shows that others
+// wait for a processor: then the next ones are longer.
+type pace struct {
+	brisk bool // it only lets others go first
+	began time.Time
+	times time.Duration // length of a pause over that of the work before it
+}
+
+const (
+	workSpan  = time.Millisecond
+	lateAfter = time.Millisecond
+	maxTimes  = 8
+)
+
+func (p *pace) turn() {
+	if p.brisk {
+		runtime.Gosched()
+		return
+	}
+	now := time.Now()
+	if p.began.IsZero() {
+		p.began, p.times = now, 1
+	}
+	worked := now.Sub(p.began)
+	if worked < workSpan {
+		return
+	}
+	pause := p.times * min(worked, 10*workSpan)
+	time.Sleep(pause)
+	p.began = time.Now()
+	if p.began.Sub(now) > pause+lateAfter {
+		p.times = min(2*p.times, maxTimes)
+	} else {
+		p.times = max(p.times/2, 1)
+	}
 }
 
 // levels bounds how often the users are halved.

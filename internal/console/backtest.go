@@ -20,7 +20,6 @@ import (
 	"heed/internal/console/api"
 	"heed/internal/definition"
 	"heed/internal/event"
-	"heed/internal/eventlog/logsearch"
 	"heed/internal/period"
 	"heed/internal/trigger"
 )
@@ -39,9 +38,6 @@ const (
 	defaultExamples    = 20
 	maxWho             = 100
 	draftName          = "draft"
-	exampleEvents      = 20
-	exampleBudget      = 100 * time.Millisecond // to find the events of one example,
-	allExamplesBudget  = time.Second            // and of all of them
 	maxBacktestCap     = 1000
 	backtestRetryAfter = 2 * time.Second
 )
@@ -75,9 +71,6 @@ func (c *Console) backtestTrigger(w http.ResponseWriter, r *http.Request) error 
 		return c.noAnswer(ctx, w, out, err)
 	}
 	answer := backtestResult(&req, res)
-	if err := c.explainExamples(ctx, &req, res, answer.Examples); err != nil {
-		return c.noAnswer(ctx, w, out, err)
-	}
 	out.write(w, api.BacktestLine{Result: &answer})
 	return nil
 }
@@ -265,9 +258,14 @@ func backtestResult(req *backtest.Request, r *backtest.Result) api.BacktestResul
 		out.Campaign = &api.BacktestCampaign{Audience: c.Audience, Holdout: c.Holdout, Cap: c.Cap, Sends: c.Sends, Recipients: c.Recipients}
 	}
 	for _, e := range r.Examples {
-		out.Examples = append(out.Examples, api.BacktestExample{
-			User: e.User, At: api.Time(e.At), Key: e.Key, Fire: hex.EncodeToString(e.FireID[:]), Timer: e.Timer,
-		})
+		x := api.BacktestExample{User: e.User, At: api.Time(e.At), Key: e.Key, Fire: hex.EncodeToString(e.FireID[:]), Timer: e.Timer}
+		for _, s := range e.Steps {
+			var ev event.Event
+			if event.DecodeAvro(s.Record, &ev) == nil { // it was read before
+				x.Events = append(x.Events, api.SummaryOf(e.Partition, s.Offset, &ev))
+			}
+		}
+		out.Examples = append(out.Examples, x)
 	}
 	return out
 }
@@ -307,40 +305,4 @@ func backtestNotes(req *backtest.Request, r *backtest.Result) []string {
 		note("%d events could not be read and were skipped, as they are live.", r.Counts.Unreadable)
 	}
 	return notes
-}
-
-// explainExamples finds the events that led to the examples, within a budget.
-func (c *Console) explainExamples(ctx context.Context, req *backtest.Request, r *backtest.Result, out []api.BacktestExample) error {
-	names := map[string]bool{}
-	for i := range req.Trigger.Pattern {
-		if name := req.Trigger.Pattern[i].Event; name != "" {
-			names[name] = true
-		}
-	}
-	deadline := c.now().Add(allExamplesBudget)
-	for i := range r.Examples {
-		if !c.now().Before(deadline) {
-			return nil
-		}
-		e := &r.Examples[i]
-		s := c.scanOf(exampleEvents, func(h *event.Header) bool {
-			return h.User() == e.User && h.Type != event.System && (names[h.Name] || len(names) == 0) && h.Timestamp >= e.Since
-		}, func(partition int, offset uint64, ev *event.Event) (any, bool) {
-			return api.SummaryOf(partition, offset, ev), true
-		})
-		if len(names) == 0 {
-			s.Want = 1 // a silence: what began it
-		}
-		s.Budget, s.Since = exampleBudget, e.Since
-		found, err := s.Run(ctx, []int{e.Partition}, logsearch.Cursor(map[int]uint64{e.Partition: e.Offset + 1}))
-		if err != nil {
-			return err
-		}
-		for _, h := range slices.Backward(found.Hits) {
-			if summary, ok := h.Item.(api.EventSummary); ok {
-				out[i].Events = append(out[i].Events, summary)
-			}
-		}
-	}
-	return nil
 }

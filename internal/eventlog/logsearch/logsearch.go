@@ -25,7 +25,6 @@ type Search struct {
 	Log    eventlog.Log
 	Now    func() time.Time
 	Budget time.Duration
-	Since  int64 // nothing of an earlier log time is wanted, µs
 	Want   int
 	// Match looks at the first fields; Take reads the whole event. Take may
 	// refuse it.
@@ -92,7 +91,7 @@ func (s *Search) Run(ctx context.Context, partitions []int, cursor string) (Foun
 	}
 	for s.Now().Before(deadline) {
 		f := newest(fronts)
-		if f == nil || f.at < s.Since || s.certain(fronts) >= s.Want {
+		if f == nil || s.certain(fronts) >= s.Want {
 			break
 		}
 		if err := s.block(ctx, f); err != nil {
