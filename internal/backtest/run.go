@@ -321,6 +321,9 @@ func (p *part) scan(ctx context.Context, first, end uint64, see func(offset uint
 		return fmt.Errorf("backtest: read the log: %w", err)
 	}
 	defer func() { err = errors.Join(err, reader.Close()) }()
+	if l, ok := reader.(eventlog.Lender); ok {
+		l.Lend() // nothing of a record is kept behind see
+	}
 	for next := first; next < end; {
 		c, ok, err := reader.TryNext()
 		if err != nil {

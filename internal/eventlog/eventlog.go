@@ -113,6 +113,14 @@ type Reader interface {
 	Close() error
 }
 
+// Lender is a Reader whose caller may give up the ownership of the data, so that
+// reading much makes little garbage.
+type Lender interface {
+	// Lend makes the Data of each further Chunk the caller's only until the next
+	// call of the reader. It is called before the first.
+	Lend()
+}
+
 // PartitionOf is the partition of a user: xxhash64 of the profile id, modulo n.
 // It is fixed when an installation is created.
 func PartitionOf(user string, n int) int { return partitionOf(user, n) }

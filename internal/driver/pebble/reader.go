@@ -23,6 +23,24 @@ type reader struct {
 	next   uint64
 	ahead  []eventlog.Chunk // read, not yet given out
 	closed bool
+	lends  bool
+	arena  []byte // of what was read ahead, if it lends
+}
+
+// Lend makes the reader use its memory again: eventlog.Lender.
+func (r *reader) Lend() { r.lends = true }
+
+// own copies a value that the iterator is going to overwrite.
+func (r *reader) own(value []byte) []byte {
+	if !r.lends {
+		return append([]byte(nil), value...)
+	}
+	if len(value) > cap(r.arena)-len(r.arena) { // what is in use of the old one stays
+		r.arena = make([]byte, 0, max(len(value), readAheadBytes+readAheadBytes/8))
+	}
+	at := len(r.arena)
+	r.arena = append(r.arena, value...)
+	return r.arena[at:len(r.arena):len(r.arena)]
 }
 
 func (l *log) Read(ctx context.Context, s eventlog.Stream, n int, from uint64) (eventlog.Reader, error) {
@@ -108,6 +126,7 @@ func (r *reader) fill(end uint64) (err error) {
 		return r.wrong(r.next, err)
 	}
 	defer func() { err = errors.Join(err, closeIterator(it)) }()
+	r.arena = r.arena[:0] // nothing of it is in use any more
 	size := 0
 	expected := r.next
 	ok := it.First()
@@ -116,7 +135,7 @@ func (r *reader) fill(end uint64) (err error) {
 		if err != nil {
 			return r.wrong(expected, err)
 		}
-		c, err := parseRecord(it.Key(), append([]byte(nil), value...))
+		c, err := parseRecord(it.Key(), r.own(value))
 		if err != nil {
 			return r.wrong(expected, err)
 		}
