@@ -56,7 +56,7 @@ func (c *Config) Defaults() {
 		c.Queue = 8
 	}
 	if c.SampleEvents == 0 {
-		c.SampleEvents = 100_000
+		c.SampleEvents = 150_000
 	}
 }
 

@@ -468,7 +468,7 @@ func (p *part) turn() error {
 }
 
 // pace keeps a backtest from being in the way of what is live: it works a
-// millisecond, then pauses as long. A pause that ends late shows that others
+// moment, then pauses as long. A pause that ends late shows that others
 // wait for a processor: then the next ones are longer.
 type pace struct {
 	brisk bool // it only lets others go first
@@ -477,9 +477,9 @@ type pace struct {
 }
 
 const (
-	workSpan  = time.Millisecond
-	lateAfter = time.Millisecond
-	maxTimes  = 8
+	workSpan  = 500 * time.Microsecond
+	lateAfter = 250 * time.Microsecond
+	maxTimes  = 16
 )
 
 func (p *pace) turn() {
@@ -495,7 +495,7 @@ func (p *pace) turn() {
 	if worked < workSpan {
 		return
 	}
-	pause := p.times * min(worked, 10*workSpan)
+	pause := p.times * min(worked, 20*workSpan)
 	time.Sleep(pause)
 	p.began = time.Now()
 	if p.began.Sub(now) > pause+lateAfter {
