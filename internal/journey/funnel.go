@@ -1,6 +1,7 @@
 package journey
 
 import (
+	"math/bits"
 	"slices"
 
 	"heed/internal/measure"
@@ -12,9 +13,9 @@ type funnel struct {
 	window  int64
 	asOf    int64
 	in      measure.Span
-	takes   []masks // by kind
-	first   string  // name of the first step
-	nothing bool    // no kind matches the first step
+	takes   *[codeMask + 1]masks // by kind
+	first   string               // name of the first step
+	nothing bool                 // no kind matches the first step
 }
 
 // masks are bits per step: the steps that a kind matches, and the steps behind
@@ -24,7 +25,7 @@ type masks struct{ step, bars uint32 }
 func (e *query) compile(f *measure.Funnel, sees []bool, in measure.Span) (*funnel, error) {
 	out := &funnel{
 		steps: len(f.Steps), window: f.Window.Micros(), asOf: e.f.AsOf, in: in,
-		takes: make([]masks, len(e.x.kinds)), first: f.Steps[0].Event, nothing: true,
+		takes: new([codeMask + 1]masks), first: f.Steps[0].Event, nothing: true,
 	}
 	for i := range f.Steps {
 		m, err := e.matching(f.Steps[i].Match(), sees)
@@ -52,7 +53,7 @@ func (e *query) compile(f *measure.Funnel, sees []bool, in measure.Span) (*funne
 	if f.Strict {
 		for code, counts := range e.counting(sees) {
 			if counts {
-				out.takes[code].bars = 1<<measure.MaxSteps - 1
+				out.takes[code].bars = 1<<(out.steps-1) - 1
 			}
 		}
 	}
@@ -90,7 +91,9 @@ func (f *funnel) walk(list []uint64) stand {
 		if t >= f.in.To && (s.level == 0 || t-f.in.To >= f.window) {
 			break
 		}
-		for i := last; i >= 0; i-- {
+		for rest := m.step | m.bars; rest != 0; {
+			i := bits.Len32(rest) - 1
+			rest &^= 1 << i
 			began := int64(-1)
 			if m.step>>i&1 == 1 {
 				if i == 0 {

@@ -99,6 +99,7 @@ type Index struct {
 	moved  map[uint32]uint32
 
 	events  [][]uint64
+	chunks  []chunk
 	firstAt []int64 // first event that counts, in µs; never: none
 	alive   bitset  // users that have one
 	newest  int64   // greatest firstAt
@@ -179,8 +180,8 @@ func (x *Index) Stats() Stats {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	s := Stats{Users: int64(x.alive.count()), Events: x.total, Kinds: len(x.kinds)}
-	for _, e := range x.events {
-		s.Bytes += int64(cap(e)) * 8
+	for _, c := range x.chunks {
+		s.Bytes += int64(c.slab+c.astray) * 8
 	}
 	s.Bytes += int64(cap(x.events))*24 + int64(cap(x.firstAt))*8 + int64(len(x.byHash))*24
 	for _, id := range x.ids {

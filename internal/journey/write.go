@@ -78,23 +78,66 @@ func Internal(e *event.Event) bool {
 func (x *Index) insert(u uint32, w uint64) {
 	list := x.events[u]
 	n := len(list)
+	at := n
 	if n > 0 && timeOf(list[n-1]) > timeOf(w) {
-		at := behind(list, timeOf(w))
-		if x.saving || n == cap(list) {
-			list = append(make([]uint64, 0, room(n+1)), list...)
-		}
-		x.events[u] = slices.Insert(list, at, w)
-		return
+		at = behind(list, timeOf(w))
 	}
-	if n == cap(list) {
+	if n == cap(list) || at < n && x.saving {
 		list = append(make([]uint64, 0, room(n+1)), list...)
+		x.place(u, list)
 	}
-	x.events[u] = append(list, w)
+	x.events[u] = slices.Insert(list, at, w)
+	x.tidy(u)
 }
 
-// room is the capacity for n words: a quarter more, so that appending is cheap
-// and little is wasted.
-func room(n int) int { return n + n/4 + 1 }
+// Users' arrays lie in one slab per chunk of users, with a little room each, so
+// that a query that walks users walks memory. An array that outgrows its room
+// goes astray; when what is astray is a quarter of a chunk, the chunk gets a new
+// slab. So appending costs O(1) amortized and little memory is lost.
+const chunkUsers = 4096
+
+// chunk is the words that chunkUsers users take.
+type chunk struct{ slab, astray int }
+
+// room is the capacity for n words.
+func room(n int) int { return n + n/8 + 2 }
+
+// place notes that a user's array lies by itself.
+func (x *Index) place(u uint32, list []uint64) {
+	x.events[u] = list
+	i := int(u / chunkUsers)
+	for i >= len(x.chunks) {
+		x.chunks = append(x.chunks, chunk{})
+	}
+	x.chunks[i].astray += cap(list)
+}
+
+// tidy gives the chunk of a user a new slab, if it is time.
+func (x *Index) tidy(u uint32) {
+	i := int(u / chunkUsers)
+	if c := x.chunks[i]; c.astray < chunkUsers || c.astray < c.slab/4 {
+		return
+	}
+	x.settle(i)
+}
+
+// settle puts the arrays of a chunk into a new slab.
+func (x *Index) settle(i int) {
+	users := x.events[i*chunkUsers : min((i+1)*chunkUsers, len(x.events))]
+	size := 0
+	for _, list := range users {
+		size += room(len(list))
+	}
+	slab := make([]uint64, 0, size)
+	for u, list := range users {
+		from := len(slab)
+		slab = append(slab, list...)
+		to := from + room(len(list))
+		users[u] = slab[from:len(slab):to]
+		slab = slab[:to]
+	}
+	x.chunks[i] = chunk{slab: size}
+}
 
 // behind is the index of the first word later than t.
 func behind(list []uint64, t int64) int {
@@ -192,7 +235,7 @@ func (w *Writer) Merge(id, into string) {
 	if a == u {
 		return
 	}
-	x.events[u] = join(x.events[u], x.events[a])
+	x.place(u, join(x.events[u], x.events[a]))
 	for _, w := range x.events[a] {
 		name, t := x.kinds[w&codeMask].name, timeOf(w)
 		if b := x.days[nameDay{name, int32(t / dayMicros)}]; b != nil {
@@ -202,6 +245,7 @@ func (w *Writer) Merge(id, into string) {
 		x.mark(u, name, t)
 	}
 	x.events[a] = nil
+	x.tidy(u)
 	if x.firstAt[a] < x.firstAt[u] {
 		x.firstAt[u] = x.firstAt[a]
 		for i := range x.acquisition {

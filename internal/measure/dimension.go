@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
 )
 
 // Fields of the user that a dimension can be of, beside traits.* and consent.*.
@@ -127,4 +126,3 @@ func BuiltIn() []Dimension {
 		field("device", "user.device", "Device of the latest event"),
 	}
 }
-

@@ -2,15 +2,56 @@ package measure
 
 import "slices"
 
-// PercentilesOf are the percentiles of values, which it sorts; nil of none.
+// PercentilesOf are the percentiles of values, whose order it changes; nil of
+// none.
 func PercentilesOf(values []int64) *Percentiles {
 	n := len(values)
 	if n == 0 {
 		return nil
 	}
-	slices.Sort(values)
-	rank := func(percent int) int64 { return values[(n*percent+99)/100-1] }
+	done := 0 // all before it are in their places
+	rank := func(percent int) int64 {
+		at := (n*percent+99)/100 - 1
+		if at >= done {
+			place(values[done:], at-done)
+			done = at
+		}
+		return values[at]
+	}
 	return &Percentiles{P25: rank(25), P50: rank(50), P75: rank(75), P90: rank(90), P95: rank(95)}
+}
+
+// place puts the k-th smallest value at index k, smaller ones before it and
+// greater ones behind it. Hoare's selection, with the middle of three as pivot.
+func place(values []int64, k int) {
+	for len(values) > 64 {
+		n := len(values)
+		a, b, c := values[0], values[n/2], values[n-1]
+		pivot := max(min(a, b), min(max(a, b), c))
+		i, j := 0, n-1
+		for i <= j {
+			for values[i] < pivot {
+				i++
+			}
+			for values[j] > pivot {
+				j--
+			}
+			if i <= j {
+				values[i], values[j] = values[j], values[i]
+				i++
+				j--
+			}
+		}
+		switch {
+		case k <= j:
+			values = values[:j+1]
+		case k >= i:
+			values, k = values[i:], k-i
+		default:
+			return
+		}
+	}
+	slices.Sort(values)
 }
 
 // SortRows puts rows in the order of a breakdown: by count, greatest first,
