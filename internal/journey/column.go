@@ -26,9 +26,12 @@ func (d *dictionary) put(s string) uint32 {
 	return id
 }
 
+// maxValue bounds a value in bytes.
+const maxValue = 256
+
 // column holds a value per user: a number of its dictionary. With times, the
 // last write by event time wins, and the later one among equal times. A column
-// with too many distinct values is wide: it is given up.
+// with too many distinct values, or too long ones, is wide: it is given up.
 type column struct {
 	dictionary
 
@@ -62,7 +65,10 @@ func (c *column) set(u uint32, value string, at int64) {
 	}
 	id := uint32(0)
 	if value != "" {
-		if id = c.put(value); len(c.texts) > c.limit+1 {
+		if len(value) <= maxValue {
+			id = c.put(value)
+		}
+		if id == 0 || len(c.texts) > c.limit+1 {
 			*c = column{limit: c.limit, timed: c.timed, wide: true}
 			return
 		}

@@ -3,14 +3,17 @@ package journey_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"heed/internal/event"
 	"heed/internal/journey"
 	"heed/internal/measure"
 	"heed/internal/measure/measuretest"
@@ -91,5 +94,52 @@ func TestIndexAnswersAsTheOracle(t *testing.T) {
 				return
 			}
 		}
+	}
+}
+
+// Queries run while events come; each of them sees the whole of some moment.
+func TestQueriesSeeOneMoment(t *testing.T) {
+	x, err := journey.New(journey.Config{Workers: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const users = 10_000
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for round := 0; ; round++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			// Every user of a thousand does the same thing in the same batch.
+			x.Write(func(w *journey.Writer) {
+				for u := range users / 10 {
+					id := "u" + strconv.Itoa(round%10*1000+u)
+					w.Add(&event.Event{Name: "a", UserID: id, Timestamp: int64(round) * 1e6})
+					w.Add(&event.Event{Name: "b", AnonymousID: "anon" + id, Timestamp: int64(round)*1e6 + 1})
+					w.Merge("anon"+id, id)
+				}
+			})
+		}
+	})
+	q := &measure.Query{Funnel: &measure.Funnel{Steps: []measure.Step{{Event: "a"}, {Event: "b"}}, Window: 1000_000_000}}
+	for range 30 {
+		res, _, err := x.Evaluate(context.Background(), q, 1e15)
+		if err != nil {
+			t.Fatal(err)
+		}
+		steps := res.Funnel.Steps
+		if steps[0].Reached%1000 != 0 || steps[0].Reached != steps[1].Reached {
+			t.Fatalf("half a batch was seen: %+v", steps)
+		}
+	}
+	close(stop)
+	wg.Wait()
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, _, err := x.Evaluate(ended, q, 1e15); !errors.Is(err, context.Canceled) {
+		t.Errorf("a query that was called off: %v", err)
 	}
 }

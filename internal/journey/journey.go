@@ -78,7 +78,7 @@ const (
 	maxTime  = 1<<(64-codeBits) - 1 // in the year 2041
 )
 
-const dayMicros = 86400e6
+const dayMicros = 86_400_000_000
 
 func timeOf(word uint64) int64 { return int64(word >> codeBits) }
 

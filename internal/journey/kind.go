@@ -13,6 +13,7 @@ import (
 // kind is an event name together with a combination of promoted values. What a
 // query asks of events is asked once per kind.
 type kind struct {
+	key    string // of byKind
 	name   uint32
 	counts bool // as activity
 	coarse bool // its promoted values are not known
@@ -140,8 +141,9 @@ func (x *Index) kindOf(e *event.Event) uint16 {
 		x.kinds = append(x.kinds, kind{}) // code 0 is none
 	}
 	code := uint16(len(x.kinds))
+	k.key = strings.Clone(key)
 	x.kinds = append(x.kinds, k)
-	x.byKind[strings.Clone(key)] = code
+	x.byKind[k.key] = code
 	return code
 }
 
