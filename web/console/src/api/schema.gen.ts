@@ -916,6 +916,13 @@ export interface components {
         };
         TriggerStep: {
             event?: string;
+            /** @description One event each, in any order; without a condition the name alone */
+            all?: (string | {
+                event: string;
+                where?: components["schemas"]["Condition"];
+            })[];
+            /** @description A field: the event as many times as times says, with different values of it */
+            distinct?: string;
             where?: components["schemas"]["Condition"];
             times?: number;
             consecutive?: boolean;
