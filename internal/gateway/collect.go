@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
@@ -54,7 +55,7 @@ func (h collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !allowed {
-		g.refuse(w, http.StatusForbidden, "this origin may not use the source")
+		g.refuseOrigin(w, r)
 		return
 	}
 	wait, err := waitOf(r)
@@ -106,7 +107,7 @@ func (h collector) read(w http.ResponseWriter, r *http.Request, ring *keyring, q
 			return false
 		}
 		if !cors(w, r, ring, q.c) {
-			g.refuse(w, http.StatusForbidden, "this origin may not use the source")
+			g.refuseOrigin(w, r)
 			return false
 		}
 	}
@@ -216,7 +217,11 @@ func respond(w http.ResponseWriter, status int, body []byte) {
 
 // refuse answers a call as a whole.
 func refuse(w http.ResponseWriter, status int, reason string) {
-	respond(w, status, []byte(`{"error":`+strconv.Quote(reason)+"}\n"))
+	text, err := json.Marshal(reason)
+	if err != nil { // of a string: cannot happen
+		text = []byte(`""`)
+	}
+	respond(w, status, []byte(`{"error":`+string(text)+"}\n"))
 }
 
 func (g *Gateway) refuse(w http.ResponseWriter, status int, reason string) {

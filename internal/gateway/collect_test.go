@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -61,11 +62,15 @@ func TestEndpoints(t *testing.T) {
 
 func TestMethods(t *testing.T) {
 	v := newWorld(t)
-	if w := v.do(http.MethodGet, "/v1/track?writeKey=open-key", ""); w.Code != http.StatusMethodNotAllowed {
-		t.Errorf("GET: %d", w.Code)
-	}
-	if w := v.do(http.MethodPut, "/v1/track?writeKey=open-key", "{}"); w.Code != http.StatusMethodNotAllowed {
-		t.Errorf("PUT: %d", w.Code)
+	v.mux.HandleFunc("/", func(http.ResponseWriter, *http.Request) { t.Error("a page of the console answers") })
+	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		w := v.do(method, "/v1/track?writeKey=open-key", "{}")
+		if got := w.Body.String(); w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "POST, OPTIONS" || got != `{"error":"use POST"}`+"\n" {
+			t.Errorf("%s: %d %v %s", method, w.Code, w.Header(), got)
+		}
+		if w := v.do(method, "/v1/nothing", ""); w.Code != http.StatusNotFound {
+			t.Errorf("%s of nothing: %d", method, w.Code)
+		}
 	}
 }
 
@@ -428,15 +433,24 @@ func TestOrigins(t *testing.T) {
 		if w.Code != status {
 			t.Errorf("%s from %s: %d, want %d", key, origin, w.Code, status)
 		}
-		if got := w.Header().Get("Access-Control-Allow-Origin") == origin; got != allowed {
+		if got := w.Header().Get("Access-Control-Allow-Credentials") == "true"; got != allowed {
 			t.Errorf("%s from %s: allowed is %v", key, origin, got)
+		}
+		if w.Header().Get("Access-Control-Allow-Origin") != origin || status == 403 && !strings.Contains(w.Body.String(), "evil.example") {
+			t.Errorf("%s from %s: the page cannot read why: %v %s", key, origin, w.Header(), w.Body)
+		}
+		if !json.Valid(w.Body.Bytes()) {
+			t.Errorf("%s from %s: not JSON: %s", key, origin, w.Body)
 		}
 		// The preflight of a known source is never an error.
 		w = v.do(http.MethodOptions, "/v1/track?writeKey="+url.QueryEscape(key), "", "Origin", origin, "Access-Control-Request-Headers", "authorization,x-odd", "Access-Control-Request-Method", "POST")
 		if known := key != "nope"; known != (w.Code == http.StatusNoContent) {
 			t.Errorf("preflight for %s from %s: %d", key, origin, w.Code)
 		}
-		if got := w.Header().Get("Access-Control-Allow-Headers") == "authorization,x-odd" && w.Header().Get("Access-Control-Allow-Origin") == origin; got != allowed && key != "nope" {
+		if got := w.Header().Get("Access-Control-Allow-Headers") == "authorization,x-odd" && w.Header().Get("Access-Control-Allow-Origin") == origin; got != (key != "nope") {
+			t.Errorf("preflight for %s from %s: passes is %v", key, origin, got)
+		}
+		if got := w.Header().Get("Access-Control-Allow-Credentials") == "true"; got != allowed && key != "nope" {
 			t.Errorf("preflight for %s from %s: allowed is %v", key, origin, got)
 		}
 	}
@@ -445,6 +459,7 @@ func TestOrigins(t *testing.T) {
 	f("shop-server", "https://evil.example", 200, true)
 	f("open-key", "https://any.example", 200, true)
 	f("open-key", "null", 200, true)
+	f("shop-key", "https://evil.example\t\"", 403, false)
 	f("nope", "https://any.example", 401, true)
 
 	v := newWorld(t)

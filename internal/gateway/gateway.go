@@ -109,9 +109,11 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 
 // Register adds the public endpoints to a mux.
 func (g *Gateway) Register(mux *http.ServeMux) {
-	// Each method by itself, so that no pattern meets one like "GET /" of others.
+	// Each method by itself, so that no pattern meets one like "GET /" of others;
+	// also those that the handlers refuse, rather than a page of the console.
+	methods := []string{http.MethodGet, http.MethodPost, http.MethodOptions, http.MethodPut, http.MethodPatch, http.MethodDelete}
 	handle := func(path string, h http.Handler) {
-		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodOptions} {
+		for _, method := range methods {
 			mux.Handle(method+" "+path, h)
 			mux.Handle(method+" "+path+"/{$}", h)
 		}
@@ -123,7 +125,7 @@ func (g *Gateway) Register(mux *http.ServeMux) {
 	handle("/v1/messages/stream", http.HandlerFunc(g.serveStream))
 	handle("/v1/messages/{id}/{state}", http.HandlerFunc(g.serveAdvance))
 	handle("/v1/slots/{slot}", http.HandlerFunc(g.serveSlot))
-	for _, method := range []string{http.MethodGet, http.MethodPost} { // rather than a page of the console
+	for _, method := range methods {
 		mux.HandleFunc(method+" /v1/", func(w http.ResponseWriter, _ *http.Request) {
 			g.refuse(w, http.StatusNotFound, "there is no such call")
 		})

@@ -171,8 +171,9 @@ func (c *caller) signed(userID, signature string) bool {
 	return hmac.Equal(mac.Sum(want[:0]), got[:])
 }
 
-// cors writes the headers that let a page of an allowed origin read the answer.
-// It tells whether the origin may call.
+// cors writes the headers that let a page read the answer, and tells whether its
+// origin may call. If not, the answer says so, and the page's author reads that
+// rather than the browser's guess.
 func cors(w http.ResponseWriter, r *http.Request, k *keyring, c *caller) bool {
 	origin := r.Header["Origin"]
 	if len(origin) == 0 || origin[0] == "" {
@@ -180,13 +181,18 @@ func cors(w http.ResponseWriter, r *http.Request, k *keyring, c *caller) bool {
 	}
 	h := w.Header()
 	h["Vary"] = varyOrigin
+	h["Access-Control-Allow-Origin"] = origin[:1]
 	allowed := c != nil && c.allows(origin[0]) || c == nil && k.allowsAnywhere(origin[0])
 	if allowed {
-		h["Access-Control-Allow-Origin"] = origin[:1]
 		h["Access-Control-Allow-Credentials"] = allow
 		h["Access-Control-Expose-Headers"] = exposed
 	}
 	return allowed
+}
+
+// refuseOrigin answers a page whose origin may not call.
+func (g *Gateway) refuseOrigin(w http.ResponseWriter, r *http.Request) {
+	g.refuse(w, http.StatusForbidden, "the origin "+r.Header.Get("Origin")+" is not among the origins of this write key's source")
 }
 
 //nolint:gochecknoglobals // constants, see contentJSON
@@ -197,7 +203,7 @@ var (
 )
 
 // preflight answers OPTIONS. For a known source, or while no key is given, it
-// is never an error: an origin that is not allowed just gets no permission.
+// is never an error: an origin that is not allowed hears that of the call itself.
 func (g *Gateway) preflight(w http.ResponseWriter, r *http.Request) {
 	ring := g.keys()
 	c, stated := ring.identify(r)
@@ -206,7 +212,7 @@ func (g *Gateway) preflight(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h := w.Header()
-	if cors(w, r, ring, c) && r.Header.Get("Origin") != "" {
+	if cors(w, r, ring, c); r.Header.Get("Origin") != "" {
 		h.Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
 		if asked := r.Header.Get("Access-Control-Request-Headers"); asked != "" {
 			h.Set("Access-Control-Allow-Headers", asked)

@@ -233,7 +233,7 @@ func (g *Gateway) reader(w http.ResponseWriter, r *http.Request, method string) 
 		return nil
 	}
 	if !allowed {
-		g.refuse(w, http.StatusForbidden, "this origin may not use the source")
+		g.refuseOrigin(w, r)
 		return nil
 	}
 	if !c.server {

@@ -90,22 +90,16 @@ export function sender(host: string, writeKey: string): Sender {
     if (keepalive) keptAlive += size;
     else keep(batch); // the request dies with the page, these must not
     try {
-      // text/plain needs no preflight on other origins
-      const r = await fetch(url, {
-        method: 'POST',
-        body,
-        keepalive,
-        headers: { 'content-type': 'text/plain' },
-      });
+      // a text goes as text/plain, which needs no preflight on other origins
+      const r = await fetch(url, { method: 'POST', body, keepalive });
       if (/408|429|50[234]/.test(`${r.status}`) || (r.status > 499 && ++errors < ERRORS_MAX))
         again(batch, r.headers.get('retry-after'));
       else {
         failures = errors = 0;
         forget(batch);
-        if (r.ok)
-          for (const x of (await r.json().catch(() => 0)).rejected || [])
-            warn('refused', x.reason, batch[x.index]);
-        else warn('dropped a batch', r.status);
+        const { rejected, error } = await r.json().catch(() => ({}));
+        if (!r.ok) warn('dropped', r.status, error);
+        for (const x of rejected || []) warn('refused', x.reason, batch[x.index]);
       }
     } catch {
       again(batch);
