@@ -133,9 +133,6 @@ func (h health) Health(ctx context.Context) (api.Health, error) {
 			})
 		}
 	}
-	if err := n.factsHealth(ctx, &out); err != nil {
-		return out, err
-	}
 	used, err := n.db.DiskUsage()
 	if err != nil {
 		return out, fmt.Errorf("disk usage: %w", err)

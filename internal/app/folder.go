@@ -16,11 +16,10 @@ type folder string
 
 // Files of the data folder.
 const (
-	secretFile  = "secret.key"  // 32 bytes: signs deliveries, seals secrets
-	serverFile  = "server.json" // address and token of the running server
-	dbFolder    = "db"
-	avroFolder  = "avro"
-	factsFolder = "facts"
+	secretFile = "secret.key"  // 32 bytes: signs deliveries, seals secrets
+	serverFile = "server.json" // address and token of the running server
+	dbFolder   = "db"
+	avroFolder = "avro"
 )
 
 func (f folder) path(name string) string { return filepath.Join(string(f), name) }

@@ -94,9 +94,9 @@ type slot struct {
 
 // tally is what goes to the metrics once the batch is committed.
 type tally struct {
-	events, discarded, poisoned, wakes, corrupt int
-	counts                                      trigger.Counts
-	ids                                         idTally
+	events, discarded, outside, poisoned, wakes, corrupt int
+	counts                                               trigger.Counts
+	ids                                                  idTally
 }
 
 // reset begins the batch.
@@ -119,6 +119,7 @@ func (b *batch) reset() {
 func (b *batch) prepare(ctx context.Context) error {
 	b.reset()
 	w := b.w
+	w.target()
 	b.until = w.chunks[len(w.chunks)-1].Appended
 	var due []userstate.Timer
 	if b.until >= w.earliest {
@@ -241,6 +242,8 @@ func (b *batch) admit(ctx context.Context, it *item, record []byte, offset uint6
 	}
 	if !relevant {
 		b.counted.discarded++
+	} else if b.outside(e, u, logTime) {
+		relevant = false
 	}
 	id := e.User()
 	if id == "" || idle || !relevant && !counts {
@@ -486,8 +489,7 @@ func (b *batch) advanceRows(it *item) {
 
 // audience tells whether the user in hand is in an audience.
 func (b *batch) audience(name string) bool {
-	p, ok := b.w.rules.audiences[name]
-	return ok && p.Eval(&b.facts)
+	return b.w.rules.has(name, &b.facts)
 }
 
 // rowsOf decodes the rows of a user, once a batch.
@@ -616,6 +618,7 @@ func (b *batch) commit(ctx context.Context) error {
 	}
 	for _, u := range b.profiles {
 		if u.touched {
+			b.joins(u)
 			n := len(b.encoded)
 			b.encoded = u.profile.Append(b.encoded)
 			b.rows = append(b.rows, userstate.Row{Kind: userstate.Profile, User: u.id, Value: b.encoded[n:]})

@@ -24,6 +24,8 @@ type user struct {
 	slot     *slot // decoded, within a batch
 	fetching bool  // rows are loaded with this batch
 
+	refused int64 // log time when a refusal for being outside an audience was noted
+
 	// Notes, as encoded.
 	hasNotes bool // notes are those of the partition
 	notes    []byte

@@ -58,6 +58,19 @@ kind: trigger
 name: vip-loss
 pattern: [{event: loss}]
 audience: vip
+---
+kind: trigger
+name: vip-deal
+pattern: [{event: deal}, {event: close}]
+within: 5m
+audience: vip
+hold: true
+---
+kind: trigger
+name: vip-look
+pattern: [{event: look, where: {field: properties.n, op: gte, value: 2}}]
+audience: vip
+limit: {count: 2, per: 10m}
 `
 
 // op is one thing that happens to the log.
@@ -69,7 +82,7 @@ type op struct {
 // history makes a random one: whatever the partitions, the same operations.
 func history(seed uint64, users, n int) []op {
 	r := rand.New(rand.NewPCG(seed, 7))
-	names := []string{"win", "win", "win", "loss", "a", "b", "cart", "cart", "purchase", "page", "logout", "noise", "noise"}
+	names := []string{"win", "win", "win", "loss", "a", "b", "cart", "cart", "purchase", "page", "logout", "noise", "noise", "deal", "close", "look"}
 	var ops []op
 	now := epoch
 	tick := now
@@ -84,7 +97,8 @@ func history(seed uint64, users, n int) []op {
 			user := fmt.Sprintf("u%d", r.IntN(users))
 			e := track(user, names[r.IntN(len(names))])
 			e.MessageID = fmt.Sprintf("h%d-%d", i, k)
-			e.Timestamp = now - r.Int64N(3)*second
+			e.Timestamp = now - r.Int64N(40)*second
+			e.Properties = []byte(fmt.Sprintf(`{"n":%d}`, r.IntN(4)))
 			switch {
 			case e.Name == "page":
 				e.Type = event.Page
@@ -106,6 +120,11 @@ func history(seed uint64, users, n int) []op {
 // play puts the history into the log, with whatever happens in between.
 func (h *harness) play(ops []op, between func()) {
 	h.t.Helper()
+	h.playBy(rules, ops, between)
+}
+
+func (h *harness) playBy(rules string, ops []op, between func()) {
+	h.t.Helper()
 	h.define(1, rules)
 	for _, o := range ops {
 		h.clock.set(o.at)
@@ -121,6 +140,11 @@ func (h *harness) play(ops []op, between func()) {
 
 // oracle steps every user by itself, with nothing stored in between.
 func oracle(t *testing.T, ops []op) []string {
+	t.Helper()
+	return oracleOf(t, rules, ops)
+}
+
+func oracleOf(t *testing.T, rules string, ops []op) []string {
 	t.Helper()
 	defs := &revisions{}
 	defs.add(t, 1, rules)
@@ -156,6 +180,9 @@ func oracle(t *testing.T, ops []op) []string {
 			}
 			p.profile.Apply(e)
 			p.traits = p.profile.AppendTraits(nil)
+			if !rs.set.Relevant(e.Name) {
+				continue
+			}
 			rs.set.Step(&p.state, e.User(), &trigger.Input{
 				Event: e, Time: e.Timestamp, LogTime: o.at, Key: event.KeyOf(e.Source, e.MessageID),
 				Traits: p.traits, InAudience: in(rs, p.traits), Live: true,

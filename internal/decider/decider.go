@@ -48,6 +48,9 @@ type Config struct {
 	// TickAfter is the silence of a partition after which a due timer is given
 	// a tick in the log.
 	TickAfter time.Duration `yaml:"tick_after"`
+	// SurveyEvery is how often it is gone over all users to see whom the triggers
+	// with an audience are for.
+	SurveyEvery time.Duration `yaml:"survey_every"`
 	// TimerPage is how many due timers are looked at together.
 	TimerPage int `yaml:"timer_page"`
 }
@@ -66,6 +69,9 @@ func (c *Config) Defaults() {
 	if c.TickAfter == 0 {
 		c.TickAfter = time.Second
 	}
+	if c.SurveyEvery == 0 {
+		c.SurveyEvery = 24 * time.Hour
+	}
 	if c.TimerPage == 0 {
 		c.TimerPage = 4096
 	}
@@ -82,6 +88,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("cache_bytes is %d: not negative", c.CacheBytes)
 	case c.TickAfter < time.Millisecond:
 		return fmt.Errorf("tick_after is %s: at least 1ms", c.TickAfter)
+	case c.SurveyEvery < time.Second:
+		return fmt.Errorf("survey_every is %s: at least 1s", c.SurveyEvery)
 	case c.TimerPage < 1:
 		return fmt.Errorf("timer_page is %d: at least 1", c.TimerPage)
 	}
@@ -106,6 +114,7 @@ type Decider struct {
 	rules   *rulebook
 	metrics *metrics
 	workers []*worker
+	surveys chan *survey // ordered
 }
 
 // New checks the configuration; nothing is opened before Run.
@@ -127,6 +136,7 @@ func New(cfg Config, deps Deps) (*Decider, error) {
 	d.metrics = newMetrics()
 	d.rules = newRulebook(deps.Definitions, deps.Logger, d.metrics)
 	partitions := deps.Log.Partitions()
+	d.surveys = make(chan *survey, partitions)
 	for n := range partitions {
 		d.workers = append(d.workers, newWorker(d, n, cfg.CacheBytes/int64(partitions)))
 	}
@@ -143,6 +153,7 @@ func (d *Decider) Run(ctx context.Context) error {
 	for _, w := range d.workers {
 		group.Go(func() error { return w.run(ctx) })
 	}
+	group.Go(func() error { return d.survey(ctx) })
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("decider: %w", err)
 	}

@@ -447,6 +447,7 @@ func (b *batch) take(it *item) {
 		b.counted.corrupt++
 	} else {
 		w.rules.set.Merge(&s.state, &b.from, it.time, &b.out)
+		w.targets.joinAll(w.rules, u.id)
 		s.dirty = true
 		b.collect(s, nil, w.board.logTime)
 	}

@@ -15,7 +15,8 @@ import (
 // committed, so nothing is counted twice after a panic or a take-over.
 type metrics struct {
 	events    *prometheus.CounterVec
-	discarded prometheus.Counter
+	discarded *prometheus.CounterVec
+	survey    prometheus.Histogram
 	firings   prometheus.Counter
 	wakes     prometheus.Counter
 	unmatched *prometheus.CounterVec
@@ -43,9 +44,17 @@ func newMetrics() *metrics {
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "events_total", Help: "Events read from the log and committed.",
 		}, []string{"partition"}),
-		discarded: counter("discarded_total", "Events that no trigger reads."),
-		firings:   counter("firings_total", "Intents committed."),
-		wakes:     counter("wakes_total", "Users woken by a timer."),
+		discarded: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "discarded_total",
+			Help: "Events discarded before any rows are read: by name those that no trigger reads, by user those that are for others.",
+		}, []string{"by"}),
+		survey: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "survey_seconds",
+			Help:    "Time of going over the users of a partition to see whom triggers with an audience are for.",
+			Buckets: prometheus.ExponentialBuckets(10e-3, 4, 10),
+		}),
+		firings: counter("firings_total", "Intents committed."),
+		wakes:   counter("wakes_total", "Users woken by a timer."),
 		unmatched: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "unmatched_total",
 			Help: "Events, rows and firings that did not count, by reason.",
@@ -75,7 +84,7 @@ func (m *metrics) register(r prometheus.Registerer, d *Decider) error {
 		return nil
 	}
 	all := []prometheus.Collector{
-		m.events, m.discarded, m.firings, m.wakes, m.unmatched, m.poisoned, m.corrupt, m.lost, m.ticks,
+		m.events, m.discarded, m.survey, m.firings, m.wakes, m.unmatched, m.poisoned, m.corrupt, m.lost, m.ticks,
 		m.reopened, m.leftOut, m.commit, m.batch,
 		&lag{d: d, desc: prometheus.NewDesc("heed_decider_lag_events", "Offsets that are durable and not decided.", []string{"partition"}, nil)},
 	}
@@ -126,7 +135,8 @@ func (b *batch) report() {
 			c.Add(float64(n))
 		}
 	}
-	add(m.discarded, t.discarded)
+	add(m.discarded.WithLabelValues("name"), t.discarded)
+	add(m.discarded.WithLabelValues("user"), t.outside)
 	add(m.firings, len(b.intents))
 	add(m.wakes, t.wakes)
 	add(m.poisoned, t.poisoned)

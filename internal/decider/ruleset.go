@@ -21,6 +21,13 @@ type ruleset struct {
 	set       *trigger.Set
 	index     map[*trigger.Program]int // in set.Programs()
 	audiences map[string]*condition.Program
+	gating
+}
+
+// has tells whether somebody is in an audience.
+func (rs *ruleset) has(audience string, f *condition.Facts) bool {
+	p, ok := rs.audiences[audience]
+	return ok && p.Eval(f)
 }
 
 // rulebook compiles each revision once for all partitions.
@@ -117,6 +124,7 @@ func (b *rulebook) compile(revision int64, defs *definition.Set) *ruleset {
 	for i, p := range rs.set.Programs() {
 		rs.index[p] = i
 	}
+	rs.gating = gatingOf(rs.set, defs)
 	b.metrics.leftOut.Set(float64(failed))
 	return rs
 }

@@ -246,7 +246,7 @@ func TestMetrics(t *testing.T) {
 			}
 		}
 		f(r.d.workers[0].events, 3)
-		f(r.d.metrics.discarded, 1)
+		f(r.d.metrics.discarded.WithLabelValues("name"), 1)
 		f(r.d.metrics.firings, 1)
 		f(r.d.metrics.poisoned, 0)
 		f(&lag{d: r.d, desc: prometheus.NewDesc("lag", "", []string{"partition"}, nil)}, 0)

@@ -33,6 +33,7 @@ type worker struct {
 	rules    *ruleset
 	board    board // counts, including the batch in hand
 	users    *users
+	targets  targets
 	chunks   []eventlog.Chunk // read, not consumed
 	held     int              // bytes of chunks
 	next     uint64           // offset behind the last consumed event
@@ -166,6 +167,7 @@ func (w *worker) open(ctx context.Context) error {
 	}
 	w.part = part
 	w.chunks, w.held = nil, 0
+	w.targets.forget()
 	w.next = part.Next()
 	w.heard = w.d.deps.Clock().UnixMicro()
 	if err := w.restore(ctx); err != nil {

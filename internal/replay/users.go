@@ -102,7 +102,7 @@ func (u *Users) Event(e *event.Event, in *trigger.Input, step, past bool) {
 	if u.cfg.Traits && e.Type == event.Identify {
 		u.fold(h, e)
 	}
-	if step {
+	if step && u.cfg.Set.Relevant(e.Name) { // others do not even move the user's clock, as with the Decider
 		u.in = *in
 		u.in.Event, u.in.Traits, u.in.InAudience = e, u.traits, u.ask
 		u.cfg.Set.Step(&u.state, u.id, &u.in, &u.out)

@@ -176,14 +176,19 @@ func (x *stepper) event(routes []route) {
 	if t < st.last && st.last != 0 {
 		t = st.last
 	}
+	heard := len(routes) == 0
 	for i := range routes {
 		r := &routes[i]
+		e := st.find(r.index)
+		if e == nil && x.shut(r) {
+			continue
+		}
+		heard = true
 		if in.Live && age > r.prog.maxAge {
 			x.out.Counts.Stale++
 			x.wasted(r, TooOld)
 			continue
 		}
-		e := st.find(r.index)
 		if r.was != nil && e != nil && len(e.old.rows)+len(e.old.buffer) > 0 {
 			x.finish(r, e, t, arrived)
 		}
@@ -211,7 +216,7 @@ func (x *stepper) event(routes []route) {
 		}
 		x.apply(p, e, &e.strand, rd, r.role)
 	}
-	if t > st.last {
+	if heard && t > st.last {
 		st.last = t
 		x.touched = true
 	}

@@ -24,22 +24,6 @@ test('a trigger in a sentence', () => {
   expect(
     triggerWords({ pattern: [{ event: 'view' }, { idle: '10m' }], by: 'properties.product_id' }),
   ).toBe('view, then nothing at all for 10 minutes, with the same product_id');
-  expect(
-    triggerWords({
-      pattern: [
-        {
-          all: [
-            'search',
-            { event: 'view', where: { field: 'properties.price', op: 'gt', value: 5 } },
-          ],
-        },
-        { event: 'view', distinct: 'properties.product_id', times: 3 },
-      ],
-      within: '1h',
-    }),
-  ).toBe(
-    'search and view where price is over 5 in any order, then view with 3 different values of product_id, within 1 hour',
-  );
 });
 
 test('conditions', () => {

@@ -36,23 +36,13 @@ export function triggerWords(spec: TriggerSpec): string {
 function stepWords(step: Step): string {
   if (step.idle) return `nothing at all for ${periodWords(step.idle)}`;
   if (step.absent) return `no ${eventLabel(step.absent)} for ${periodWords(step.for ?? '')}`;
-  let out = step.all ? elementWords(step.all) : eventLabel(step.event ?? '');
+  let out = eventLabel(step.event ?? '');
   const times = step.times ?? 1;
-  if (step.distinct) out += ` with ${times} different values of ${fieldWords(step.distinct)}`;
-  else if (times > 1) out += ` ${times} times${step.consecutive ? ' in a row' : ''}`;
+  if (times > 1) out += ` ${times} times${step.consecutive ? ' in a row' : ''}`;
   if (step.where) out += ` where ${conditionWords(step.where)}`;
   if (step.without?.length) out += ` without ${list(step.without.map(eventLabel), 'or')}`;
   if (step.gap) out += ` less than ${periodWords(step.gap)} later`;
   return out;
-}
-
-function elementWords(all: NonNullable<Step['all']>): string {
-  const words = all.map((element) => {
-    if (typeof element === 'string') return eventLabel(element);
-    const where = element.where ? ` where ${conditionWords(element.where)}` : '';
-    return eventLabel(element.event) + where;
-  });
-  return `${list(words, 'and')} in any order`;
 }
 
 const ops: Record<string, string> = {
