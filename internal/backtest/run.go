@@ -99,7 +99,7 @@ func newRun(b *Backtester, req Request) (*run, error) {
 	}
 	r.audiences = map[string]*condition.Program{}
 	for name, a := range defs.Audiences {
-		if c, err := condition.Compile(a.Where, condition.ForProfile); err == nil {
+		if c, err := a.Program(); err == nil {
 			r.audiences[name] = c
 		}
 	}

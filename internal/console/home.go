@@ -189,7 +189,7 @@ func (c *Console) audiencesOf(p *profile.Profile) []string {
 	set := c.deps.Definitions.Current()
 	facts := &condition.Facts{Traits: p.AppendTraits(nil)}
 	for _, name := range sorted(set.Audiences) {
-		where, err := condition.Compile(set.Audiences[name].Where, condition.ForProfile)
+		where, err := set.Audiences[name].Program()
 		if err == nil && where.Eval(facts) { // what does not compile was never accepted
 			out = append(out, name)
 		}

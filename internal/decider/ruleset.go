@@ -90,7 +90,10 @@ func (b *rulebook) compile(revision int64, defs *definition.Set) *ruleset {
 	rs := &ruleset{revision: revision, audiences: make(map[string]*condition.Program, len(defs.Audiences))}
 	failed := 0
 	for name, a := range defs.Audiences {
-		p, err := condition.Compile(a.Where, condition.ForProfile)
+		p, err := a.Program()
+		if errors.Is(err, definition.ErrBehavior) {
+			continue // no trigger may name it
+		}
 		if err != nil {
 			failed++
 			b.logger.Error("audience left out", "audience", name, "revision", revision, "error", err)

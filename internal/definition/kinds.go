@@ -7,7 +7,11 @@
 package definition
 
 import (
+	"errors"
+	"fmt"
+
 	"heed/internal/condition"
+	"heed/internal/measure"
 	"heed/internal/period"
 	"heed/internal/trigger"
 )
@@ -17,13 +21,14 @@ type Kind string
 
 // The kinds.
 const (
-	KindEvent    Kind = "event"
-	KindTrigger  Kind = "trigger"
-	KindAudience Kind = "audience"
-	KindTemplate Kind = "template"
-	KindCampaign Kind = "campaign"
-	KindChannel  Kind = "channel"
-	KindSource   Kind = "source"
+	KindEvent     Kind = "event"
+	KindTrigger   Kind = "trigger"
+	KindAudience  Kind = "audience"
+	KindDimension Kind = "dimension"
+	KindTemplate  Kind = "template"
+	KindCampaign  Kind = "campaign"
+	KindChannel   Kind = "channel"
+	KindSource    Kind = "source"
 )
 
 // Source is where events come from: one write key.
@@ -44,11 +49,38 @@ type Event struct {
 	Key         bool   `yaml:"key,omitempty" json:"key,omitempty"`
 }
 
-// Audience is a set of users by a condition on their profile.
+// Audience is a set of users, by what they are and what they did. Its tree
+// stands beside its name: an audience by a condition on traits is just where.
 type Audience struct {
-	Name        string              `yaml:"name" json:"name"`
-	Description string              `yaml:"description,omitempty" json:"description,omitempty"`
-	Where       condition.Condition `yaml:"where" json:"where"` // traits.* only, for now
+	Name        string `yaml:"name" json:"name"`
+	Description string `yaml:"description,omitempty" json:"description,omitempty"`
+	// Zone and WeekStart are those of its days when it is asked by itself; inside
+	// of a query they are the query's.
+	Zone      string `yaml:"zone,omitempty" json:"zone,omitempty"`
+	WeekStart string `yaml:"weekStart,omitempty" json:"weekStart,omitempty"`
+	// Frozen is an RFC 3339 time: the members are those of then. Empty: dynamic.
+	Frozen string `yaml:"frozen,omitempty" json:"frozen,omitempty"`
+
+	measure.Audience `yaml:",inline"`
+}
+
+// ErrBehavior says that an audience needs more than the profile.
+var ErrBehavior = errors.New("asks what users did")
+
+// Program compiles an audience that is decided by the profile alone; for others
+// the error is ErrBehavior.
+func (a *Audience) Program() (*condition.Program, error) {
+	c, ok := a.Profile()
+	if !ok || a.Frozen != "" {
+		return nil, fmt.Errorf("audience %q %w", a.Name, ErrBehavior)
+	}
+	return condition.Compile(c, condition.ForProfile)
+}
+
+// Query asks for the audience by itself.
+func (a *Audience) Query() *measure.Query {
+	tree := a.Audience
+	return &measure.Query{Zone: a.Zone, WeekStart: a.WeekStart, AsOf: a.Frozen, Audience: &tree, Users: &measure.Users{}}
 }
 
 // Template is content for one channel, written in Liquid.
@@ -131,9 +163,11 @@ type Set struct {
 	Events    map[string]*Event
 	Triggers  map[string]*trigger.Definition
 	Audiences map[string]*Audience
-	Templates map[string]*Template
-	Channels  map[string]*Channel
-	Campaigns map[string]*Campaign
+	// Dimensions are those that were defined; see DimensionNamed.
+	Dimensions map[string]*measure.Dimension
+	Templates  map[string]*Template
+	Channels   map[string]*Channel
+	Campaigns  map[string]*Campaign
 
 	// Previous is what some of the triggers were before their pattern was last
 	// edited: what users had begun by then may finish. Only the catalog knows it.

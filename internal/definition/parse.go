@@ -15,6 +15,7 @@ import (
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
+	"heed/internal/measure"
 	"heed/internal/trigger"
 )
 
@@ -60,7 +61,7 @@ func NewDocument(k Kind, name string, spec any) Document {
 
 // Kinds lists the kinds that can be defined.
 func Kinds() []Kind {
-	return []Kind{KindSource, KindEvent, KindAudience, KindTrigger, KindTemplate, KindChannel, KindCampaign}
+	return []Kind{KindSource, KindEvent, KindDimension, KindAudience, KindTrigger, KindTemplate, KindChannel, KindCampaign}
 }
 
 // NewSpec makes an empty spec of the kind; ok is false for an unknown kind.
@@ -72,6 +73,8 @@ func NewSpec(k Kind) (spec any, ok bool) {
 		return new(Event), true
 	case KindAudience:
 		return new(Audience), true
+	case KindDimension:
+		return new(measure.Dimension), true
 	case KindTrigger:
 		return new(trigger.Definition), true
 	case KindTemplate:

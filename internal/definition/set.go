@@ -4,14 +4,15 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
 
-	"heed/internal/condition"
 	"heed/internal/event"
+	"heed/internal/measure"
 	"heed/internal/render"
 	"heed/internal/trigger"
 )
@@ -30,7 +31,7 @@ func NewSet(revision int64, docs []Document) (*Set, Problems) {
 		Sources:   map[string]*Source{},
 		Events:    map[string]*Event{},
 		Triggers:  map[string]*trigger.Definition{},
-		Audiences: map[string]*Audience{},
+		Audiences: map[string]*Audience{}, Dimensions: map[string]*measure.Dimension{},
 		Templates: map[string]*Template{},
 		Channels: map[string]*Channel{
 			ChannelWeb:    {Name: ChannelWeb, Type: ChannelWeb},
@@ -73,6 +74,8 @@ func (s *Set) add(d Document) {
 		s.Triggers[d.Name] = spec
 	case *Audience:
 		s.Audiences[d.Name] = spec
+	case *measure.Dimension:
+		s.Dimensions[d.Name] = spec
 	case *Template:
 		s.Templates[d.Name] = spec
 	case *Channel:
@@ -105,6 +108,8 @@ func (c *checker) check() {
 		c.trigger(spec)
 	case *Audience:
 		c.audience(spec)
+	case *measure.Dimension:
+		c.dimension(spec)
 	case *Template:
 		c.template(spec)
 	case *Channel:
@@ -154,15 +159,66 @@ func (c *checker) trigger(t *trigger.Definition) {
 	}
 	if t.Audience != "" {
 		c.refer("audience", KindAudience, t.Audience, maps.Keys(c.set.Audiences))
+		c.decided("audience", t.Audience)
 	}
 }
 
 func (c *checker) audience(a *Audience) {
-	var ce *condition.Error
-	if err := condition.Check(a.Where, condition.ForProfile); errors.As(err, &ce) {
-		c.fail(join("where", ce.Path), "", "%s", ce.Message)
+	c.measure(measure.CheckAudience(&a.Audience))
+	if len(c.problems) == 0 {
+		c.measure(measure.Check(a.Query())) // its zone, its first day of the week, its time
+	}
+	if len(c.problems) > 0 {
+		return
+	}
+	for _, r := range a.References() {
+		if r.Dimension {
+			c.refer(r.Path, KindDimension, r.Name, c.set.dimensionNames())
+		} else {
+			c.refer(r.Path, KindAudience, r.Name, maps.Keys(c.set.Audiences))
+		}
+	}
+	if len(c.problems) > 0 {
+		return
+	}
+	// What it refers to may refer back, be of events or be too large together.
+	if _, err := measure.Resolve(a.Query(), unfrozen{c.set}); err != nil {
+		var me *measure.Error
+		if errors.As(err, &me) {
+			err = errors.New(me.Message)
+		}
+		c.fail("", "", "%v", err)
+	}
+}
+
+func (c *checker) dimension(d *measure.Dimension) {
+	if d.Dimension != "" {
+		c.fail("dimension", "say of what it is: field, days, events, recency or sum", "only refers to another one")
+		return
+	}
+	c.measure(measure.CheckDimension(d))
+}
+
+// measure takes over a problem of what can be asked.
+func (c *checker) measure(err error) {
+	var me *measure.Error
+	if errors.As(err, &me) {
+		if me.Path == "asOf" {
+			me.Path = "frozen"
+		}
+		c.fail(me.Path, "", "%s", me.Message)
 	} else if err != nil {
-		c.fail("where", "", "%v", err)
+		c.fail("", "", "%v", err)
+	}
+}
+
+// decided checks that an audience can be decided where triggers and campaigns
+// are: by the profile alone.
+func (c *checker) decided(path, name string) {
+	if a := c.set.Audiences[name]; a != nil {
+		if _, err := a.Program(); errors.Is(err, ErrBehavior) {
+			c.fail(path, "explore it; triggers and campaigns take audiences on traits so far", "%v", err)
+		}
 	}
 }
 
@@ -211,6 +267,7 @@ func (c *checker) campaign(k *Campaign) {
 	}
 	for i, who := range k.Who {
 		c.refer(fmt.Sprintf("who[%d]", i), KindAudience, who, maps.Keys(c.set.Audiences))
+		c.decided(fmt.Sprintf("who[%d]", i), who)
 	}
 	if len(k.What) == 0 {
 		c.fail("what", "what: [{channel: web, template: wow}]", "is empty")
@@ -257,13 +314,6 @@ func (c *checker) refer(path string, kind Kind, name string, known func(func(str
 	c.fail(path, hint, "%s %q does not exist", kind, name)
 }
 
-func join(a, b string) string {
-	if b == "" || strings.HasPrefix(b, "[") {
-		return a + b
-	}
-	return a + "." + b
-}
-
 // DefaultHoldout is the share of users that a campaign holds back to measure
 // its lift.
 const DefaultHoldout = 0.10
@@ -288,6 +338,7 @@ func (s *Set) Documents() []Document {
 	var docs []Document
 	docs = appendKind(docs, KindSource, s.Sources)
 	docs = appendKind(docs, KindEvent, s.Events)
+	docs = appendKind(docs, KindDimension, s.Dimensions)
 	docs = appendKind(docs, KindAudience, s.Audiences)
 	docs = appendKind(docs, KindTrigger, s.Triggers)
 	docs = appendKind(docs, KindTemplate, s.Templates)
@@ -315,4 +366,55 @@ func (s *Set) CampaignsOn(triggerName string) []*Campaign {
 	}
 	slices.SortFunc(out, func(a, b *Campaign) int { return cmp.Compare(a.Name, b.Name) })
 	return out
+}
+
+// AudienceNamed is the tree of a dynamic audience: with DimensionNamed, a Set is
+// measure.Names. The members of a frozen one are kept elsewhere.
+func (s *Set) AudienceNamed(name string) (*measure.Audience, error) {
+	a := s.Audiences[name]
+	if a == nil {
+		return nil, nil
+	}
+	if a.Frozen != "" {
+		return nil, errors.New("is frozen, and its members are not at hand")
+	}
+	return &a.Audience, nil
+}
+
+// DimensionNamed is a dimension that was defined, or else a built-in one.
+func (s *Set) DimensionNamed(name string) (*measure.Dimension, error) {
+	if d := s.Dimensions[name]; d != nil {
+		return d, nil
+	}
+	for _, d := range measure.BuiltIn() {
+		if d.Name == name {
+			return &d, nil
+		}
+	}
+	return nil, nil
+}
+
+func (s *Set) dimensionNames() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, d := range measure.BuiltIn() {
+			if s.Dimensions[d.Name] == nil && !yield(d.Name) {
+				return
+			}
+		}
+		for name := range s.Dimensions {
+			if !yield(name) {
+				return
+			}
+		}
+	}
+}
+
+// unfrozen takes frozen audiences by their trees too: to check them.
+type unfrozen struct{ *Set }
+
+func (s unfrozen) AudienceNamed(name string) (*measure.Audience, error) {
+	if a := s.Audiences[name]; a != nil {
+		return &a.Audience, nil
+	}
+	return nil, nil
 }

@@ -28,6 +28,7 @@ import (
 	"heed/internal/event"
 	"heed/internal/eventlog"
 	"heed/internal/inbox"
+	"heed/internal/measure"
 	"heed/internal/period"
 	"heed/internal/policy"
 	"heed/internal/profile"
@@ -326,8 +327,10 @@ func TestOutcomes(t *testing.T) {
 		t.Helper()
 		v := newEnv(t)
 		v.users["vip"] = &profile.Profile{UserID: "vip", FirstSeen: 1, Traits: []profile.Entry{{Key: "vip", Value: "true"}}}
-		v.set.Audiences["vips"] = &definition.Audience{Name: "vips", Where: condition.Condition{Field: "traits.vip", Op: condition.Eq, Value: true}}
-		v.set.Audiences["none"] = &definition.Audience{Name: "none", Where: condition.Condition{Field: "traits.vip", Op: condition.Eq, Value: false}}
+		for name, vip := range map[string]bool{"vips": true, "none": false} {
+			where := &condition.Condition{Field: "traits.vip", Op: condition.Eq, Value: vip}
+			v.set.Audiences[name] = &definition.Audience{Name: name, Audience: measure.Audience{Where: where}}
+		}
 		if how == nil {
 			how = func(*definition.Campaign, *definition.Template) {}
 		}

@@ -92,7 +92,7 @@ func (e *Engager) campaign(set *definition.Set, def *definition.Campaign) *campa
 			errs = append(errs, fmt.Errorf("audience %q does not exist", name))
 			continue
 		}
-		program, err := condition.Compile(a.Where, condition.ForProfile)
+		program, err := a.Program()
 		if err != nil {
 			errs = append(errs, fmt.Errorf("audience %q: %w", name, err))
 			continue

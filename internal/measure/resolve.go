@@ -6,11 +6,12 @@ import (
 	"slices"
 )
 
-// Names looks up what a query refers to.
+// Names looks up what a query refers to. What does not exist is nil without an
+// error.
 type Names interface {
 	// AudienceNamed is an audience's tree, or its members if it is frozen.
-	AudienceNamed(name string) (*Audience, bool)
-	DimensionNamed(name string) (*Dimension, bool)
+	AudienceNamed(name string) (*Audience, error)
+	DimensionNamed(name string) (*Dimension, error)
 }
 
 // Resolve puts what a query refers to in the place of its names and fills in
@@ -120,8 +121,11 @@ func (r *resolver) dimension(d Dimension) (Dimension, error) {
 	if d.Dimension == "" {
 		return d, nil
 	}
-	found, ok := r.names.DimensionNamed(d.Dimension)
-	if !ok {
+	found, err := r.names.DimensionNamed(d.Dimension)
+	if err != nil {
+		return d, wrong("dimension", "%q: %v", d.Dimension, err)
+	}
+	if found == nil {
 		return d, wrong("dimension", "%q does not exist", d.Dimension)
 	}
 	if found.Dimension != "" {
@@ -140,8 +144,11 @@ func (r *resolver) audience(a Audience) (Audience, error) {
 		if slices.Contains(r.open, a.Audience) {
 			return a, wrong("audience", "%q refers to itself", a.Audience)
 		}
-		found, ok := r.names.AudienceNamed(a.Audience)
-		if !ok {
+		found, err := r.names.AudienceNamed(a.Audience)
+		if err != nil {
+			return a, wrong("audience", "%q: %v", a.Audience, err)
+		}
+		if found == nil {
 			return a, wrong("audience", "%q does not exist", a.Audience)
 		}
 		r.open = append(r.open, a.Audience)
