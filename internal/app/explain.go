@@ -88,11 +88,23 @@ func lastFired(t *decider.TriggerExplanation) time.Time {
 
 // ExplainTrigger tells everything about one user and one trigger.
 func (p progress) ExplainTrigger(ctx context.Context, user, name string) (api.TriggerExplanation, error) {
+	who, err := p.decider.Profile(ctx, user)
+	if err != nil {
+		return api.TriggerExplanation{}, err
+	}
+	asked := user
+	if who != nil && who.Moved.To != "" {
+		user = who.Moved.To
+	}
 	known, err := p.decider.Explain(ctx, user)
 	if err != nil {
 		return api.TriggerExplanation{}, err
 	}
-	return explanation(p.definitions.Current(), user, known.LogTime, known.Trigger(name)), nil
+	x := explanation(p.definitions.Current(), user, known.LogTime, known.Trigger(name))
+	if asked != user {
+		x.Text = append([]string{fmt.Sprintf("%s is %s since %s.", asked, user, api.Time(who.Moved.At).Format(time.DateTime))}, x.Text...)
+	}
+	return x, nil
 }
 
 func explanation(set *definition.Set, user string, asOf int64, t decider.TriggerExplanation) api.TriggerExplanation {

@@ -22,6 +22,7 @@ import (
 	"heed/internal/console/api"
 	"heed/internal/documents"
 	"heed/internal/event"
+	"heed/internal/profile"
 )
 
 func mustURL(t *testing.T, s string) *url.URL {
@@ -413,6 +414,29 @@ func TestUsers(t *testing.T) {
 		t.Errorf("user-04 is in %v", u.Audiences)
 	}
 	c.get("/users/nobody").fails(404, "not_found")
+
+	// An id that turned out to be somebody's leads there; and there is shown what
+	// happened under it.
+	w.profile("anon-3", &profile.Profile{FirstSeen: 5, LastSeen: 5, Moved: profile.Move{To: "user-03", At: 9_000_000}})
+	if u := ok[api.User](c.get("/users/anon-3")); u.MovedTo != "user-03" || u.MovedAt.Unix() != 9 {
+		t.Errorf("moved to %q at %s", u.MovedTo, u.MovedAt)
+	}
+	if l := ok[api.UserList](c.get("/users?q=anon-3")); len(l.Users) != 2 || l.Users[0].MovedTo != "user-03" || l.Users[1].Id != "user-03" {
+		t.Errorf("searched for the id: %+v", l.Users)
+	}
+	w.add(
+		event.Event{Name: "before", AnonymousID: "anon-3", MessageID: "b"},
+		event.Event{Name: "after", AnonymousID: "anon-3", UserID: "user-03", MessageID: "a"},
+		event.Event{Name: "other", AnonymousID: "anon-4", MessageID: "o"},
+	)
+	var got []string
+	for _, item := range ok[api.Timeline](c.get("/users/user-03/timeline")).Items {
+		got = append(got, item.Event.Event)
+	}
+	slices.Sort(got)
+	if d := cmp.Diff([]string{"after", "before"}, got); d != "" {
+		t.Errorf("timeline: -want +got\n%s", d)
+	}
 }
 
 // Pages backwards over everything are complete, ordered and without repeats,

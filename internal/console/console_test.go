@@ -304,6 +304,12 @@ func (w *world) user(id string, e event.Event) {
 	var p profile.Profile
 	p.Apply(&e)
 	p.Link(e.AnonymousID)
+	w.profile(id, &p)
+}
+
+// profile stores one as it is.
+func (w *world) profile(id string, p *profile.Profile) {
+	w.t.Helper()
 	n := eventlog.PartitionOf(id, w.db.Log().Partitions())
 	part, err := w.db.UserState().Open(w.t.Context(), n)
 	if err != nil {

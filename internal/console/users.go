@@ -35,7 +35,7 @@ func nameOfUser(p *profile.Profile) string {
 
 func userSummaryOf(id string, p *profile.Profile) api.UserSummary {
 	return api.UserSummary{
-		Id: id, Known: p.UserID != "", Name: nameOfUser(p), Email: p.Email.Value, Phone: p.Phone.Value,
+		Id: id, Known: p.UserID != "", MovedTo: p.Moved.To, Name: nameOfUser(p), Email: p.Email.Value, Phone: p.Phone.Value,
 		FirstSeen: api.Time(p.FirstSeen), LastSeen: api.Time(p.LastSeen), Country: p.Country,
 	}
 }
@@ -192,7 +192,7 @@ func (s *server) GetUser(ctx context.Context, r api.GetUserRequestObject) (api.G
 	}
 	out := api.GetUser200JSONResponse{
 		Id: r.Id, Known: p.UserID != "", UserId: p.UserID, AnonymousIds: append([]string{}, p.AnonymousIDs...),
-		FirstSeen: api.Time(p.FirstSeen), LastSeen: api.Time(p.LastSeen),
+		MovedTo: p.Moved.To, MovedAt: api.Time(p.Moved.At), FirstSeen: api.Time(p.FirstSeen), LastSeen: api.Time(p.LastSeen),
 		Country: p.Country, Locale: p.Locale, Timezone: p.Timezone, Device: p.Device, Os: p.OS, Browser: p.Browser,
 		Email: addressOf(p.Email), Phone: addressOf(p.Phone), Traits: traitsOf(p.Traits), Consent: traitsOf(p.Consent),
 		Acquisition: api.Acquisition{
@@ -231,6 +231,31 @@ func (s *server) ExplainTrigger(ctx context.Context, r api.ExplainTriggerRequest
 	return api.ExplainTrigger200JSONResponse(x), nil
 }
 
+// idsOf is under which ids a user's events stand in the log, and in which
+// partitions.
+func (c *Console) idsOf(ctx context.Context, id string) (ids map[string]bool, partitions []int, err error) {
+	n := c.deps.Log.Partitions()
+	value, err := c.deps.State.Get(ctx, eventlog.PartitionOf(id, n), userstate.Profile, id)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read a profile: %w", err)
+	}
+	p, err := profile.Decode(value)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the profile of %.40q: %w", id, err)
+	}
+	ids = map[string]bool{id: true}
+	for _, other := range p.AnonymousIDs {
+		ids[other] = true
+	}
+	for other := range ids {
+		if at := eventlog.PartitionOf(other, n); !slices.Contains(partitions, at) {
+			partitions = append(partitions, at)
+		}
+	}
+	slices.Sort(partitions)
+	return ids, partitions, nil
+}
+
 // GetTimeline reads the user's part of the log backwards.
 func (s *server) GetTimeline(ctx context.Context, r api.GetTimelineRequestObject) (api.GetTimelineResponseObject, error) {
 	c := s.c
@@ -241,8 +266,12 @@ func (s *server) GetTimeline(ctx context.Context, r api.GetTimelineRequestObject
 	if err != nil {
 		return nil, err
 	}
+	ids, partitions, err := c.idsOf(ctx, r.Id)
+	if err != nil {
+		return nil, err
+	}
 	res, err := c.scanOf(limit, func(h *event.Header) bool {
-		return h.Type != event.System && h.User() == r.Id
+		return h.Type != event.System && ids[h.User()]
 	}, func(partition int, offset uint64, e *event.Event) (any, bool) {
 		if api.IsDelivery(e.Name) {
 			if d, err := api.DeliveryOf(partition, offset, e); err == nil {
@@ -251,7 +280,7 @@ func (s *server) GetTimeline(ctx context.Context, r api.GetTimelineRequestObject
 		}
 		summary := api.SummaryOf(partition, offset, e)
 		return api.TimelineItem{Kind: api.TimelineEvent, At: summary.Timestamp, Event: summary}, true
-	}).Run(ctx, []int{eventlog.PartitionOf(r.Id, c.deps.Log.Partitions())}, r.Params.Before)
+	}).Run(ctx, partitions, r.Params.Before)
 	if err != nil {
 		return nil, err
 	}

@@ -1247,7 +1247,7 @@ type TriggerExplanation struct {
 	Text    []string `json:"text"`
 	Trigger string   `json:"trigger"`
 
-	// User Profile id
+	// User Profile id; of the user whose id it turned out to be, if another one was asked for
 	User string `json:"user"`
 }
 
@@ -1305,25 +1305,31 @@ type TriggerProgressList struct {
 
 // User defines model for User.
 type User struct {
-	Acquisition  Acquisition   `json:"acquisition"`
-	AnonymousIds []string      `json:"anonymousIds"`
-	Audiences    []string      `json:"audiences"`
-	Browser      string        `json:"browser,omitempty,omitzero"`
-	Consent      []Trait       `json:"consent"`
-	Country      string        `json:"country,omitempty,omitzero"`
-	Device       string        `json:"device,omitempty,omitzero"`
-	Email        Address       `json:"email,omitempty,omitzero"`
-	FirstSeen    time.Time     `json:"firstSeen,omitempty,omitzero"`
-	Id           string        `json:"id"`
-	Known        bool          `json:"known"`
-	LastSeen     time.Time     `json:"lastSeen,omitempty,omitzero"`
-	Locale       string        `json:"locale,omitempty,omitzero"`
-	Os           string        `json:"os,omitempty,omitzero"`
-	Phone        Address       `json:"phone,omitempty,omitzero"`
-	Timezone     string        `json:"timezone,omitempty,omitzero"`
-	Traits       []Trait       `json:"traits"`
-	Triggers     []UserTrigger `json:"triggers"`
-	UserId       string        `json:"userId,omitempty,omitzero"`
+	Acquisition Acquisition `json:"acquisition"`
+
+	// AnonymousIds Ids that were merged into this user, oldest first
+	AnonymousIds []string  `json:"anonymousIds"`
+	Audiences    []string  `json:"audiences"`
+	Browser      string    `json:"browser,omitempty,omitzero"`
+	Consent      []Trait   `json:"consent"`
+	Country      string    `json:"country,omitempty,omitzero"`
+	Device       string    `json:"device,omitempty,omitzero"`
+	Email        Address   `json:"email,omitempty,omitzero"`
+	FirstSeen    time.Time `json:"firstSeen,omitempty,omitzero"`
+	Id           string    `json:"id"`
+	Known        bool      `json:"known"`
+	LastSeen     time.Time `json:"lastSeen,omitempty,omitzero"`
+	Locale       string    `json:"locale,omitempty,omitzero"`
+	MovedAt      time.Time `json:"movedAt,omitempty,omitzero"`
+
+	// MovedTo Whose id this turned out to be: what it does counts for that user
+	MovedTo  string        `json:"movedTo,omitempty,omitzero"`
+	Os       string        `json:"os,omitempty,omitzero"`
+	Phone    Address       `json:"phone,omitempty,omitzero"`
+	Timezone string        `json:"timezone,omitempty,omitzero"`
+	Traits   []Trait       `json:"traits"`
+	Triggers []UserTrigger `json:"triggers"`
+	UserId   string        `json:"userId,omitempty,omitzero"`
 }
 
 // UserList defines model for UserList.
@@ -1350,8 +1356,11 @@ type UserSummary struct {
 
 	// LastSeen Exact to 5 minutes
 	LastSeen time.Time `json:"lastSeen,omitempty,omitzero"`
-	Name     string    `json:"name,omitempty,omitzero"`
-	Phone    string    `json:"phone,omitempty,omitzero"`
+
+	// MovedTo Whose id this turned out to be: what it does counts for that user
+	MovedTo string `json:"movedTo,omitempty,omitzero"`
+	Name    string `json:"name,omitempty,omitzero"`
+	Phone   string `json:"phone,omitempty,omitzero"`
 }
 
 // UserTrigger defines model for UserTrigger.

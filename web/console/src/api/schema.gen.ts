@@ -1441,6 +1441,8 @@ export interface components {
             id: string;
             /** @description Has a user id */
             known: boolean;
+            /** @description Whose id this turned out to be: what it does counts for that user */
+            movedTo?: string;
             name?: string;
             email?: string;
             phone?: string;
@@ -1516,7 +1518,7 @@ export interface components {
             blockedUntil?: string;
         };
         TriggerExplanation: {
-            /** @description Profile id */
+            /** @description Profile id; of the user whose id it turned out to be, if another one was asked for */
             user: string;
             trigger: string;
             /**
@@ -1580,7 +1582,12 @@ export interface components {
             id: string;
             known: boolean;
             userId?: string;
+            /** @description Ids that were merged into this user, oldest first */
             anonymousIds: string[];
+            /** @description Whose id this turned out to be: what it does counts for that user */
+            movedTo?: string;
+            /** Format: date-time */
+            movedAt?: string;
             /** Format: date-time */
             firstSeen?: string;
             /** Format: date-time */

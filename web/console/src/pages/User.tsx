@@ -1,5 +1,5 @@
 import { Anchor, Button, SegmentedControl } from '@mantine/core';
-import { useNavigate, useParams, useSearch } from '@tanstack/react-router';
+import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router';
 import { useMemo } from 'react';
 import type { Schema } from '../api/client';
 import { useTimeline, useUser } from '../api/queries';
@@ -30,7 +30,18 @@ export default function User() {
         data && (
           <>
             {title !== id && <span className={css.mono}>{id} · </span>}
-            {data.known ? 'Known user' : 'Anonymous: no identify call yet'}
+            {data.movedTo ? (
+              <>
+                {'This turned out to be '}
+                <Link to="/users/$id" params={{ id: data.movedTo }}>
+                  {data.movedTo}
+                </Link>
+              </>
+            ) : data.known ? (
+              'Known user'
+            ) : (
+              'Anonymous: no identify call yet'
+            )}
             {data.lastSeen && (
               <>
                 {' · last seen '}

@@ -80,7 +80,7 @@ export default function Users() {
                           user.email,
                           user.phone,
                           user.country,
-                          !user.known && 'anonymous',
+                          user.movedTo ? `is ${user.movedTo}` : !user.known && 'anonymous',
                         ]
                           .filter(Boolean)
                           .join(' · ') || 'known'}
