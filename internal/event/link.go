@@ -21,6 +21,16 @@ const (
 	NameMerge = "heed.merge"
 )
 
+// Plumbing tells of the name of a control record that it says nothing to anybody
+// but the Decider: files for others leave it out.
+func Plumbing(name string) bool {
+	switch name {
+	case NameTick, NameLink, NameHandOver, NameForward:
+		return true
+	}
+	return false
+}
+
 // Links tells which other id an identify or alias claims to be of its user too:
 // the anonymous id, or the previous one.
 func (e *Event) Links() (from string, ok bool) {

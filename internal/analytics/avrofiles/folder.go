@@ -100,7 +100,7 @@ func (f *folder) finish(name string, pos position) error {
 	return f.rename(nextName, posName)
 }
 
-// advance writes a position that no file belongs to (only ticks were read).
+// advance writes a position that no file belongs to (only ticks and the like were read).
 func (f *folder) advance(pos position) error {
 	b, err := json.Marshal(pos)
 	if err != nil {

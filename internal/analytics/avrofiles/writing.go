@@ -103,7 +103,7 @@ func (w *writing) take(a arrival) error {
 		if err := event.DecodeHeader(raw, &w.header); err != nil {
 			return fmt.Errorf("partition %d, offset %d: %w", a.partition, offset, err)
 		}
-		if w.header.Type == event.System && w.header.Name == event.NameTick {
+		if w.header.Type == event.System && event.Plumbing(w.header.Name) {
 			continue
 		}
 		if w.file == nil {
