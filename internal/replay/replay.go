@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"heed/internal/event"
+	"heed/internal/profile"
 	"heed/internal/trigger"
 )
 
@@ -147,11 +148,19 @@ type Runner struct {
 	// Ids seen in this horizon and the one before: of 7 to 14 days.
 	seen, before map[[16]byte]int64
 	turn         int64
+	// Who is who: to whom an id moved, how many ids a user has, and the ids that
+	// are of known users.
+	moved  map[string]string
+	linked map[string]int
+	known  map[string]bool
 }
 
 // NewRunner makes a Runner that has seen nothing.
 func NewRunner(programs []*trigger.Program, inAudience func(user, audience string) bool) *Runner {
-	r := &Runner{now: math.MinInt64, seen: map[[16]byte]int64{}}
+	r := &Runner{
+		now: math.MinInt64, seen: map[[16]byte]int64{},
+		moved: map[string]string{}, linked: map[string]int{}, known: map[string]bool{},
+	}
 	cfg := UsersConfig{Set: trigger.NewSet(programs), Traits: true, Take: r.take}
 	if inAudience != nil {
 		cfg.InAudience = func(user, audience string, _ []byte) bool { return inAudience(user, audience) }
@@ -184,7 +193,31 @@ func (r *Runner) Event(e *event.Event) {
 		return
 	}
 	r.in = trigger.Input{Time: e.Timestamp, LogTime: r.now, Offset: offset, Key: key}
-	r.users.Event(e, &r.in, true, false)
+	r.users.EventOf(r.whose(e), e, &r.in, true, false)
+}
+
+// whose is the user whom an event counts for. An identify or alias links ids as
+// it does in the Decider for who has the public key.
+func (r *Runner) whose(e *event.Event) string {
+	id := e.User()
+	if e.UserID == "" {
+		if to, moved := r.moved[id]; moved {
+			return to
+		}
+		return id
+	}
+	if from, links := e.Links(); links && r.moved[from] == "" && !r.known[from] && r.linked[id] < profile.MaxAnonymousIDs {
+		id = strings.Clone(id)
+		r.moved[strings.Clone(from)] = id
+		r.linked[id]++
+		r.users.Link(from, id, r.now)
+	}
+	if !r.known[id] {
+		id = strings.Clone(id)
+		r.known[id] = true
+		delete(r.moved, id) // it is nobody else's
+	}
+	return id
 }
 
 // repeats tells whether a key was seen within the horizon, and remembers it.

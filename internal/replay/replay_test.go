@@ -313,3 +313,41 @@ func notation(t *testing.T, text string) []trigger.Step {
 	}
 	return steps
 }
+
+// What an anonymous id did counts for the user it turns out to be, and for
+// nobody else.
+func TestLogin(t *testing.T) {
+	wins := &trigger.Definition{Name: "wins", Pattern: []trigger.Step{{Event: "win", Times: 3}}, Within: period.Period(time.Minute)}
+	left := &trigger.Definition{Name: "left", Pattern: []trigger.Step{{Event: "cart"}, {Absent: "buy", For: period.Period(10 * time.Second)}}}
+	cfg := replay.Config{Programs: []*trigger.Program{program(t, wins), program(t, left)}}
+	line := func(second int, kind, name, user, anonymous string) string {
+		when := time.Unix(1_767_225_600+int64(second), 0).UTC().Format(time.RFC3339)
+		return fmt.Sprintf(`{"type":%q,"event":%q,"userId":%q,"anonymousId":%q,"timestamp":%q}`, kind, name, user, anonymous, when)
+	}
+	f := func(want []string, lines ...string) {
+		t.Helper()
+		out, _ := run(t, cfg, lines...)
+		var got []string
+		for l := range strings.Lines(out) {
+			var x struct{ Trigger, User string }
+			if err := json.Unmarshal([]byte(l), &x); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, x.User+" "+x.Trigger)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+	login := line(3, "identify", "", "ann", "a")
+	two := []string{line(1, "track", "win", "", "a"), line(2, "track", "win", "", "a")}
+	f([]string{"ann wins"}, two[0], two[1], login, line(4, "track", "win", "ann", "a"))
+	f([]string{"ann wins"}, two[0], login, line(4, "track", "win", "", "a"), line(5, "track", "win", "ann", ""))
+	f([]string{"ann left"}, line(1, "track", "cart", "", "a"), login, line(12, "track", "x", "bob", ""))
+	f(nil, line(1, "track", "cart", "", "a"), login, line(9, "track", "buy", "ann", ""), line(20, "track", "x", "ann", ""))
+	// The id stays ann's.
+	f(nil, two[0], login, line(4, "identify", "", "bob", "a"), line(5, "track", "win", "bob", "a"), line(6, "track", "win", "bob", "a"))
+	f([]string{"ann wins"}, two[0], login, line(4, "identify", "", "bob", "a"), line(5, "track", "win", "", "a"), line(6, "track", "win", "ann", ""))
+	// A known user is nobody's.
+	f(nil, line(1, "track", "win", "eve", ""), line(2, "track", "win", "eve", ""), line(3, "identify", "", "ann", "eve"), line(4, "track", "win", "ann", ""))
+}

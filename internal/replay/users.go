@@ -44,6 +44,7 @@ type Users struct {
 	traits []byte
 	ask    func(audience string) bool
 	state  trigger.State
+	from   trigger.State // of a link
 	in     trigger.Input
 	out    trigger.Result
 	room   []byte
@@ -89,13 +90,12 @@ func (u *Users) Bytes() int64 { return u.bytes }
 // past says that the user's next event may have an earlier log time than others
 // have had by then, as imported events have: Sweep leaves the user alone.
 func (u *Users) Event(e *event.Event, in *trigger.Input, step, past bool) {
-	id := e.User()
-	h := u.byID[id]
-	if h == nil {
-		h = &held{next: math.MaxInt64}
-		u.byID[strings.Clone(id)] = h
-		u.bytes += h.size(id)
-	}
+	u.EventOf(e.User(), e, in, step, past)
+}
+
+// EventOf is Event for a user whom the event names by another id.
+func (u *Users) EventOf(id string, e *event.Event, in *trigger.Input, step, past bool) {
+	h := u.open(id)
 	h.past = past
 	u.load(id, h)
 	u.wake(h, in.LogTime)
@@ -109,6 +109,45 @@ func (u *Users) Event(e *event.Event, in *trigger.Input, step, past bool) {
 		u.take(e)
 	}
 	u.store(h)
+}
+
+// open finds or makes a user.
+func (u *Users) open(id string) *held {
+	h := u.byID[id]
+	if h == nil {
+		h = &held{next: math.MaxInt64}
+		u.byID[strings.Clone(id)] = h
+		u.bytes += h.size(id)
+	}
+	return h
+}
+
+// Link unites a user with the one that it turned out to be, as of a log time,
+// and forgets it.
+func (u *Users) Link(from, to string, logTime int64) {
+	src := u.byID[from]
+	if src == nil {
+		return
+	}
+	u.load(from, src)
+	u.wake(src, logTime)
+	rows, known := u.cfg.Set.Append(nil, &u.state), src.profile
+	u.Drop(from)
+	dst := u.open(to)
+	u.load(to, dst)
+	u.wake(dst, logTime)
+	_ = u.cfg.Set.Decode(rows, &u.from) // this Set has written them
+	u.cfg.Set.Merge(&u.state, &u.from, logTime, &u.out)
+	u.take(nil)
+	if other, err := profile.Decode(known); err == nil && known != nil { // written by keep
+		p, err := profile.Decode(dst.profile)
+		if err == nil {
+			p.Merge(other)
+			dst.folded = true
+			u.keep(dst, p)
+		}
+	}
+	u.store(dst)
 }
 
 // load takes a user in hand.
