@@ -143,3 +143,43 @@ func TestQueriesSeeOneMoment(t *testing.T) {
 		t.Errorf("a query that was called off: %v", err)
 	}
 }
+
+// The number at a mark is the number of the users that it leads to.
+func TestMarksAreTheirUsers(t *testing.T) {
+	marks := 0
+	for seed := range uint64(soak(150)) {
+		r := rand.New(rand.NewPCG(seed, 4))
+		h, now := measuretest.Random(r)
+		x := index(t, r, h)
+		for range 6 {
+			q := measuretest.Ask(r, now)
+			res, err := h.Answer(q, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, m := range measuretest.Marks(q, &res) {
+				if i%7 != 0 && i > 30 {
+					continue
+				}
+				users, err := m.Mark.Users(q, &res)
+				if err != nil {
+					t.Fatalf("%+v: %v", m, err)
+				}
+				users.Users.Limit = 3
+				if !compare(t, x, h, users, now) {
+					t.Fatalf("seed %d", seed)
+				}
+				got, _, err := x.Evaluate(context.Background(), users, now)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if marks++; got.Users.Total != m.Users {
+					text, _ := json.Marshal(q)
+					list, _ := json.Marshal(users)
+					t.Fatalf("seed %d: %s\nmark %+v says %d, its users are %d: %s", seed, text, m.Mark, m.Users, got.Users.Total, list)
+				}
+			}
+		}
+	}
+	t.Logf("%d marks", marks)
+}

@@ -1,8 +1,12 @@
 package measure_test
 
 import (
+	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"heed/internal/measure"
 )
@@ -59,3 +63,42 @@ func TestParseAccepts(t *testing.T) {
 		}
 	}
 }
+
+// What parses is bounded, checks again, and means the same when it is written.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(`{"users":{}}`))
+	f.Add([]byte(`{"audience":{"all":[{"did":{"event":"a","max":0}},{"is":{"dimension":{"dimension":"engagement"},"values":["DE",null]}}]},"users":{"limit":10}}`))
+	f.Add([]byte(`{"range":{"from":"2026-05-01","to":"2026-06-01"},"funnel":{"window":"1h","steps":[{"event":"a"},{"event":"b","without":[{"event":"c"}]}]}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		q, err := measure.Parse(data)
+		if err != nil {
+			var e *measure.Error
+			if !errors.As(err, &e) {
+				t.Fatalf("%T %v", err, err)
+			}
+			return
+		}
+		text, err := json.Marshal(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := measure.Parse(text)
+		if err != nil {
+			t.Fatalf("%s reads back as an error: %v", text, err)
+		}
+		if diff := cmp.Diff(q, again); diff != "" {
+			t.Fatalf("%s reads back differently:\n%s", text, diff)
+		}
+		if _, err := measure.Resolve(q, nobody{}); err != nil {
+			var e *measure.Error
+			if !errors.As(err, &e) {
+				t.Fatalf("%T %v", err, err)
+			}
+		}
+	})
+}
+
+type nobody struct{}
+
+func (nobody) AudienceNamed(string) (*measure.Audience, error)   { return nil, nil }
+func (nobody) DimensionNamed(string) (*measure.Dimension, error) { return nil, nil }
