@@ -2,6 +2,7 @@ import {
   keepPreviousData,
   useInfiniteQuery,
   useMutation,
+  useQueries,
   useQuery,
   useQueryClient,
 } from '@tanstack/react-query';
@@ -241,5 +242,80 @@ export function useAudit(enabled: boolean) {
     queryKey: ['audit'],
     enabled,
     queryFn: () => take(client.GET('/audit', { params: { query: { limit: 100 } } })),
+  });
+}
+
+/** A trigger in force, and whether somebody changed it. */
+export function useTrigger(name: string | undefined) {
+  return useQuery({
+    queryKey: ['definitions', 'trigger', name],
+    enabled: name !== undefined,
+    refetchInterval: 4000,
+    queryFn: async () => {
+      const path = { kind: 'trigger', name: name ?? '' };
+      const found = await take(client.GET('/definitions/{kind}/{name}', { params: { path } }));
+      return found as unknown as Trigger;
+    },
+  });
+}
+
+/** Stores a definition; version is the one that was edited, 0 for a new one. */
+export function useSaveDefinition(kind: string) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: ({ name, spec, version }: { name: string; spec: object; version: number }) =>
+      take(
+        client.PUT('/definitions/{kind}/{name}', {
+          params: {
+            path: { kind, name },
+            header: version > 0 ? { 'If-Match': `"${version}"` } : { 'If-None-Match': '*' },
+          },
+          body: spec as Schema['Spec'],
+        }),
+      ),
+    onSettled: () => queries.invalidateQueries({ queryKey: ['definitions', kind] }),
+  });
+}
+
+export function useDeleteDefinition(kind: string) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: ({ name, version }: { name: string; version: number }) =>
+      take(
+        client.DELETE('/definitions/{kind}/{name}', {
+          params: { path: { kind, name }, header: { 'If-Match': `"${version}"` } },
+        }),
+      ),
+    onSuccess: () => queries.invalidateQueries({ queryKey: ['definitions', kind] }),
+  });
+}
+
+/** What is wrong with a definition; nothing is stored. */
+export function useCheck(kind: string, name: string, spec: object, enabled: boolean) {
+  return useQuery({
+    queryKey: ['check', kind, name, spec],
+    enabled,
+    placeholderData: keepPreviousData,
+    staleTime: 10_000,
+    gcTime: 10_000,
+    queryFn: ({ signal }) =>
+      take(
+        client.POST('/definitions:check', {
+          body: { kind, name, spec: spec as Schema['Spec'] },
+          signal,
+        }),
+      ),
+  });
+}
+
+/** What events of these names carried. */
+export function useEventFields(names: readonly string[]) {
+  return useQueries({
+    queries: names.map((name) => ({
+      queryKey: ['event-fields', name],
+      staleTime: 5000,
+      queryFn: () => take(client.GET('/event-fields', { params: { query: { name } } })),
+    })),
+    combine: (answers) => answers.flatMap((a) => a.data?.fields ?? []),
   });
 }

@@ -45,7 +45,7 @@ function stepWords(step: Step): string {
   return out;
 }
 
-const ops: Record<string, string> = {
+export const ops: Record<string, string> = {
   eq: 'is',
   ne: 'is not',
   gt: 'is over',

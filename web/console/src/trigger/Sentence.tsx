@@ -1,0 +1,358 @@
+import { ActionIcon, Button, Menu } from '@mantine/core';
+import { useState } from 'react';
+import { eventLabel } from '../format/words';
+import { Icon } from '../ui/Icon';
+import { ChoiceChip, EventChip, EventsChip, PeriodChip, SwitchChip, TimesChip } from './Chip';
+import { Conditions } from './Conditions';
+import { Kept } from './Kept';
+import { Rules } from './Rules';
+import {
+  addStep,
+  eventSteps,
+  isFinal,
+  otherOfSpec,
+  otherOfStep,
+  type Problem,
+  put,
+  putStep,
+  removeStep,
+  type Spec,
+  type Step,
+  withWindow,
+} from './spec';
+import css from './trigger.module.css';
+
+export interface Editing {
+  spec: Spec;
+  set: (next: Spec) => void;
+  problems: readonly Problem[];
+  readOnly: boolean;
+}
+
+/** What is wrong at a place, in words. */
+export function Wrong({ problems, path }: { problems: readonly Problem[]; path: string }) {
+  const here = problems.filter(
+    ({ path: at = '' }) => at === path || (at.startsWith(path) && /^[.[]/.test(at.slice(path.length))),
+  );
+  if (here.length === 0) return null;
+  return (
+    <ul className={css.wrong} role="alert">
+      {here.map((p) => (
+        <li key={`${p.path} ${p.message}`}>
+          <Icon name="alert" size={14} />
+          <span>
+            {p.path && p.path !== path && <code>{p.path.slice(path.length + 1)} </code>}
+            {p.message}
+            {p.hint && ` (${p.hint})`}
+          </span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** A trigger as a sentence, whose words can be changed. */
+export function Sentence(props: Editing & { fresh: boolean }) {
+  const { spec, set, problems, readOnly } = props;
+  const [added, setAdded] = useState('');
+  const last = spec.pattern.at(-1);
+  const add = (step: Step) => {
+    setAdded(`step ${spec.pattern.length}`);
+    set(addStep(spec, step));
+  };
+  const other = otherOfSpec(spec);
+  return (
+    <>
+      <ol className={css.steps} data-testid="steps">
+        {spec.pattern.map((step, i) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: a step is its place
+          <li key={i} className={css.step}>
+            <span className={css.number} aria-hidden="true">
+              {i + 1}
+            </span>
+            <div className={css.stepBody}>
+              <StepLine
+                {...props}
+                step={step}
+                index={i}
+                openAtFirst={(props.fresh && i === 0) || added !== ''}
+              />
+              <Wrong problems={problems} path={`pattern[${i}]`} />
+            </div>
+          </li>
+        ))}
+      </ol>
+      <Wrong problems={problems.filter((p) => p.path === 'pattern')} path="pattern" />
+      {eventSteps(spec) > 1 && (
+        <div className={css.window}>
+          <div className={css.sentence}>
+            <span>{spec.pattern.filter((s) => !isFinal(s)).length > 1 ? 'all within' : 'within'}</span>
+            <PeriodChip
+              what="Within"
+              value={spec.within}
+              set={(within) => set({ ...spec, within })}
+              readOnly={readOnly}
+            />
+          </div>
+          <Wrong problems={problems} path="within" />
+        </div>
+      )}
+      {eventSteps(spec) <= 1 && <Wrong problems={problems} path="within" />}
+      {!readOnly && (
+        <div className={css.more}>
+          <Button
+            size="xs"
+            variant="default"
+            leftSection={<Icon name="plus" size={14} />}
+            onClick={() => add({ event: '' })}
+          >
+            then another event
+          </Button>
+          {!(last && isFinal(last)) && (
+            <>
+              <Button
+                size="xs"
+                variant="default"
+                leftSection={<Icon name="clock" size={14} />}
+                onClick={() => add({ absent: '', for: '30m' })}
+              >
+                and then does not do
+              </Button>
+              <Button
+                size="xs"
+                variant="default"
+                leftSection={<Icon name="clock" size={14} />}
+                onClick={() => add({ idle: '10m' })}
+              >
+                and then is idle
+              </Button>
+            </>
+          )}
+        </div>
+      )}
+      <Rules {...props} />
+      {Object.keys(other).length > 0 && <Kept part={other} />}
+    </>
+  );
+}
+
+function StepLine(
+  props: Editing & { step: Step; index: number; openAtFirst: boolean },
+) {
+  const { spec, set, step, index, readOnly } = props;
+  const [opened, setOpened] = useState('');
+  const change = (next: Step) => set(withWindow(putStep(spec, index, next)));
+  const say = (key: keyof Step, value: Step[keyof Step]) => {
+    setOpened(key);
+    change({ ...step, [key]: value });
+  };
+  const other = otherOfStep(step);
+  const first = index === 0;
+  const lead = first ? 'When a user' : isFinal(step) ? 'and then' : 'then';
+  const times = step.times ?? 1;
+  const options = [
+    !step.where && {
+      label: 'only where …',
+      hint: 'a property of the event or the user',
+      add: () => say('where', { all: [{ field: '', op: 'eq', value: '' }] }),
+    },
+    !first &&
+      !isFinal(step) &&
+      !step.without && {
+        label: 'without … in between',
+        hint: 'none of these between the step before and this one',
+        add: () => say('without', []),
+      },
+    !first &&
+      !isFinal(step) &&
+      !step.strict && {
+        label: 'directly after',
+        hint: 'no other event of the trigger in between',
+        add: () => say('strict', true),
+      },
+    !first &&
+      !isFinal(step) &&
+      !step.gap && {
+        label: 'less than … after',
+        hint: 'soon after the step before',
+        add: () => say('gap', '5m'),
+      },
+  ].filter((o) => o !== false);
+
+  return (
+    <>
+      <div className={css.sentence}>
+        <span>{lead}</span>
+        {step.idle !== undefined ? (
+          <>
+            <span>is idle for</span>
+            <PeriodChip
+              what="Idle for"
+              value={step.idle}
+              set={(idle) => change({ ...step, idle })}
+              readOnly={readOnly}
+            />
+          </>
+        ) : step.absent !== undefined ? (
+          <>
+            <span>does not do</span>
+            <EventChip
+              what="Event"
+              value={step.absent}
+              set={(absent) => change({ ...step, absent })}
+              openAtFirst={props.openAtFirst && step.absent === ''}
+              readOnly={readOnly}
+            />
+            <span>for</span>
+            <PeriodChip
+              what="For"
+              value={step.for}
+              set={(time) => change({ ...step, for: time })}
+              readOnly={readOnly}
+            />
+            <span>counted from</span>
+            <ChoiceChip
+              what="Counted from"
+              value={step.anchor ?? 'first'}
+              choices={{ first: 'the first time', last: 'the last time' }}
+              set={(anchor) => change(put(step, 'anchor', anchor === 'first' ? undefined : anchor))}
+              readOnly={readOnly}
+            />
+          </>
+        ) : (
+          <>
+            {first && <span>does</span>}
+            <EventChip
+              what="Event"
+              value={step.event ?? ''}
+              set={(event) => change({ ...step, event })}
+              openAtFirst={props.openAtFirst && step.event === ''}
+              readOnly={readOnly}
+            />
+            <TimesChip
+              what="How often"
+              value={times}
+              set={(n) =>
+                change(
+                  put(
+                    put(step, 'times', n > 1 ? n : undefined),
+                    'consecutive',
+                    n > 1 ? step.consecutive : undefined,
+                  ),
+                )
+              }
+              readOnly={readOnly}
+            />
+            {times > 1 && (
+              <SwitchChip
+                what="In a row"
+                label="in a row"
+                on={step.consecutive ?? false}
+                set={(on) => change(put(step, 'consecutive', on))}
+                readOnly={readOnly}
+              />
+            )}
+            {step.strict && (
+              <SwitchChip
+                what="Directly after"
+                label="directly after"
+                on
+                set={() => change(put(step, 'strict', undefined))}
+                readOnly={readOnly}
+              />
+            )}
+            {step.gap && (
+              <>
+                <span>less than</span>
+                <PeriodChip
+                  what="Less than"
+                  value={step.gap}
+                  set={(gap) => change({ ...step, gap })}
+                  readOnly={readOnly}
+                />
+                <span>after</span>
+                {!readOnly && <Drop what="less than … after" on={() => change(put(step, 'gap', undefined))} />}
+              </>
+            )}
+            {step.without && (
+              <>
+                <span>without</span>
+                <EventsChip
+                  what="Without"
+                  value={step.without}
+                  set={(without) => change({ ...step, without })}
+                  openAtFirst={opened === 'without'}
+                  readOnly={readOnly}
+                />
+                <span>in between</span>
+                {!readOnly && (
+                  <Drop what="without … in between" on={() => change(put(step, 'without', undefined))} />
+                )}
+              </>
+            )}
+          </>
+        )}
+        {!readOnly && (
+          <span className={css.tools}>
+            {options.length > 0 && step.idle === undefined && (
+              <Menu position="bottom-start" shadow="md" width={280} withInitialFocusPlaceholder={false}>
+                <Menu.Target>
+                  <ActionIcon
+                    variant="subtle"
+                    aria-label={`Add to step ${index + 1}`}
+                    c="var(--heed-muted)"
+                  >
+                    <Icon name="plus" size={16} />
+                  </ActionIcon>
+                </Menu.Target>
+                <Menu.Dropdown>
+                  {options.map((o) => (
+                    <Menu.Item key={o.label} onClick={o.add}>
+                      {o.label}
+                      <span className={css.hint}>{o.hint}</span>
+                    </Menu.Item>
+                  ))}
+                </Menu.Dropdown>
+              </Menu>
+            )}
+            {(spec.pattern.length > 1 || isFinal(step)) && (
+              <ActionIcon
+                variant="subtle"
+                aria-label={`Remove step ${index + 1}: ${eventLabel(step.event ?? step.absent ?? 'idle')}`}
+                onClick={() => set(removeStep(spec, index))}
+                c="var(--heed-muted)"
+              >
+                <Icon name="trash" size={15} />
+              </ActionIcon>
+            )}
+          </span>
+        )}
+      </div>
+      {step.where && (
+        <Conditions
+          value={step.where}
+          event={step.event ?? step.absent ?? ''}
+          set={(where) => change(put(step, 'where', where))}
+          openAtFirst={opened === 'where'}
+          readOnly={readOnly}
+        />
+      )}
+      {Object.keys(other).length > 0 && <Kept part={other} />}
+    </>
+  );
+}
+
+/** Takes a part of the sentence away. */
+export function Drop({ what, on }: { what: string; on: () => void }) {
+  return (
+    <ActionIcon
+      variant="subtle"
+      size="sm"
+      aria-label={`Remove: ${what}`}
+      onClick={on}
+      c="var(--heed-muted)"
+    >
+      <Icon name="close" size={14} />
+    </ActionIcon>
+  );
+}
