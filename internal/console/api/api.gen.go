@@ -1219,6 +1219,9 @@ type Trait struct {
 	Value AnyJSON `json:"value"`
 }
 
+// TriggerElement An event's name, or {event, where}
+type TriggerElement = json.RawMessage
+
 // TriggerExplanation defines model for TriggerExplanation.
 type TriggerExplanation struct {
 	// AsOf Log time of the user's partition: timers have run up to it

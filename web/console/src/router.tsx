@@ -91,6 +91,26 @@ const campaign = createRoute({
   }),
   component: lazyRouteComponent(() => import('./pages/Campaign')),
 });
+const triggers = createRoute({
+  getParentRoute: () => root,
+  path: '/triggers',
+  component: lazyRouteComponent(() => import('./pages/Triggers')),
+});
+const editAs = (search: Record<string, unknown>): { as?: 'yaml' | undefined } => ({
+  as: oneOf('yaml')(search.as),
+});
+const trigger = createRoute({
+  getParentRoute: () => root,
+  path: '/triggers/$name',
+  validateSearch: editAs,
+  component: lazyRouteComponent(() => import('./pages/Trigger')),
+});
+const newTrigger = createRoute({
+  getParentRoute: () => root,
+  path: '/new/trigger',
+  validateSearch: editAs,
+  component: lazyRouteComponent(() => import('./pages/Trigger'), 'NewTrigger'),
+});
 const templates = createRoute({
   getParentRoute: () => root,
   path: '/templates',
@@ -133,6 +153,9 @@ export const router = createRouter({
     user,
     campaigns,
     campaign,
+    triggers,
+    trigger,
+    newTrigger,
     templates,
     events,
     outbox,

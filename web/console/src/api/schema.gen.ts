@@ -916,6 +916,10 @@ export interface components {
         };
         TriggerStep: {
             event?: string;
+            /** @description These events in any order, instead of one */
+            all?: components["schemas"]["TriggerElement"][];
+            /** @description A field: times different values of it */
+            distinct?: string;
             where?: components["schemas"]["Condition"];
             times?: number;
             consecutive?: boolean;
@@ -927,6 +931,11 @@ export interface components {
             /** @enum {string} */
             anchor?: "first" | "last";
             idle?: components["schemas"]["Period"];
+        };
+        /** @description An event's name, or {event, where} */
+        TriggerElement: string | {
+            event: string;
+            where?: components["schemas"]["Condition"];
         };
         TriggerSpec: {
             description?: string;

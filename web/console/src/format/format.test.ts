@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { bytes, compact, plural, rate } from './number';
 import { strength } from './password';
+import { tags } from './tag';
 import { ago, behind, span } from './time';
 import { eventLabel, reasonWords, sentence, statusWords } from './words';
 
@@ -61,4 +62,18 @@ test('password hints', () => {
     ),
   ).toEqual([0, 1, 1, 3, 3]);
   expect(strength('mangotulips').score).toBe(2);
+});
+
+test('the tag for an event', () => {
+  const t = tags('https://heed.example', 'key-1', 'win');
+  expect(t.loader).toBe(
+    '<script async src="https://heed.example/heed.js" data-write-key="key-1"></script>',
+  );
+  expect(t.button).toBe('<button data-heed-event="win">…</button>');
+  expect(t.page).toBe('<script>(window.heed = window.heed || []).push(["track", "win"]);</script>');
+  // whatever the name, it stays within its quotes
+  const odd = tags('http://a', "k'", `"</script>'&`);
+  expect(odd.button).toContain('data-heed-event="&quot;&lt;/script>\'&amp;"');
+  expect(odd.page.match(/<\/script>/g)).toHaveLength(1);
+  expect(odd.curl).toContain(`-u 'k'\\''':`);
 });

@@ -25,7 +25,11 @@ export function periodWords(period: string): string {
 export function triggerWords(spec: TriggerSpec): string {
   const parts = spec.pattern.map(stepWords);
   let out = parts.join(', then ');
-  if (spec.within && spec.pattern.length + (spec.pattern[0]?.times ?? 1) > 2) {
+  const events = spec.pattern.reduce(
+    (n, s) => n + (s.absent || s.idle ? 0 : (s.all?.length ?? s.times ?? 1)),
+    0,
+  );
+  if (spec.within && events > 1) {
     out += `, within ${periodWords(spec.within)}`;
   }
   if (typeof spec.by === 'string') out += `, with the same ${fieldWords(spec.by)}`;
@@ -36,14 +40,22 @@ export function triggerWords(spec: TriggerSpec): string {
 function stepWords(step: Step): string {
   if (step.idle) return `nothing at all for ${periodWords(step.idle)}`;
   if (step.absent) return `no ${eventLabel(step.absent)} for ${periodWords(step.for ?? '')}`;
-  let out = eventLabel(step.event ?? '');
+  const { all } = step;
+  let out = all
+    ? `all of ${list(all.map(elementWords), 'and')} in any order`
+    : eventLabel(step.event ?? '');
   const times = step.times ?? 1;
   if (times > 1) out += ` ${times} times${step.consecutive ? ' in a row' : ''}`;
+  if (step.distinct) out += `, each with a different ${fieldWords(step.distinct)}`;
   if (step.where) out += ` where ${conditionWords(step.where)}`;
   if (step.without?.length) out += ` without ${list(step.without.map(eventLabel), 'or')}`;
+  if (step.strict) out += ' directly after';
   if (step.gap) out += ` less than ${periodWords(step.gap)} later`;
   return out;
 }
+
+const elementWords = (element: Schema['TriggerElement']): string =>
+  typeof element === 'string' ? eventLabel(element) : stepWords(element);
 
 export const ops: Record<string, string> = {
   eq: 'is',
@@ -80,7 +92,7 @@ function nested(condition: Condition): string {
   return condition.all || condition.any ? `(${words})` : words;
 }
 
-const fieldWords = (field: string): string =>
+export const fieldWords = (field: string): string =>
   field.replace(/^(?:properties|traits|context|event)\./, '').replaceAll('[]', '');
 
 /** "a, b or c". */

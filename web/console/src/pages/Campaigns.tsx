@@ -2,6 +2,7 @@ import { Link } from '@tanstack/react-router';
 import { type Campaign, useCampaigns, useReport, useTriggers } from '../api/queries';
 import { compact } from '../format/number';
 import { triggerWords } from '../format/pattern';
+import { CampaignTabs } from '../shell/CampaignTabs';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
@@ -26,6 +27,7 @@ export default function Campaigns() {
       lede="What is sent to whom, and when. Counts cover everything since each campaign’s first outcome."
       actions={<AsOf at={campaigns.dataUpdatedAt || undefined} />}
     >
+      <CampaignTabs />
       <Card flush label="Campaigns">
         {campaigns.error && !campaigns.data ? (
           <Failure error={campaigns.error} retry={campaigns.refetch} />

@@ -4,9 +4,10 @@ import { useDebouncedValue } from '@mantine/hooks';
 import { createSpotlight, Spotlight } from '@mantine/spotlight';
 import { useNavigate } from '@tanstack/react-router';
 import { useEffect, useState } from 'react';
-import { useUsers } from '../api/queries';
+import { useTriggers, useUsers } from '../api/queries';
+import { triggerWords } from '../format/pattern';
 import { Icon } from '../ui/Icon';
-import { pages } from './nav';
+import { others, pages } from './nav';
 
 const [store, spotlight] = createSpotlight();
 
@@ -22,9 +23,16 @@ export default function Search({ onClose }: { onClose: () => void }) {
   }, []);
 
   const wanted = text.trim().toLowerCase();
-  const found = pages.filter((page) =>
+  const found = [...pages, ...others].filter((page) =>
     `${page.label} ${page.about}`.toLowerCase().includes(wanted),
   );
+  const triggers = useTriggers();
+  const named =
+    wanted === ''
+      ? []
+      : (triggers.data?.definitions ?? [])
+          .filter((t) => t.name.toLowerCase().includes(wanted))
+          .slice(0, 6);
   const people = query === '' ? [] : (users.data?.users ?? []).slice(0, 6);
   return (
     <Spotlight.Root
@@ -38,8 +46,8 @@ export default function Search({ onClose }: { onClose: () => void }) {
       aria-label="Search"
     >
       <Spotlight.Search
-        placeholder="Search pages and users"
-        aria-label="Search pages and users"
+        placeholder="Search pages, triggers and users"
+        aria-label="Search pages, triggers and users"
         leftSection={<Icon name="search" />}
       />
       <Spotlight.ActionsList>
@@ -56,6 +64,19 @@ export default function Search({ onClose }: { onClose: () => void }) {
             ))}
           </Spotlight.ActionsGroup>
         )}
+        {named.length > 0 && (
+          <Spotlight.ActionsGroup label="Triggers">
+            {named.map((trigger) => (
+              <Spotlight.Action
+                key={trigger.name}
+                label={trigger.name}
+                description={triggerWords(trigger.spec)}
+                leftSection={<Icon name="bolt" />}
+                onClick={() => navigate({ to: '/triggers/$name', params: { name: trigger.name } })}
+              />
+            ))}
+          </Spotlight.ActionsGroup>
+        )}
         {people.length > 0 && (
           <Spotlight.ActionsGroup label="Users">
             {people.map((user) => (
@@ -68,7 +89,7 @@ export default function Search({ onClose }: { onClose: () => void }) {
             ))}
           </Spotlight.ActionsGroup>
         )}
-        {found.length === 0 && people.length === 0 && (
+        {found.length + named.length + people.length === 0 && (
           <Text size="sm" c="dimmed" p="md" ta="center">
             {users.isFetching ? 'Searching…' : `Nothing is called “${text.trim()}”.`}
           </Text>

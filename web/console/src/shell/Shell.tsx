@@ -7,12 +7,13 @@ import {
   useMantineColorScheme,
 } from '@mantine/core';
 import { useDisclosure, useHotkeys } from '@mantine/hooks';
-import { Link, Outlet } from '@tanstack/react-router';
+import { Link, Outlet, useLocation } from '@tanstack/react-router';
 import { lazy, Suspense, useEffect, useState } from 'react';
 import type { Schema } from '../api/client';
 import { type Me, useLogout } from '../api/session';
 import { sentence } from '../format/words';
 import { Icon } from '../ui/Icon';
+import { LinkButton } from '../ui/LinkButton';
 import { Mark } from '../ui/Mark';
 import { LiveBadge } from './LiveBadge';
 import { pages } from './nav';
@@ -22,6 +23,7 @@ const loadSearch = () => import('./Search');
 const Search = lazy(loadSearch);
 
 function Navigation({ onPick }: { onPick?: () => void }) {
+  const { pathname } = useLocation();
   return (
     <ul className={css.nav}>
       {pages.map((page) => (
@@ -30,6 +32,10 @@ function Navigation({ onPick }: { onPick?: () => void }) {
             to={page.to}
             className={css.item}
             activeOptions={{ exact: page.to === '/' }}
+            data-within={
+              ('within' in page && page.within.some((path) => pathname.startsWith(path))) ||
+              undefined
+            }
             onClick={onPick}
           >
             <Icon name={page.icon} />
@@ -163,10 +169,19 @@ export function Shell({ me, setup }: { me: Me; setup: Schema['SetupState'] }) {
             aria-keyshortcuts="Control+K"
           >
             <Icon name="search" size={16} />
-            <span>Search pages and users</span>
+            <span>Search pages, triggers and users</span>
             <kbd>Ctrl K</kbd>
           </button>
           <div className={css.spacer} />
+          <LinkButton
+            to="/new/trigger"
+            size="xs"
+            className={css.make}
+            leftSection={<Icon name="plus" size={15} />}
+            aria-label="New trigger"
+          >
+            <span>New trigger</span>
+          </LinkButton>
           <LiveBadge />
           <SchemeToggle />
           <Account me={me} />

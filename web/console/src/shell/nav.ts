@@ -1,5 +1,14 @@
 import type { IconName } from '../ui/Icon';
 
+interface Entry {
+  to: string;
+  label: string;
+  icon: IconName;
+  about: string;
+  /** Other paths that belong to it. */
+  within?: readonly string[];
+}
+
 /** The pages that exist, in the order of the navigation. */
 export const pages = [
   { to: '/', label: 'Home', icon: 'home', about: 'What is going on, and what to do next' },
@@ -21,6 +30,7 @@ export const pages = [
     label: 'Campaigns',
     icon: 'campaign',
     about: 'What is sent to whom, when, and how it goes',
+    within: ['/triggers', '/new/trigger'],
   },
   {
     to: '/templates',
@@ -41,4 +51,15 @@ export const pages = [
     about: 'The local mailbox: the first send needs no provider',
   },
   { to: '/settings', label: 'Settings', icon: 'settings', about: 'Keys, members, health' },
-] as const satisfies readonly { to: string; label: string; icon: IconName; about: string }[];
+] as const satisfies readonly Entry[];
+
+/** Pages beside those of the navigation, which the search finds too. */
+export const others = [
+  {
+    to: '/new/trigger',
+    label: 'New trigger',
+    icon: 'plus',
+    about: 'When a user does this, in a sentence',
+  },
+  { to: '/triggers', label: 'Triggers', icon: 'bolt', about: 'What starts campaigns' },
+] as const satisfies readonly Entry[];

@@ -67,7 +67,9 @@ export function FormChip(
 }
 
 /** A word that is there or not. */
-export function SwitchChip(props: Common & { label: string; on: boolean; set: (on: boolean) => void }) {
+export function SwitchChip(
+  props: Common & { label: string; on: boolean; set: (on: boolean) => void },
+) {
   if (props.readOnly) return props.on ? <b className={css.fixed}>{props.label}</b> : null;
   return (
     <UnstyledButton
@@ -296,9 +298,7 @@ export function PickChip(
               </span>
             </Combobox.Option>
           ))}
-          {fresh && (
-            <Combobox.Option value={wanted}>{props.create?.(wanted)}</Combobox.Option>
-          )}
+          {fresh && <Combobox.Option value={wanted}>{props.create?.(wanted)}</Combobox.Option>}
           {found.length === 0 && !fresh && (
             <Combobox.Empty>
               {props.options.length === 0 ? 'None is known yet.' : 'Nothing is called that.'}

@@ -9,14 +9,14 @@ import {
   TagsInput,
   TextInput,
 } from '@mantine/core';
-import { useEventFields } from '../api/queries';
 import type { Schema } from '../api/client';
+import { useEventFields } from '../api/queries';
 import { conditionWords, ops } from '../format/pattern';
 import { Icon } from '../ui/Icon';
 import { ChoiceChip, FormChip } from './Chip';
+import { Kept } from './Kept';
 import { type Condition, flat, unflat } from './spec';
 import css from './trigger.module.css';
-import { Kept } from './Kept';
 
 type Field = Schema['EventField'];
 
@@ -150,7 +150,8 @@ const typeOf = (value: unknown): Type =>
 const cast = (value: unknown, type: Type): unknown => {
   if (type === 'number') return Number(value) || 0;
   if (type === 'boolean') return value === true || value === 'true';
-  if (type === 'time') return typeOf(value) === 'time' ? value : new Date().toISOString().slice(0, 10);
+  if (type === 'time')
+    return typeOf(value) === 'time' ? value : new Date().toISOString().slice(0, 10);
   return String(value);
 };
 
@@ -184,7 +185,9 @@ function Comparison(props: {
     const { value, ...rest } = c;
     if (next === 'exists' || next === 'missing') return set({ ...rest, op: next });
     const list = next === 'in' || next === 'nin';
-    const one = Array.isArray(value) ? (value[0] ?? '') : (value ?? cast('', known?.types[0] ?? 'text'));
+    const one = Array.isArray(value)
+      ? (value[0] ?? '')
+      : (value ?? cast('', known?.types[0] ?? 'text'));
     const all = Array.isArray(value) ? value : value === undefined || value === '' ? [] : [value];
     set({ ...rest, op: next, value: list ? all : one });
   };
@@ -216,9 +219,7 @@ function Comparison(props: {
           onChange={(next) =>
             set({
               ...c,
-              value: many
-                ? values.map((v) => cast(v, next as Type))
-                : cast(c.value, next as Type),
+              value: many ? values.map((v) => cast(v, next as Type)) : cast(c.value, next as Type),
             })
           }
         />

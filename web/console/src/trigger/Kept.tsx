@@ -18,7 +18,12 @@ export function Kept(props: {
         <pre tabIndex={0}>{lines(props.part).trimEnd()}</pre>
       </div>
       {props.remove && (
-        <ActionIcon variant="subtle" aria-label="Remove these lines" onClick={props.remove} c="var(--heed-muted)">
+        <ActionIcon
+          variant="subtle"
+          aria-label="Remove these lines"
+          onClick={props.remove}
+          c="var(--heed-muted)"
+        >
           <Icon name="close" size={15} />
         </ActionIcon>
       )}

@@ -4,10 +4,10 @@ import { useAudiences } from '../api/queries';
 import { Icon } from '../ui/Icon';
 import { ChoiceChip, EventsChip, PeriodChip, PickChip, SwitchChip, TimesChip } from './Chip';
 import { useFields } from './Conditions';
+import { Kept } from './Kept';
 import { Drop, type Editing, Wrong } from './Sentence';
 import { eventSteps, eventsOf, isFinal, put, type Spec } from './spec';
 import css from './trigger.module.css';
-import { Kept } from './Kept';
 
 interface Rule {
   key: keyof Spec;
@@ -388,7 +388,9 @@ function Correlation({ spec, set, opened, readOnly }: Part) {
         hint: f.values.map(String).join(', '),
       }))}
       create={(text) => `The property ${text}`}
-      set={(field) => put(/^(properties|event|context|traits)\./.test(field) ? field : `properties.${field}`)}
+      set={(field) =>
+        put(/^(properties|event|context|traits)\./.test(field) ? field : `properties.${field}`)
+      }
       openAtFirst={first}
       readOnly={readOnly}
     />

@@ -1,13 +1,24 @@
 import { ActionIcon, Button, Menu } from '@mantine/core';
 import { useState } from 'react';
+import { conditionWords, fieldWords } from '../format/pattern';
 import { eventLabel } from '../format/words';
 import { Icon } from '../ui/Icon';
-import { ChoiceChip, EventChip, EventsChip, PeriodChip, SwitchChip, TimesChip } from './Chip';
-import { Conditions } from './Conditions';
+import {
+  ChoiceChip,
+  EventChip,
+  EventsChip,
+  PeriodChip,
+  PickChip,
+  SwitchChip,
+  TimesChip,
+} from './Chip';
+import { Conditions, useFields } from './Conditions';
 import { Kept } from './Kept';
 import { Rules } from './Rules';
 import {
   addStep,
+  type Element,
+  eventOf,
   eventSteps,
   isFinal,
   otherOfSpec,
@@ -32,7 +43,8 @@ export interface Editing {
 /** What is wrong at a place, in words. */
 export function Wrong({ problems, path }: { problems: readonly Problem[]; path: string }) {
   const here = problems.filter(
-    ({ path: at = '' }) => at === path || (at.startsWith(path) && /^[.[]/.test(at.slice(path.length))),
+    ({ path: at = '' }) =>
+      at === path || (at.startsWith(path) && /^[.[]/.test(at.slice(path.length))),
   );
   if (here.length === 0) return null;
   return (
@@ -86,7 +98,9 @@ export function Sentence(props: Editing & { fresh: boolean }) {
       {eventSteps(spec) > 1 && (
         <div className={css.window}>
           <div className={css.sentence}>
-            <span>{spec.pattern.filter((s) => !isFinal(s)).length > 1 ? 'all within' : 'within'}</span>
+            <span>
+              {spec.pattern.filter((s) => !isFinal(s)).length > 1 ? 'all within' : 'within'}
+            </span>
             <PeriodChip
               what="Within"
               value={spec.within}
@@ -136,9 +150,7 @@ export function Sentence(props: Editing & { fresh: boolean }) {
   );
 }
 
-function StepLine(
-  props: Editing & { step: Step; index: number; openAtFirst: boolean },
-) {
+function StepLine(props: Editing & { step: Step; index: number; openAtFirst: boolean }) {
   const { spec, set, step, index, readOnly } = props;
   const [opened, setOpened] = useState('');
   const change = (next: Step) => set(withWindow(putStep(spec, index, next)));
@@ -146,16 +158,42 @@ function StepLine(
     setOpened(key);
     change({ ...step, [key]: value });
   };
+  const fields = useFields(step.event ? [step.event] : []);
   const other = otherOfStep(step);
   const first = index === 0;
   const lead = first ? 'When a user' : isFinal(step) ? 'and then' : 'then';
   const times = step.times ?? 1;
+  const one = !isFinal(step) && !step.all;
   const options = [
-    !step.where && {
-      label: 'only where …',
-      hint: 'a property of the event or the user',
-      add: () => say('where', { all: [{ field: '', op: 'eq', value: '' }] }),
-    },
+    one &&
+      times === 1 && {
+        label: '… and others, in any order',
+        hint: 'all of several events',
+        add: () => {
+          setOpened('all');
+          const { event: _, where: __, times: ___, ...rest } = step;
+          change({
+            ...rest,
+            all: [
+              step.where ? { event: step.event ?? '', where: step.where } : (step.event ?? ''),
+              '',
+            ],
+          });
+        },
+      },
+    one &&
+      times > 1 &&
+      step.distinct === undefined && {
+        label: 'each with a different …',
+        hint: 'as many different values of a property',
+        add: () => say('distinct', ''),
+      },
+    !step.all &&
+      !step.where && {
+        label: 'only where …',
+        hint: 'a property of the event or the user',
+        add: () => say('where', { all: [{ field: '', op: 'eq', value: '' }] }),
+      },
     !first &&
       !isFinal(step) &&
       !step.without && {
@@ -219,6 +257,16 @@ function StepLine(
               readOnly={readOnly}
             />
           </>
+        ) : step.all ? (
+          <AllOf
+            all={step.all}
+            first={first}
+            openAtFirst={opened === 'all'}
+            set={(all) =>
+              change(all.length > 1 ? { ...step, all } : { event: all[0] ? eventOf(all[0]) : '' })
+            }
+            readOnly={readOnly}
+          />
         ) : (
           <>
             {first && <span>does</span>}
@@ -252,6 +300,29 @@ function StepLine(
                 readOnly={readOnly}
               />
             )}
+            {step.distinct !== undefined && (
+              <>
+                <span>each with a different</span>
+                <PickChip
+                  what="Different"
+                  value={step.distinct}
+                  label={step.distinct === '' ? undefined : fieldWords(step.distinct)}
+                  placeholder="pick a property"
+                  search="Search properties"
+                  options={fields.map((f) => ({ value: f.field, label: f.field }))}
+                  create={(text) => `The property ${text}`}
+                  set={(distinct) => change({ ...step, distinct })}
+                  openAtFirst={opened === 'distinct'}
+                  readOnly={readOnly}
+                />
+                {!readOnly && (
+                  <Drop
+                    what="each with a different …"
+                    on={() => change(put(step, 'distinct', undefined))}
+                  />
+                )}
+              </>
+            )}
             {step.strict && (
               <SwitchChip
                 what="Directly after"
@@ -271,7 +342,9 @@ function StepLine(
                   readOnly={readOnly}
                 />
                 <span>after</span>
-                {!readOnly && <Drop what="less than … after" on={() => change(put(step, 'gap', undefined))} />}
+                {!readOnly && (
+                  <Drop what="less than … after" on={() => change(put(step, 'gap', undefined))} />
+                )}
               </>
             )}
             {step.without && (
@@ -286,7 +359,10 @@ function StepLine(
                 />
                 <span>in between</span>
                 {!readOnly && (
-                  <Drop what="without … in between" on={() => change(put(step, 'without', undefined))} />
+                  <Drop
+                    what="without … in between"
+                    on={() => change(put(step, 'without', undefined))}
+                  />
                 )}
               </>
             )}
@@ -295,7 +371,12 @@ function StepLine(
         {!readOnly && (
           <span className={css.tools}>
             {options.length > 0 && step.idle === undefined && (
-              <Menu position="bottom-start" shadow="md" width={280} withInitialFocusPlaceholder={false}>
+              <Menu
+                position="bottom-start"
+                shadow="md"
+                width={280}
+                withInitialFocusPlaceholder={false}
+              >
                 <Menu.Target>
                   <ActionIcon
                     variant="subtle"
@@ -338,6 +419,60 @@ function StepLine(
         />
       )}
       {Object.keys(other).length > 0 && <Kept part={other} />}
+    </>
+  );
+}
+
+/** Several events in any order. */
+function AllOf(props: {
+  all: readonly Element[];
+  first: boolean;
+  openAtFirst: boolean;
+  set: (all: Element[]) => void;
+  readOnly: boolean;
+}) {
+  const { all, set, readOnly } = props;
+  const put = (i: number, event: string) =>
+    set(
+      all.map((e, n) => (n !== i ? e : typeof e === 'object' && e.where ? { ...e, event } : event)),
+    );
+  return (
+    <>
+      <span>{props.first ? 'does all of' : 'all of'}</span>
+      {all.map((element, i) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: an element is its place
+        <span key={i} className={css.joined}>
+          {i > 0 && i === all.length - 1 && <span>and</span>}
+          <EventChip
+            what="Event"
+            value={eventOf(element)}
+            set={(event) => put(i, event)}
+            openAtFirst={props.openAtFirst && eventOf(element) === ''}
+            readOnly={readOnly}
+          />
+          {typeof element === 'object' && element.where && (
+            <span className={css.muted}>where {conditionWords(element.where)}</span>
+          )}
+          {!readOnly && (
+            <Drop
+              what={eventOf(element) || 'this event'}
+              on={() => set(all.filter((_, n) => n !== i))}
+            />
+          )}
+        </span>
+      ))}
+      {!readOnly && (
+        <ActionIcon
+          variant="subtle"
+          size="sm"
+          aria-label="One more event"
+          onClick={() => set([...all, ''])}
+          c="var(--heed-muted)"
+        >
+          <Icon name="plus" size={14} />
+        </ActionIcon>
+      )}
+      <span>in any order</span>
     </>
   );
 }

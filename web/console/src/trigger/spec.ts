@@ -1,8 +1,9 @@
 import type { Schema } from '../api/client';
 
 export type Spec = Schema['TriggerSpec'];
-export type Step = Schema['TriggerStep'];
+export type Step = Spec['pattern'][number];
 export type Condition = Schema['Condition'];
+export type Element = Schema['TriggerElement'];
 export type Problem = Schema['Problem'];
 
 /** What a new trigger begins with. */
@@ -31,6 +32,8 @@ const specKeys = [
 ];
 const stepKeys = [
   'event',
+  'all',
+  'distinct',
   'absent',
   'idle',
   'where',
@@ -65,12 +68,16 @@ export function putStep(spec: Spec, index: number, step: Step): Spec {
   return { ...spec, pattern: spec.pattern.map((s, i) => (i === index ? step : s)) };
 }
 
+/** The event of an element of `all`. */
+export const eventOf = (element: Element): string =>
+  typeof element === 'string' ? element : element.event;
+
 export const isFinal = (step: Step): boolean =>
   step.absent !== undefined || step.idle !== undefined;
 
 /** The steps that are events, repetitions counted. */
 export const eventSteps = (spec: Spec): number =>
-  spec.pattern.reduce((n, s) => n + (isFinal(s) ? 0 : (s.times ?? 1)), 0);
+  spec.pattern.reduce((n, s) => n + (isFinal(s) ? 0 : (s.all?.length ?? s.times ?? 1)), 0);
 
 /** A pattern of several event steps needs a window; ten minutes until somebody says otherwise. */
 export function withWindow(spec: Spec): Spec {
@@ -90,7 +97,8 @@ export function addStep(spec: Spec, step: Step): Spec {
 export function removeStep(spec: Spec, index: number): Spec {
   const pattern = spec.pattern.filter((_, i) => i !== index);
   const [first, ...rest] = pattern;
-  if (!first || first.absent !== undefined) return { ...spec, pattern: [{ event: '' }, ...pattern] };
+  if (!first || first.absent !== undefined)
+    return { ...spec, pattern: [{ event: '' }, ...pattern] };
   const { strict: _, without: __, gap: ___, ...kept } = first;
   return { ...spec, pattern: [kept, ...rest] };
 }
@@ -99,13 +107,24 @@ export function removeStep(spec: Spec, index: number): Spec {
 export function complete(spec: Spec): boolean {
   return (
     spec.pattern.length > 0 &&
-    spec.pattern.every((s) => s.event !== '' && s.absent !== '' && s.idle !== '')
+    spec.pattern.every(
+      (s) =>
+        s.event !== '' &&
+        s.absent !== '' &&
+        s.idle !== '' &&
+        !s.all?.some((e) => eventOf(e) === ''),
+    )
   );
 }
 
 /** The names that the trigger reads. */
 export function eventsOf(spec: Spec): string[] {
-  const names = spec.pattern.flatMap((s) => [s.event, s.absent, ...(s.without ?? [])]);
+  const names = spec.pattern.flatMap((s) => [
+    s.event,
+    s.absent,
+    ...(s.all ?? []).map(eventOf),
+    ...(s.without ?? []),
+  ]);
   return [
     ...new Set(
       [...names, ...(spec.scope ?? []), ...(spec.reset ?? []), ...(spec.cancel ?? [])].filter(
@@ -120,6 +139,7 @@ export function suggestName(spec: Spec): string {
   const parts = spec.pattern.map((s) => {
     if (s.idle !== undefined) return 'then-idle';
     if (s.absent !== undefined) return `no-${s.absent}`;
+    if (s.all) return s.all.map(eventOf).join('-and-');
     const times = s.times ?? 1;
     return `${s.event ?? ''}${times > 1 ? `-${times}${s.consecutive ? '-in-a-row' : '-times'}` : ''}`;
   });
@@ -142,14 +162,9 @@ export const otherOfStep = (step: Step): Record<string, unknown> => others(step,
 export function ordered(spec: Spec): Record<string, unknown> {
   const sort = (object: object, keys: readonly string[]) => {
     const place = (key: string) => (keys.indexOf(key) + keys.length + 1) % (keys.length + 1);
-    return Object.fromEntries(
-      Object.entries(object).sort(([a], [b]) => place(a) - place(b) || 0),
-    );
+    return Object.fromEntries(Object.entries(object).sort(([a], [b]) => place(a) - place(b) || 0));
   };
-  return sort(
-    { ...spec, pattern: spec.pattern.map((step) => sort(step, stepKeys)) },
-    specKeys,
-  );
+  return sort({ ...spec, pattern: spec.pattern.map((step) => sort(step, stepKeys)) }, specKeys);
 }
 
 /** Whether two specs say the same, whatever the order of their keys. */

@@ -23,7 +23,13 @@ const everything = {
       times: 3,
       consecutive: true,
     },
-    { event: 'lobby_view', strict: true, without: ['deposit'], gap: '5m', unheard_of: [1, { a: 2 }] },
+    {
+      event: 'lobby_view',
+      strict: true,
+      without: ['deposit'],
+      gap: '5m',
+      unheard_of: [1, { a: 2 }],
+    },
     { absent: 'purchase', for: '30m', anchor: 'last' },
   ],
   within: '10m',
@@ -148,8 +154,7 @@ test('flat conditions are chips, deeper ones are not', () => {
 
 test('a difference is the shortest', () => {
   const marks = { both: ' ', old: '-', new: '+' };
-  const words = (a: string, b: string) =>
-    diff(a, b).map((l) => `${marks[l.side]}${l.text}`);
+  const words = (a: string, b: string) => diff(a, b).map((l) => `${marks[l.side]}${l.text}`);
   expect(words('a\nb\nc', 'a\nx\nc')).toEqual([' a', '-b', '+x', ' c']);
   expect(words('a', 'a\nb')).toEqual([' a', '+b']);
   expect(words('a\nb', 'b')).toEqual(['-a', ' b']);

@@ -1,4 +1,4 @@
-import { isMap, isSeq, LineCounter, parseDocument, stringify, Document, visit } from 'yaml';
+import { Document, isMap, isSeq, LineCounter, parseDocument, stringify, visit } from 'yaml';
 import { ordered, type Spec } from './spec';
 
 /** These read better on one line. */

@@ -1,16 +1,28 @@
+import { Link } from '@tanstack/react-router';
 import type { Schema } from '../api/client';
 import { compact, plural } from '../format/number';
 import css from './progress.module.css';
 
 /** How many users stand at which step of a trigger: a bar a step, longest for the most users. */
-export function TriggerFunnel({ progress }: { progress: Schema['TriggerProgress'] }) {
+export function TriggerFunnel({
+  progress,
+  bare,
+}: {
+  progress: Schema['TriggerProgress'];
+  /** Without the trigger's name, where it stands already. */
+  bare?: boolean;
+}) {
   const top = Math.max(1, ...progress.steps.map((s) => s.users));
   const total = progress.steps.length;
   const furthest = progress.steps.filter((s) => s.users > 0).at(-1);
   return (
     <div className={css.trigger} data-testid="trigger-progress">
       <div className={css.head}>
-        <span className={css.name}>{progress.trigger}</span>
+        {!bare && (
+          <Link to="/triggers/$name" params={{ name: progress.trigger }} className={css.name}>
+            {progress.trigger}
+          </Link>
+        )}
         <span className={css.hint}>fired {compact(progress.firings)} ×</span>
       </div>
       <div className={css.hint}>

@@ -1,0 +1,63 @@
+import { Textarea } from '@mantine/core';
+import { Icon } from '../ui/Icon';
+import type { Problem } from './spec';
+import css from './trigger.module.css';
+import { lineOf } from './yaml';
+
+/** The same trigger as text. */
+export function Yaml(props: {
+  text: string;
+  set: (text: string) => void;
+  broken: { line: number; message: string } | undefined;
+  problems: readonly Problem[];
+  readOnly: boolean;
+}) {
+  const { text, broken } = props;
+  const wrong = broken
+    ? [broken]
+    : props.problems.map((p) => ({
+        line: p.path ? lineOf(text, p.path) : 1,
+        message: [p.path && `${p.path}: `, p.message, p.hint && ` (${p.hint})`]
+          .filter(Boolean)
+          .join(''),
+      }));
+  return (
+    <div className={css.yaml}>
+      <div className={css.editor}>
+        <div className={css.gutter} aria-hidden="true">
+          {text.split('\n').map((_, i) => (
+            // biome-ignore lint/suspicious/noArrayIndexKey: a line is its number
+            <span key={i} data-wrong={wrong.some((w) => w.line === i + 1) || undefined}>
+              {i + 1}
+            </span>
+          ))}
+        </div>
+        <Textarea
+          aria-label="The trigger as YAML"
+          autosize
+          minRows={12}
+          spellCheck={false}
+          wrap="off"
+          variant="unstyled"
+          value={text}
+          onChange={(e) => props.set(e.currentTarget.value)}
+          readOnly={props.readOnly}
+          classNames={{ input: css.code ?? '', root: css.codeRoot ?? '' }}
+          error={wrong.length > 0}
+        />
+      </div>
+      {wrong.length > 0 && (
+        <ul className={css.wrong} role="alert">
+          {wrong.map((w) => (
+            <li key={`${w.line} ${w.message}`}>
+              <Icon name="alert" size={14} />
+              <span>
+                Line {w.line}: {w.message}
+              </span>
+            </li>
+          ))}
+        </ul>
+      )}
+    </div>
+  );
+}
