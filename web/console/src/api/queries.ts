@@ -254,7 +254,9 @@ export function useTrigger(name: string | undefined) {
     queryFn: async () => {
       const path = { kind: 'trigger', name: name ?? '' };
       const found = await take(client.GET('/definitions/{kind}/{name}', { params: { path } }));
-      return found as unknown as Trigger;
+      // the path says both
+      const { kind: _, name: __, ...spec } = found.spec as Record<string, unknown>;
+      return { ...found, spec } as unknown as Trigger;
     },
   });
 }
@@ -317,5 +319,15 @@ export function useEventFields(names: readonly string[]) {
       queryFn: () => take(client.GET('/event-fields', { params: { query: { name } } })),
     })),
     combine: (answers) => answers.flatMap((a) => a.data?.fields ?? []),
+  });
+}
+
+/** Where a user stands with a trigger, and why a chance came to nothing. */
+export function useExplanation(id: string, name: string) {
+  return useQuery({
+    queryKey: ['explanation', id, name],
+    refetchInterval: 5000,
+    queryFn: () =>
+      take(client.GET('/users/{id}/triggers/{name}', { params: { path: { id, name } } })),
   });
 }

@@ -1,3 +1,5 @@
+import type { Schema } from '../api/client';
+
 /** The words for what Heed did and why: no raw key reaches the page. */
 
 const reasons: Record<string, string> = {
@@ -66,6 +68,23 @@ const statuses: Record<string, { label: string; color: string }> = {
 /** The label and colour of a status. */
 export function statusWords(status: string): { label: string; color: string } {
   return statuses[status] ?? { label: sentence(status.replaceAll('_', ' ')), color: 'gray' };
+}
+
+const outcomes: Record<Schema['TriggerOutcome'], string> = {
+  fired: 'Fired',
+  limit: 'Not fired: the trigger’s limit was reached',
+  audience: 'Not fired: not in the audience at that moment',
+  stale: 'Not fired: the wait was found overdue, after an outage',
+  cancelled: 'Not fired: cancelled before the answer was due',
+  too_old: 'Not fired: the event arrived too late after it happened',
+  historical: 'Not fired: the event is imported, which never fires live',
+  too_deep: 'Not fired: the event was derived from other firings too deeply',
+  expired: 'Not fired: the time was up before the last step',
+};
+
+/** What became of a chance to fire. */
+export function outcomeWords(outcome: Schema['TriggerOutcome']): string {
+  return outcomes[outcome] ?? sentence(String(outcome).replaceAll('_', ' '));
 }
 
 const events: Record<string, string> = {

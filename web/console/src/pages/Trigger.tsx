@@ -27,6 +27,7 @@ import { useLive } from '../feed/useFeed';
 import { triggerWords } from '../format/pattern';
 import { sentence } from '../format/words';
 import { Difference } from '../trigger/Difference';
+import { Rail } from '../trigger/Rail';
 import { Sentence } from '../trigger/Sentence';
 import {
   blank,
@@ -90,6 +91,7 @@ function Editor({ saved }: { saved: Saved | undefined }) {
   const { as } = useSearch({ strict: false });
   const may = useMay('marketer');
   const save = useSaveDefinition('trigger');
+  const campaigns = useCampaigns();
   const readOnly = !may || saved?.readOnly === true;
 
   const [base, setBase] = useState({ spec: saved?.spec ?? blank, version: saved?.version ?? 0 });
@@ -119,6 +121,11 @@ function Editor({ saved }: { saved: Saved | undefined }) {
   const askable = complete(asked) && !broken;
   const check = useCheck('trigger', goodName.test(name) ? name : 'draft', asked, askable);
   const problems: Problem[] = askable ? (check.data?.problems ?? []) : [];
+  const checked =
+    askable && problems.length === 0 && check.data !== undefined && !check.isPlaceholderData;
+  const using = (campaigns.data?.definitions ?? [])
+    .filter((c) => saved && c.spec.when.trigger === saved.name)
+    .map((c) => c.name);
   const badName = !saved && typed !== '' && !goodName.test(typed);
 
   const blocker = useBlocker({
@@ -240,19 +247,19 @@ function Editor({ saved }: { saved: Saved | undefined }) {
         <div className={ui.stack}>
           <Card flush label="The trigger">
             {!yaml && (
-              <div className={css.naming}>
-                <TextInput
-                  label="Name"
-                  value={saved?.name ?? typed}
-                  placeholder={suggestName(spec) || 'named after its events'}
-                  onChange={(e) => setTyped(e.currentTarget.value)}
-                  readOnly={saved !== undefined}
-                  disabled={saved !== undefined}
-                  error={
-                    badName &&
-                    '1 to 64 letters, digits, - _ and ., beginning with a letter or digit'
-                  }
-                />
+              <div className={css.naming} data-saved={saved ? true : undefined}>
+                {!saved && (
+                  <TextInput
+                    label="Name"
+                    value={typed}
+                    placeholder={suggestName(spec) || 'named after its events'}
+                    onChange={(e) => setTyped(e.currentTarget.value)}
+                    error={
+                      badName &&
+                      '1 to 64 letters, digits, - _ and ., beginning with a letter or digit'
+                    }
+                  />
+                )}
                 <TextInput
                   label="Description"
                   placeholder="optional"
@@ -295,6 +302,18 @@ function Editor({ saved }: { saved: Saved | undefined }) {
           )}
         </div>
         <aside className={ui.stack} aria-label="What it would do">
+          <Rail
+            name={goodName.test(name) ? name : 'draft'}
+            spec={checked ? asked : undefined}
+            why={
+              !complete(asked)
+                ? 'Pick an event: this shows whom it would have fired for.'
+                : problems.length > 0 || broken
+                  ? 'Not while something is wrong with it.'
+                  : 'Reading what users did …'
+            }
+            campaigns={using}
+          />
           {saved && <Use saved={saved} />}
         </aside>
       </div>

@@ -10,9 +10,9 @@ import { Deliveries } from '../ui/Deliveries';
 import { EventTable } from '../ui/EventTable';
 import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
-import { Steps } from '../ui/Sparkline';
 import { Empty, Failure, Loading } from '../ui/states';
-import { Ago, AsOf, At } from '../ui/time';
+import { Ago, AsOf } from '../ui/time';
+import { UserTriggers } from '../ui/UserTriggers';
 import css from '../ui/ui.module.css';
 
 type UserView = Schema['User'];
@@ -70,7 +70,7 @@ export default function User() {
           <div className={css.stack}>
             {data ? (
               <>
-                <Triggers triggers={data.triggers} />
+                <UserTriggers user={id} rows={data.triggers} />
                 <Profile user={data} />
               </>
             ) : (
@@ -191,74 +191,6 @@ function Timeline({ id }: { id: string }) {
             </>
           )}
         </p>
-      )}
-    </Card>
-  );
-}
-
-function Triggers({ triggers }: { triggers: UserView['triggers'] }) {
-  return (
-    <Card title="Trigger progress" flush>
-      {triggers.length === 0 ? (
-        <p className={css.none}>No trigger has seen a first step of this user lately.</p>
-      ) : (
-        triggers.map((t) => (
-          <div
-            key={`${t.trigger} ${t.key ?? ''}`}
-            className={css.progress}
-            data-testid="user-trigger"
-          >
-            <div className={css.between}>
-              <b>
-                {t.trigger}
-                {t.key ? <span className={css.muted}> · {t.key}</span> : null}
-              </b>
-              <span className={css.nums}>
-                {t.step} of {t.of}
-              </span>
-            </div>
-            <Steps reached={t.step} total={t.of} />
-            <div className={css.statHint}>
-              {t.label}
-              {t.since && (
-                <>
-                  {' · since '}
-                  <At at={t.since} />
-                </>
-              )}
-              {t.firesAt && (
-                <>
-                  {' · fires at '}
-                  <At at={t.firesAt} />
-                </>
-              )}
-              {t.expires && (
-                <>
-                  {' · lost at '}
-                  <At at={t.expires} />
-                </>
-              )}
-            </div>
-            {/* the server leaves out what it does not count */}
-            {(t.firings || t.blockedUntil) && (
-              <div className={css.statHint}>
-                {t.firings ? `Fired ${t.firings} ×` : ''}
-                {t.lastFired && (
-                  <>
-                    {', last '}
-                    <Ago at={t.lastFired} />
-                  </>
-                )}
-                {t.blockedUntil && (
-                  <>
-                    {t.firings ? ' · rests until ' : 'Rests until '}
-                    <At at={t.blockedUntil} />
-                  </>
-                )}
-              </div>
-            )}
-          </div>
-        ))
       )}
     </Card>
   );

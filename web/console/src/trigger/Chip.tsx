@@ -7,7 +7,6 @@ import {
   NumberInput,
   Popover,
   Stack,
-  TagsInput,
   UnstyledButton,
   useCombobox,
 } from '@mantine/core';
@@ -225,10 +224,12 @@ export interface Option {
   hint?: string | undefined;
 }
 
-/** A word picked from a list that can be searched, or a new one. */
+/** A word picked from a list that can be searched, or a new one; with `several`, as many as wanted. */
 export function PickChip(
   props: Common & {
     value: string;
+    /** What is picked, where several can be: the list then stays open. */
+    several?: readonly string[];
     placeholder: string;
     options: readonly Option[];
     create?: ((text: string) => string) | undefined;
@@ -253,11 +254,19 @@ export function PickChip(
   }, []);
   const label = props.label ?? (props.value === '' ? props.placeholder : eventLabel(props.value));
   if (props.readOnly) return <b className={css.fixed}>{label}</b>;
+  const { several } = props;
+  const picked = (value: string) => several?.includes(value) ?? value === props.value;
+  const options = [
+    ...(several ?? [])
+      .filter((v) => !props.options.some((o) => o.value === v))
+      .map((v): Option => ({ value: v, label: v })),
+    ...props.options,
+  ];
   const wanted = text.trim();
-  const found = props.options.filter((o) =>
+  const found = options.filter((o) =>
     `${o.value} ${o.label}`.toLowerCase().includes(wanted.toLowerCase()),
   );
-  const fresh = props.create && wanted !== '' && !props.options.some((o) => o.value === wanted);
+  const fresh = props.create && wanted !== '' && !options.some((o) => o.value === wanted);
   return (
     <Combobox
       store={combobox}
@@ -266,6 +275,8 @@ export function PickChip(
       shadow="md"
       onOptionSubmit={(value) => {
         props.set(value);
+        setText('');
+        if (several) return;
         combobox.closeDropdown();
         combobox.focusTarget();
       }}
@@ -289,19 +300,30 @@ export function PickChip(
           placeholder={props.search}
           aria-label={props.search}
         />
-        <Combobox.Options mah={264} style={{ overflowY: 'auto' }} aria-label={props.what}>
+        <Combobox.Options
+          mah={264}
+          style={{ overflowY: 'auto' }}
+          aria-label={props.what}
+          aria-multiselectable={several ? true : undefined}
+        >
           {found.map((o) => (
-            <Combobox.Option key={o.value} value={o.value} active={o.value === props.value}>
+            <Combobox.Option key={o.value} value={o.value} active={picked(o.value)}>
               <span className={css.option}>
-                <span className={css.optionName}>{o.label}</span>
-                {o.hint && <span className={css.optionHint}>{o.hint}</span>}
+                <span className={css.optionName} data-picked={picked(o.value) || undefined}>
+                  {o.label}
+                </span>
+                {picked(o.value) ? (
+                  <Icon name="check" size={15} />
+                ) : (
+                  o.hint && <span className={css.optionHint}>{o.hint}</span>
+                )}
               </span>
             </Combobox.Option>
           ))}
           {fresh && <Combobox.Option value={wanted}>{props.create?.(wanted)}</Combobox.Option>}
           {found.length === 0 && !fresh && (
             <Combobox.Empty>
-              {props.options.length === 0 ? 'None is known yet.' : 'Nothing is called that.'}
+              {options.length === 0 ? 'None is known yet.' : 'Nothing is called that.'}
             </Combobox.Empty>
           )}
         </Combobox.Options>
@@ -349,38 +371,24 @@ export function EventsChip(
     placeholder?: string;
   },
 ) {
-  const options = useEventOptions();
-  const value = [...(props.value ?? [])];
+  const value = props.value ?? [];
   return (
-    <FormChip
+    <PickChip
       {...props}
+      value={value[0] ?? ''}
+      several={value}
       label={
         value.length > 0
           ? list(value.map(eventLabel), props.word ?? 'or')
           : (props.placeholder ?? 'pick events')
       }
-      empty={value.length === 0}
-      width={320}
-    >
-      {(close) => (
-        <Stack gap="xs">
-          <TagsInput
-            label={props.what}
-            description="Pick, or type a name and press Enter"
-            data={options.map((o) => o.value)}
-            value={value}
-            onChange={(next) => props.set(next)}
-            maxDropdownHeight={220}
-            acceptValueOnBlur
-            comboboxProps={{ withinPortal: false }}
-            clearable={false}
-            data-autofocus
-          />
-          <Button size="xs" variant="default" onClick={close}>
-            Done
-          </Button>
-        </Stack>
-      )}
-    </FormChip>
+      options={useEventOptions()}
+      placeholder="pick events"
+      search="Search, or name a new event"
+      create={(text) => `New event: ${text}`}
+      set={(event) =>
+        props.set(value.includes(event) ? value.filter((v) => v !== event) : [...value, event])
+      }
+    />
   );
 }

@@ -6,7 +6,7 @@ import { ChoiceChip, EventsChip, PeriodChip, PickChip, SwitchChip, TimesChip } f
 import { useFields } from './Conditions';
 import { Kept } from './Kept';
 import { Drop, type Editing, Wrong } from './Sentence';
-import { eventSteps, eventsOf, isFinal, put, type Spec } from './spec';
+import { eventSteps, eventsOf, hasRow, isFinal, put, type Spec } from './spec';
 import css from './trigger.module.css';
 
 interface Rule {
@@ -20,6 +20,7 @@ interface Rule {
   keys: (keyof Spec)[];
   more?: boolean;
   offered?: (spec: Spec) => boolean;
+  hidden?: (spec: Spec) => boolean;
   show: (spec: Spec, set: (next: Spec) => void, opened: boolean, readOnly: boolean) => ReactNode;
 }
 
@@ -61,6 +62,9 @@ const rules: Rule[] = [
     hint: 'the events that count for “in a row” and “directly after”',
     start: { scope: [] },
     keys: ['scope'],
+    // beside the pattern as soon as there is a row
+    hidden: hasRow,
+    offered: () => false,
     show: (spec, set, opened, readOnly) => (
       <>
         <span>only</span>
@@ -280,7 +284,9 @@ const rules: Rule[] = [
 /** The rest of the sentence: what surrounds the pattern, a line each, and a menu that adds one. */
 export function Rules({ spec, set, problems, readOnly }: Editing) {
   const [opened, setOpened] = useState('');
-  const there = rules.filter((r) => r.keys.some((key) => spec[key] !== undefined));
+  const there = rules.filter(
+    (r) => !r.hidden?.(spec) && r.keys.some((key) => spec[key] !== undefined),
+  );
   const absent = rules.filter((r) => !there.includes(r) && (r.offered?.(spec) ?? true));
   const add = (rule: Rule) => {
     setOpened(rule.key);

@@ -20,6 +20,8 @@ import {
   type Element,
   eventOf,
   eventSteps,
+  eventsOf,
+  hasRow,
   isFinal,
   otherOfSpec,
   otherOfStep,
@@ -27,8 +29,10 @@ import {
   put,
   putStep,
   removeStep,
+  renameStep,
   type Spec,
   type Step,
+  stepEvents,
   withWindow,
 } from './spec';
 import css from './trigger.module.css';
@@ -67,7 +71,10 @@ export function Wrong({ problems, path }: { problems: readonly Problem[]; path: 
 export function Sentence(props: Editing & { fresh: boolean }) {
   const { spec, set, problems, readOnly } = props;
   const [added, setAdded] = useState('');
+  const [opened, setOpened] = useState('');
   const last = spec.pattern.at(-1);
+  const breakable = hasRow(spec);
+  const own = stepEvents(spec);
   const add = (step: Step) => {
     setAdded(`step ${spec.pattern.length}`);
     set(addStep(spec, step));
@@ -88,6 +95,7 @@ export function Sentence(props: Editing & { fresh: boolean }) {
                 step={step}
                 index={i}
                 openAtFirst={(props.fresh && i === 0) || added !== ''}
+                onRow={() => !spec.scope && eventsOf(spec).length === 1 && setOpened('scope')}
               />
               <Wrong problems={problems} path={`pattern[${i}]`} />
             </div>
@@ -109,6 +117,35 @@ export function Sentence(props: Editing & { fresh: boolean }) {
             />
           </div>
           <Wrong problems={problems} path="within" />
+          {breakable && (
+            <>
+              <div className={css.sentence}>
+                <span>the row is broken by</span>
+                <EventsChip
+                  key={opened}
+                  what="The row is broken by"
+                  value={spec.scope?.filter((name) => !own.includes(name))}
+                  set={(names) =>
+                    set(
+                      put(
+                        spec,
+                        'scope',
+                        names.length > 0 ? [...new Set([...own, ...names])] : undefined,
+                      ),
+                    )
+                  }
+                  placeholder={
+                    eventsOf(spec).length > own.length
+                      ? 'the other events named here'
+                      : 'nothing yet: pick events'
+                  }
+                  openAtFirst={opened === 'scope'}
+                  readOnly={readOnly}
+                />
+              </div>
+              <Wrong problems={problems} path="scope" />
+            </>
+          )}
         </div>
       )}
       {eventSteps(spec) <= 1 && <Wrong problems={problems} path="within" />}
@@ -150,7 +187,15 @@ export function Sentence(props: Editing & { fresh: boolean }) {
   );
 }
 
-function StepLine(props: Editing & { step: Step; index: number; openAtFirst: boolean }) {
+function StepLine(
+  props: Editing & {
+    step: Step;
+    index: number;
+    openAtFirst: boolean;
+    /** It has become a row, which other events can break. */
+    onRow: () => void;
+  },
+) {
   const { spec, set, step, index, readOnly } = props;
   const [opened, setOpened] = useState('');
   const change = (next: Step) => set(withWindow(putStep(spec, index, next)));
@@ -273,7 +318,7 @@ function StepLine(props: Editing & { step: Step; index: number; openAtFirst: boo
             <EventChip
               what="Event"
               value={step.event ?? ''}
-              set={(event) => change({ ...step, event })}
+              set={(event) => set(withWindow(renameStep(spec, index, event)))}
               openAtFirst={props.openAtFirst && step.event === ''}
               readOnly={readOnly}
             />
@@ -296,7 +341,10 @@ function StepLine(props: Editing & { step: Step; index: number; openAtFirst: boo
                 what="In a row"
                 label="in a row"
                 on={step.consecutive ?? false}
-                set={(on) => change(put(step, 'consecutive', on))}
+                set={(on) => {
+                  if (on) props.onRow();
+                  change(put(step, 'consecutive', on));
+                }}
                 readOnly={readOnly}
               />
             )}

@@ -43,7 +43,8 @@ export function Yaml(props: {
           onChange={(e) => props.set(e.currentTarget.value)}
           readOnly={props.readOnly}
           classNames={{ input: css.code ?? '', root: css.codeRoot ?? '' }}
-          error={wrong.length > 0}
+          styles={{ input: { padding: '10px 12px', color: 'var(--mantine-color-text)' } }}
+          aria-invalid={wrong.length > 0}
         />
       </div>
       {wrong.length > 0 && (

@@ -134,6 +134,26 @@ export function eventsOf(spec: Spec): string[] {
   ];
 }
 
+/** The events that are steps themselves. */
+export const stepEvents = (spec: Spec): string[] => [
+  ...new Set(
+    spec.pattern.flatMap((s) => [...(s.event ? [s.event] : []), ...(s.all ?? []).map(eventOf)]),
+  ),
+];
+
+/** Whether something in it has to come without others of the scope in between. */
+export const hasRow = (spec: Spec): boolean =>
+  spec.pattern.some((s) => s.consecutive === true || s.strict === true);
+
+/** Gives a step another event; what breaks a row still counts it. */
+export function renameStep(spec: Spec, index: number, event: string): Spec {
+  const before = spec.pattern[index]?.event;
+  const next = putStep(spec, index, { ...spec.pattern[index], event });
+  if (!spec.scope || !before || stepEvents(next).includes(before)) return next;
+  const scope = [...new Set(spec.scope.map((name) => (name === before ? event : name)))];
+  return { ...next, scope };
+}
+
 /** A name for a trigger that has none yet: win-3-in-a-row. */
 export function suggestName(spec: Spec): string {
   const parts = spec.pattern.map((s) => {
