@@ -235,8 +235,10 @@ func TestAuthMatrix(t *testing.T) {
 	}
 	f("marketer", "POST", "/demo/crowd", `{"running":true}`)
 	f("marketer", "PUT", "/definitions/template/t", `{"channel":"outbox","body":"hi"}`)
+	f("marketer", "PUT", "/definitions/event/e", `{"key":true}`)
 	f("marketer", "POST", "/definitions:apply", "kind: template\nname: t\nchannel: outbox\nbody: hi\n")
 	f("marketer", "DELETE", "/definitions/template/t", "")
+	f("analyst", "POST", "/definitions:check", `{"kind":"trigger","name":"t","spec":{"pattern":[{"event":"win"}]}}`)
 	f("admin", "PUT", "/definitions/source/s", `{"origins":[]}`)
 	f("admin", "POST", "/definitions:apply", "kind: source\nname: s\n")
 	f("admin", "DELETE", "/definitions/source/s", "")

@@ -232,9 +232,11 @@ export function user(id) {
         step: 2,
         of: 3,
         label: 'win',
+        waitsFor: ['win'],
         since: ago(40),
         expires: ago(-520),
         firings: 1,
+        blockedUntil: ago(-3000),
         lastFired: ago(4000),
       },
       {
@@ -243,6 +245,7 @@ export function user(id) {
         step: 1,
         of: 2,
         label: 'cart_add',
+        waitsFor: ['purchase'],
         since: ago(20),
         firesAt: ago(-40),
         firings: 0,
@@ -278,7 +281,7 @@ export function timeline(id, before) {
 }
 
 const at = () => ago(3600);
-const definition = (kind, name, spec, over = {}) => ({
+export const definition = (kind, name, spec, over = {}) => ({
   kind,
   name,
   version: 3,
@@ -316,6 +319,51 @@ export function definitions({ empty }) {
       pattern: [{ event: 'win', times: 3, consecutive: true }],
       within: '10m',
       reset: ['loss'],
+    }),
+    definition('trigger', 'everything', {
+      description: 'Everything that the sentence can say, and a little that it cannot',
+      pattern: [
+        {
+          event: 'win',
+          where: {
+            all: [
+              { field: 'properties.stake', op: 'gte', value: 10 },
+              { field: 'traits.plan', op: 'in', value: ['pro', 'team'] },
+            ],
+          },
+          times: 3,
+          consecutive: true,
+        },
+        {
+          all: [
+            'page',
+            { event: 'product_view', where: { field: 'properties.vip', op: 'eq', value: true } },
+          ],
+        },
+        {
+          event: 'cart_add',
+          without: ['loss'],
+          gap: '5m',
+          where: { not: { field: 'context.bot', op: 'eq', value: true } },
+        },
+        { event: 'product_view', times: 2, distinct: 'properties.product_id' },
+        { absent: 'purchase', for: '30m', anchor: 'last' },
+      ],
+      within: '10m',
+      scope: ['win', 'loss'],
+      reset: ['support_message_sent_with_a_long_name'],
+      by: { win: 'properties.product_id', purchase: 'properties.products[].product_id' },
+      increasing: true,
+      overlap: true,
+      order: 'event',
+      lateness: '10s',
+      reentry: { cooldown: '24h' },
+      limit: { count: 2, per: '1h' },
+      audience: 'vip',
+      hold: true,
+      max_age: '15m',
+      max_stale: '1h',
+      from_the_future: { x: [1, 2] },
     }),
     definition('trigger', 'left-cart', {
       pattern: [{ event: 'cart_add' }, { absent: 'purchase', for: '60s' }],
@@ -405,6 +453,130 @@ export function eventNames({ empty }) {
           key: i === 5,
           ...(i === 5 ? { description: 'An order was paid' } : {}),
         })),
+  };
+}
+
+export function eventFields(name, { empty }) {
+  if (empty || name === 'page') return { fields: [] };
+  const field = (path, types, values) => ({ field: path, types, values });
+  if (name === 'identify')
+    return { fields: [field('event.traits.plan', ['text'], ['pro', 'team'])] };
+  return {
+    fields: [
+      field('properties.currency', ['text'], ['EUR', 'USD']),
+      field('properties.price', ['number'], [12.5, 40]),
+      field('properties.product_id', ['text'], ['p-1', 'p-2', 'p-3']),
+      field('properties.products[].product_id', ['text'], ['p-1']),
+      field('properties.stake', ['number', 'text'], [10, 25, '10']),
+      field('properties.vip', ['boolean'], [true]),
+    ],
+  };
+}
+
+/** What the server would find wrong, as far as the tests need it. */
+export function problemsOf(spec) {
+  const problems = [];
+  const steps = spec.pattern.reduce(
+    (n, s) => n + (s.event || s.all ? (s.all?.length ?? s.times ?? 1) : 0),
+    0,
+  );
+  if (steps > 1 && !spec.within)
+    problems.push({
+      path: 'within',
+      message: 'is missing: a pattern of two or more event steps needs a window',
+    });
+  spec.pattern.forEach((s, i) => {
+    if (s.times > 64)
+      problems.push({ path: `pattern[${i}].times`, message: 'a pattern has at most 64 steps' });
+    if (s.event && s.without?.includes(''))
+      problems.push({ path: `pattern[${i}].without[0]`, message: 'is empty' });
+  });
+  if (spec.audience && !['vip', 'newcomers'].includes(spec.audience))
+    problems.push({
+      path: 'audience',
+      message: `there is no audience ${spec.audience}`,
+      hint: 'vip',
+    });
+  for (const key of Object.keys(spec))
+    if (key === 'withn') problems.push({ message: 'unknown key "withn"', hint: 'within' });
+  return problems;
+}
+
+/** Fewer firings the more is asked for. */
+export function backtest({ trigger, days, name, campaign }) {
+  const times = trigger.pattern.reduce((n, s) => n * (s.times ?? 1) + (s.where ? 1 : 0), 1);
+  const firings = Math.round(2400 / times / (trigger.scope ? 2 : 1));
+  const zero = { limit: 0, audience: 0, cancelled: 0 };
+  return {
+    trigger: name,
+    asOf: ago(0),
+    from: ago(86400 * days),
+    until: ago(0),
+    warmedFrom: ago(86400 * days + 600),
+    days,
+    logFrom: ago(86400 * 31),
+    zone: 'UTC',
+    firings,
+    users: Math.round(firings * 0.7),
+    perDay: Array.from({ length: days + 1 }, (_, i) => ({
+      day: ago(86400 * (days - i)).slice(0, 10),
+      firings: Math.round((firings / days) * (0.7 + 0.3 * Math.sin(i))),
+    })),
+    refused: trigger.limit ? { ...zero, limit: 31 } : zero,
+    counts: { events: 79492, matched: 9011, late: 0, evicted: 0, old: 12, deep: 0, unreadable: 0 },
+    ...(campaign
+      ? { campaign: { audience: 20, holdout: 39, cap: 31, sends: firings - 90, recipients: 300 } }
+      : {}),
+    examples: users.map((user, i) => ({
+      user,
+      at: ago(i * 4000 + 60),
+      fire: `f-${i}`,
+      events: [],
+    })),
+    profiles: 'unused',
+    seconds: 0.4,
+    eventsPerSecond: 198730,
+  };
+}
+
+export function explanation(user, trigger) {
+  const busy = trigger === 'three-wins';
+  return {
+    user,
+    trigger,
+    asOf: ago(0),
+    inForce: true,
+    steps: ['win', 'win', 'win'],
+    rows: busy
+      ? [
+          {
+            trigger,
+            step: 2,
+            of: 3,
+            label: 'win',
+            waitsFor: ['win'],
+            since: ago(40),
+            expires: ago(-520),
+          },
+        ]
+      : [],
+    ...(busy ? { blockedUntil: ago(-3000), blockedBy: 'cooldown' } : {}),
+    firings: busy ? 1 : 0,
+    notes: busy
+      ? [
+          { at: ago(300), outcome: 'limit', event: 'win', count: 3, text: 'Did not fire.' },
+          {
+            at: ago(4000),
+            outcome: 'fired',
+            event: 'win',
+            fireId: 'f-1',
+            count: 1,
+            text: 'Fired.',
+          },
+          { at: ago(9000), outcome: 'expired', count: 2, text: 'Did not fire.' },
+        ]
+      : [],
+    text: [],
   };
 }
 

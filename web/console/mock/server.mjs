@@ -33,6 +33,9 @@ export async function startMock(options = {}) {
     hang: [],
     role: 'admin',
     crowd: true,
+    backtestMs: 0,
+    backtests: [],
+    cancelled: 0,
     ...options,
   };
   let specs = data.definitions(state);
@@ -59,6 +62,24 @@ export async function startMock(options = {}) {
     res.on('close', () => {
       clearInterval(timer);
       listeners.delete(res);
+    });
+  }
+
+  /** Answers as the server does: an estimate at once, the exact figure after backtestMs. */
+  function backtest(res, body) {
+    const asked = data.backtest(body);
+    const line = (value) => res.write(`${JSON.stringify(value)}\n`);
+    res.writeHead(200, { 'Content-Type': 'application/x-ndjson' });
+    state.backtests.push(body);
+    line({ progress: { share: 0.2, events: 4000, firings: 11, waiting: 0 } });
+    line({ estimate: { ...asked, exact: false, share: 0.1 } });
+    const timer = setTimeout(() => {
+      line({ result: { ...asked, exact: true, share: 1 } });
+      res.end();
+    }, state.backtestMs);
+    res.on('close', () => {
+      clearTimeout(timer);
+      if (!res.writableEnded) state.cancelled++;
     });
   }
 
@@ -102,6 +123,8 @@ export async function startMock(options = {}) {
     },
     'GET /users': (url) => data.userList(url.searchParams.get('q') ?? '', state),
     'GET /event-names': () => data.eventNames(state),
+    'GET /event-fields': (url) => data.eventFields(url.searchParams.get('name'), state),
+    'POST /definitions:check': (_, body) => ({ problems: data.problemsOf(body.spec) }),
     'GET /bad-events': () => data.badEvents(state),
     'GET /triggers/progress': () => data.progress(state),
     'GET /outbox': () => data.outbox(state),
@@ -146,6 +169,7 @@ export async function startMock(options = {}) {
     const [first, second, third] = parts;
     if (first === 'users' && parts.length === 2)
       return second === 'nobody' ? fail(404, 'not_found', 'no such user') : data.user(second);
+    if (first === 'users' && third === 'triggers') return data.explanation(second, parts[3]);
     if (first === 'users' && third === 'timeline')
       return data.timeline(second, url.searchParams.get('before'));
     if (first === 'campaigns' && third === 'report') return data.report(second, state);
@@ -165,14 +189,41 @@ export async function startMock(options = {}) {
     if (first === 'definitions' && parts.length === 2) {
       return { revision: 7, definitions: specs.filter((d) => d.kind === second) };
     }
+    if (first === 'definitions' && method === 'GET') {
+      return (
+        specs.find((d) => d.kind === second && d.name === third) ??
+        fail(404, 'not_found', `no ${second} is called ${third}`)
+      );
+    }
+    if (first === 'definitions' && method === 'DELETE') {
+      if (specs.some((d) => d.kind === 'campaign' && d.spec.when.trigger === third))
+        return fail(422, 'invalid', `${third} is used by a campaign`);
+      specs = specs.filter((d) => d.kind !== second || d.name !== third);
+      return { revision: 8, dryRun: false, created: 0, updated: 0, unchanged: 0, changes: [] };
+    }
     if (first === 'definitions' && method === 'PUT') {
       const old = specs.find((d) => d.kind === second && d.name === third);
+      if (old && headers['if-none-match'] === '*') {
+        return fail(412, 'conflict', 'it exists already');
+      }
       if (old && headers['if-match'] && headers['if-match'] !== `"${old.version}"`) {
         return fail(412, 'conflict', 'somebody else changed it meanwhile');
       }
-      const next = { ...old, version: (old?.version ?? 0) + 1, spec: body };
-      specs = specs.map((d) => (d === old ? next : d));
-      return { revision: 8, dryRun: false, created: 0, updated: 1, unchanged: 0, changes: [] };
+      const next = {
+        ...(old ?? data.definition(second, third, body)),
+        version: (old?.version ?? 0) + 1,
+        spec: body,
+      };
+      specs = old ? specs.map((d) => (d === old ? next : d)) : [...specs, next];
+      const change = { kind: second, name: third, action: 'updated', version: next.version };
+      return {
+        revision: 8,
+        dryRun: false,
+        created: 0,
+        updated: 1,
+        unchanged: 0,
+        changes: [change],
+      };
     }
     return fail(404, 'not_found', `no such path ${path}`);
   }
@@ -189,6 +240,7 @@ export async function startMock(options = {}) {
       return reply(res, fail(401, 'not_signed_in', 'nobody is signed in'));
     if (path === '/live') return live(res);
     const body = await read(req);
+    if (path === '/triggers:backtest') return backtest(res, body);
     const answer = answers[`${req.method} ${path}`];
     return reply(
       res,
@@ -204,6 +256,16 @@ export async function startMock(options = {}) {
     reset() {
       specs = data.definitions(state);
     },
+    /** Saves a definition as somebody else would. */
+    save(kind, name, spec) {
+      specs = specs.map((d) =>
+        d.kind === kind && d.name === name
+          ? { ...d, version: d.version + 1, author: 'grace@example.com', spec }
+          : d,
+      );
+    },
+    /** What is stored. */
+    stored: (kind, name) => specs.find((d) => d.kind === kind && d.name === name),
     /** How many live streams are open. */
     streams: () => listeners.size,
     send(event) {

@@ -108,7 +108,12 @@ const trigger = createRoute({
 const newTrigger = createRoute({
   getParentRoute: () => root,
   path: '/new/trigger',
-  validateSearch: editAs,
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): { as?: 'yaml' | undefined; event?: string | undefined } => ({
+    ...editAs(search),
+    event: text(search.event),
+  }),
   component: lazyRouteComponent(() => import('./pages/Trigger'), 'NewTrigger'),
 });
 const templates = createRoute({
@@ -122,6 +127,9 @@ const templates = createRoute({
 const events = createRoute({
   getParentRoute: () => root,
   path: '/data/events',
+  validateSearch: (search: Record<string, unknown>): { open?: string | undefined } => ({
+    open: text(search.open),
+  }),
   component: lazyRouteComponent(() => import('./pages/Events')),
 });
 const outbox = createRoute({

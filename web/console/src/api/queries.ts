@@ -106,6 +106,7 @@ export const useCampaigns = () => useKind<Schema['CampaignSpec']>('campaign');
 export const useTemplates = () => useKind<Schema['TemplateSpec']>('template');
 export const useAudiences = () => useKind<Schema['AudienceSpec']>('audience');
 export const useTriggers = () => useKind<Schema['TriggerSpec']>('trigger');
+export const useEventDefinitions = () => useKind<Schema['EventSpec']>('event');
 export const useSources = () => useKind<Schema['SourceSpec']>('source');
 
 export function useReport(name: string) {
@@ -265,7 +266,15 @@ export function useTrigger(name: string | undefined) {
 export function useSaveDefinition(kind: string) {
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: ({ name, spec, version }: { name: string; spec: object; version: number }) =>
+    mutationFn: ({
+      name,
+      spec,
+      version,
+    }: {
+      name: string;
+      spec: Record<string, unknown>;
+      version: number;
+    }) =>
       take(
         client.PUT('/definitions/{kind}/{name}', {
           params: {
@@ -275,7 +284,12 @@ export function useSaveDefinition(kind: string) {
           body: spec as Schema['Spec'],
         }),
       ),
-    onSettled: () => queries.invalidateQueries({ queryKey: ['definitions', kind] }),
+    onSettled: () =>
+      Promise.all(
+        [['definitions', kind], ...(kind === 'event' ? [['event-names']] : [])].map((queryKey) =>
+          queries.invalidateQueries({ queryKey }),
+        ),
+      ),
   });
 }
 

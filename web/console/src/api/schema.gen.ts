@@ -215,8 +215,8 @@ export interface paths {
          * Write a definition
          * @description The body is the spec alone, as in `Definition.spec` (kind and name come from the path). `If-Match: "VERSION"`
          *     makes it fail with 412 `conflict` if somebody else changed it meanwhile; `If-None-Match: *` if it exists.
-         *     422 `invalid` carries the problems. Roles: marketers write triggers, audiences, templates, campaigns, funnels
-         *     and dimensions; administrators everything.
+         *     422 `invalid` carries the problems. Roles: marketers write events, triggers, audiences, templates, campaigns,
+         *     funnels and dimensions; administrators everything.
          */
         put: operations["putDefinition"];
         post?: never;

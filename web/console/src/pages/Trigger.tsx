@@ -80,12 +80,13 @@ export default function Trigger() {
 
 /** A trigger that does not exist yet. */
 export function NewTrigger() {
-  return <Editor saved={undefined} />;
+  const { event = '' } = useSearch({ from: '/new/trigger' });
+  return <Editor key={event} saved={undefined} event={event} />;
 }
 
 const goodName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
-function Editor({ saved }: { saved: Saved | undefined }) {
+function Editor({ saved, event = '' }: { saved: Saved | undefined; event?: string }) {
   const navigate = useNavigate();
   const queries = useQueryClient();
   const { as } = useSearch({ strict: false });
@@ -95,7 +96,7 @@ function Editor({ saved }: { saved: Saved | undefined }) {
   const readOnly = !may || saved?.readOnly === true;
 
   const [base, setBase] = useState({ spec: saved?.spec ?? blank, version: saved?.version ?? 0 });
-  const [spec, setSpec] = useState<Spec>(base.spec);
+  const [spec, setSpec] = useState<Spec>(event ? { pattern: [{ event }] } : base.spec);
   const [typed, setTyped] = useState('');
   const [text, setText] = useState<string>();
   const [broken, setBroken] = useState<{ line: number; message: string }>();
