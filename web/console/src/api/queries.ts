@@ -6,6 +6,7 @@ import {
   useQuery,
   useQueryClient,
 } from '@tanstack/react-query';
+import { useMemo } from 'react';
 import { client, type Schema, take } from './client';
 
 export type Definition<S> = Omit<Schema['Definition'], 'spec'> & { spec: S };
@@ -246,20 +247,17 @@ export function useAudit(enabled: boolean) {
   });
 }
 
-/** A trigger in force, and whether somebody changed it. */
-export function useTrigger(name: string | undefined) {
-  return useQuery({
-    queryKey: ['definitions', 'trigger', name],
-    enabled: name !== undefined,
-    refetchInterval: 4000,
-    queryFn: async () => {
-      const path = { kind: 'trigger', name: name ?? '' };
-      const found = await take(client.GET('/definitions/{kind}/{name}', { params: { path } }));
-      // the path says both
-      const { kind: _, name: __, ...spec } = found.spec as Record<string, unknown>;
-      return { ...found, spec } as unknown as Trigger;
-    },
-  });
+/** A trigger by its name, undefined if there is none; somebody else's changes show within seconds. */
+export function useTrigger(name: string) {
+  const all = useKind<Schema['TriggerSpec']>('trigger', 4000);
+  const found = all.data?.definitions.find((t) => t.name === name);
+  const trigger = useMemo(() => {
+    if (!found) return undefined;
+    // the path says both
+    const { kind: _, name: __, ...spec } = found.spec as Trigger['spec'] & Record<string, unknown>;
+    return { ...found, spec } as Trigger;
+  }, [found]);
+  return { ...all, trigger };
 }
 
 /** Stores a definition; version is the one that was edited, 0 for a new one. */

@@ -56,12 +56,11 @@ import ui from '../ui/ui.module.css';
 export default function Trigger() {
   const { name } = useParams({ from: '/triggers/$name' });
   const saved = useTrigger(name);
-  if (saved.data) return <Editor key={name} saved={saved.data} />;
-  const missing = saved.error instanceof Failed && saved.error.status === 404;
+  if (saved.trigger) return <Editor key={name} saved={saved.trigger} />;
   return (
     <Page title={name}>
       <Card>
-        {missing ? (
+        {saved.data ? (
           <Empty
             icon="bolt"
             title="No such trigger"
@@ -167,7 +166,7 @@ function Editor({ saved, event = '' }: { saved: Saved | undefined; event?: strin
         },
         onError: async (error) => {
           if (error instanceof Failed && error.status === 412 && saved) {
-            await queries.refetchQueries({ queryKey: ['definitions', 'trigger', name] });
+            await queries.refetchQueries({ queryKey: ['definitions', 'trigger'] });
             setDiffers(true);
           } else if (error instanceof Failed && error.status === 412) {
             failed(`“${name}” exists already`, new Error('Give the new trigger another name'));
@@ -244,7 +243,7 @@ function Editor({ saved, event = '' }: { saved: Saved | undefined; event?: strin
           </Button>
         </Alert>
       )}
-      <div className={css.columns}>
+      <div className={css.columns} data-quiet>
         <div className={ui.stack}>
           <Card flush label="The trigger">
             {!yaml && (

@@ -26,6 +26,37 @@ interface Common {
   readOnly?: boolean | undefined;
 }
 
+/** While a list is open, what lies under it is out of reach: for pointers, keys and readers alike. */
+function useQuiet(opened: boolean): void {
+  useEffect(() => {
+    if (!opened) return;
+    const page = document.querySelector('[data-quiet]');
+    page?.setAttribute('inert', '');
+    return () => page?.removeAttribute('inert');
+  }, [opened]);
+}
+
+/** A button that opens a menu. */
+export function QuietMenu(props: { target: ReactNode; width?: number; children: ReactNode }) {
+  const [opened, setOpened] = useState(false);
+  useQuiet(opened);
+  return (
+    <Menu
+      opened={opened}
+      onChange={setOpened}
+      position="bottom-start"
+      shadow="md"
+      withInitialFocusPlaceholder={false}
+      {...(props.width ? { width: props.width } : {})}
+    >
+      <Menu.Target>{props.target}</Menu.Target>
+      <Menu.Dropdown mah={440} style={{ overflowY: 'auto' }}>
+        {props.children}
+      </Menu.Dropdown>
+    </Menu>
+  );
+}
+
 const chip = (empty: boolean) => ({ className: css.chip, 'data-empty': empty || undefined });
 
 /** A word that opens a small form. */
@@ -40,6 +71,7 @@ export function FormChip(
 ) {
   const [opened, setOpened] = useState(props.openAtFirst ?? false);
   const close = () => setOpened(false);
+  useQuiet(opened);
   if (props.readOnly) return <b className={css.fixed}>{props.label}</b>;
   return (
     <Popover
@@ -89,27 +121,26 @@ export function ChoiceChip<T extends string>(
 ) {
   if (props.readOnly) return <b className={css.fixed}>{props.choices[props.value]}</b>;
   return (
-    <Menu position="bottom-start" shadow="md" withInitialFocusPlaceholder={false}>
-      <Menu.Target>
+    <QuietMenu
+      target={
         <UnstyledButton
           {...chip(false)}
           aria-label={`${props.what}: ${props.choices[props.value]}`}
         >
           {props.choices[props.value]}
         </UnstyledButton>
-      </Menu.Target>
-      <Menu.Dropdown>
-        {(Object.keys(props.choices) as T[]).map((key) => (
-          <Menu.Item
-            key={key}
-            onClick={() => props.set(key)}
-            rightSection={key === props.value ? <Icon name="check" size={14} /> : undefined}
-          >
-            {props.choices[key]}
-          </Menu.Item>
-        ))}
-      </Menu.Dropdown>
-    </Menu>
+      }
+    >
+      {(Object.keys(props.choices) as T[]).map((key) => (
+        <Menu.Item
+          key={key}
+          onClick={() => props.set(key)}
+          rightSection={key === props.value ? <Icon name="check" size={14} /> : undefined}
+        >
+          {props.choices[key]}
+        </Menu.Item>
+      ))}
+    </QuietMenu>
   );
 }
 
@@ -247,6 +278,7 @@ export function PickChip(
     },
     onDropdownOpen: () => combobox.focusSearchInput(),
   });
+  useQuiet(combobox.dropdownOpened);
   const first = props.openAtFirst && !props.readOnly;
   // biome-ignore lint/correctness/useExhaustiveDependencies: only when it appears
   useEffect(() => {
@@ -322,9 +354,10 @@ export function PickChip(
           ))}
           {fresh && <Combobox.Option value={wanted}>{props.create?.(wanted)}</Combobox.Option>}
           {found.length === 0 && !fresh && (
-            <Combobox.Empty>
-              {options.length === 0 ? 'None is known yet.' : 'Nothing is called that.'}
-            </Combobox.Empty>
+            // an option, since a list has to have one
+            <Combobox.Option value="" disabled>
+              {options.length === 0 ? 'None is known yet' : 'Nothing is called that'}
+            </Combobox.Option>
           )}
         </Combobox.Options>
       </Combobox.Dropdown>

@@ -2,7 +2,15 @@ import { Button, Menu } from '@mantine/core';
 import { type ReactNode, useState } from 'react';
 import { useAudiences } from '../api/queries';
 import { Icon } from '../ui/Icon';
-import { ChoiceChip, EventsChip, PeriodChip, PickChip, SwitchChip, TimesChip } from './Chip';
+import {
+  ChoiceChip,
+  EventsChip,
+  PeriodChip,
+  PickChip,
+  QuietMenu,
+  SwitchChip,
+  TimesChip,
+} from './Chip';
 import { useFields } from './Conditions';
 import { Kept } from './Kept';
 import { Drop, type Editing, Wrong } from './Sentence';
@@ -321,18 +329,18 @@ export function Rules({ spec, set, problems, readOnly }: Editing) {
         </ul>
       )}
       {!readOnly && absent.length > 0 && (
-        <Menu position="bottom-start" shadow="md" width={300} withInitialFocusPlaceholder={false}>
-          <Menu.Target>
+        <QuietMenu
+          width={300}
+          target={
             <Button size="xs" variant="default" leftSection={<Icon name="plus" size={14} />}>
               a rule
             </Button>
-          </Menu.Target>
-          <Menu.Dropdown mah={440} style={{ overflowY: 'auto' }}>
-            {absent.filter((r) => !r.more).map(item)}
-            {absent.some((r) => r.more) && <Menu.Label>More</Menu.Label>}
-            {absent.filter((r) => r.more).map(item)}
-          </Menu.Dropdown>
-        </Menu>
+          }
+        >
+          {absent.filter((r) => !r.more).map(item)}
+          {absent.some((r) => r.more) && <Menu.Label>More</Menu.Label>}
+          {absent.filter((r) => r.more).map(item)}
+        </QuietMenu>
       )}
     </div>
   );

@@ -9,6 +9,7 @@ import {
   EventsChip,
   PeriodChip,
   PickChip,
+  QuietMenu,
   SwitchChip,
   TimesChip,
 } from './Chip';
@@ -419,13 +420,9 @@ function StepLine(
         {!readOnly && (
           <span className={css.tools}>
             {options.length > 0 && step.idle === undefined && (
-              <Menu
-                position="bottom-start"
-                shadow="md"
+              <QuietMenu
                 width={280}
-                withInitialFocusPlaceholder={false}
-              >
-                <Menu.Target>
+                target={
                   <ActionIcon
                     variant="subtle"
                     aria-label={`Add to step ${index + 1}`}
@@ -433,16 +430,15 @@ function StepLine(
                   >
                     <Icon name="plus" size={16} />
                   </ActionIcon>
-                </Menu.Target>
-                <Menu.Dropdown>
-                  {options.map((o) => (
-                    <Menu.Item key={o.label} onClick={o.add}>
-                      {o.label}
-                      <span className={css.hint}>{o.hint}</span>
-                    </Menu.Item>
-                  ))}
-                </Menu.Dropdown>
-              </Menu>
+                }
+              >
+                {options.map((o) => (
+                  <Menu.Item key={o.label} onClick={o.add}>
+                    {o.label}
+                    <span className={css.hint}>{o.hint}</span>
+                  </Menu.Item>
+                ))}
+              </QuietMenu>
             )}
             {(spec.pattern.length > 1 || isFinal(step)) && (
               <ActionIcon
