@@ -1,6 +1,7 @@
 package condition
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"regexp/syntax"
@@ -337,6 +338,13 @@ func (l *literal) set(v any) error {
 			return fmt.Errorf("is not a number: %w", err)
 		}
 		l.kind, l.num = number, n
+	case nil:
+		return errors.New("is null: to ask whether there is a value, use exists or missing")
+	case []any, []string:
+		return errors.New("is a list: only in and nin take one")
+	case map[string]any:
+		return errors.New("is a map: a condition compares with a fixed text, number, true or false. It cannot refer to another step or field: " +
+			"a row keeps times, not what earlier events carried; let the sender put the difference into a property")
 	default:
 		return fmt.Errorf("is %T: write text, a number, true or false", v)
 	}

@@ -127,7 +127,7 @@ func TestCheck(t *testing.T) {
 	f(Condition{Field: "properties.a", Op: "like", Value: 1}, ForEvent, `op: "like" is unknown`)
 	f(Condition{Field: "properties.a", Op: Exists, Value: 1}, ForEvent, "takes no value")
 	f(Condition{Field: "properties.a", Op: In, Value: 1}, ForEvent, "takes a list")
-	f(Condition{Field: "properties.a", Op: In, Value: []any{1, []any{}}}, ForEvent, "value[1]: is []interface")
+	f(Condition{Field: "properties.a", Op: In, Value: []any{1, []any{}}}, ForEvent, "value[1]: is a list: only in and nin")
 	f(Condition{Field: "properties.a", Op: Gt, Value: true}, ForEvent, "gt compares")
 	f(Condition{Field: "properties.a", Op: Matches, Value: "("}, ForEvent, "not a regular expression")
 	f(Condition{Field: "properties.a", Op: Matches, Value: "(a{1000}){1000}"}, ForEvent, "regular expression")
@@ -422,4 +422,47 @@ func BenchmarkEval(b *testing.B) {
 			b.Fatal("does not hold")
 		}
 	}
+}
+
+// What was pulled of the user is asked like anything else; where it is not
+// there, it is missing.
+func TestPull(t *testing.T) {
+	docs := map[string]string{
+		"scores": `{"churn":0.82,"segment":"gold","tags":["a","b"],"since":"2026-01-02","nested":{"n":[{"x":1},{"x":2}]},"huge":1e400,"nothing":null}`,
+		"broken": `{"churn":`, "list": `[1]`,
+	}
+	facts := &Facts{Pull: func(c string) []byte {
+		if d, ok := docs[c]; ok {
+			return []byte(d)
+		}
+		return nil
+	}}
+	f := func(field string, op Op, value any, want bool) {
+		t.Helper()
+		c := Condition{Field: field, Op: op, Value: value}
+		p, err := Compile(c, ForEvent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Eval(facts); got != want {
+			t.Errorf("%s %s %v: %v, want %v", field, op, value, got, want)
+		}
+		if without := p.Eval(&Facts{}); without != (op == Ne || op == Nin || op == Missing) {
+			t.Errorf("%s %s %v without a lookup: %v", field, op, value, without)
+		}
+	}
+	f("pull.scores.churn", Gt, 0.8, true)
+	f("pull.scores.churn", Lt, 0.8, false)
+	f("pull.scores.churn", Eq, "0.82", false) // never by text
+	f("pull.scores.segment", In, []any{"gold", "silver"}, true)
+	f("pull.scores.tags", Contains, "b", true)
+	f("pull.scores.since", Gte, "2026-01-01", true)
+	f("pull.scores.nested.n[].x", Eq, 2, true)
+	f("pull.scores.nested.n[0].x", Eq, 2, false)
+	f("pull.scores.huge", Gt, 1, false)
+	f("pull.scores.nothing", Missing, nil, true)
+	f("pull.scores.nothing", Ne, 1, true)
+	f("pull.other.churn", Exists, nil, false)
+	f("pull.broken.churn", Exists, nil, false)
+	f("pull.list.churn", Exists, nil, false)
 }

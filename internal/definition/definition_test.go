@@ -74,7 +74,18 @@ func TestSet(t *testing.T) {
 
 // What Marshal writes, Parse reads as the same.
 func TestRoundTrip(t *testing.T) {
-	docs := mustParse(t, shop)
+	docs := mustParse(t, shop+`---
+kind: trigger
+name: browsing
+pattern:
+  - all: [search, {event: view, where: {field: properties.kind, op: eq, value: shoe}}]
+  - {event: view, distinct: properties.id, times: 3, without: [purchase]}
+  - {absent: purchase, for: 1h}
+within: 1h
+by: {search: properties.shop, view: properties.shop}
+delay: 5m
+cancel: [purchase]
+`)
 	out, err := Marshal(docs)
 	if err != nil {
 		t.Fatal(err)
@@ -140,6 +151,52 @@ func TestProblems(t *testing.T) {
 	f("kind: trigger\nname: t\npattern: [{event: a}]\nwithin: 10", `f.yaml:4:9: trigger t: period "10": write it like 90s, 10m, 24h or 3d`)
 }
 
+// What one row cannot answer exactly, and every mistake in a trigger, is one
+// message with its place.
+func TestTriggerProblems(t *testing.T) {
+	f := func(body, want string) {
+		t.Helper()
+		docs, problems := Parse("f.yaml", []byte("kind: trigger\nname: t\n"+body))
+		if problems == nil {
+			_, problems = NewSet(1, docs)
+		}
+		if len(problems) != 1 || !strings.HasPrefix(problems.Error(), "f.yaml:"+want) || strings.Contains(problems.Error(), "\n") {
+			t.Errorf("%s\ngot  %v\nwant f.yaml:%s", body, problems, want)
+		}
+	}
+	f("pattern:\n  - event: a\n  - event: b\n    min_gap: 5m\nwithin: 1h", "6:5: trigger t: min_gap: a minimum gap cannot be said: a row keeps the newest time")
+	f("pattern:\n  - event: a\n  - {event: b, after: 5m}\nwithin: 1h", "5:16: trigger t: after: a minimum gap cannot be said")
+	f("pattern: [{event: a, times: 3, sum: {field: properties.price, op: gt, value: 100}}]\nwithin: 1h", "3:32: trigger t: sum: a sum over a sliding window cannot be said")
+	f("pattern: [{event: a}]\ncollect: [a]", "4:1: trigger t: collect: the contents of all matched events are not kept")
+	f("pattern: [{event: a}]\npayloads: all", "4:1: trigger t: payloads: the contents of all matched events")
+	f("pattern: [{event: a}, {event: b, where: {field: properties.price, op: gt, value: {step: 1, field: properties.price}}}]\nwithin: 1h",
+		"3:82: trigger t: pattern[1].where.value: is a map: a condition compares with a fixed text, number, true or false. It cannot refer to another step")
+	f("pattern: [{event: a}, {event: b, where: {field: properties.price, op: gt, step: 1}}]\nwithin: 1h", "3:75: trigger t: step: steps cannot be compared")
+	f("pattern: [{event: a}, {event: b}]", "1:5: trigger t: within: is missing")
+	f("pattern: [{event: a}, {event: b}]\nwithin: 31d", "4:9: trigger t: within: must be between 1µs and 30d")
+	f("pattern: [{event: a}, {event: b}]\nwithin: soon", "4:9: trigger t: period \"soon\"")
+	f("pattern: [{event: a, tims: 3}]", "3:22: trigger t: unknown field \"tims\" (did you mean times?)")
+	f("pattern: [{event: a, times: x}]", "3:29: trigger t: ")
+	f("pattern: {event: a}", "3:10: trigger t: ")
+	f("pattern: []", "3:10: trigger t: pattern: has no step")
+	f("pattern: [{event: a, where: {field: properties.a, op: is, value: 1}}]", "3:55: trigger t: pattern[0].where.op: \"is\" is unknown")
+	f("pattern: [{event: a, where: {field: properties.a, op: in, value: 1}}]", "3:66: trigger t: pattern[0].where.value: in takes a list")
+	f("pattern: [{event: a, where: {field: properties.a, op: eq, value: [1]}}]", "3:66: trigger t: pattern[0].where.value: is a list: only in")
+	f("pattern: [{event: a, where: {field: properties.a, op: matches, value: '('}}]", "3:71: trigger t: pattern[0].where.value: is not a regular expression")
+	f("pattern: [{event: a, where: {all: [{field: a, op: eq, value: 1}]}}]", "3:44: trigger t: pattern[0].where.all[0].field: \"a\": write event.*")
+	f("pattern: [{all: [a, {event: b, were: 1}]}]\nwithin: 1h", "3:32: trigger t: unknown field \"were\" (did you mean where?)")
+	f("pattern: [{all: [a, 3]}]\nwithin: 1h\nreset: [a]", "5:9: trigger t: reset[0]: \"a\" is a step too")
+	f("pattern: [{all: [a, {event: b, where: {field: x, op: eq, value: 1}}]}]\nwithin: 1h", "3:47: trigger t: pattern[0].all[1].where.field: ")
+	f("pattern: [{all: [a, a]}]\nwithin: 1h", "3:21: trigger t: pattern[0].all[1]: \"a\" is there twice")
+	f("pattern: [{event: a, distinct: properties.x}]\nwithin: 1h", "3:11: trigger t: pattern[0].times: is missing: distinct takes")
+	f("pattern: [{event: a}, {all: [b, c], strict: true}]\nwithin: 1h", "3:45: trigger t: pattern[1].strict: does not go with all")
+	f("pattern: [{event: a}]\naudience: vip", "4:11: trigger t: audience: audience \"vip\" does not exist")
+	f("pattern: [{event: a}]\nby: {a: id}", "4:9: trigger t: by.a: \"id\": write event.*")
+	f("pattern: [{event: a}]\nreentry: sometimes", "4:10: trigger t: \"sometimes\": write every, once")
+	f("pattern: [{event: a}]\nlimit: {count: 0, per: 1h}", "4:16: trigger t: limit.count: must be between")
+	f("pattern: [{event: a}]\ndelay: -5m", "4:8: trigger t: ")
+}
+
 func TestHostileInput(t *testing.T) {
 	f := func(name, text, want string) {
 		t.Helper()
@@ -151,6 +208,19 @@ func TestHostileInput(t *testing.T) {
 	f("deep", "kind: event\nname: "+strings.Repeat("[", 100_000), "nested too deeply")
 	f("large", strings.Repeat("# comment\n", MaxBytes/10+1), "larger than")
 	f("many", strings.Repeat("kind: event\nname: x\n---\n", MaxDocuments+1), "more than")
+	// The parser would take minutes for these.
+	keys := func(n int) string {
+		var b strings.Builder
+		b.WriteString("kind: event\nname: x\n")
+		for i := range n {
+			fmt.Fprintf(&b, "k%d: 1\n", i)
+		}
+		return b.String()
+	}
+	f("keys", keys(300_000), "too many keys in one document")
+	f("documents of keys", strings.Repeat(keys(2_000)+"---\n", 20), "too many keys")
+	f("dashes", "kind: trigger\npattern: "+strings.Repeat("- ", 1_000_000), "nested too deeply")
+	f("dashes below", "kind: trigger\npattern:\n  "+strings.Repeat("- ", 1_000_000), "nested too deeply")
 	f("nested", "kind: audience\nname: x\nwhere: "+strings.Repeat("{not: ", 100)+"{}"+strings.Repeat("}", 100), "nested too deeply")
 }
 

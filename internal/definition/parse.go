@@ -12,6 +12,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
@@ -27,6 +28,8 @@ const (
 	MaxDocuments = 5_000
 	maxDepth     = 64
 	maxBrackets  = 2_000
+	// The parser compares every key of a map with those before it.
+	maxEffort = 20_000_000
 )
 
 // Document is one definition with the place it was read from.
@@ -97,12 +100,9 @@ func Parse(file string, data []byte) ([]Document, Problems) {
 	if len(data) > MaxBytes {
 		return nil, at(0, 0, "larger than %d bytes", MaxBytes)
 	}
-	if deepest(data) > maxBrackets {
-		return nil, at(0, 0, "brackets are nested too deeply")
-	}
-	tree, err := parser.ParseBytes(data, 0)
-	if err != nil {
-		return nil, Problems{problemOf(file, err)}
+	tree, p := parseTree(file, data)
+	if p != nil {
+		return nil, Problems{*p}
 	}
 	if len(tree.Docs) > MaxDocuments {
 		return nil, at(0, 0, "more than %d documents", MaxDocuments)
@@ -126,12 +126,12 @@ func Parse(file string, data []byte) ([]Document, Problems) {
 // ParseOne reads a single definition whose kind and name are known from
 // elsewhere (the path of a request); both may be left out of the text.
 func ParseOne(k Kind, name string, data []byte) (Document, error) {
-	if len(data) > MaxBytes || deepest(data) > maxBrackets {
-		return Document{}, Problems{{Kind: k, Name: name, Message: "too large or nested too deeply"}}
+	if len(data) > MaxBytes {
+		return Document{}, Problems{{Kind: k, Name: name, Message: fmt.Sprintf("larger than %d bytes", MaxBytes)}}
 	}
-	tree, err := parser.ParseBytes(data, 0)
-	if err != nil {
-		return Document{}, Problems{problemOf("", err)}
+	tree, p := parseTree("", data)
+	if p != nil {
+		return Document{}, Problems{*p}
 	}
 	if len(tree.Docs) != 1 || tree.Docs[0].Body == nil {
 		return Document{}, Problems{{Kind: k, Name: name, Message: "give exactly one definition"}}
@@ -141,6 +141,42 @@ func ParseOne(k Kind, name string, data []byte) (Document, error) {
 		return Document{}, Problems{*p}
 	}
 	return d, nil
+}
+
+// parseTree reads the YAML unless the parser would take long for it: it recurses
+// into brackets and into dashes of one line, and its time grows with the square
+// of the keys of a map.
+func parseTree(file string, data []byte) (*ast.File, *Problem) {
+	if deepest(data) > maxBrackets {
+		return nil, &Problem{File: file, Message: "brackets are nested too deeply"}
+	}
+	tokens := lexer.Tokenize(string(data))
+	keys, effort, dashes := 0, 0, 0
+	for i, tk := range tokens {
+		if dashes++; tk.Type != token.SequenceEntryType || i > 0 && tk.Position.Line != tokens[i-1].Position.Line {
+			dashes = 0
+		}
+		switch {
+		case tk.Type == token.MappingValueType:
+			effort += keys
+			keys++
+		case tk.Type == token.DocumentHeaderType || tk.Type == token.DocumentEndType:
+			keys = 0
+		case dashes > maxDepth:
+			p := problemAt(file, tk, "nested too deeply")
+			return nil, &p
+		}
+		if effort > maxEffort {
+			p := problemAt(file, tk, "has too many keys in one document: split it")
+			return nil, &p
+		}
+	}
+	tree, err := parser.Parse(tokens, 0)
+	if err != nil {
+		p := problemOf(file, err)
+		return nil, &p
+	}
+	return tree, nil
 }
 
 func parseDocument(file string, body ast.Node) (Document, *Problem) {
@@ -195,7 +231,9 @@ func decode(file string, kind Kind, name string, body ast.Node) (Document, *Prob
 		}
 		if word, found := strings.CutPrefix(p.Message, `unknown field "`); found {
 			word, _, _ = strings.Cut(word, `"`)
-			if n := nearest(word, fieldNames(reflect.TypeOf(spec), nil)); n != "" {
+			if why := trigger.Unsayable(word); kind == KindTrigger && why != "" {
+				p.Message = word + ": " + why
+			} else if n := nearest(word, fieldNames(reflect.TypeOf(spec), nil)); n != "" {
 				p.Hint = "did you mean " + n + "?"
 			}
 		}

@@ -225,6 +225,16 @@ func TestAudience(t *testing.T) {
 	e.expect("3")
 }
 
+func TestPull(t *testing.T) {
+	high := &condition.Condition{Field: "pull.scores.churn", Op: condition.Gt, Value: 0.5}
+	e := one(t, true, trigger.Definition{Pattern: []trigger.Step{{Event: "a", Where: high}}})
+	e.happen("a", 1)
+	e.happen("a", 2, func(in *trigger.Input) {
+		in.Pull = func(c string) []byte { return []byte(`{"churn":0.9,"of":"` + c + `"}`) }
+	})
+	e.expect("2")
+}
+
 func TestAtMostSixteenValues(t *testing.T) {
 	e := one(t, true, trigger.Definition{Pattern: pair(), Within: hour, By: &trigger.By{Field: "properties.id"}})
 	id := func(n int) func(in *trigger.Input) {

@@ -104,6 +104,29 @@ func restarting(names []string, within int64, row *smallRow, e *happening2) bool
 	return false
 }
 
+// upward goes from the first step to the last, so that one event fills two.
+func upward(names []string, within int64, row *smallRow, e *happening2) bool {
+	for i := range names {
+		if e.name != names[i] {
+			continue
+		}
+		start := e.t
+		if i > 0 {
+			if start = row.starts[i-1]; start < 0 || e.t-start >= within {
+				continue
+			}
+		}
+		if i == len(names)-1 {
+			for j := range row.starts {
+				row.starts[j] = -1
+			}
+			return true
+		}
+		row.starts[i] = start
+	}
+	return false
+}
+
 // runSmall runs a small engine; forgetful remembers only the last key.
 func runSmall(engine smallEngine, forgetful bool, d *trigger.Definition, events []happening2) []int64 {
 	names := make([]string, 0, 4)
@@ -178,4 +201,5 @@ func TestWrongRowsAreCaught(t *testing.T) {
 	f("the first start", firstStart, false, true)
 	f("a restart at the first step", restarting, false, true)
 	f("only the last product", right, true, true)
+	f("one event fills two steps", upward, false, true)
 }
