@@ -18,7 +18,7 @@ import (
 // of lower layers only, never one beside it. "x/..." is x and all below it.
 var layers = [][]string{
 	{"cmd/heed", "bench", "bench/floor", "e2e/..."},
-	{"bench/load"},
+	{"bench/load", "bench/history"},
 	{"internal/app"},
 	{
 		"internal/gateway", "internal/intake", "internal/decider", "internal/engager",
@@ -27,9 +27,10 @@ var layers = [][]string{
 	{"internal/analytics/avrofiles", "internal/demo/sample", "internal/console/api"},
 	{"internal/channel/web", "internal/channel/outbox"},
 	{"internal/channel", "internal/backtest"},
-	{"internal/driver/pebble", "internal/driver/memory"},
+	{"internal/driver/pebble", "internal/driver/memory", "internal/driver/duckdb"},
 	{"internal/catalog", "internal/eventlog/logsearch"},
-	{"internal/eventlog/eventlogtest", "internal/userstate/userstatetest", "internal/inbox/inboxtest", "internal/documents/documentstest"},
+	{"internal/eventlog/eventlogtest", "internal/userstate/userstatetest", "internal/inbox/inboxtest", "internal/documents/documentstest", "internal/facts/factstest"},
+	{"internal/facts"},
 	{"internal/eventlog", "internal/userstate", "internal/inbox", "internal/documents"},
 	{"internal/replay", "internal/journey", "internal/measure/measuretest"},
 	{"internal/definition"},

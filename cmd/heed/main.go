@@ -43,9 +43,9 @@ type commands struct {
 	Explain      explainCommand  `cmd:"" help:"Say where a user stands with a trigger, when it fired, and why it did not."`
 	Events       eventsCommand   `cmd:"" help:"Print events as JSON lines."`
 	ExportEvents eventsExport    `cmd:"" help:"Write the events of the log to a file or standard output."`
+	SQL          sqlCommand      `cmd:"" name:"sql" help:"Run a SELECT over the events kept for analysis."`
 	Version      versionCommand  `cmd:"" help:"Print the version."`
 
-	SQL     notBuilt `cmd:"" name:"sql" help:"Query the facts (not built yet)."`
 	Backup  notBuilt `cmd:"" help:"Back up the data folder (not built yet)."`
 	Restore notBuilt `cmd:"" help:"Restore a backup (not built yet)."`
 }

@@ -36,7 +36,7 @@ func TestExitCodes(t *testing.T) {
 	f(0, "heed ", nil, "version")
 	f(0, "Usage:", nil)
 	f(0, "configuration is good", nil, "check")
-	for _, command := range []string{"sql", "backup", "restore"} {
+	for _, command := range []string{"backup", "restore"} {
 		f(2, "heed: this command is not built yet\n", nil, command, "--anything", "x")
 	}
 	f(2, "unexpected argument", nil, "zzz")
@@ -46,6 +46,7 @@ func TestExitCodes(t *testing.T) {
 	f(2, "holds no trigger", nil, "replay", "--trigger", empty, "--events", empty)
 	f(2, "holds no definitions", nil, "apply", "-f", empty)
 	f(1, "no server runs and there is no data", nil, "events")
+	f(1, "no server runs and there is no data", nil, "sql", "SELECT 1")
 	f(2, "is not an address like", nil, "--server", "nonsense", "events")
 	f(2, "is not an address like", []string{"HEED_SERVER=nonsense"}, "export")
 	f(2, "set HEED_ADMIN_TOKEN too", nil, "export", "--server", "http://127.0.0.1:1")

@@ -133,6 +133,9 @@ func (h health) Health(ctx context.Context) (api.Health, error) {
 			})
 		}
 	}
+	if err := n.factsHealth(ctx, &out); err != nil {
+		return out, err
+	}
 	used, err := n.db.DiskUsage()
 	if err != nil {
 		return out, fmt.Errorf("disk usage: %w", err)

@@ -30,6 +30,7 @@ import (
 	"heed/internal/console"
 	"heed/internal/decider"
 	"heed/internal/demo"
+	"heed/internal/driver/duckdb"
 	"heed/internal/driver/pebble"
 	"heed/internal/engager"
 	"heed/internal/gateway"
@@ -73,6 +74,7 @@ type Config struct {
 	Console   console.Config   `yaml:"console"`
 	Backtest  backtest.Config  `yaml:"backtest"`
 	Avro      avrofiles.Config `yaml:"avro"`
+	Facts     duckdb.Config    `yaml:"facts"`
 	Shop      demo.Config      `yaml:"shop"`
 }
 
@@ -130,6 +132,10 @@ func (c *Config) finish() error {
 	if c.Store.Memory == 0 {
 		c.Store.Memory = min(int64(c.Memory)/8, 512<<20)
 	}
+	c.Facts.Dir = filepath.Join(c.DataDir, factsFolder)
+	if c.Facts.Memory == 0 {
+		c.Facts.Memory = int64(c.Memory) * 4 / 10
+	}
 	if c.Decider.CacheBytes == 0 {
 		c.Decider.CacheBytes = int64(c.Memory) * 3 / 10
 	}
@@ -142,7 +148,7 @@ func (c *Config) finish() error {
 			Defaults()
 			Validate() error
 		}
-	}{{"store", &c.Store}, {"gateway", &c.Gateway}, {"decider", &c.Decider}, {"engager", &c.Engager}, {"analytics", &c.Analytics}, {"console", &c.Console}, {"backtest", &c.Backtest}, {"avro", &c.Avro}, {"shop", &c.Shop}} {
+	}{{"store", &c.Store}, {"gateway", &c.Gateway}, {"decider", &c.Decider}, {"engager", &c.Engager}, {"analytics", &c.Analytics}, {"console", &c.Console}, {"backtest", &c.Backtest}, {"avro", &c.Avro}, {"facts", &c.Facts}, {"shop", &c.Shop}} {
 		part.cfg.Defaults()
 		if err := part.cfg.Validate(); err != nil {
 			return fmt.Errorf("%s: %w", part.name, err)
@@ -177,7 +183,11 @@ func Run(ctx context.Context, cfg Config, p Process) (err error) {
 	}
 	log := logger(cfg, p.Err)
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(cfg.Memory))
+		limit := int64(cfg.Memory)
+		if cfg.has(RoleAnalytics) && !cfg.Facts.Off {
+			limit -= cfg.Facts.Memory // DuckDB's is not Go's to limit
+		}
+		debug.SetMemoryLimit(limit)
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

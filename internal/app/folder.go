@@ -16,10 +16,11 @@ type folder string
 
 // Files of the data folder.
 const (
-	secretFile = "secret.key"  // 32 bytes: signs deliveries, seals secrets
-	serverFile = "server.json" // address and token of the running server
-	dbFolder   = "db"
-	avroFolder = "avro"
+	secretFile  = "secret.key"  // 32 bytes: signs deliveries, seals secrets
+	serverFile  = "server.json" // address and token of the running server
+	dbFolder    = "db"
+	avroFolder  = "avro"
+	factsFolder = "facts"
 )
 
 func (f folder) path(name string) string { return filepath.Join(string(f), name) }

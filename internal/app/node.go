@@ -50,6 +50,9 @@ type node struct {
 	decider    *decider.Decider
 	sample     *sample.Loader // nil: not in this process
 	engager    *engager.Engager
+	facts      *factsStore  // nil: not in this process, or it could not be opened
+	noFacts    error        // why it could not
+	folderSQL  *folderFacts // of a folder in which nothing runs
 	started    time.Time
 
 	unannounced bool // the newest definitions wait for space on the disk
@@ -96,7 +99,7 @@ func (n *node) close() error {
 	if n.db == nil {
 		return nil
 	}
-	return n.db.Close()
+	return errors.Join(n.folderSQL.close(), n.db.Close())
 }
 
 // announceRevision puts a revision in force for the Decider: one control record
@@ -231,6 +234,12 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 		if err != nil {
 			return nil, err
 		}
+		if !n.cfg.Facts.Off {
+			if n.facts, err = n.openFacts(); err != nil {
+				n.noFacts = err // triggers and messages do not need them
+				n.log.Error("the facts store cannot be opened; everything else goes on without it", "error", err)
+			}
+		}
 	}
 	if n.cfg.has(RoleConsole) {
 		c, err := n.console(version, feed, shop)
@@ -258,6 +267,9 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	}
 	if feed != nil {
 		add(RoleAnalytics, feed.Run, feed.Ready)
+		if n.facts != nil {
+			add("facts", n.facts.run, n.facts.fold.Ready)
+		}
 		if !n.cfg.Avro.Off {
 			files, err := avrofiles.New(n.cfg.Avro, avrofiles.Deps{Log: n.db.Log(), Dir: n.folder.path(avroFolder), Logger: n.log, Registerer: n.registry, Clock: time.Now})
 			if err != nil {
@@ -404,6 +416,9 @@ func (n *node) offline(ctx context.Context) (_ *console.Console, err error) {
 	if err := n.decider.Load(ctx); err != nil {
 		return nil, err
 	}
+	if !n.cfg.Facts.Off {
+		n.folderSQL = &folderFacts{node: n}
+	}
 	return n.console("", nil, nil)
 }
 
@@ -427,6 +442,12 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 	})
 	if err != nil {
 		return nil, err
+	}
+	switch {
+	case n.facts != nil:
+		deps.Facts = n.facts.store
+	case n.folderSQL != nil:
+		deps.Facts = n.folderSQL
 	}
 	if feed != nil {
 		deps.Live = feed

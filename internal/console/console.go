@@ -25,6 +25,7 @@ import (
 	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/eventlog"
+	"heed/internal/facts"
 	"heed/internal/userstate"
 )
 
@@ -119,6 +120,12 @@ type Health interface {
 }
 
 // Demo drives the simulated shoppers, and loads the sample shop's history.
+// Facts answers SQL over the events kept for analysis.
+type Facts interface {
+	SQL(ctx context.Context, text string, o facts.Options) (facts.Rows, error)
+}
+
+// Demo drives the simulated shoppers.
 type Demo interface {
 	// Demo is the state of both; without a demo shop it is not enabled.
 	Demo() api.Demo
@@ -127,8 +134,8 @@ type Demo interface {
 	LoadSample()
 }
 
-// Deps are what the console works with. Live, Progress, BadEvents, Health, Demo
-// and Backtests may be nil: the answers then say what is missing.
+// Deps are what the console works with. Live, Progress, BadEvents, Health, Demo,
+// Backtests and Facts may be nil: the answers then say what is missing.
 type Deps struct {
 	Log         eventlog.Log
 	Documents   documents.Store
@@ -140,6 +147,7 @@ type Deps struct {
 	Health      Health
 	Demo        Demo
 	Backtests   Backtests
+	Facts       Facts
 	// Pages holds index.html and its assets.
 	Pages fs.FS
 	// LocalToken is the token in the data folder, for the command line.

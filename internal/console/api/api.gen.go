@@ -847,14 +847,47 @@ type EventSummary struct {
 // EventSummaryType defines model for EventSummary.Type.
 type EventSummaryType string
 
+// FactsHealth The events kept for analysis
+type FactsHealth struct {
+	// BehindMs How long the oldest event that queries do not see yet has waited
+	BehindMs int64 `json:"behindMs"`
+	Bytes    int64 `json:"bytes"`
+	Files    int   `json:"files"`
+
+	// HotRows In memory only; the log still has them
+	HotRows int64       `json:"hotRows"`
+	Lost    []LostFacts `json:"lost"`
+
+	// Message What is wrong at the moment
+	Message string `json:"message,omitempty,omitzero"`
+
+	// Oldest The first day there are events of
+	Oldest     time.Time    `json:"oldest,omitempty,omitzero"`
+	Rebuilding FactsRebuild `json:"rebuilding,omitempty,omitzero"`
+	Rows       int64        `json:"rows"`
+
+	// Users Ids that were ever seen
+	Users int64 `json:"users"`
+}
+
+// FactsRebuild defines model for FactsRebuild.
+type FactsRebuild struct {
+	// Done Events of the log that were read again
+	Done  int64 `json:"done"`
+	Total int64 `json:"total"`
+}
+
 // Health defines model for Health.
 type Health struct {
-	AsOf        time.Time `json:"asOf"`
-	Disk        Disk      `json:"disk,omitempty,omitzero"`
-	GoVersion   string    `json:"goVersion,omitempty,omitzero"`
-	Lags        []Lag     `json:"lags"`
-	MemoryBytes int64     `json:"memoryBytes,omitempty,omitzero"`
-	Notes       []string  `json:"notes,omitempty,omitzero"`
+	AsOf time.Time `json:"asOf"`
+	Disk Disk      `json:"disk,omitempty,omitzero"`
+
+	// Facts The events kept for analysis
+	Facts       FactsHealth `json:"facts,omitempty,omitzero"`
+	GoVersion   string      `json:"goVersion,omitempty,omitzero"`
+	Lags        []Lag       `json:"lags"`
+	MemoryBytes int64       `json:"memoryBytes,omitempty,omitzero"`
+	Notes       []string    `json:"notes,omitempty,omitzero"`
 
 	// Revision Of the definitions in force
 	Revision int64        `json:"revision,omitempty,omitzero"`
@@ -985,6 +1018,17 @@ type LoginRequest struct {
 	Password string `json:"password"`
 }
 
+// LostFacts What a damaged file held and is not back
+type LostFacts struct {
+	Events int64  `json:"events"`
+	File   string `json:"file"`
+
+	// Final The log no longer has all of it
+	Final bool      `json:"final"`
+	From  time.Time `json:"from"`
+	To    time.Time `json:"to"`
+}
+
 // Me defines model for Me.
 type Me struct {
 	Email string `json:"email,omitempty,omitzero"`
@@ -1090,6 +1134,23 @@ type RoleHealth struct {
 	Message string `json:"message,omitempty,omitzero"`
 	Ready   bool   `json:"ready"`
 	Role    string `json:"role"`
+}
+
+// SQLColumn defines model for SQLColumn.
+type SQLColumn struct {
+	Name string `json:"name"`
+
+	// Type The engine's name for it
+	Type string `json:"type"`
+}
+
+// SQLRequest defines model for SQLRequest.
+type SQLRequest struct {
+	// Limit At most so many rows; the server has a limit of its own
+	Limit int `json:"limit,omitempty,omitzero"`
+
+	// Query One SELECT
+	Query string `json:"query"`
 }
 
 // SampleHistory The sample shop's past, of people who do not exist

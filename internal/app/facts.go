@@ -1,0 +1,116 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"heed/internal/analytics"
+	"heed/internal/console/api"
+	"heed/internal/driver/duckdb"
+	"heed/internal/eventlog"
+	"heed/internal/facts"
+)
+
+// factsStore is the facts store with the fold that fills it; nil if the
+// configuration leaves it out.
+type factsStore struct {
+	store *duckdb.Store
+	fold  *analytics.Fold
+}
+
+// openFacts opens the store and makes the fold.
+func (n *node) openFacts() (*factsStore, error) {
+	store, err := duckdb.Open(n.cfg.Facts, duckdb.Deps{Partitions: n.db.Log().Partitions(), Logger: n.log, Clock: time.Now})
+	if err != nil {
+		return nil, err
+	}
+	fold, err := analytics.NewFold(analytics.FoldDeps{Log: n.db.Log(), Facts: store, Logger: n.log, Registerer: n.registry, Clock: time.Now})
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return &factsStore{store, fold}, nil
+}
+
+// run fills the store until ctx ends, then closes it.
+func (f *factsStore) run(ctx context.Context) error {
+	return errors.Join(f.fold.Run(ctx), f.store.Close())
+}
+
+// factsHealth tells how the facts store stands. That it is behind, damaged or
+// away degrades analysis only, and is said.
+func (n *node) factsHealth(ctx context.Context, out *api.Health) error {
+	if n.noFacts != nil {
+		out.Status = api.HealthDegraded
+		out.Notes = append(out.Notes, fmt.Sprintf("There is no analysis: the facts store could not be opened: %v", n.noFacts))
+	}
+	if n.facts == nil {
+		return nil
+	}
+	lag, err := n.facts.fold.Lag(ctx)
+	if err != nil {
+		return err
+	}
+	behind := n.facts.fold.Behind()
+	for p, events := range lag {
+		out.Lags = append(out.Lags, api.Lag{Role: "facts", Stream: string(eventlog.Events), Partition: p, Events: int64(events)})
+	}
+	st := n.facts.store.Status()
+	h := api.FactsHealth{
+		BehindMs: behind.Milliseconds(), Rows: st.Rows, HotRows: st.Hot, Bytes: st.Bytes, Files: st.Files, Users: st.Users,
+		Oldest: st.Oldest, Lost: []api.LostFacts{},
+	}
+	for _, l := range st.Lost {
+		h.Lost = append(h.Lost, api.LostFacts{File: l.File, From: l.From, To: l.To, Events: l.Rows, Final: l.Final})
+		out.Status = api.HealthDegraded
+		state := "is being brought back from the log"
+		if l.Final {
+			state = "is missing for good as far as the log no longer has it"
+		}
+		out.Notes = append(out.Notes, fmt.Sprintf("A file of facts was damaged; what it held from %s to %s %s.", l.From.Format(time.DateOnly), l.To.Format(time.DateOnly), state))
+	}
+	if st.Repair != nil {
+		h.Rebuilding = api.FactsRebuild{Done: int64(st.Repair.Done), Total: int64(st.Repair.Total)}
+	}
+	if st.Err != nil {
+		out.Status = api.HealthDegraded
+		h.Message = fmt.Sprintf("Events are not written to the disk at the moment: %v", st.Err)
+		out.Notes = append(out.Notes, "Analysis: "+h.Message)
+	}
+	if behind > 10*time.Second {
+		out.Notes = append(out.Notes, fmt.Sprintf("Analysis is %s behind.", behind.Round(time.Second)))
+	}
+	out.Facts = h
+	return nil
+}
+
+// folderFacts answers over a folder that no server uses: it opens the store
+// when it is first asked, and takes in what the log has beyond it.
+type folderFacts struct {
+	node *node
+	once sync.Once
+	f    *factsStore
+	err  error
+}
+
+// SQL is facts.Store's.
+func (o *folderFacts) SQL(ctx context.Context, text string, opts facts.Options) (facts.Rows, error) {
+	o.once.Do(func() {
+		if o.f, o.err = o.node.openFacts(); o.err == nil {
+			o.err = o.f.fold.CatchUp(ctx)
+		}
+	})
+	if o.err != nil {
+		return nil, o.err
+	}
+	return o.f.store.SQL(ctx, text, opts)
+}
+
+func (o *folderFacts) close() error {
+	if o == nil || o.f == nil {
+		return nil
+	}
+	return o.f.store.Close()
+}

@@ -1,0 +1,171 @@
+package console
+
+import (
+	"bufio"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"heed/internal/console/api"
+	"heed/internal/facts"
+)
+
+// maxSQL is the longest statement, in bytes.
+const maxSQL = 64 << 10
+
+// rowTimeout is how long a client may take for a part of a result.
+const rowTimeout = 30 * time.Second
+
+// runSQL answers a SELECT over the facts, row by row.
+func (c *Console) runSQL(w http.ResponseWriter, r *http.Request) error {
+	if c.deps.Facts == nil {
+		return fail(http.StatusServiceUnavailable, "unavailable", "this process does not run the facts store", "run it with the role analytics, and facts.off unset")
+	}
+	var q api.SQLRequest
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, &q); err != nil {
+		return badRequest("the body is no JSON object with a query", `{"query": "SELECT count(*) FROM events"}`)
+	}
+	switch {
+	case q.Query == "":
+		return badRequest("query is empty", "SELECT count(*) FROM events")
+	case len(q.Query) > maxSQL:
+		return badRequest(fmt.Sprintf("query is longer than %d bytes", maxSQL), "")
+	case q.Limit < 0:
+		return badRequest("limit is not a number from 1", "")
+	}
+	format := r.URL.Query().Get("format")
+	if format == "" {
+		format = "jsonl"
+	}
+	if format != "jsonl" && format != "csv" {
+		return badRequest("format is not jsonl or csv", "")
+	}
+	rows, err := c.deps.Facts.SQL(r.Context(), q.Query, facts.Options{Rows: q.Limit})
+	if err != nil {
+		return sqlFailure(err)
+	}
+	rc := http.NewResponseController(w)
+	out := bufio.NewWriterSize(&timedRows{w, rc}, 32<<10)
+	var end error
+	if format == "csv" {
+		w.Header().Set("Content-Type", "text/csv; charset=utf-8")
+		end = writeCSV(out, rows)
+	} else {
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		end = writeJSONRows(out, rows)
+	}
+	if err := errors.Join(end, out.Flush(), rows.Close()); err != nil && r.Context().Err() == nil {
+		c.log.Debug("a result was not sent whole", "error", err)
+		if format == "csv" {
+			panic(http.ErrAbortHandler) // CSV cannot tell that it is not whole; a broken connection does
+		}
+	}
+	return nil
+}
+
+// timedRows gives a slow reader a bounded time for each write.
+type timedRows struct {
+	w  io.Writer
+	rc *http.ResponseController
+}
+
+func (t *timedRows) Write(b []byte) (int, error) {
+	if err := t.rc.SetWriteDeadline(time.Now().Add(rowTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return 0, err
+	}
+	return t.w.Write(b)
+}
+
+// sqlFailure says what the caller is told.
+func sqlFailure(err error) error {
+	switch {
+	case errors.Is(err, facts.ErrStatement):
+		return badRequest(err.Error(), "docs/sql.md lists the views")
+	case errors.Is(err, facts.ErrBusy):
+		return fail(http.StatusTooManyRequests, "throttled", err.Error(), "try again in a moment")
+	case errors.Is(err, facts.ErrTimeout), errors.Is(err, facts.ErrTooBig):
+		return fail(http.StatusUnprocessableEntity, "too_large", err.Error(), "ask for less time, or for fewer columns")
+	}
+	return badRequest(err.Error(), "")
+}
+
+// writeJSONRows writes a line with the columns, one per row, and one that says
+// how it ended.
+func writeJSONRows(out *bufio.Writer, rows facts.Rows) error {
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	columns := []api.SQLColumn{}
+	for _, c := range rows.Columns() {
+		columns = append(columns, api.SQLColumn{Name: c.Name, Type: c.Type})
+	}
+	if err := enc.Encode(map[string]any{"columns": columns}); err != nil {
+		return err
+	}
+	n := 0
+	for rows.Next() {
+		n++
+		values := rows.Values()
+		for i, v := range values {
+			if f, ok := v.(float64); ok && (f != f || f > 1e308 || f < -1e308) {
+				values[i] = strconv.FormatFloat(f, 'g', -1, 64) // JSON has no such numbers
+			}
+		}
+		if err := enc.Encode(values); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return enc.Encode(map[string]any{"error": failureOf(sqlFailure(err)).body})
+	}
+	return enc.Encode(map[string]any{"rows": n, "more": rows.More()})
+}
+
+// writeCSV writes a header line and the rows; null is the empty field.
+func writeCSV(out io.Writer, rows facts.Rows) error {
+	w := csv.NewWriter(out)
+	record := make([]string, len(rows.Columns()))
+	for i, c := range rows.Columns() {
+		record[i] = c.Name
+	}
+	if err := w.Write(record); err != nil {
+		return err
+	}
+	for rows.Next() {
+		for i, v := range rows.Values() {
+			record[i] = csvField(v)
+		}
+		if err := w.Write(record); err != nil {
+			return err
+		}
+	}
+	w.Flush()
+	return errors.Join(rows.Err(), w.Error())
+}
+
+func csvField(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case time.Time:
+		return v.UTC().Format(time.RFC3339Nano)
+	case []any, map[string]any:
+		text, err := json.Marshal(v)
+		if err != nil {
+			return fmt.Sprint(v)
+		}
+		return string(text)
+	default:
+		return fmt.Sprint(v)
+	}
+}

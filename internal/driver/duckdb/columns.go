@@ -1,0 +1,181 @@
+package duckdb
+
+import (
+	"github.com/cespare/xxhash/v2"
+
+	"heed/internal/event"
+)
+
+// The stored columns, in the order of every file and of the hot rows. They are
+// described in docs/format/facts.md; appending one is compatible (older files
+// read as null), anything else is a new format.
+const (
+	colPart = iota
+	colPos
+	colKey
+	colTime
+	colLag
+	colUser
+	colSession
+	colKnown
+	colBot
+	colHistorical
+	colInternal
+	colType
+	colEvent
+	colSource
+	colURL
+	colPath
+	colReferrer
+	colTitle
+	colCampaignSource
+	colCampaignMedium
+	colCampaignName
+	colCampaignTerm
+	colCampaignContent
+	colDevice
+	colOS
+	colBrowser
+	colScreen
+	colLocale
+	colTimezone
+	colCountry
+	colGroup
+	colProperties
+	colTraits
+	colExtra
+	columnCount
+)
+
+// sqlType is the type of a column in DuckDB.
+type sqlType string
+
+const (
+	typeUSmallInt sqlType = "USMALLINT"
+	typeUInteger  sqlType = "UINTEGER"
+	typeBigInt    sqlType = "BIGINT"
+	typeUBigInt   sqlType = "UBIGINT"
+	typeTimestamp sqlType = "TIMESTAMP"
+	typeBoolean   sqlType = "BOOLEAN"
+	typeVarchar   sqlType = "VARCHAR"
+)
+
+// width is the bytes of one value in a DuckDB vector.
+func (t sqlType) width() int {
+	switch t {
+	case typeUSmallInt:
+		return 2
+	case typeUInteger:
+		return 4
+	case typeBigInt, typeUBigInt, typeTimestamp:
+		return 8
+	case typeBoolean:
+		return 1
+	default:
+		return 16 // a string: length, then the text or its beginning and a pointer
+	}
+}
+
+// column says how one column is called and stored. The names in files are not
+// those of the public views (views.go).
+type column struct {
+	name     string
+	typ      sqlType
+	nullable bool
+}
+
+// columns is the layout; index it with the constants above.
+func columns() [columnCount]column {
+	text := func(name string) column { return column{name, typeVarchar, true} }
+	return [columnCount]column{
+		colPart:            {"part", typeUSmallInt, false},
+		colPos:             {"pos", typeBigInt, false},
+		colKey:             {"key", typeUBigInt, false},
+		colTime:            {"time", typeTimestamp, false},
+		colLag:             {"lag", typeBigInt, false},
+		colUser:            {"usr", typeUInteger, false},
+		colSession:         {"session", typeUBigInt, true},
+		colKnown:           {"known", typeBoolean, false},
+		colBot:             {"bot", typeBoolean, false},
+		colHistorical:      {"historical", typeBoolean, false},
+		colInternal:        {"internal", typeBoolean, false},
+		colType:            {"type", typeVarchar, false},
+		colEvent:           {"event", typeVarchar, false},
+		colSource:          {"source", typeVarchar, false},
+		colURL:             text("url"),
+		colPath:            text("path"),
+		colReferrer:        text("referrer"),
+		colTitle:           text("title"),
+		colCampaignSource:  text("campaign_source"),
+		colCampaignMedium:  text("campaign_medium"),
+		colCampaignName:    text("campaign_name"),
+		colCampaignTerm:    text("campaign_term"),
+		colCampaignContent: text("campaign_content"),
+		colDevice:          text("device"),
+		colOS:              text("os"),
+		colBrowser:         text("browser"),
+		colScreen:          text("screen"),
+		colLocale:          text("locale"),
+		colTimezone:        text("timezone"),
+		colCountry:         text("country"),
+		colGroup:           text("group_id"),
+		colProperties:      text("properties"),
+		colTraits:          text("traits"),
+		colExtra:           text("extra"),
+	}
+}
+
+// eventKey identifies an event by source and message id in 8 bytes. It is for
+// looking up and comparing; repeats are dropped by the log before they get here.
+func eventKey(e *event.Event) uint64 {
+	var d xxhash.Digest
+	d.Reset()
+	_, _ = d.WriteString(e.Source)
+	_, _ = d.Write([]byte{0})
+	_, _ = d.WriteString(e.MessageID)
+	return d.Sum64()
+}
+
+// put writes the event as the next row of the block.
+func (b *block) put(e *event.Event, part int, pos uint64, user uint32) {
+	row := b.begin()
+	b.u16(colPart, row, uint16(part))
+	b.u64(colPos, row, pos)
+	b.u64(colKey, row, eventKey(e))
+	b.u64(colTime, row, uint64(e.Timestamp))
+	b.u64(colLag, row, uint64(e.ReceivedAt-e.Timestamp))
+	b.u32(colUser, row, user)
+	if e.SessionID != "" {
+		b.u64(colSession, row, xxhash.Sum64String(e.SessionID))
+		b.valid(colSession, row)
+	}
+	b.bit(colKnown, row, e.UserID != "")
+	b.bit(colBot, row, e.Context.Bot)
+	b.bit(colHistorical, row, e.Context.Historical)
+	b.bit(colInternal, row, e.Source == event.SourceHeed)
+	b.text(colType, row, e.Type.String())
+	b.text(colEvent, row, e.Name)
+	b.text(colSource, row, e.Source)
+	c := &e.Context
+	b.text(colURL, row, c.Page.URL)
+	b.text(colPath, row, c.Page.Path)
+	b.text(colReferrer, row, c.Page.Referrer)
+	b.text(colTitle, row, c.Page.Title)
+	b.text(colCampaignSource, row, c.Campaign.Source)
+	b.text(colCampaignMedium, row, c.Campaign.Medium)
+	b.text(colCampaignName, row, c.Campaign.Name)
+	b.text(colCampaignTerm, row, c.Campaign.Term)
+	b.text(colCampaignContent, row, c.Campaign.Content)
+	b.text(colDevice, row, c.Device)
+	b.text(colOS, row, c.OS)
+	b.text(colBrowser, row, c.Browser)
+	b.text(colScreen, row, c.Screen)
+	b.text(colLocale, row, c.Locale)
+	b.text(colTimezone, row, c.Timezone)
+	b.text(colCountry, row, c.Country)
+	b.text(colGroup, row, e.GroupID)
+	b.blob(colProperties, row, e.Properties)
+	b.blob(colTraits, row, e.Traits)
+	b.blob(colExtra, row, c.Extra)
+	b.rows++
+}

@@ -1,0 +1,274 @@
+package duckdb
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"slices"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/cespare/xxhash/v2"
+	"golang.org/x/sys/unix"
+)
+
+// errDamaged says that a file is not what was written.
+var errDamaged = errors.New("duckdb: damaged file")
+
+// usersPage is how many users a page has.
+const usersPage = 4096
+
+// users gives each profile id a small number, which is what rows carry, and
+// remembers which number has become which (merges). Numbers are dense and never
+// change. One goroutine at a time writes; reading by number needs no lock, also
+// from within a query, because texts stand outside of Go's heap and stay there.
+type users struct {
+	pages  atomic.Pointer[[]*userPage]
+	count  atomic.Uint32
+	merges atomic.Uint32 // how many there were
+
+	slots   []uint64 // hash's upper half, number + 1
+	texts   [][]byte
+	used    int
+	bytes   int64
+	pending []merge // not in the file yet
+	saved   uint32  // numbers that are in the file
+}
+
+type userPage struct {
+	text [usersPage][16]byte // as DuckDB has strings
+	into [usersPage]atomic.Uint32
+}
+
+// merge says that what was from is to.
+type merge struct{ from, to uint32 }
+
+func newUsers() *users {
+	u := &users{slots: make([]uint64, 1024)}
+	u.pages.Store(new([]*userPage))
+	return u
+}
+
+func (u *users) free() error {
+	var errs []error
+	for _, p := range *u.pages.Load() {
+		errs = append(errs, unix.Munmap(unsafe.Slice((*byte)(unsafe.Pointer(p)), unsafe.Sizeof(*p))))
+	}
+	for _, t := range u.texts {
+		errs = append(errs, unix.Munmap(t))
+	}
+	u.pages.Store(new([]*userPage))
+	return errors.Join(errs...)
+}
+
+func (u *users) page(n uint32) (*userPage, uint32) {
+	return (*u.pages.Load())[n/usersPage], n % usersPage
+}
+
+// id is the text of a number that was given.
+func (u *users) id(n uint32) string {
+	p, i := u.page(n)
+	s := &p.text[i]
+	size := binary.NativeEndian.Uint32(s[:])
+	if size <= inlineText {
+		return unsafe.String(&s[4], size)
+	}
+	return unsafe.String(*(**byte)(unsafe.Pointer(&s[8])), size)
+}
+
+// root is what a number has become.
+func (u *users) root(n uint32) uint32 {
+	for {
+		p, i := u.page(n)
+		to := p.into[i].Load()
+		if to == 0 {
+			return n
+		}
+		n = to - 1
+	}
+}
+
+// slot is where the id is (n is its number + 1) or would be (n is 0).
+func (u *users) slot(id string, hash uint64) (n uint32, at int) {
+	mask := uint64(len(u.slots) - 1)
+	for i := hash & mask; ; i = (i + 1) & mask {
+		s := u.slots[i]
+		if s == 0 {
+			return 0, int(i)
+		}
+		if s>>32 == hash>>32 && u.id(uint32(s)-1) == id {
+			return uint32(s), int(i)
+		}
+	}
+}
+
+// number gives the profile id its number.
+func (u *users) number(id string) (uint32, error) {
+	hash := xxhash.Sum64String(id)
+	n, at := u.slot(id, hash)
+	if n != 0 {
+		return n - 1, nil
+	}
+	n = u.count.Load()
+	if n%usersPage == 0 {
+		mem, err := mapMemory(int(unsafe.Sizeof(userPage{})))
+		if err != nil {
+			return 0, err
+		}
+		pages := *u.pages.Load()
+		pages = append(slices.Clip(pages), (*userPage)(unsafe.Pointer(&mem[0])))
+		u.pages.Store(&pages)
+	}
+	if len(id) > inlineText && (len(u.texts) == 0 || len(u.texts[len(u.texts)-1])-u.used < len(id)) {
+		mem, err := mapMemory(max(textBytes, len(id)))
+		if err != nil {
+			return 0, err
+		}
+		u.texts, u.used = append(u.texts, mem), 0
+	}
+	p, i := u.page(n)
+	writeString(p.text[i][:], id, func(id string) unsafe.Pointer {
+		last := u.texts[len(u.texts)-1]
+		at := u.used
+		u.used += copy(last[at:], id)
+		return unsafe.Pointer(&last[at])
+	})
+	u.slots[at] = hash>>32<<32 | uint64(n+1)
+	u.count.Store(n + 1)
+	if int(n+1)*5 > len(u.slots)*3 {
+		u.grow()
+	}
+	return n, nil
+}
+
+func (u *users) grow() {
+	old := u.slots
+	u.slots = make([]uint64, 2*len(old))
+	mask := uint64(len(u.slots) - 1)
+	for _, s := range old {
+		if s == 0 {
+			continue
+		}
+		i := xxhash.Sum64String(u.id(uint32(s)-1)) & mask
+		for u.slots[i] != 0 {
+			i = (i + 1) & mask
+		}
+		u.slots[i] = s
+	}
+}
+
+// merge lets one user be another from now on, its past included.
+func (u *users) merge(from, to uint32) {
+	from, to = u.root(from), u.root(to)
+	if from == to {
+		return
+	}
+	p, i := u.page(from)
+	p.into[i].Store(to + 1)
+	u.merges.Add(1)
+	u.pending = append(u.pending, merge{from, to})
+}
+
+// block is what the file lacks, as one record of it; nil if it lacks nothing.
+func (u *users) block(until uint32, merges []merge) []byte {
+	if u.saved == until && len(merges) == 0 {
+		return nil
+	}
+	b := make([]byte, 8)
+	b = binary.AppendUvarint(b, uint64(until-u.saved))
+	for n := u.saved; n < until; n++ {
+		id := u.id(n)
+		b = append(binary.AppendUvarint(b, uint64(len(id))), id...)
+	}
+	b = binary.AppendUvarint(b, uint64(len(merges)))
+	for _, m := range merges {
+		b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(m.from)), uint64(m.to))
+	}
+	binary.LittleEndian.PutUint32(b, uint32(len(b)-8))
+	binary.LittleEndian.PutUint32(b[4:], crc32.Checksum(b[8:], castagnoli))
+	return b
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli) //nolint:gochecknoglobals // constant table
+
+// readBlock cuts the first record of b, if it is whole.
+func readBlock(b []byte) (payload []byte, n int, ok bool) {
+	if len(b) < 8 {
+		return nil, 0, false
+	}
+	n = 8 + int(binary.LittleEndian.Uint32(b))
+	if n > len(b) || crc32.Checksum(b[8:n], castagnoli) != binary.LittleEndian.Uint32(b[4:]) {
+		return nil, 0, false
+	}
+	return b[8:n], n, true
+}
+
+// load reads what was written: the same records in every copy, so that a
+// damaged one is read from another.
+func (u *users) load(size int64, copies []string) error {
+	files := make([][]byte, len(copies))
+	for i, name := range copies {
+		b, err := os.ReadFile(name)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("read users: %w", err)
+		}
+		files[i] = b[:min(int64(len(b)), size)]
+	}
+	for at := 0; int64(at) < size; {
+		found := false
+		for _, b := range files {
+			payload, n, ok := readBlock(b[min(at, len(b)):])
+			if !ok {
+				continue
+			}
+			if err := u.take(payload); err != nil {
+				return err
+			}
+			at, found = at+n, true
+			break
+		}
+		if !found {
+			return fmt.Errorf("%w: users at byte %d of %d, in every copy", errDamaged, at, size)
+		}
+	}
+	u.saved, u.bytes, u.pending = u.count.Load(), size, nil
+	return nil
+}
+
+func (u *users) take(payload []byte) error {
+	r := bytes.NewReader(payload)
+	n, err := binary.ReadUvarint(r)
+	if err != nil {
+		return fmt.Errorf("%w: users: %w", errDamaged, err)
+	}
+	id := make([]byte, 0, 64)
+	for range n {
+		size, err := binary.ReadUvarint(r)
+		if err != nil || size > uint64(r.Len()) {
+			return fmt.Errorf("%w: a user's id", errDamaged)
+		}
+		id = append(id[:0], make([]byte, size)...)
+		if _, err := io.ReadFull(r, id); err != nil {
+			return fmt.Errorf("%w: a user's id: %w", errDamaged, err)
+		}
+		if _, err := u.number(string(id)); err != nil {
+			return err
+		}
+	}
+	if n, err = binary.ReadUvarint(r); err != nil {
+		return fmt.Errorf("%w: merges: %w", errDamaged, err)
+	}
+	for range n {
+		from, err1 := binary.ReadUvarint(r)
+		to, err2 := binary.ReadUvarint(r)
+		if err := errors.Join(err1, err2); err != nil || from >= uint64(u.count.Load()) || to >= uint64(u.count.Load()) {
+			return fmt.Errorf("%w: a merge of users", errDamaged)
+		}
+		u.merge(uint32(from), uint32(to))
+	}
+	return nil
+}

@@ -1,0 +1,94 @@
+package duckdb
+
+import (
+	"errors"
+	"os"
+)
+
+// version is what one query sees: the files and the hot rows of one moment.
+type version struct {
+	files   []*file
+	fileGen uint64
+	groups  []*group
+	blocks  []blockRead
+	refs    int // guarded by the store's lock
+}
+
+// pin takes the version of now; the store's lock is held.
+func (s *Store) pin() *version {
+	v := &version{files: s.files, fileGen: s.fileGen, refs: 1}
+	for _, f := range v.files {
+		f.refs++
+	}
+	for _, g := range []*group{s.sealed, s.hot} {
+		if g == nil || g.rows == 0 {
+			continue
+		}
+		g.refs++
+		v.groups = append(v.groups, g)
+		for _, b := range g.blocks {
+			v.blocks = append(v.blocks, blockRead{b, b.rows})
+		}
+	}
+	return v
+}
+
+// acquire pins the version of now.
+func (s *Store) acquire() *version {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pin()
+}
+
+// release gives a version back. What nobody reads any more is removed.
+func (s *Store) release(v *version) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if v.refs--; v.refs > 0 {
+		return
+	}
+	var errs []error
+	for _, f := range v.files {
+		errs = append(errs, s.dropFile(f))
+	}
+	for _, g := range v.groups {
+		errs = append(errs, s.dropGroup(g))
+	}
+	if err := errors.Join(errs...); err != nil {
+		s.log.Warn("facts that are not needed any more are left behind", "error", err)
+	}
+}
+
+// dropFile counts one reader less; the lock is held.
+func (s *Store) dropFile(f *file) error {
+	if f.refs--; f.refs > 0 || !f.gone {
+		return nil
+	}
+	return os.Remove(s.path(f.Name))
+}
+
+// dropGroup counts one reader less; the lock is held.
+func (s *Store) dropGroup(g *group) error {
+	if g.refs--; g.refs > 0 {
+		return nil
+	}
+	var errs []error
+	for _, b := range g.blocks {
+		errs = append(errs, b.free())
+	}
+	g.blocks = nil
+	return errors.Join(errs...)
+}
+
+// pinHot is environment.hot: queries have the number of their place in the
+// pool, others have one of their own.
+func (s *Store) pinHot(argument int64) (blocks []blockRead, release func(), ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := s.scans[argument]
+	if v == nil {
+		return nil, nil, false
+	}
+	v.refs++
+	return v.blocks, func() { s.release(v) }, true
+}

@@ -1,0 +1,60 @@
+package duckdb
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+)
+
+// publicViews are what SQL is written against (docs/sql.md). facts is the view
+// of what is stored: of all files and hot rows of the query's version.
+func publicViews() []string {
+	return []string{
+		`events AS SELECT time, event, type,
+			` + rootFunction + `(usr) AS user_key, ` + idFunction + `(usr) AS user_id, known,
+			session AS session_key, source, country, device, os, browser, screen, locale, timezone,
+			url, path, referrer, title,
+			campaign_source, campaign_medium, campaign_name, campaign_term, campaign_content,
+			group_id, properties, traits, extra AS context,
+			bot, internal, historical, time + to_microseconds(lag) AS received, key AS message_key, part::VARCHAR || '-' || pos AS place
+			FROM facts`,
+		`users AS SELECT user_key, any_value(user_id) AS user_id, bool_or(known) AS known, min(time) AS first_seen, max(time) AS last_seen,
+			count(*) AS events, count(DISTINCT session_key) AS sessions,
+			arg_max(country, time) FILTER (country IS NOT NULL) AS country,
+			arg_max(device, time) FILTER (device IS NOT NULL) AS device,
+			arg_min(campaign_source, time) FILTER (campaign_source IS NOT NULL) AS first_source,
+			arg_min(referrer, time) FILTER (referrer IS NOT NULL) AS first_referrer
+			FROM events WHERE NOT internal GROUP BY user_key`,
+		`sessions AS SELECT session_key, user_key, any_value(user_id) AS user_id, min(time) AS start, max(time) AS "end",
+			date_diff('microsecond', min(time), max(time)) / 1e6 AS seconds, count(*) AS events, count(*) FILTER (event = 'page') AS pages,
+			arg_min(path, time) FILTER (path IS NOT NULL) AS entry_path, arg_max(path, time) FILTER (path IS NOT NULL) AS exit_path,
+			arg_min(campaign_source, time) FILTER (campaign_source IS NOT NULL) AS campaign_source,
+			any_value(country) AS country, any_value(device) AS device
+			FROM events WHERE session_key IS NOT NULL AND NOT internal GROUP BY session_key, user_key`,
+		`deliveries AS SELECT time, user_key, user_id, properties->>'campaign' AS campaign, properties->>'channel' AS channel,
+			properties->>'status' AS status, properties->>'reason' AS reason, properties->>'delivery' AS delivery, properties->>'variant' AS variant
+			FROM events WHERE event = 'heed.delivery'`,
+	}
+}
+
+// makeViews makes the views of a connection for a version's files. scan is
+// the argument by which its scans find the hot rows.
+func makeViews(ctx context.Context, conn *sql.Conn, l *layout, files string, scan int64) error {
+	names := make([]string, columnCount)
+	for i, c := range l.columns {
+		names[i] = quoteName(c.name)
+	}
+	list := strings.Join(names, ", ")
+	stored := fmt.Sprintf("facts AS SELECT %s FROM %s(%d)", list, hotFunction, scan)
+	if files != "[]" {
+		stored = fmt.Sprintf("facts AS SELECT %s FROM read_parquet(%s) UNION ALL SELECT %s FROM %s(%d)", list, files, list, hotFunction, scan)
+	}
+	for _, v := range append([]string{stored}, publicViews()...) {
+		if _, err := conn.ExecContext(ctx, "CREATE OR REPLACE TEMP VIEW "+v); err != nil {
+			name, _, _ := strings.Cut(v, " ")
+			return fmt.Errorf("make the view %s: %w", name, err)
+		}
+	}
+	return nil
+}

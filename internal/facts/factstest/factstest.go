@@ -1,0 +1,230 @@
+// Package factstest owns the suite that every driver of facts.Store runs.
+package factstest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"heed/internal/event"
+	"heed/internal/eventlog"
+	"heed/internal/facts"
+)
+
+// Partitions is how many partitions the stores of the suite have.
+const Partitions = 2
+
+// Noon is a time that the suite's events are around, µs.
+const Noon = int64(1_790_000_000_000_000)
+
+// Opener opens a store. Opening the same folder again, after Close, is a restart.
+type Opener func(t *testing.T, dir string) facts.Store
+
+// Track makes an event of an anonymous user.
+func Track(user, name string, at int64) event.Event {
+	return event.Event{
+		MessageID: fmt.Sprintf("%s-%s-%d", user, name, at), Type: event.Track, Name: name, AnonymousID: user,
+		Timestamp: at, ReceivedAt: at + 1000, Source: "shop", SessionID: "s-" + user,
+		Properties: []byte(`{"price": 9.5, "product_id": "a product with a long name"}`),
+	}
+}
+
+// Merge makes the control record by which one id becomes another.
+func Merge(from, to string, at int64) event.Event {
+	return event.Event{
+		MessageID: "merge-" + from, Type: event.System, Name: "heed.merge", AnonymousID: from, UserID: to, Timestamp: at, ReceivedAt: at,
+		Source: event.SourceHeed, Properties: fmt.Appendf(nil, `{"from": %q, "to": %q}`, from, to),
+	}
+}
+
+// Chunk makes a record of the log.
+func Chunk(base uint64, events ...event.Event) eventlog.Chunk {
+	c := eventlog.Chunk{Base: base, Count: len(events), Schema: event.Fingerprint}
+	for i := range events {
+		c.Data = event.AppendEvent(c.Data, &events[i])
+	}
+	return c
+}
+
+// Rows runs a SELECT and prints its rows, a line each.
+func Rows(t *testing.T, s facts.Store, text string) string {
+	t.Helper()
+	rows, err := s.SQL(t.Context(), text, facts.Options{})
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	var out strings.Builder
+	for rows.Next() {
+		fmt.Fprintln(&out, rows.Values()...)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return out.String()
+}
+
+// Append takes a record in or fails the test.
+func Append(t *testing.T, s facts.Store, partition int, c eventlog.Chunk) {
+	t.Helper()
+	if err := s.Append(t.Context(), partition, c); err != nil {
+		t.Fatalf("append to partition %d: %v", partition, err)
+	}
+}
+
+func expect(t *testing.T, s facts.Store, query, want string) {
+	t.Helper()
+	if got := Rows(t, s, query); got != want {
+		t.Errorf("%s: got %q, want %q", query, got, want)
+	}
+}
+
+// Run runs the suite.
+func Run(t *testing.T, open Opener) {
+	for name, test := range map[string]func(*testing.T, Opener){
+		"visible at once": visible, "given again": again, "restart": restart, "merges": merges,
+		"statements": statements, "limits": limits, "canceled": canceled, "closed": closed,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, open) })
+	}
+}
+
+func visible(t *testing.T, open Opener) {
+	s := open(t, t.TempDir())
+	Append(t, s, 0, Chunk(0, Track("ann", "view", Noon), Track("somebody with a long id", "buy", Noon+1)))
+	Append(t, s, 1, Chunk(7, Track("bob", "view", Noon+2)))
+	expect(t, s, "SELECT user_id, event, properties->>'product_id', country FROM events ORDER BY time",
+		"ann view a product with a long name <nil>\nsomebody with a long id buy a product with a long name <nil>\nbob view a product with a long name <nil>\n")
+	if st := s.Status(); st.Rows != 3 || st.Next[0] != 2 || st.Next[1] != 8 {
+		t.Errorf("status %+v", st)
+	}
+}
+
+func again(t *testing.T, open Opener) {
+	s := open(t, t.TempDir())
+	Append(t, s, 0, Chunk(0, Track("a", "one", Noon), Track("a", "two", Noon)))
+	Append(t, s, 0, Chunk(0, Track("a", "one", Noon), Track("a", "two", Noon)))
+	Append(t, s, 0, Chunk(1, Track("a", "two", Noon), Track("a", "three", Noon)))
+	expect(t, s, "SELECT event, count(*) FROM events GROUP BY 1 ORDER BY 1", "one 1\nthree 1\ntwo 1\n")
+}
+
+func restart(t *testing.T, open Opener) {
+	dir := t.TempDir()
+	var log []eventlog.Chunk
+	for i := range uint64(10) {
+		log = append(log, Chunk(2*i, Track("a", fmt.Sprint(i), Noon), Track("b", fmt.Sprint(i), Noon+1)))
+	}
+	for range 3 {
+		s := open(t, dir)
+		next := s.Status().Next[0]
+		for _, c := range log {
+			if c.Next() > next {
+				Append(t, s, 0, c)
+			}
+		}
+		expect(t, s, "SELECT count(*), count(DISTINCT message_key) FROM events", "20 20\n")
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func merges(t *testing.T, open Opener) {
+	s := open(t, t.TempDir())
+	Append(t, s, 0, Chunk(0, Track("anonymous-1", "view", Noon), Track("other", "view", Noon)))
+	Append(t, s, 1, Chunk(0, Track("anonymous-2", "view", Noon)))
+	expect(t, s, "SELECT count(DISTINCT user_key) FROM events", "3\n")
+	Append(t, s, 0, Chunk(2, Merge("anonymous-1", "ann", Noon+1), Track("ann", "buy", Noon+2)))
+	Append(t, s, 1, Chunk(1, Merge("anonymous-2", "ann", Noon+1)))
+	expect(t, s, "SELECT user_id, count(*) FROM events GROUP BY ALL ORDER BY 2", "other 1\nann 3\n")
+	expect(t, s, "SELECT count(DISTINCT user_key) FROM events", "2\n")
+}
+
+func statements(t *testing.T, open Opener) {
+	s := open(t, t.TempDir())
+	Append(t, s, 0, Chunk(0, Track("a", "one", Noon)))
+	for _, text := range []string{
+		"", ";", "nonsense", "DELETE FROM events", "CREATE TABLE x (i INT)", "SELECT 1; SELECT 2", "COPY events TO 'x.csv'",
+		"SET threads = 1", "ATTACH 'x.db'", "INSTALL httpfs", "SELECT * FROM read_text('/etc/passwd')", "SELECT * FROM '/etc/passwd'",
+		"SELECT * FROM glob('/*')", "SELECT ?", "EXPORT DATABASE 'x'", "SELECT no_such_column FROM events", "SELECT 1) --", "PRAGMA database_list",
+	} {
+		rows, err := s.SQL(t.Context(), text, facts.Options{})
+		if !errors.Is(err, facts.ErrStatement) {
+			t.Errorf("%q: got %v, want ErrStatement", text, err)
+		}
+		if err == nil {
+			_ = rows.Close()
+		}
+	}
+	expect(t, s, "SELECT event FROM events; -- a comment", "one\n")
+	expect(t, s, "WITH x AS (SELECT 1 AS i) SELECT i FROM x ORDER BY i DESC;", "1\n")
+}
+
+func limits(t *testing.T, open Opener) {
+	s := open(t, t.TempDir())
+	rows, err := s.SQL(t.Context(), "SELECT i, i * 1.5::DOUBLE, 'text', TIMESTAMP '2026-01-02 03:04:05', NULL, true FROM range(10) t(i) ORDER BY i DESC", facts.Options{Rows: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []any
+	n := 0
+	for rows.Next() {
+		n++
+		got = append(got[:0], rows.Values()...)
+	}
+	if n != 3 || !rows.More() || rows.Err() != nil {
+		t.Errorf("%d rows, more: %v, error %v", n, rows.More(), rows.Err())
+	}
+	want := []any{int64(7), 10.5, "text", time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), nil, true}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if err := rows.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// endless is a query that nobody waits for the end of.
+const endless = "SELECT count(*) FROM range(100000000000) a(i), range(1000) b(j) WHERE hash(i, j) = 1"
+
+func canceled(t *testing.T, open Opener) {
+	s := open(t, t.TempDir())
+	if _, err := s.SQL(t.Context(), endless, facts.Options{Timeout: 50 * time.Millisecond}); !errors.Is(err, facts.ErrTimeout) {
+		t.Errorf("got %v, want ErrTimeout", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(20*time.Millisecond, cancel)
+	if _, err := s.SQL(ctx, endless, facts.Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
+	}
+	expect(t, s, "SELECT 1", "1\n")
+}
+
+func closed(t *testing.T, open Opener) {
+	s := open(t, t.TempDir())
+	ended := make(chan error, 1)
+	started := make(chan struct{})
+	go func() {
+		close(started)
+		_, err := s.SQL(context.WithoutCancel(t.Context()), endless, facts.Options{})
+		ended <- err
+	}()
+	<-started
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, facts.ErrClosed) {
+		t.Errorf("a query that ran: got %v, want ErrClosed", err)
+	}
+	if err := s.Append(t.Context(), 0, Chunk(0, Track("a", "one", Noon))); !errors.Is(err, facts.ErrClosed) {
+		t.Errorf("append: got %v, want ErrClosed", err)
+	}
+	if _, err := s.SQL(t.Context(), "SELECT 1", facts.Options{}); !errors.Is(err, facts.ErrClosed) {
+		t.Errorf("query: got %v, want ErrClosed", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("close again: %v", err)
+	}
+}
