@@ -385,6 +385,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/sql": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * One SELECT over the events kept for analysis
+         * @description The views are described in docs/sql.md. JSON lines: first `{"columns": [{"name", "type"}]}`, then an array a row,
+         *     last `{"rows": n, "more": bool}`, where `more` says that the limit cut rows off, or `{"error": {...}}`. CSV has a
+         *     header line; an error breaks the connection. Events are in every answer within a second of being acknowledged.
+         */
+        post: operations["runSQL"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/event-names": {
         parameters: {
             query?: never;
@@ -1172,6 +1194,17 @@ export interface components {
         EventFieldList: {
             fields: components["schemas"]["EventField"][];
         };
+        SQLRequest: {
+            /** @description One SELECT */
+            query: string;
+            /** @description At most so many rows; the server has a limit of its own */
+            limit?: number;
+        };
+        SQLColumn: {
+            name: string;
+            /** @description The engine's name for it */
+            type: string;
+        };
         BadEvent: {
             /** Format: date-time */
             at: string;
@@ -1737,7 +1770,61 @@ export interface components {
             disk?: components["schemas"]["Disk"];
             /** Format: int64 */
             memoryBytes?: number;
+            facts?: components["schemas"]["FactsHealth"];
             notes?: string[];
+        };
+        /** @description The events kept for analysis */
+        FactsHealth: {
+            /**
+             * Format: int64
+             * @description How long the oldest event that queries do not see yet has waited
+             */
+            behindMs: number;
+            /** Format: int64 */
+            rows: number;
+            /**
+             * Format: int64
+             * @description In memory only; the log still has them
+             */
+            hotRows: number;
+            /** Format: int64 */
+            bytes: number;
+            files: number;
+            /**
+             * Format: int64
+             * @description Ids that were ever seen
+             */
+            users: number;
+            /**
+             * Format: date-time
+             * @description The first day there are events of
+             */
+            oldest?: string;
+            lost: components["schemas"]["LostFacts"][];
+            rebuilding?: components["schemas"]["FactsRebuild"];
+            /** @description What is wrong at the moment */
+            message?: string;
+        };
+        /** @description What a damaged file held and is not back */
+        LostFacts: {
+            file: string;
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
+            /** Format: int64 */
+            events: number;
+            /** @description The log no longer has all of it */
+            final: boolean;
+        };
+        FactsRebuild: {
+            /**
+             * Format: int64
+             * @description Events of the log that were read again
+             */
+            done: number;
+            /** Format: int64 */
+            total: number;
         };
         RoleHealth: {
             role: string;
@@ -2439,6 +2526,34 @@ export interface operations {
                 content: {
                     "application/avro": string;
                     "application/x-ndjson": string;
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    runSQL: {
+        parameters: {
+            query?: {
+                format?: "jsonl" | "csv";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SQLRequest"];
+            };
+        };
+        responses: {
+            /** @description The rows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                    "text/csv": string;
                 };
             };
             default: components["responses"]["Failure"];
