@@ -3,6 +3,8 @@ package journey
 import (
 	"slices"
 
+	"github.com/RoaringBitmap/roaring/v2"
+
 	"heed/internal/condition"
 	"heed/internal/measure"
 )
@@ -248,20 +250,20 @@ func (e *query) candidates(name string, in measure.Span, among bitset) (may, sur
 	if !ok || in.From >= in.To {
 		return may, sure
 	}
-	write := func(b bitset, n nameDay) {
-		if m := e.x.days[n]; m != nil {
+	write := func(b bitset, m *roaring.Bitmap) {
+		if m != nil {
 			or(b, m.ManyIterator())
 		}
 	}
 	if in.From <= e.x.minTime && in.To > e.x.maxTime {
-		or(sure, e.x.ever[id].ManyIterator())
+		write(sure, e.x.ever[id])
 	} else {
 		first, last := max(in.From, e.x.minTime)/dayMicros, min(in.To-1, e.x.maxTime)/dayMicros
 		for day := first; day <= last; day++ {
 			if in.From <= day*dayMicros && (day+1)*dayMicros <= in.To {
-				write(sure, nameDay{id, int32(day)})
+				write(sure, e.x.days[nameDay{id, int32(day)}])
 			} else {
-				write(may, nameDay{id, int32(day)})
+				write(may, e.x.days[nameDay{id, int32(day)}])
 			}
 		}
 	}
@@ -271,10 +273,7 @@ func (e *query) candidates(name string, in measure.Span, among bitset) (may, sur
 	return may, sure
 }
 
-// many is an iterator over a bitmap.
-type many interface{ NextMany(buf []uint32) int }
-
-func or(b bitset, it many) {
+func or(b bitset, it roaring.ManyIntIterable) {
 	var buf [512]uint32
 	for n := it.NextMany(buf[:]); n > 0; n = it.NextMany(buf[:]) {
 		for _, u := range buf[:n] {

@@ -107,6 +107,16 @@ func (c *column) move(from, to uint32) {
 	c.vals[from] = 0
 }
 
+// clear forgets what a user is.
+func (c *column) clear(u uint32) {
+	if int(u) < len(c.vals) {
+		c.vals[u] = 0
+	}
+	if int(u) < len(c.at) {
+		c.at[u] = 0
+	}
+}
+
 func (c *column) bytes() int64 {
 	n := int64(cap(c.vals))*4 + int64(cap(c.at))*8
 	for _, s := range c.texts {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -79,7 +80,7 @@ func compare(t *testing.T, x *journey.Index, h *measuretest.History, q *measure.
 }
 
 func TestIndexAnswersAsTheOracle(t *testing.T) {
-	for seed := range uint64(soak(400)) {
+	for seed := range uint64(soak(250)) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		h, now := measuretest.Random(r)
 		x := index(t, r, h)
@@ -147,7 +148,7 @@ func TestQueriesSeeOneMoment(t *testing.T) {
 // The number at a mark is the number of the users that it leads to.
 func TestMarksAreTheirUsers(t *testing.T) {
 	marks := 0
-	for seed := range uint64(soak(150)) {
+	for seed := range uint64(soak(100)) {
 		r := rand.New(rand.NewPCG(seed, 4))
 		h, now := measuretest.Random(r)
 		x := index(t, r, h)
@@ -182,4 +183,85 @@ func TestMarksAreTheirUsers(t *testing.T) {
 		}
 	}
 	t.Logf("%d marks", marks)
+}
+
+// Who was forgotten never was, and comes back as somebody new.
+func TestForget(t *testing.T) {
+	for seed := range uint64(soak(100)) {
+		r := rand.New(rand.NewPCG(seed, 5))
+		h, now := measuretest.Random(r)
+		x := index(t, r, h)
+		gone := map[string]bool{}
+		for _, id := range []string{"u1", "u3"} {
+			x.Write(func(w *journey.Writer) { w.Forget(id) })
+			gone[id] = true
+		}
+		// Whoever was merged with them is gone too.
+		for range h.Merges {
+			for _, m := range h.Merges {
+				if gone[m.From] || gone[m.To] {
+					gone[m.From], gone[m.To] = true, true
+				}
+			}
+		}
+		left := &measuretest.History{}
+		for _, m := range h.Merges {
+			if !gone[m.From] {
+				left.Merges = append(left.Merges, m)
+			}
+		}
+		for _, e := range h.Events {
+			// What was set aside belongs to nobody.
+			if !gone[e.User()] || e.Context.Bot || journey.Internal(&e) {
+				left.Events = append(left.Events, e)
+			}
+		}
+		for _, e := range h.Events[:min(3, len(h.Events))] {
+			x.Write(func(w *journey.Writer) { w.Add(&e) })
+			left.Events = append(left.Events, e)
+		}
+		for range 6 {
+			if !compare(t, x, left, measuretest.Ask(r, now), now) {
+				t.Fatalf("seed %d", seed)
+			}
+		}
+	}
+}
+
+func TestTrim(t *testing.T) {
+	x, err := journey.New(journey.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.Write(func(w *journey.Writer) {
+		for _, e := range []event.Event{
+			{Name: "a", UserID: "old", Timestamp: 10}, {Name: "a", UserID: "both", Timestamp: 20}, {Name: "b", UserID: "both", Timestamp: 200},
+			{Name: "b", AnonymousID: "anon", Timestamp: 30},
+		} {
+			e.Context.Campaign.Source = e.Name
+			w.Add(&e)
+		}
+		w.Merge("anon", "old")
+		w.Trim(100)
+	})
+	f := func(a measure.Audience, want ...string) {
+		t.Helper()
+		res, _, err := x.Evaluate(context.Background(), &measure.Query{Audience: &a, Users: &measure.Users{Limit: 10}}, 1000)
+		if err != nil || !slices.Equal(res.Users.IDs, want) {
+			t.Errorf("%v, %v, want %v", res.Users, err, want)
+		}
+	}
+	source := "a"
+	f(measure.Audience{}, "both")
+	f(measure.Audience{Did: &measure.Did{Event: "a"}})
+	f(measure.Audience{Did: &measure.Did{Event: "b"}}, "both")
+	f(measure.Audience{Is: &measure.Is{Dimension: measure.Dimension{Field: "acquisition.source"}, Values: []*string{&source}}}, "both")
+	x.Write(func(w *journey.Writer) {
+		w.Add(&event.Event{Name: "c", UserID: "anon", Timestamp: 300})
+		w.Add(&event.Event{Name: "c", UserID: "old", Timestamp: 301})
+	})
+	f(measure.Audience{Did: &measure.Did{Event: "c"}}, "anon", "old")
+	if s := x.Stats(); s.Events != 3 || s.Users != 3 {
+		t.Errorf("%+v", s)
+	}
 }

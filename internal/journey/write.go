@@ -2,9 +2,11 @@ package journey
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
+	"github.com/cespare/xxhash/v2"
 
 	"heed/internal/event"
 	"heed/internal/measure"
@@ -237,14 +239,9 @@ func (w *Writer) Merge(id, into string) {
 	}
 	x.place(u, join(x.events[u], x.events[a]))
 	for _, w := range x.events[a] {
-		name, t := x.kinds[w&codeMask].name, timeOf(w)
-		if b := x.days[nameDay{name, int32(t / dayMicros)}]; b != nil {
-			b.Remove(a)
-		}
-		x.ever[name].Remove(a)
-		x.mark(u, name, t)
+		x.mark(u, x.kinds[w&codeMask].name, timeOf(w))
 	}
-	x.events[a] = nil
+	x.unmark(a)
 	x.tidy(u)
 	if x.firstAt[a] < x.firstAt[u] {
 		x.firstAt[u] = x.firstAt[a]
@@ -257,14 +254,90 @@ func (w *Writer) Merge(id, into string) {
 	}
 	if x.alive.has(a) {
 		x.alive = x.alive.sized(u)
-		x.alive.remove(a)
 		x.alive.add(u)
 	}
-	x.firstAt[a] = never
 	x.eachColumn(func(c *column) { c.move(a, u) })
-	x.ids[a] = ""
+	x.bury(a)
 	x.moved[a] = u
 	x.odd[string([]byte(id))] = u
+}
+
+// unmark takes a user's events away.
+func (x *Index) unmark(u uint32) {
+	for _, w := range x.events[u] {
+		name := x.kinds[w&codeMask].name
+		if b := x.days[nameDay{name, int32(timeOf(w) / dayMicros)}]; b != nil {
+			b.Remove(u)
+		}
+		x.ever[name].Remove(u)
+	}
+	x.events[u] = nil
+}
+
+// bury makes a number dead.
+func (x *Index) bury(u uint32) {
+	if h := xxhash.Sum64String(x.ids[u]); x.byHash[h] == u {
+		delete(x.byHash, h)
+	}
+	x.ids[u], x.firstAt[u] = "", never
+	if x.alive.has(u) {
+		x.alive.remove(u)
+	}
+}
+
+// Forget erases a user, by any of their ids: who comes later under it is new.
+func (w *Writer) Forget(id string) {
+	x := w.x
+	u, ok := x.number(id)
+	if !ok {
+		return
+	}
+	x.total -= int64(len(x.events[u]))
+	x.unmark(u)
+	x.eachColumn(func(c *column) { c.clear(u) })
+	for other := range x.odd {
+		if n, _ := x.number(other); n == u {
+			delete(x.odd, other)
+		}
+	}
+	x.bury(u)
+}
+
+// Trim drops the events before a time. Users of whom none are left are gone; what
+// the others are stays.
+func (w *Writer) Trim(before int64) {
+	x := w.x
+	for u, list := range x.events {
+		n := from(list, before)
+		if n == 0 {
+			continue
+		}
+		u := uint32(u)
+		x.total -= int64(n)
+		x.unmark(u)
+		if n == len(list) {
+			x.eachColumn(func(c *column) { c.clear(u) })
+			x.bury(u)
+			continue
+		}
+		x.place(u, slices.Clone(list[n:]))
+		for _, w := range list[n:] {
+			x.mark(u, x.kinds[w&codeMask].name, timeOf(w))
+		}
+	}
+	// Ids that were merged into who is gone are gone.
+	maps.DeleteFunc(x.odd, func(id string, _ uint32) bool {
+		u, _ := x.number(id)
+		return x.ids[u] == ""
+	})
+	maps.DeleteFunc(x.days, func(d nameDay, _ *roaring.Bitmap) bool { return (int64(d.day)+1)*dayMicros <= before })
+	x.minTime = max(x.minTime, before)
+	for i := range x.chunks {
+		x.settle(i)
+	}
+	for _, aside := range x.aside {
+		maps.DeleteFunc(aside, func(day int64, _ []int64) bool { return (day+1)*dayMicros <= before })
+	}
 }
 
 // join merges two ordered lists; of equal times, those of a come first.
