@@ -155,6 +155,7 @@ type Result struct {
 	Counts      Counts
 	Examples    []Example // newest first
 	Profiles    bool      // profiles were asked, and rebuilt along the log
+	Pulls       bool      // the trigger asks about pulled documents, which a backtest does not have
 	Sampled     bool      // users were left out for want of memory
 	Elapsed     time.Duration
 }

@@ -94,7 +94,7 @@ func (l *live) start() {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	l.d, err = decider.New(decider.Config{}, decider.Deps{
+	l.d, err = decider.New(decider.Config{TickAfter: 1000 * time.Hour}, decider.Deps{
 		Log: l.db.Log(), State: l.db.UserState(), Definitions: l.defs, Clock: l.clock,
 	})
 	if err != nil {
@@ -392,4 +392,13 @@ func TestSameAsLive(t *testing.T) {
 			t.Errorf("%s fired %d times in all: the histories say little", name, fired[name])
 		}
 	}
+}
+
+// damage appends a record that nobody can read to the partition of a user.
+func (l *live) damage(user string) {
+	l.t.Helper()
+	data := event.AppendEvent(nil, &event.Event{MessageID: "broken", Type: event.Track, Name: "win", UserID: user, Timestamp: l.now.Load()})
+	data[len(data)-1] = 0xff // the length of the last field: it reaches behind the end
+	p := eventlog.PartitionOf(user, l.db.Log().Partitions())
+	l.append(&eventlog.Batch{Partition: p, Data: data, Ends: []int{len(data)}, Keys: []eventlog.Key{{}}})
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"runtime"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -93,7 +92,7 @@ func newRun(b *Backtester, req Request) (*run, error) {
 	}
 	r.clocks = trigger.NewSet(append(programs, p))
 	r.maxAge = r.clocks.MaxAge()
-	r.profiles = asksProfile(req.Trigger)
+	r.profiles = req.Trigger.Audience != "" || asks(req.Trigger, "traits.")
 	if req.Campaign != nil && len(req.Campaign.Who) > 0 {
 		r.profiles = true
 	}
@@ -105,43 +104,6 @@ func newRun(b *Backtester, req Request) (*run, error) {
 	}
 	return r, nil
 }
-
-// asksProfile tells whether the trigger asks about more than events.
-func asksProfile(d *trigger.Definition) bool {
-	if d.Audience != "" {
-		return true
-	}
-	for i := range d.Pattern {
-		if w := d.Pattern[i].Where; w != nil && asksTraits(w) {
-			return true
-		}
-	}
-	if d.By == nil {
-		return false
-	}
-	for _, field := range d.By.PerEvent {
-		if isTrait(field) {
-			return true
-		}
-	}
-	return isTrait(d.By.Field)
-}
-
-func asksTraits(c *condition.Condition) bool {
-	if isTrait(c.Field) || c.Not != nil && asksTraits(c.Not) {
-		return true
-	}
-	for _, list := range [][]condition.Condition{c.All, c.Any} {
-		for i := range list {
-			if asksTraits(&list[i]) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func isTrait(field string) bool { return strings.Contains(field, "traits.") }
 
 // plan finds what to read: the asked days, and before them what can still
 // matter at their beginning.
@@ -293,7 +255,7 @@ func (p *part) read(ctx context.Context) (err error) {
 	}
 	p.rows = replay.NewUsers(cfg)
 	defer func() {
-		p.bytes.Add(-p.held)
+		p.bytes.Add(p.tally.bytes - p.held)
 		p.rows, p.held = nil, 0
 	}()
 	if err := p.scan(ctx, p.first, p.end, p.see); err != nil {
@@ -395,20 +357,19 @@ func (p *part) see(offset uint64, record []byte) {
 func (p *part) act(offset uint64, folds bool) {
 	e := &p.event
 	logTime := p.logTime
-	old := e.Context.Historical
+	age := e.ReceivedAt - e.Timestamp
+	old := e.Context.Historical || age > p.prog.MaxAge()
 	if old {
-		// It happened long before it was appended: it counts as though it had
-		// come when it happened.
+		// It came long after it happened: it counts as though it had come then.
 		logTime = e.Timestamp
 	}
-	age := e.ReceivedAt - e.Timestamp
 	step := p.set.Relevant(e.Name) && e.Timestamp >= p.warm
 	if step {
 		p.tally.counts.Matched++
-		if old || age > p.prog.MaxAge() {
+		if old {
 			p.tally.counts.Old++
 		}
-	} else if !old && age <= p.maxAge && p.clocks.Relevant(e.Name) {
+	} else if !e.Context.Historical && age <= p.maxAge && p.clocks.Relevant(e.Name) {
 		step = true // moves the clock
 	}
 	if !step && !folds {

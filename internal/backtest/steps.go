@@ -32,16 +32,21 @@ type reads struct {
 
 func readsOf(d *trigger.Definition) reads {
 	out := reads{names: map[string][]*condition.Program{}}
+	add := func(name string, c *condition.Condition) {
+		var where *condition.Program
+		if c != nil && !asksIn(c, "traits.") && !asksIn(c, "pull.") { // what held at that moment is not at hand any more
+			where, _ = condition.Compile(*c, condition.ForEvent) // the trigger was checked
+		}
+		out.names[name] = append(out.names[name], where)
+	}
 	for i := range d.Pattern {
 		s := &d.Pattern[i]
-		if s.Event == "" {
-			continue
+		if s.Event != "" {
+			add(s.Event, s.Where)
 		}
-		var where *condition.Program
-		if s.Where != nil && !asksTraits(s.Where) { // traits of that moment are not at hand any more
-			where, _ = condition.Compile(*s.Where, condition.ForEvent) // the trigger was checked
+		for j := range s.All {
+			add(s.All[j].Event, s.All[j].Where)
 		}
-		out.names[s.Event] = append(out.names[s.Event], where)
 	}
 	if d.By == nil {
 		return out

@@ -189,7 +189,7 @@ func (r *run) result() *Result {
 	share := r.share / halved
 	res := &Result{
 		From: r.asked, Until: r.now, LogFrom: r.logFrom, WarmedFrom: r.begin, Short: r.short,
-		Share: share, Profiles: r.profiles, Sampled: level > 0,
+		Share: share, Profiles: r.profiles, Pulls: asks(r.req.Trigger, "pull."), Sampled: level > 0,
 	}
 	days := map[int64]int64{}
 	var outcome Outcome

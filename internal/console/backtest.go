@@ -298,6 +298,9 @@ func backtestNotes(req *backtest.Request, r *backtest.Result) []string {
 	if r.Profiles {
 		note("Traits are those of that moment, folded along the log. What was overwritten since %s is unknown before its first write there.", date(r.WarmedFrom))
 	}
+	if r.Pulls {
+		note("What was pulled is not kept over time: conditions on pull.* count as missing.")
+	}
 	if r.Counts.Old > 0 {
 		note("%d of the matched events are historical or came later than max_age: live they would not have counted.", r.Counts.Old)
 	}
