@@ -149,9 +149,9 @@ func TestPanicIsSkipped(t *testing.T) {
 func TestMemoryBound(t *testing.T) {
 	t.Parallel()
 	l := newLive(t)
-	const users = 20_000
+	const users = 12_000
 	req := backtest.Request{Trigger: l.crowd(users), Days: 1, Examples: 20, Campaign: &backtest.Campaign{}}
-	// Without the bound it would take some 4 MB: a row and a mark of each user.
+	// Without the bound it would take some 2 MB: a row and a mark of each user.
 	res, err := l.backtester(backtest.Config{MemoryBytes: 1 << 20}).Run(t.Context(), req, quietly)
 	if err != nil {
 		t.Fatal(err)
