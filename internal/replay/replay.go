@@ -193,7 +193,8 @@ func (r *Runner) Event(e *event.Event) {
 		return
 	}
 	r.in = trigger.Input{Time: e.Timestamp, LogTime: r.now, Offset: offset, Key: key}
-	r.users.EventOf(r.whose(e), e, &r.in, true, false)
+	// What no trigger reads does not even move the user's clock, as in the Decider.
+	r.users.EventOf(r.whose(e), e, &r.in, r.users.cfg.Set.Relevant(e.Name), false)
 }
 
 // whose is the user whom an event counts for. An identify or alias links ids as

@@ -84,7 +84,8 @@ func (u *Users) Len() int { return len(u.byID) }
 func (u *Users) Bytes() int64 { return u.bytes }
 
 // Event lets an event act on its user: timers that are due by the log time,
-// then the profile, then, if step is set, the rows. Of in it reads Time, LogTime,
+// then the profile, then, if step is set, the rows. An event that the Set does not
+// read moves no more than the user's clock then. Of in it reads Time, LogTime,
 // Offset and Key. The event may be used again afterwards.
 //
 // past says that the user's next event may have an earlier log time than others
@@ -102,7 +103,7 @@ func (u *Users) EventOf(id string, e *event.Event, in *trigger.Input, step, past
 	if u.cfg.Traits && e.Type == event.Identify {
 		u.fold(h, e)
 	}
-	if step && u.cfg.Set.Relevant(e.Name) { // others do not even move the user's clock, as with the Decider
+	if step {
 		u.in = *in
 		u.in.Event, u.in.Traits, u.in.InAudience = e, u.traits, u.ask
 		u.cfg.Set.Step(&u.state, u.id, &u.in, &u.out)
