@@ -48,14 +48,23 @@ func skipSpace(b []byte, i int) int {
 // skipString returns the index of the quote that ends the string whose first
 // byte behind the opening quote is b[i], or -1.
 func skipString(b []byte, i int) int {
-	for i < len(b) {
-		switch b[i] {
-		case '"':
-			return i
-		case '\\':
-			i++
+	for start := i; i < len(b); {
+		n := bytes.IndexByte(b[i:], '"')
+		if n < 0 {
+			return -1
 		}
-		i++
+		end := i + n
+		if end == start || b[end-1] != '\\' {
+			return end
+		}
+		first := end
+		for first > start && b[first-1] == '\\' {
+			first--
+		}
+		if (end-first)%2 == 0 {
+			return end
+		}
+		i = end + 1
 	}
 	return -1
 }

@@ -16,10 +16,13 @@ import (
 //     but for ties: dst's values of by count as opened first.
 //   - Each step keeps the newest partial of either, so whatever one of them
 //     could still complete alone, the united row can complete. It finds no chain
-//     whose events before the barrier are of both.
+//     whose events before the barrier are of both, but for the parts of one step
+//     in any order.
 //   - Marks are united: once of either, the later end of a cooldown, the stamps
 //     of both for limit. Where they hold at now, progress and waits are forgotten,
 //     as a firing does.
+//   - Of a step in any order each part keeps its newest time, of distinct values
+//     the newest ones of as many as the step needs.
 //   - One countdown and one answer are left per row: the one that is over earlier,
 //     or later where the step before restarts it (anchor: last, idle).
 //   - The user's clock is the later one. With order: event what waits is put in

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ func (e *engine) with(other *engine) {
 // TestMergeKeepsBothChances: what either user would complete first after the
 // barrier, the united one completes then.
 func TestMergeKeepsBothChances(t *testing.T) {
-	fired := 0
+	cases, fired := 0, 0
 	for seed := range soak(t, 4000) {
 		r := dice{rand.New(rand.NewPCG(seed, 11))}
 		d := r.definition()
@@ -81,9 +82,12 @@ func TestMergeKeepsBothChances(t *testing.T) {
 			}
 			return e.out.Firings[0].At
 		}
+		cases++
 		united := play(0, 1)
 		want := min(first(play(0)), first(play(1)))
-		if got := first(united); got != want {
+		// Parts of a step in any order may be of both.
+		groups := slices.ContainsFunc(d.Pattern, func(s trigger.Step) bool { return s.All != nil || s.Distinct != "" })
+		if got := first(united); got > want || got < want && !groups {
 			t.Fatalf("seed %d: first firing at %d, alone at %d\n%s\n%s\n%s", seed, got, want,
 				describe(d, histories[0]), describe(d, histories[1]), describe(d, after))
 		}
@@ -94,8 +98,8 @@ func TestMergeKeepsBothChances(t *testing.T) {
 			fired++
 		}
 	}
-	if fired < 100 {
-		t.Errorf("only %d cases fired", fired)
+	if fired < cases/10 {
+		t.Errorf("only %d of %d cases fired", fired, cases)
 	}
 }
 
@@ -171,6 +175,11 @@ func TestMergeMarks(t *testing.T) {
 	f(trigger.Definition{Pattern: pair(), Within: hour, Reentry: &trigger.Reentry{Cooldown: period.Period(95 * time.Second)}},
 		[]string{"a", "b"}, []string{"a"}, []string{"b", "b"})
 	f(trigger.Definition{Pattern: one, Limit: &trigger.Limit{Count: 3, Per: hour}}, []string{"a"}, []string{"a"}, []string{"a", "a"}, "101")
+	// Of a step in any order, either may have done a part.
+	three := trigger.Definition{Pattern: []trigger.Step{{All: []trigger.Element{{Event: "a"}, {Event: "b"}, {Event: "c"}}}}, Within: hour}
+	f(three, []string{"a"}, []string{"b"}, []string{"c"}, "101")
+	f(three, []string{"a", "b"}, []string{"b", "c"}, []string{"x", "b"}, "111")
+	f(trigger.Definition{Pattern: one, Delay: hour, Cancel: []string{"c"}}, []string{"a"}, nil, []string{"c"})
 	left := func(anchor string) trigger.Definition {
 		return trigger.Definition{Pattern: []trigger.Step{{Event: "a"}, {Absent: "b", For: hour, Anchor: anchor}}}
 	}

@@ -2,6 +2,11 @@ package trigger_test
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"slices"
+	"sort"
 	"testing"
 	"time"
 
@@ -184,6 +189,81 @@ func TestRowSize(t *testing.T) {
 	}
 	four := []trigger.Step{{Event: "a"}, {Event: "b"}, {Event: "c"}, {Event: "d"}}
 	month := period.Period(30 * 24 * time.Hour)
+	f(64, &trigger.Definition{Name: "four", Pattern: four, Within: month}, "a", "b", "c")
+	f(128, &trigger.Definition{
+		Name: "cart", By: &trigger.By{Field: "properties.id"}, Within: month,
+		Pattern: append(four[:3:3], trigger.Step{Absent: "buy", For: month}),
+	}, "a", "b", "c")
+}
+
+// TestTenMillionRows really holds so many users' rows, with an index over them,
+// and holds the goals for their size and for deciding over them. It takes a
+// gigabyte and a minute, so it runs with HEED_SOAK only.
+func TestTenMillionRows(t *testing.T) {
+	if os.Getenv("HEED_SOAK") == "" {
+		t.Skip("takes a gigabyte: set HEED_SOAK")
+	}
+	const users = 10_000_000
+	four := []trigger.Step{{Event: "a"}, {Event: "b"}, {Event: "c"}, {Event: "d"}}
+	month := period.Period(30 * 24 * time.Hour)
+	f := func(limit float64, d *trigger.Definition, names ...string) {
+		t.Helper()
+		set := trigger.NewSet([]*trigger.Program{compile(t, d)})
+		r := rand.New(rand.NewPCG(1, 2))
+		var st trigger.State
+		var out trigger.Result
+		now := int64(1_770_000_000_000_000)
+		do := func(user, name string) {
+			set.Step(&st, user, &trigger.Input{
+				Event: &event.Event{Name: name, MessageID: user, Properties: fmt.Appendf(nil, `{"id":"sku-%08d"}`, len(user))},
+				Time:  now, LogTime: now, Offset: 3_000_000_000 + r.Uint64N(1e9), Key: event.KeyOf("s", user),
+			}, &out)
+		}
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		// Keys and values one behind another, and where each begins, in order of key.
+		arena, index := make([]byte, 0, users*int(limit)), make([]uint32, 0, users+1)
+		id := func(i int) string { return fmt.Sprintf("user-%011d", i) }
+		for i := range users {
+			st = trigger.State{}
+			now = 1_770_000_000_000_000 + r.Int64N(3600e6)
+			for _, name := range names {
+				now += r.Int64N(7 * 86400e6)
+				do(id(i), name)
+			}
+			out.Reset()
+			index = append(index, uint32(len(arena)))
+			arena = append(arena, id(i)...)
+			arena = set.Append(arena, &st)
+		}
+		index = append(index, uint32(len(arena)))
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		size := float64(len(arena)+4*len(index)) / users
+		now += 8 * 86400e6
+		took := make([]time.Duration, 200_000)
+		var stored []byte
+		for i := range took {
+			user := id(r.IntN(users))
+			start := time.Now()
+			at := sort.Search(users, func(j int) bool { return string(arena[index[j]:index[j]+16]) >= user })
+			if err := set.Decode(arena[index[at]+16:index[at+1]], &st); err != nil {
+				t.Fatal(err)
+			}
+			do(user, "d")
+			stored = set.Append(stored[:0], &st)
+			took[i] = time.Since(start)
+			out.Reset()
+		}
+		slices.Sort(took)
+		p99 := took[len(took)*99/100]
+		t.Logf("%s: %d rows, %.1f bytes each with their keys and the index, heap grew by %d MiB; find, decide and write p50 %v, p99 %v",
+			d.Name, users, size, int64(after.HeapAlloc-before.HeapAlloc)>>20, took[len(took)/2], p99)
+		if size > limit || p99 > time.Millisecond {
+			t.Errorf("%s: %.1f bytes a row, at most %.0f; p99 %v, at most 1ms", d.Name, size, limit, p99)
+		}
+	}
 	f(64, &trigger.Definition{Name: "four", Pattern: four, Within: month}, "a", "b", "c")
 	f(128, &trigger.Definition{
 		Name: "cart", By: &trigger.By{Field: "properties.id"}, Within: month,

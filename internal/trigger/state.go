@@ -220,6 +220,13 @@ func (r *row) level(p *Program) int {
 		return p.Len()
 	case r.count.on:
 		return p.units
+	case !p.stamped: // a step is an event
+		for i := len(r.parts) - 1; i >= 0; i-- {
+			if r.parts[i].live {
+				return i + 1
+			}
+		}
+		return 0
 	}
 	for i := len(p.stages) - 1; i >= 0; i-- {
 		st := &p.stages[i]
