@@ -288,6 +288,29 @@ func TestBufferOverflow(t *testing.T) {
 	}
 }
 
+// TestLatenessOutlivesMaxAge: what waits longer than events may come late is
+// not forgotten while it waits.
+func TestLatenessOutlivesMaxAge(t *testing.T) {
+	e := one(t, true, trigger.Definition{
+		Pattern: pair(), Within: period.Period(10 * time.Minute), Order: "event", Lateness: hour, MaxAge: period.Period(time.Minute),
+	})
+	e.happen("a", 0)
+	e.happen("b", 599)
+	for range 10 {
+		next := e.st.NextDeadline()
+		if next == math.MaxInt64 {
+			break
+		}
+		e.log = max(e.log, next)
+		e.set.Wake(&e.st, "u", &trigger.Input{LogTime: e.log, Live: true}, &e.out)
+		e.again()
+	}
+	e.expect("599")
+	if !e.st.Empty() {
+		t.Errorf("keeps %x", e.set.Append(nil, &e.st))
+	}
+}
+
 // TestNothingStays: when everything has expired, nothing is stored.
 func TestNothingStays(t *testing.T) {
 	for seed := range uint64(2000) {
@@ -461,6 +484,17 @@ func TestExplain(t *testing.T) {
 	f(trigger.Definition{Pattern: pair()[:1], Limit: &trigger.Limit{Count: 2, Per: minute}}, "a", 20, "")
 	f(trigger.Definition{Pattern: pair()[:1], Limit: &trigger.Limit{Count: 2, Per: minute}}, "a a a", 20, "limit free at 60 ")
 	f(trigger.Definition{Pattern: pair()[:1], Delay: hour, Cancel: []string{"b"}}, "a", 20, "1 of 1 since 0 until 3600, at 3600 delayed=true unless [b]")
+	answer := left
+	answer.Delay, answer.Cancel = minute, []string{"d"}
+	f(answer, "a b", 20, "2 of 3 since 10 until 3610, b (0 of 1) until 3600, at 3610 delayed=false unless [c]")
+	any3 := trigger.Definition{
+		Pattern: []trigger.Step{{All: []trigger.Element{{Event: "a"}, {Event: "b"}, {Event: "c"}}}, {Event: "d"}}, Within: hour,
+	}
+	f(any3, "b", 20, "1 of 4 since 0 until 3600, a (0 of 1) until 3600, c (0 of 1) until 3600")
+	f(any3, "b a", 20, "2 of 4 since 0 until 3600, c (0 of 1) until 3600")
+	f(any3, "b a c", 20, "3 of 4 since 0 until 3600, d (0 of 1) until 3600")
+	f(trigger.Definition{Pattern: []trigger.Step{{Event: "a", Times: 3, Distinct: "event.messageId"}}, Within: hour}, "a a", 20,
+		"2 of 3 since 0 until 3600, a (2 of 3) until 3600")
 }
 
 func FuzzDecode(f *testing.F) {
