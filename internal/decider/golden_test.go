@@ -29,6 +29,7 @@ import (
 //	settled                 what waiting requests heard
 //	profile USER            traits, consent and times, ids, whose it is
 //	counted                 what became of linked ids
+//	merges                  what others are told of merges
 //	fires                   fire ids of all intents
 func TestGolden(t *testing.T) {
 	datadriven.Walk(t, "testdata/golden", func(t *testing.T, path string) {
@@ -128,6 +129,12 @@ func (s *script) run(d *datadriven.TestData) string {
 		return s.profile(d.CmdArgs[0].Key)
 	case "counted":
 		return s.counted()
+	case "merges":
+		var out []string
+		for _, e := range s.controls(event.NameMerge) {
+			out = append(out, string(e.Properties)+"\n")
+		}
+		return sorted(out)
 	case "fires":
 		return strings.Join(fires(s.intents()), "\n") + "\n"
 	default:
@@ -267,7 +274,10 @@ func (s *script) profile(user string) string {
 	if p == nil {
 		return "nobody\n"
 	}
-	out := fmt.Sprintf("traits=%s first=%s last=%s", p.AppendTraits(nil), since(p.FirstSeen), since(p.LastSeen))
+	out := "never seen"
+	if p.Known() {
+		out = fmt.Sprintf("traits=%s first=%s last=%s", p.AppendTraits(nil), since(p.FirstSeen), since(p.LastSeen))
+	}
 	if n := len(p.AnonymousIDs); n > 5 {
 		out += fmt.Sprintf(" ids=%d", n)
 	} else if n > 0 {

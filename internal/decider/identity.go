@@ -198,6 +198,7 @@ func (b *batch) deliver(it *item) {
 	case it.control == nil && it.event.UserID == u.id && !p.Moved.Trusted:
 		// The id turns out to be a known user's: it is nobody else's.
 		p.Moved, u.touched = profile.Move{}, true
+		b.tellMerge(it, u.id)
 		b.deliver(it)
 	case it.control == nil || it.control.kind == event.NameForward:
 		if p.Moved.To != "" {
@@ -378,8 +379,6 @@ func (b *batch) handOver(it *item) {
 	b.collect(s, nil, b.w.board.logTime)
 	if p.Known() {
 		out.Profile = p.Append(nil)
-	} else {
-		p.FirstSeen, p.LastSeen = it.event.Timestamp, it.event.Timestamp
 	}
 	p.Moved, u.touched = profile.Move{To: c.To, At: it.time, Trusted: c.Trusted}, true
 	b.counted.ids.handedOver++
@@ -431,11 +430,16 @@ func (b *batch) unite(it *item) {
 	b.take(it)
 	p.Link(c.from)
 	b.counted.ids.merged++
-	b.emit(it, event.NameMerge, u.id, struct {
+	b.tellMerge(it, c.from)
+}
+
+// tellMerge tells others that an id belongs to the item's user from now on.
+func (b *batch) tellMerge(it *item, from string) {
+	b.emit(it, event.NameMerge, it.user.id, struct {
 		From string `json:"from"`
 		To   string `json:"to"`
 		At   string `json:"at"`
-	}{c.from, u.id, time.UnixMicro(it.time).UTC().Format(time.RFC3339Nano)})
+	}{from, it.user.id, time.UnixMicro(it.time).UTC().Format(time.RFC3339Nano)})
 }
 
 // take merges rows and profile of a hand-over, as of the item's time.

@@ -190,8 +190,11 @@ func idOracle(t *testing.T, ops []idOp) (fired []string, profiles map[string]pro
 		for _, e := range o.events {
 			e.Source, e.ReceivedAt = "test", o.at
 			p := of(e.User())
-			if to := p.profile.Moved.To; to != "" && e.UserID == "" {
+			switch to := p.profile.Moved.To; {
+			case to != "" && e.UserID == "":
 				p = of(to)
+			case to != "":
+				p.profile.Moved = profile.Move{} // a known user is nobody else's
 			}
 			if from, links := e.Links(); links && !p.profile.Has(from) {
 				f := of(from)

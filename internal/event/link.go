@@ -17,7 +17,7 @@ const (
 	// NameForward brings an event of an id that has moved.
 	NameForward = "heed.forward"
 	// NameMerge says that a link holds from now on; properties: from, to, at
-	// (RFC 3339).
+	// (RFC 3339). With from = to an id that was linked is its own again.
 	NameMerge = "heed.merge"
 )
 
