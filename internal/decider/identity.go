@@ -395,9 +395,13 @@ func (b *batch) receive(it *item) {
 		p.Moved, u.touched = profile.Move{}, true
 		b.take(it)
 	case p.Moved.To != "":
-		if c.Refused == "" {
-			b.sendOn(it, p.Moved.To)
+		if c.Refused != "" {
+			return
 		}
+		if p.Moved.To == c.from {
+			count(&b.counted.ids.refused, refusedLoop)
+		}
+		b.sendOn(it, p.Moved.To)
 	default:
 		b.unite(it)
 	}
