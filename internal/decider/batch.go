@@ -53,6 +53,9 @@ type batch struct {
 	touched    []*user // users with something to write
 	changed    bool    // the board differs
 	rows       []userstate.Row
+	newMembers []*user // whose memberships are to be loaded
+	membership *event.Membership
+	who        *user // whose audiences are asked for
 	noted      []noted
 	noting     []*user // users of noted
 	notes      notes
@@ -107,6 +110,7 @@ func (b *batch) reset() {
 	b.clear, b.touched, b.rows = b.clear[:0], b.touched[:0], b.rows[:0]
 	b.intents, b.encoded, b.noted = b.intents[:0], b.encoded[:0], b.noted[:0]
 	b.rules, b.only, b.changed = nil, false, false
+	b.membership, b.newMembers, b.who = nil, b.newMembers[:0], nil
 	b.counted = tally{}
 	clear(b.settled)
 	b.out.Reset()
@@ -297,6 +301,8 @@ func (b *batch) control(ctx context.Context, e *event.Event) (last bool, err err
 		}
 		b.rules = rules
 		return true, nil // what follows is decided by the new rules
+	case event.NameMembership:
+		return b.admitMembership(e), nil // what follows is decided by it
 	case event.NameLink, event.NameHandOver, event.NameForward:
 		b.counted.poisoned++ // it was unreadable
 	case event.NameMerge:
@@ -318,6 +324,9 @@ func (b *batch) user(id string) *user {
 // load asks for the rows of a user and, if wanted, for the profile unless it is
 // known.
 func (b *batch) load(u *user, withProfile bool) {
+	if b.w.rules.recorded {
+		b.needMembers(u)
+	}
 	if !u.hasRows && !u.fetching {
 		u.fetching = true
 		b.needRows = append(b.needRows, u)
@@ -347,6 +356,9 @@ func (b *batch) read(ctx context.Context) error {
 		b.profiles = append(b.profiles, u)
 	}
 	if err := b.readParked(ctx); err != nil {
+		return err
+	}
+	if err := b.readMembers(ctx); err != nil {
 		return err
 	}
 	if values, err = b.values(ctx, userstate.Rows, b.needRows); err != nil {
@@ -467,6 +479,7 @@ func (b *batch) advance(logTime int64) {
 // time of the batch.
 func (b *batch) wake(s *slot, logTime, now int64) {
 	u := s.user
+	b.who = u
 	b.in = trigger.Input{LogTime: logTime, Traits: u.traits, InAudience: b.inAudience, Live: true}
 	b.facts = condition.Facts{Traits: u.traits}
 	b.w.rules.set.Wake(&s.state, u.id, &b.in, &b.out)
@@ -478,6 +491,7 @@ func (b *batch) advanceRows(it *item) {
 	e, u := &it.event, it.user
 	s := b.rowsOf(u)
 	offset, logTime := it.origin()
+	b.who = u
 	b.in = trigger.Input{
 		Event: e, Time: e.Timestamp, LogTime: logTime, Offset: offset,
 		Key: event.KeyOf(e.Source, e.MessageID), Traits: u.traits, InAudience: b.inAudience, Live: true,
@@ -489,7 +503,11 @@ func (b *batch) advanceRows(it *item) {
 
 // audience tells whether the user in hand is in an audience.
 func (b *batch) audience(name string) bool {
-	return b.w.rules.has(name, &b.facts)
+	p, ok := b.w.rules.audiences[name]
+	if !ok {
+		return b.w.member(b.who, name)
+	}
+	return p.Eval(&b.facts)
 }
 
 // rowsOf decodes the rows of a user, once a batch.
@@ -627,6 +645,7 @@ func (b *batch) commit(ctx context.Context) error {
 			b.rows = append(b.rows, userstate.Row{Kind: userstate.Parked, User: u.id, Value: appendParked(u.queue)})
 		}
 	}
+	b.encodeMembers()
 	if err := b.encodeNotes(ctx); err != nil {
 		return err
 	}

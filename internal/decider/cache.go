@@ -26,6 +26,9 @@ type user struct {
 
 	refused int64 // log time when a refusal for being outside an audience was noted
 
+	hasMembers bool // members are those of the partition
+	members    memberships
+
 	// Notes, as encoded.
 	hasNotes bool // notes are those of the partition
 	notes    []byte

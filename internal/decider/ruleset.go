@@ -19,12 +19,13 @@ import (
 type ruleset struct {
 	revision  int64
 	set       *trigger.Set
-	index     map[*trigger.Program]int // in set.Programs()
-	audiences map[string]*condition.Program
+	index     map[*trigger.Program]int      // in set.Programs()
+	audiences map[string]*condition.Program // those that are conditions over the profile
+	recorded  bool                          // some trigger has one that is not
 	gating
 }
 
-// has tells whether somebody is in an audience.
+// has tells whether the profile puts somebody into an audience.
 func (rs *ruleset) has(audience string, f *condition.Facts) bool {
 	p, ok := rs.audiences[audience]
 	return ok && p.Eval(f)
@@ -126,6 +127,11 @@ func (b *rulebook) compile(revision int64, defs *definition.Set) *ruleset {
 	rs.index = make(map[*trigger.Program]int, len(programs))
 	for i, p := range rs.set.Programs() {
 		rs.index[p] = i
+	}
+	for _, p := range rs.set.Programs() {
+		if name := p.Audience(); name != "" && rs.audiences[name] == nil {
+			rs.recorded = true
+		}
 	}
 	rs.gating = gatingOf(rs.set, defs)
 	b.metrics.leftOut.Set(float64(failed))

@@ -204,6 +204,19 @@ func (s *survey) make(ctx context.Context, d *Decider, rest time.Duration) error
 	if err != nil {
 		return err
 	}
+	err = s.scan(ctx, d, userstate.Members, rest, func(user string, value []byte) {
+		ms, err := decodeMemberships(value)
+		if err != nil {
+			s.all(user)
+			return
+		}
+		for _, m := range ms {
+			s.found.add(m.audience, hashOf(user))
+		}
+	})
+	if err != nil {
+		return err
+	}
 	var state trigger.State
 	err = s.scan(ctx, d, userstate.Rows, rest, func(name string, value []byte) {
 		var u user

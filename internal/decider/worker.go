@@ -34,6 +34,7 @@ type worker struct {
 	board    board // counts, including the batch in hand
 	users    *users
 	targets  targets
+	epochs   memberships      // of audiences that the log speaks of
 	chunks   []eventlog.Chunk // read, not consumed
 	held     int              // bytes of chunks
 	next     uint64           // offset behind the last consumed event
@@ -185,6 +186,9 @@ func (w *worker) restore(ctx context.Context) error {
 	}
 	rules, err := w.d.rules.at(ctx, b.revision)
 	if err != nil {
+		return err
+	}
+	if err := w.openMembers(ctx); err != nil {
 		return err
 	}
 	b.adopt(rules)

@@ -40,6 +40,12 @@ const (
 	// NameRevision puts a revision of the definitions in force (System);
 	// properties: {"revision": n}.
 	NameRevision = "heed.revision"
+	// NameMembership says who is in an audience (System); properties: Membership.
+	NameMembership = "heed.membership"
+	// NameAudience tells that a user has entered or left an audience (Track);
+	// properties: audience, on (enter or leave). It is for triggers that name it;
+	// membership itself is what NameMembership says.
+	NameAudience = "heed.audience"
 	// NameDelivery is the one outcome of an activation (Track); properties:
 	// status, reason, campaign, template, channel, delivery, activation, fire.
 	NameDelivery = "heed.delivery"

@@ -29,6 +29,7 @@ type Kind byte
 const (
 	Rows    Kind = 'r' // rows of triggers (encoded by the decider)
 	Profile Kind = 'p' // hot part of the profile (encoded by profile)
+	Members Kind = 'a' // audiences that the log says the user is in (encoded by the decider); of user "": of the partition
 	Notes   Kind = 'n' // what became of the last chances to fire (encoded by the decider)
 	Parked  Kind = 'k' // events that are kept back (encoded by the decider)
 )
