@@ -5,7 +5,6 @@ import (
 	"slices"
 	"testing"
 
-	"heed/internal/condition"
 	"heed/internal/definition"
 	"heed/internal/event"
 )
@@ -35,7 +34,7 @@ func (h *harness) defineRecorded(revision int64) {
 	h.define(revision, membersRules)
 	set := h.defs.sets[revision]
 	recorded := *set.Audiences["loyal"]
-	recorded.Where = condition.Condition{Field: "event.event", Op: "eq", Value: "x"} // nothing that a profile could answer
+	recorded.Frozen = "2026-01-01T00:00:00Z" // nothing that a profile could answer
 	set.Audiences = map[string]*definition.Audience{"loyal": &recorded}
 }
 

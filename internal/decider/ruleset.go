@@ -93,7 +93,7 @@ func (b *rulebook) compile(revision int64, defs *definition.Set) *ruleset {
 	for name, a := range defs.Audiences {
 		p, err := a.Program()
 		if errors.Is(err, definition.ErrBehavior) {
-			continue // no trigger may name it
+			continue // the log says who is in
 		}
 		if err != nil {
 			failed++

@@ -57,8 +57,9 @@ func gatingOf(set *trigger.Set, defs *definition.Set) gating {
 	}
 	for _, name := range g.guarded {
 		if a := defs.Audiences[name]; a != nil {
-			where, err := json.Marshal(a.Where)
-			fmt.Fprintf(sum, "%q %s %v\n", name, where, err)
+			profile, decided := a.Profile()
+			where, err := json.Marshal(profile)
+			fmt.Fprintf(sum, "%q %t %s %v\n", name, decided, where, err)
 		}
 	}
 	sum.Sum(g.print[:0])
