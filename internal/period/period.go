@@ -74,3 +74,13 @@ func (p *Period) UnmarshalText(b []byte) error {
 	*p = v
 	return nil
 }
+
+// UnmarshalYAML reads it as UnmarshalText does. Given a text, the library would
+// go over the whole file for each.
+func (p *Period) UnmarshalYAML(unmarshal func(any) error) error {
+	var text string
+	if err := unmarshal(&text); err != nil {
+		return err
+	}
+	return p.UnmarshalText([]byte(text))
+}
