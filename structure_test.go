@@ -38,7 +38,7 @@ var layers = [][]string{
 	{"internal/condition", "internal/profile", "internal/consent"},
 	{"internal/period", "internal/event/ocf"},
 	{"internal/event"},
-	{"internal/jsonscan", "internal/varint"},
+	{"internal/jsonscan", "internal/varint", "internal/express"},
 }
 
 // apart names packages that must not meet although the layers would let them:

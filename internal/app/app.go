@@ -33,6 +33,7 @@ import (
 	"heed/internal/driver/duckdb"
 	"heed/internal/driver/pebble"
 	"heed/internal/engager"
+	"heed/internal/express"
 	"heed/internal/gateway"
 	"heed/internal/period"
 )
@@ -236,6 +237,7 @@ func (n *node) serve(ctx context.Context, ln net.Listener, handler http.Handler)
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
 	}
+	lane := express.Listen(ln, n.express)
 	g, gctx := errgroup.WithContext(ctx)
 	stops := make([]context.CancelFunc, len(n.roles))
 	ended := make([]chan struct{}, len(n.roles))
@@ -254,7 +256,7 @@ func (n *node) serve(ctx context.Context, ln net.Listener, handler http.Handler)
 		})
 	}
 	g.Go(func() error {
-		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		if err := srv.Serve(lane); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve: %w", err)
 		}
 		return nil
@@ -275,7 +277,7 @@ func (n *node) serve(ctx context.Context, ln net.Listener, handler http.Handler)
 		}
 		sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 		defer cancel()
-		if err := srv.Shutdown(sctx); err != nil {
+		if err := errors.Join(srv.Shutdown(sctx), lane.Drain(sctx)); err != nil {
 			n.log.Info("connections that did not end in time are cut off", "err", err)
 			return srv.Close()
 		}

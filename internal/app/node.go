@@ -30,6 +30,7 @@ import (
 	"heed/internal/engager"
 	"heed/internal/event"
 	"heed/internal/eventlog"
+	"heed/internal/express"
 	"heed/internal/gateway"
 	"heed/web"
 )
@@ -47,6 +48,7 @@ type node struct {
 	catalog    *catalog.Catalog
 	setup      func(context.Context) (string, error) // the console's one-time token
 	roles      []role
+	express    express.Config // what is served without net/http
 	decider    *decider.Decider
 	sample     *sample.Loader // nil: not in this process
 	engager    *engager.Engager
@@ -200,6 +202,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	}
 	if n.cfg.has(RoleGateway) {
 		gw.Register(mux)
+		n.express = gw.Express()
 		add(RoleGateway, gw.Run, gw.Ready)
 	} else {
 		gw.RegisterHealth(mux)

@@ -23,6 +23,7 @@ import (
 	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/eventlog"
+	"heed/internal/express"
 	"heed/internal/inbox"
 	"heed/internal/profile"
 )
@@ -133,6 +134,22 @@ func (g *Gateway) Register(mux *http.ServeMux) {
 	mux.HandleFunc("GET /heed.js", g.serveScript)
 	mux.HandleFunc("GET /test", g.serveTest)
 	g.RegisterHealth(mux)
+}
+
+// Express says how collecting is served without net/http: the calls that
+// neither wait for an answer nor ask for more than the headers that are read.
+func (g *Gateway) Express() express.Config {
+	paths := map[string]http.Handler{}
+	for _, c := range calls {
+		paths["/v1/"+c.path] = collector{g, c}
+		paths["/v1/"+c.short] = collector{g, c}
+	}
+	return express.Config{
+		Paths:     paths,
+		Headers:   []string{"Authorization", "Origin", "User-Agent", "Sec-Gpc", "X-Forwarded-For"},
+		Elsewhere: []string{"wait"},
+		Logger:    g.log,
+	}
 }
 
 // RegisterHealth adds /healthz and /readyz, for a process without this role.
