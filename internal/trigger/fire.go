@@ -4,13 +4,14 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"slices"
 )
 
 // fire settles a match: it fires, or is refused and consumed all the same.
 func (x *stepper) fire(p *Program, e *entry, key []byte, at int64, c cause, timer bool) {
 	x.touched = true
 	if old := x.set.olds[e.index]; old != nil {
-		x.restart(p, old, e, key, c, timer)
+		x.restart(p, old, e, key, at, c, timer)
 	}
 	if !x.allowed(p, e, key, at) {
 		return
@@ -50,36 +51,62 @@ func (x *stepper) forget(p *Program, e *entry) {
 }
 
 // restart makes both versions of an edited pattern begin anew when one of them
-// was completed: the chance that the older one had is used.
-func (x *stepper) restart(p, old *Program, e *entry, key []byte, c cause, timer bool) {
+// was completed, as if neither had seen anything up to there.
+func (x *stepper) restart(p, old *Program, e *entry, key []byte, at int64, c cause, timer bool) {
 	alike := old.by == p.shown().by
-	if i := e.old.row(string(key)); !alike && p.heir == nil {
-		e.old.rows = e.old.rows[:0]
-	} else if i >= 0 {
-		r := &e.old.rows[i]
+	other := &e.strand
+	if p.heir == nil {
+		other = &e.old
+	} else if i := e.old.row(string(key)); i >= 0 {
+		r := &e.old.rows[i] // removed by who fires
 		r.clear()
 		r.count.on, r.answer.on = false, false
-		if p.heir == nil {
+	}
+	upTo := c.offset
+	if timer {
+		upTo = 0
+	}
+	other.consume(string(key), !alike || !p.keyed, at, upTo)
+	switch {
+	case p.heir == nil && !alike:
+		e.old.rows = e.old.rows[:0]
+	case p.heir == nil:
+		if i := e.old.row(string(key)); i >= 0 {
 			e.old.remove(i)
 		}
-	}
-	if p.heir == nil {
-		return
-	}
-	if !alike {
+	case !alike:
 		x.forget(p.heir, e)
-	} else if i := e.row(string(key)); i >= 0 {
-		x.moved(p.heir, e.index, e.rows[i].level(p.heir), 0)
-		e.remove(i)
+	default:
+		if i := e.row(string(key)); i >= 0 {
+			x.moved(p.heir, e.index, e.rows[i].level(p.heir), 0)
+			e.remove(i)
+		}
 	}
-	if timer {
-		return // no event was used
+	if timer || p.heir == nil {
+		return
 	}
 	if x.used.cause != c || !x.used.any {
 		x.used = used{any: true, cause: c}
 	}
 	x.used.every = x.used.every || !alike
 	x.used.keys = append(x.used.keys, string(key))
+}
+
+// consume takes what waits up to a time out of the buffer: of a tie what arrived
+// up to an offset.
+func (s *strand) consume(key string, every bool, at int64, upTo uint64) {
+	for i := 0; i < len(s.buffer) && s.buffer[i].t <= at; {
+		rd := &s.buffer[i]
+		switch {
+		case rd.t == at && rd.cause.offset > upTo:
+		case every:
+			s.buffer = slices.Delete(s.buffer, i, i+1)
+			continue
+		default:
+			rd.keys = slices.DeleteFunc(slices.Clone(rd.keys), func(k string) bool { return k == key })
+		}
+		i++
+	}
 }
 
 // allowed asks the audience and the limit, and notes a refusal.

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"math/bits"
+	"slices"
+	"strings"
 
 	"heed/internal/condition"
 	"heed/internal/event"
@@ -334,8 +336,15 @@ func (x *stepper) hold(p *Program, e *entry, rd *reading) {
 	if kept.stop {
 		kept.stop = x.holds(p.when)
 	}
+	u := &x.used
+	used := u.any && p.heir == nil && u.cause == rd.cause
+	if used && (u.every || !p.keyed) {
+		return
+	}
 	for _, key := range rd.keys {
-		kept.keys = append(kept.keys, string(append([]byte(nil), key...)))
+		if !used || !slices.Contains(u.keys, key) {
+			kept.keys = append(kept.keys, strings.Clone(key))
+		}
 	}
 	at := len(s.buffer)
 	for at > 0 && s.buffer[at-1].t > kept.t {

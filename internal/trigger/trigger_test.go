@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -432,6 +433,11 @@ func TestEdits(t *testing.T) {
 	f("parts that are there stay", ds{any2, ac}, "a !edit x x x x a x b", 0)
 	late := ac
 	late.Order, late.Lateness = "event", minute
+	lateB := trigger.Definition{Pattern: steps("b"), Order: "event", Lateness: minute}
+	f("one event fires once in another order too", ds{ab, lateB}, "a !edit x b b", 0, "20", "30")
+	lateAB, c := ab, trigger.Definition{Pattern: steps("b")}
+	lateAB.Order, lateAB.Lateness = "event", minute
+	f("nor from an order that waits", ds{lateAB, c}, "a !edit b", 0, "10")
 	f("another order", ds{ab, late}, "a !edit b a c", 0, "10", "30")
 }
 
@@ -505,11 +511,22 @@ func FuzzDecode(f *testing.F) {
 		d.Name = fmt.Sprint(seed)
 		programs = append(programs, compile(f, d))
 	}
-	set := trigger.NewSet(programs)
+	// Half of them were something else before.
+	var previous []*trigger.Program
+	for seed := range uint64(6) {
+		r := dice{rand.New(rand.NewPCG(seed, 6))}
+		d := r.definition()
+		d.Name = fmt.Sprint(seed)
+		previous = append(previous, compile(f, d))
+	}
+	set := trigger.NewSet(programs, previous...)
 	for seed := range uint64(20) {
 		r := dice{rand.New(rand.NewPCG(seed, 5))}
-		e := newEngine(f, true, programs...)
-		for _, ev := range unique(r.events()) {
+		e := newEngine(f, true, append(slices.Clone(previous), programs[6:]...)...)
+		for i, ev := range unique(r.events()) {
+			if i == 4 {
+				e.set = set
+			}
 			e.step(ev.event())
 			f.Add(e.set.Append(nil, &e.st))
 		}
