@@ -37,9 +37,6 @@ type Config struct {
 	MemoryBytes int64 `yaml:"memory_bytes"`
 	// Queue is how many runs may wait while one works.
 	Queue int `yaml:"queue"`
-	// Workers is how many partitions are read at once; 0: 2, or 1 where
-	// there are no more than two CPUs.
-	Workers int `yaml:"workers"`
 	// SampleEvents is how many events the estimate of a preview reads.
 	SampleEvents int `yaml:"sample_events"`
 }
@@ -69,8 +66,6 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("memory_bytes is %d: at least %d", c.MemoryBytes, 1<<20)
 	case c.Queue < 1:
 		return fmt.Errorf("queue is %d: at least 1", c.Queue)
-	case c.Workers < 0 || c.Workers > 64:
-		return fmt.Errorf("workers is %d: 0 to 64", c.Workers)
 	case c.SampleEvents < 1000:
 		return fmt.Errorf("sample_events is %d: at least 1000", c.SampleEvents)
 	}

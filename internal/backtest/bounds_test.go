@@ -221,7 +221,7 @@ func TestLeavesNoTrace(t *testing.T) {
 func TestConfig(t *testing.T) {
 	t.Parallel()
 	for _, c := range []backtest.Config{
-		{MaxTime: time.Millisecond}, {MemoryBytes: 1}, {Queue: -1}, {Workers: 65}, {Workers: -1}, {SampleEvents: 10},
+		{MaxTime: time.Millisecond}, {MemoryBytes: 1}, {Queue: -1}, {SampleEvents: 10},
 	} {
 		c.Defaults()
 		if c.Validate() == nil {

@@ -186,14 +186,21 @@ func (l *live) send(events ...event.Event) {
 			e.Timestamp = now
 		}
 		e.Source, e.ReceivedAt = "test", now
-		p := eventlog.PartitionOf(e.User(), n)
-		if byPart[p] == nil {
-			byPart[p] = &eventlog.Batch{Partition: p}
+		put := func(e *event.Event, key [16]byte) {
+			p := eventlog.PartitionOf(e.User(), n)
+			if byPart[p] == nil {
+				byPart[p] = &eventlog.Batch{Partition: p}
+			}
+			b := byPart[p]
+			b.Data = event.AppendEvent(b.Data, e)
+			b.Ends = append(b.Ends, len(b.Data))
+			b.Keys = append(b.Keys, key)
 		}
-		b := byPart[p]
-		b.Data = event.AppendEvent(b.Data, e)
-		b.Ends = append(b.Ends, len(b.Data))
-		b.Keys = append(b.Keys, event.KeyOf(e.Source, e.MessageID))
+		put(e, event.KeyOf(e.Source, e.MessageID))
+		if from, ok := e.Links(); ok { // as the gateway does
+			link, key := e.LinkRecord(from, false)
+			put(&link, key)
+		}
 	}
 	l.append(slices.DeleteFunc(byPart, func(b *eventlog.Batch) bool { return b == nil })...)
 }
@@ -401,4 +408,49 @@ func (l *live) damage(user string) {
 	data[len(data)-1] = 0xff // the length of the last field: it reaches behind the end
 	p := eventlog.PartitionOf(user, l.db.Log().Partitions())
 	l.append(&eventlog.Batch{Partition: p, Data: data, Ends: []int{len(data)}, Keys: []eventlog.Key{{}}})
+}
+
+// TestLoginSameAsLive: what anonymous ids do before and after a login counts for
+// their users as it did live, wherever their partitions are.
+func TestLoginSameAsLive(t *testing.T) {
+	t.Parallel()
+	fired := map[string]int{}
+	for seed := range soak(8) {
+		r := rand.New(rand.NewPCG(uint64(seed), 22))
+		l := newLive(t)
+		l.define(rules)
+		names := []string{"win", "win", "loss", "view", "view", "cart", "buy"}
+		for range 100 {
+			l.now.Add(second + r.Int64N(30*second))
+			n := strconv.Itoa(r.IntN(8))
+			e := event.Event{Type: event.Track, Name: names[r.IntN(len(names))], Properties: fmt.Appendf(nil, `{"product":"p%d"}`, r.IntN(2))}
+			switch r.IntN(8) {
+			case 0:
+				e = event.Event{
+					Type: event.Identify, Name: event.NameIdentify, UserID: "u" + n, AnonymousID: "a" + strconv.Itoa(r.IntN(12)),
+					Traits: fmt.Appendf(nil, `{"plan":%q}`, []string{"gold", "tin"}[r.IntN(2)]),
+				}
+			case 1, 2, 3:
+				e.UserID = "u" + n
+			default:
+				e.AnonymousID = "a" + strconv.Itoa(r.IntN(12))
+			}
+			l.send(e)
+			l.decided() // a hand-over that takes longer than ten seconds of log time is not waited for
+			if r.IntN(40) == 0 {
+				l.crash(r)
+			}
+		}
+		l.quiet(hour)
+		want := l.fires()
+		for name, d := range l.defs.Current().Triggers {
+			_, got := l.backtest(backtest.Request{Trigger: d})
+			if diff := cmp.Diff(want[name], got); diff != "" {
+				t.Fatalf("seed %d, %s: -live +backtest\n%s", seed, name, diff)
+			}
+			fired[name] += len(got)
+		}
+		l.end()
+	}
+	t.Log(fired)
 }

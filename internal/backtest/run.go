@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
-	"golang.org/x/sync/errgroup"
 
 	"heed/internal/condition"
 	"heed/internal/event"
@@ -23,8 +24,9 @@ import (
 
 const day = int64(24 * time.Hour / time.Microsecond)
 
-// run is one backtest. What it says about the request is fixed before the
-// partitions are read; beside that they share only atomics.
+// run is one backtest. Events are read in order of log time over all partitions,
+// so that who logs in takes along what the anonymous id has done elsewhere. It
+// is used by one goroutine, but for its atomics.
 type run struct {
 	b    *Backtester
 	req  Request
@@ -43,38 +45,34 @@ type run struct {
 	begin      int64 // what happened before it was not read
 	logFrom    int64 // log time of the oldest record, 0: there is none
 	short      bool
-	parts      []*part
+	parts      []part
 	share      float64 // of the events of the range that are read
 	users      float64 // of the users of whom they are
 
-	level   atomic.Int32 // users of lower levels are left out
-	bytes   atomic.Int64 // of all rows
+	ids     []string        // nil: those of all users
+	ctx     context.Context // of the work, for profiles that are read on the way
+	rows    *replay.Users
+	moved   map[string]string // linked ids, to their users
+	tally   tally
+	logTime int64 // of the record in hand
+	level   int32 // users of lower levels are left out
+	swept   int   // users that the last sweep left
+	unseen  int   // events since the last turn
+	pace    pace
+	header  event.Header
+	event   event.Event
+	in      trigger.Input
+	facts   condition.Facts
+	err     error // of a read of a profile
 	events  atomic.Int64
 	firings atomic.Int64
 	total   int64
 }
 
-// part is one partition of a run.
+// part is what is read of a partition: offsets [first, end).
 type part struct {
-	*run
-	number    int
-	first     uint64 // offsets [first, end)
-	end       uint64
-	level     int32
-	rows      *replay.Users
-	held      int64 // bytes that are counted in run.bytes
-	swept     int   // users that the last sweep left
-	logTime   int64
-	tally     tally
-	header    event.Header
-	event     event.Event
-	in        trigger.Input
-	facts     condition.Facts
-	sinceTurn int
-	pace      pace
-	counted   int64 // events that are counted in run.events
-	ctx       context.Context
-	err       error // of a read of a profile
+	number     int
+	first, end uint64
 }
 
 func newRun(b *Backtester, req Request) (*run, error) {
@@ -82,7 +80,7 @@ func newRun(b *Backtester, req Request) (*run, error) {
 	if err != nil {
 		return nil, fmt.Errorf("backtest: %w", err)
 	}
-	r := &run{b: b, req: req, prog: p, set: trigger.NewSet([]*trigger.Program{p}), now: b.deps.Clock().UnixMicro(), share: 1, users: 1}
+	r := &run{b: b, req: req, prog: p, set: trigger.NewSet([]*trigger.Program{p}), now: b.deps.Clock().UnixMicro(), share: 1, users: 1, moved: map[string]string{}}
 	defs := b.deps.Definitions.Current()
 	programs := []*trigger.Program{}
 	for _, d := range defs.Triggers {
@@ -109,6 +107,13 @@ func newRun(b *Backtester, req Request) (*run, error) {
 // matter at their beginning.
 func (r *run) plan(ctx context.Context, sample int) error {
 	log := r.b.deps.Log
+	r.ctx = ctx
+	if r.req.User != "" {
+		r.ids = []string{r.req.User}
+		if p := r.profile(r.req.User); p != nil {
+			r.ids = append(r.ids, p.AnonymousIDs...)
+		}
+	}
 	r.asked = r.now - int64(r.req.Days)*day
 	r.from = r.asked
 	back, whole := r.prog.Reach()
@@ -135,10 +140,10 @@ func (r *run) plan(ctx context.Context, sample int) error {
 		if ok && (r.logFrom == 0 || oldest.Appended < r.logFrom) {
 			r.logFrom = oldest.Appended
 		}
-		if r.req.User != "" && n != eventlog.PartitionOf(r.req.User, log.Partitions()) {
+		if r.ids != nil && !slices.ContainsFunc(r.ids, func(id string) bool { return eventlog.PartitionOf(id, log.Partitions()) == n }) {
 			continue
 		}
-		p := &part{run: r, number: n, first: b.First, end: b.Next, pace: pace{brisk: sample > 0 || r.b.deps.Alone}}
+		p := part{number: n, first: b.First, end: b.Next}
 		if ok && oldest.Appended < r.warm {
 			if p.first, err = eventlog.OffsetAt(ctx, log, eventlog.Events, n, b, r.warm); err != nil {
 				return fmt.Errorf("backtest: begin of the range: %w", err)
@@ -153,6 +158,7 @@ func (r *run) plan(ctx context.Context, sample int) error {
 	if r.begin = max(r.warm, r.logFrom); r.logFrom == 0 {
 		r.begin = r.from
 	}
+	r.pace.brisk = sample > 0 || r.b.deps.Alone
 	if sample > 0 && r.total > int64(sample) {
 		return r.sample(ctx, int64(sample))
 	}
@@ -179,7 +185,7 @@ func (r *run) sample(ctx context.Context, limit int64) error {
 	if read <= limit {
 		return nil
 	}
-	p := r.parts[0]
+	p := &r.parts[0]
 	p.first, r.total = p.end-uint64(limit), limit
 	var marks [2]int64 // log times where reading begins, and half way
 	for i, offset := range [...]uint64{p.first, p.end - uint64(limit/2)} {
@@ -204,26 +210,10 @@ func (r *run) sample(ctx context.Context, limit int64) error {
 	return nil
 }
 
-// read reads the partitions, some at once, and reports meanwhile.
+// read does the work, and reports meanwhile.
 func (r *run) read(ctx context.Context, report func(Progress)) error {
-	workers := r.b.cfg.Workers
-	if workers == 0 {
-		workers = min(2, max(1, runtime.GOMAXPROCS(0)-1))
-	}
-	group, gctx := errgroup.WithContext(ctx)
-	group.SetLimit(workers)
 	done := make(chan error, 1)
-	go func() {
-		for _, p := range r.parts {
-			group.Go(func() error {
-				if err := gctx.Err(); err != nil {
-					return err
-				}
-				return p.read(gctx)
-			})
-		}
-		done <- group.Wait()
-	}()
+	go func() { done <- r.fold(ctx) }()
 	tick := time.NewTicker(reportEvery)
 	defer tick.Stop()
 	for {
@@ -244,150 +234,232 @@ func (r *run) progress() Progress {
 	return p
 }
 
-// read reads one partition up to the end that it had when the run began, then
-// lets time go on to that moment.
-func (p *part) read(ctx context.Context) (err error) {
-	p.ctx = ctx // for profiles that are read on the way
-	p.tally = newTally()
-	cfg := replay.UsersConfig{Set: p.set, Traits: p.profiles, Forget: true, InAudience: p.inAudience, Take: p.take}
-	if p.profiles {
-		cfg.Profile = p.known
+// fold reads the partitions up to the ends that they had when the run began,
+// then lets time go on to that moment.
+func (r *run) fold(ctx context.Context) (err error) {
+	r.ctx, r.tally = ctx, newTally()
+	cfg := replay.UsersConfig{Set: r.set, Traits: r.profiles, Forget: true, InAudience: r.inAudience, Take: r.take}
+	if r.profiles {
+		cfg.Profile = r.known
 	}
-	p.rows = replay.NewUsers(cfg)
+	r.rows = replay.NewUsers(cfg)
+	defer func() { r.rows = nil }()
+	sources := make([]*source, 0, len(r.parts))
 	defer func() {
-		p.bytes.Add(p.tally.bytes - p.held)
-		p.rows, p.held = nil, 0
+		for _, s := range sources {
+			err = errors.Join(err, s.reader.Close())
+		}
 	}()
-	if err := p.scan(ctx, p.first, p.end, p.see); err != nil {
-		return err
+	for _, p := range r.parts {
+		s, err := r.open(ctx, p)
+		if err != nil {
+			return err
+		}
+		sources = append(sources, s)
 	}
-	p.safely(func() { p.rows.Sweep(p.now, true) })
-	p.events.Add(p.tally.counts.Events - p.counted)
-	return p.err
+	for {
+		var first *source
+		for _, s := range sources {
+			if s.more && (first == nil || s.chunk.Appended < first.chunk.Appended) {
+				first = s
+			}
+		}
+		if first == nil {
+			break
+		}
+		r.logTime = first.chunk.Appended
+		if err := r.visit(first, r.see); err != nil {
+			return err
+		}
+	}
+	r.safely(func() { r.rows.Sweep(r.now, true) })
+	r.events.Store(r.tally.counts.Events)
+	return r.err
 }
 
-// scan visits the records [first, end) of the partition, in order, each once.
-// What is a record no more is counted as unreadable.
-func (p *part) scan(ctx context.Context, first, end uint64, see func(offset uint64, record []byte)) (err error) {
-	p.ctx = ctx
-	log := p.b.deps.Log
-	reader, err := log.Read(ctx, eventlog.Events, p.number, first)
+// source is a partition that is being read.
+type source struct {
+	part
+	reader eventlog.Reader
+	chunk  eventlog.Chunk // the next one, if there is more
+	more   bool
+}
+
+// open begins to read a partition, at what is left of it.
+func (r *run) open(ctx context.Context, p part) (*source, error) {
+	log := r.b.deps.Log
+	reader, err := log.Read(ctx, eventlog.Events, p.number, p.first)
 	if errors.Is(err, eventlog.ErrTrimmed) { // meanwhile
 		var b eventlog.Bounds
 		if b, err = log.Bounds(ctx, eventlog.Events, p.number); err == nil {
-			first = b.First
-			reader, err = log.Read(ctx, eventlog.Events, p.number, first)
+			p.first = b.First
+			reader, err = log.Read(ctx, eventlog.Events, p.number, p.first)
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("backtest: read the log: %w", err)
+		return nil, fmt.Errorf("backtest: read the log: %w", err)
 	}
-	defer func() { err = errors.Join(err, reader.Close()) }()
 	if l, ok := reader.(eventlog.Lender); ok {
-		l.Lend() // nothing of a record is kept behind see
+		l.Lend() // nothing of a record is kept behind visit
 	}
-	for next := first; next < end; {
-		c, ok, err := reader.TryNext()
+	s := &source{part: p, reader: reader}
+	if err := s.fill(); err != nil {
+		return nil, errors.Join(err, reader.Close())
+	}
+	return s, nil
+}
+
+// fill reads the next record.
+func (s *source) fill() error {
+	for s.more = false; s.first < s.end; {
+		c, ok, err := s.reader.TryNext()
 		if err != nil {
 			return fmt.Errorf("backtest: read the log: %w", err)
 		}
-		if !ok || c.Base >= end {
+		if !ok || c.Base >= s.end {
 			return nil
 		}
-		if c.Next() <= next {
-			continue // shown again
+		if c.Next() > s.first { // not shown again
+			s.chunk, s.more = c, true
+			return nil
 		}
-		p.logTime = max(p.logTime, c.Appended)
-		d := event.NewDecoder(c.Data)
-		for i := range c.Count {
-			record, ok, err := d.Raw()
-			if err != nil || !ok {
-				p.tally.counts.Unreadable += int64(c.Count - i)
-				break
-			}
-			offset := c.Base + uint64(i)
-			if offset < next || offset >= end {
-				continue
-			}
-			see(offset, record)
-			if p.sinceTurn++; p.sinceTurn >= turnEvery {
-				if err := p.turn(); err != nil {
-					return err
-				}
-			}
-		}
-		if p.err != nil {
-			return p.err
-		}
-		next = c.Next()
 	}
 	return nil
+}
+
+// visit goes over the events of the record in hand, and reads the next one. What
+// is an event no more is counted as unreadable.
+func (r *run) visit(s *source, see func(s *source, offset uint64, record []byte)) error {
+	c := &s.chunk
+	d := event.NewDecoder(c.Data)
+	for i := range c.Count {
+		record, ok, err := d.Raw()
+		if err != nil || !ok {
+			r.tally.counts.Unreadable += int64(c.Count - i)
+			break
+		}
+		offset := c.Base + uint64(i)
+		if offset < s.first || offset >= s.end {
+			continue
+		}
+		see(s, offset, record)
+		if r.unseen++; r.unseen >= turnEvery {
+			if err := r.turn(); err != nil {
+				return err
+			}
+		}
+	}
+	if r.err != nil {
+		return r.err
+	}
+	s.first = c.Next()
+	return s.fill()
 }
 
 // turnEvery is the number of events after which others get the processor.
 const turnEvery = 256
 
 // see looks at an event, and lets it act if it can matter.
-func (p *part) see(offset uint64, record []byte) {
-	p.tally.counts.Events++
-	h := &p.header
+func (r *run) see(s *source, offset uint64, record []byte) {
+	r.tally.counts.Events++
+	h := &r.header
 	if err := event.DecodeHeader(record, h); err != nil {
-		p.tally.counts.Unreadable++
+		r.tally.counts.Unreadable++
 		return
 	}
 	if h.Type == event.System {
 		return
 	}
-	folds := p.profiles && h.Type == event.Identify
-	if !p.clocks.Relevant(h.Name) && !folds {
+	tells := h.Type == event.Identify || h.Type == event.Alias
+	if !r.clocks.Relevant(h.Name) && !tells {
 		return
 	}
 	user := h.User()
-	if user == "" || p.req.User != "" && user != p.req.User || levelOf(user) < p.level || h.Timestamp < p.warm && !folds {
+	if user == "" || h.Timestamp < r.warm && !tells || r.ids != nil && !slices.Contains(r.ids, user) {
 		return
 	}
-	if err := event.DecodeAvro(record, &p.event); err != nil {
-		p.tally.counts.Unreadable++
+	if err := event.DecodeAvro(record, &r.event); err != nil {
+		r.tally.counts.Unreadable++
 		return
 	}
-	p.act(offset, folds)
+	r.safely(func() { r.act(s, offset) })
 }
 
 // act lets the event act on its user.
-func (p *part) act(offset uint64, folds bool) {
-	e := &p.event
-	logTime := p.logTime
+func (r *run) act(s *source, offset uint64) {
+	e := &r.event
+	logTime := s.chunk.Appended
 	age := e.ReceivedAt - e.Timestamp
-	old := e.Context.Historical || age > p.prog.MaxAge()
+	old := e.Context.Historical || age > r.prog.MaxAge()
 	if old {
 		// It came long after it happened: it counts as though it had come then.
 		logTime = e.Timestamp
 	}
-	step := p.set.Relevant(e.Name) && e.Timestamp >= p.warm
-	if step {
-		p.tally.counts.Matched++
-		if old {
-			p.tally.counts.Old++
-		}
-	} else if !e.Context.Historical && age <= p.maxAge && p.clocks.Relevant(e.Name) {
-		step = true // moves the clock
-	}
-	if !step && !folds {
+	user := r.whose(e, logTime)
+	if r.req.User != "" && user != r.req.User || levelOf(user) < r.level {
 		return
 	}
-	p.in = trigger.Input{Time: e.Timestamp, LogTime: logTime, Offset: offset, Key: event.KeyOf(e.Source, e.MessageID)}
-	p.safely(func() { p.rows.Event(e, &p.in, step, old) })
+	step := r.set.Relevant(e.Name) && e.Timestamp >= r.warm
+	if step {
+		r.tally.counts.Matched++
+		if old {
+			r.tally.counts.Old++
+		}
+	} else if !e.Context.Historical && age <= r.maxAge && r.clocks.Relevant(e.Name) {
+		step = true // moves the clock
+	}
+	if !step && !(r.profiles && e.Type == event.Identify) {
+		return
+	}
+	r.in = trigger.Input{
+		Time: e.Timestamp, LogTime: logTime, Offset: event.OffsetIn(s.number, offset), Key: event.KeyOf(e.Source, e.MessageID),
+	}
+	r.rows.EventOf(user, e, &r.in, step, old)
+}
+
+// whose is the user whom an event counts for. An identify or alias that links an
+// id unites it with its user, if the Decider has linked them.
+func (r *run) whose(e *event.Event, logTime int64) string {
+	id := e.User()
+	if from, links := e.Links(); links && r.moved[from] == "" && r.moves(from).To == id {
+		from = strings.Clone(from)
+		r.moved[from] = strings.Clone(id)
+		r.rows.Link(from, id, logTime)
+	}
+	if e.UserID != "" {
+		return id
+	}
+	if to := r.moved[id]; to != "" {
+		return to
+	}
+	if r.rows.Has(id) {
+		return id
+	}
+	if m := r.moves(id); m.To != "" && m.At < r.begin { // linked before reading began
+		r.moved[strings.Clone(id)] = m.To
+		return m.To
+	}
+	return id
+}
+
+// moves tells to whom the Decider has linked an id.
+func (r *run) moves(id string) profile.Move {
+	p := r.profile(id)
+	if p == nil {
+		return profile.Move{}
+	}
+	return p.Moved
 }
 
 // safely does something that may panic: what panics is skipped and counted, as
 // the Decider does.
-func (p *part) safely(do func()) {
+func (r *run) safely(do func()) {
 	try := func() (again bool) {
 		defer func() {
-			if r := recover(); r != nil {
-				p.tally.counts.Unreadable++
-				p.b.deps.Logger.Warn("a backtest skips what panicked", "partition", p.number, "panic", r)
-				again = p.rows.Recover()
+			if cause := recover(); cause != nil {
+				r.tally.counts.Unreadable++
+				r.b.deps.Logger.Warn("a backtest skips what panicked", "panic", cause)
+				again = r.rows.Recover()
 			}
 		}()
 		do()
@@ -398,35 +470,35 @@ func (p *part) safely(do func()) {
 }
 
 // turn lets others have the processor, and keeps to the bounds.
-func (p *part) turn() error {
-	p.sinceTurn = 0
-	if err := p.ctx.Err(); err != nil {
+func (r *run) turn() error {
+	r.unseen = 0
+	if err := r.ctx.Err(); err != nil {
 		return err
 	}
-	if p.rows == nil { // the steps of examples are looked for
-		p.pace.turn()
-		return nil
+	r.events.Store(r.tally.counts.Events)
+	if r.rows != nil { // else the steps of examples are looked for
+		r.shrink()
 	}
-	p.events.Add(p.tally.counts.Events - p.counted)
-	p.counted = p.tally.counts.Events
-	if n := p.rows.Len(); n > 2*p.swept+4096 {
-		p.safely(func() { p.rows.Sweep(p.logTime, false) })
-		p.swept = p.rows.Len()
-	}
-	held := p.rows.Bytes() + p.tally.bytes
-	if p.bytes.Add(held-p.held) > p.b.cfg.MemoryBytes && p.level == p.run.level.Load() && p.level < levels-1 {
-		p.run.level.CompareAndSwap(p.level, p.level+1)
-	}
-	p.held = held
-	if level := p.run.level.Load(); level != p.level {
-		p.level = level
-		p.rows.Keep(func(user string) bool { return levelOf(user) >= level })
-		p.tally.keep(level)
-		p.swept = p.rows.Len()
-	}
-	p.pace.turn()
+	r.pace.turn()
 	return nil
 }
+
+// shrink keeps to the bound of memory.
+func (r *run) shrink() {
+	if r.rows.Len() > 2*r.swept+4096 {
+		r.safely(func() { r.rows.Sweep(r.logTime, false) })
+		r.swept = r.rows.Len()
+	}
+	for r.rows.Bytes()+r.tally.bytes+movedBytes*int64(len(r.moved)) > r.b.cfg.MemoryBytes && r.level < levels-1 {
+		r.level++
+		r.rows.Keep(func(user string) bool { return levelOf(user) >= r.level })
+		r.tally.keep(r.level)
+		r.swept = r.rows.Len()
+	}
+}
+
+// movedBytes is what a linked id costs, about.
+const movedBytes = 100
 
 // pace keeps a backtest from being in the way of what is live: it works a
 // moment, then pauses as long. A pause that ends late shows that others
@@ -482,30 +554,39 @@ func levelOf(user string) int32 {
 
 // known is what was known of a user where reading began: of the traits that are
 // known now, those that were last written before.
-func (p *part) known(user string) *profile.Profile {
-	value, err := p.b.deps.State.Get(p.ctx, p.number, userstate.Profile, user)
-	if err != nil {
-		p.err = fmt.Errorf("backtest: read a profile: %w", err)
+func (r *run) known(user string) *profile.Profile {
+	now := r.profile(user)
+	if now == nil {
 		return nil
-	}
-	if value == nil {
-		return nil
-	}
-	now, err := profile.Decode(value)
-	if err != nil {
-		return nil // the Decider begins it anew, too
 	}
 	then := &profile.Profile{UserID: now.UserID, FirstSeen: now.FirstSeen}
 	for _, t := range now.Traits {
-		if t.At < p.begin {
+		if t.At < r.begin {
 			then.Traits = append(then.Traits, t)
 		}
 	}
 	return then
 }
 
-func (p *part) inAudience(_, audience string, traits []byte) bool {
-	c, ok := p.audiences[audience]
-	p.facts = condition.Facts{Traits: traits}
-	return ok && c.Eval(&p.facts)
+// profile is what the Decider knows of a user; nil if it knows nothing.
+func (r *run) profile(user string) *profile.Profile {
+	value, err := r.b.deps.State.Get(r.ctx, eventlog.PartitionOf(user, r.b.deps.Log.Partitions()), userstate.Profile, user)
+	if err != nil {
+		r.err = fmt.Errorf("backtest: read a profile: %w", err)
+		return nil
+	}
+	if value == nil {
+		return nil
+	}
+	p, err := profile.Decode(value)
+	if err != nil {
+		return nil // the Decider begins it anew, too
+	}
+	return p
+}
+
+func (r *run) inAudience(_, audience string, traits []byte) bool {
+	c, ok := r.audiences[audience]
+	r.facts = condition.Facts{Traits: traits}
+	return ok && c.Eval(&r.facts)
 }

@@ -2,6 +2,7 @@ package backtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -103,40 +104,58 @@ func (r *run) steps(ctx context.Context, examples []Example) error {
 		if hi-lo > stepEvents {
 			lo = hi - stepEvents
 		}
-		if err := p.steps(ctx, &reads, byUser, lo, hi); err != nil {
+		p.first, p.end = lo, hi
+		if err := r.stepsOf(ctx, p, &reads, byUser); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// steps reads [lo, hi) of the partition for the examples.
-func (p *part) steps(ctx context.Context, reads *reads, byUser map[string][]*Example, lo, hi uint64) error {
-	var h event.Header
-	return p.scan(ctx, lo, hi, func(offset uint64, record []byte) {
-		if event.DecodeHeader(record, &h) != nil {
+// stepsOf reads a part for the examples.
+func (r *run) stepsOf(ctx context.Context, p part, reads *reads, byUser map[string][]*Example) (err error) {
+	s, err := r.open(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.reader.Close()) }()
+	for s.more {
+		if err := r.visit(s, func(_ *source, offset uint64, record []byte) { r.stepOf(offset, record, reads, byUser) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stepOf notes an event of the users of examples.
+func (r *run) stepOf(offset uint64, record []byte, reads *reads, byUser map[string][]*Example) {
+	h := &r.header
+	if event.DecodeHeader(record, h) != nil {
+		return
+	}
+	id := h.User()
+	if to := r.moved[id]; to != "" {
+		id = to
+	}
+	examples := byUser[id]
+	if len(examples) == 0 || h.Type == event.System {
+		return
+	}
+	decoded := false
+	for _, x := range examples {
+		if offset > x.Offset || h.Timestamp < x.Since || offset < x.Offset && len(reads.names[h.Name]) == 0 {
+			continue
+		}
+		if !decoded && event.DecodeAvro(record, &r.event) != nil {
 			return
 		}
-		examples := byUser[h.User()]
-		if len(examples) == 0 || h.Type == event.System {
-			return
+		decoded = true
+		if offset < x.Offset && !reads.step(&r.event, x.Key) {
+			continue
 		}
-		decoded := false
-		for _, x := range examples {
-			if offset > x.Offset || h.Timestamp < x.Since || offset < x.Offset && len(reads.names[h.Name]) == 0 {
-				continue
-			}
-			if !decoded && event.DecodeAvro(record, &p.event) != nil {
-				return
-			}
-			decoded = true
-			if offset < x.Offset && !reads.step(&p.event, x.Key) {
-				continue
-			}
-			if len(x.Steps) == maxSteps {
-				x.Steps = slices.Delete(x.Steps, 0, 1)
-			}
-			x.Steps = append(x.Steps, Step{Offset: offset, Record: slices.Clone(record)})
+		if len(x.Steps) == maxSteps {
+			x.Steps = slices.Delete(x.Steps, 0, 1)
 		}
-	})
+		x.Steps = append(x.Steps, Step{Offset: offset, Record: slices.Clone(record)})
+	}
 }

@@ -10,7 +10,7 @@ import (
 	"heed/internal/trigger"
 )
 
-// tally is what a partition comes to. Figures are kept by level of the user, so
+// tally is what a run comes to. Figures are kept by level of the user, so
 // that those of users who are left out later can be taken away again.
 type tally struct {
 	levels   [levels]figures
@@ -39,18 +39,18 @@ const firedBytes = 120
 func newTally() tally { return tally{fired: make(map[string]*fired)} }
 
 // take counts what an event or a timer did.
-func (p *part) take(user string, _ *event.Event, traits []byte, out *trigger.Result) {
-	t := &p.tally
+func (r *run) take(user string, _ *event.Event, traits []byte, out *trigger.Result) {
+	t := &r.tally
 	f := &t.levels[levelOf(user)]
 	t.counts.Late += int64(out.Counts.Late)
 	t.counts.Evicted += int64(out.Counts.Evicted)
 	t.counts.Deep += int64(out.Counts.Deep)
 	for i := range out.Refusals {
-		r := &out.Refusals[i]
-		if r.At < p.from {
+		no := &out.Refusals[i]
+		if no.At < r.from {
 			continue
 		}
-		switch r.Reason {
+		switch no.Reason {
 		case trigger.Limited:
 			f.refused.Limit++
 		case trigger.Outside:
@@ -60,14 +60,14 @@ func (p *part) take(user string, _ *event.Event, traits []byte, out *trigger.Res
 		}
 	}
 	for i := range out.Firings {
-		p.fire(f, user, traits, &out.Firings[i])
+		r.fire(f, user, traits, &out.Firings[i])
 	}
 }
 
-func (p *part) fire(f *figures, user string, traits []byte, fire *trigger.Firing) {
-	t := &p.tally
-	counts := fire.At >= p.from
-	if !counts && p.req.Campaign == nil {
+func (r *run) fire(f *figures, user string, traits []byte, fire *trigger.Firing) {
+	t := &r.tally
+	counts := fire.At >= r.from
+	if !counts && r.req.Campaign == nil {
 		return
 	}
 	who := t.fired[user]
@@ -76,36 +76,36 @@ func (p *part) fire(f *figures, user string, traits []byte, fire *trigger.Firing
 		t.fired[strings.Clone(user)] = who
 		t.bytes += firedBytes + int64(len(user))
 	}
-	p.outcome(f, who, user, traits, fire.At)
+	r.outcome(f, who, user, traits, fire.At)
 	if !counts {
 		return
 	}
 	who.counts = true
 	f.firings++
-	p.firings.Add(1)
+	r.firings.Add(1)
 	if f.days == nil {
 		f.days = make(map[int64]int64)
 	}
 	f.days[floor(fire.At, day)]++
-	t.example(p, user, fire)
+	t.example(r, user, fire)
 }
 
 // outcome asks the campaign, in its own order: audience, holdout, cap.
-func (p *part) outcome(f *figures, who *fired, user string, traits []byte, at int64) {
-	c := p.req.Campaign
+func (r *run) outcome(f *figures, who *fired, user string, traits []byte, at int64) {
+	c := r.req.Campaign
 	if c == nil {
 		return
 	}
 	o := &f.outcome
-	if at < p.from {
+	if at < r.from {
 		o = &Outcome{} // the warm-up fills the caps alone
 	}
-	in := len(c.Who) == 0 || slices.ContainsFunc(c.Who, func(name string) bool { return p.inAudience(user, name, traits) })
+	in := len(c.Who) == 0 || slices.ContainsFunc(c.Who, func(name string) bool { return r.inAudience(user, name, traits) })
 	switch {
 	case !in:
 		o.Audience++
 		return
-	case c.Holdout > 0 && p.b.deps.HeldOut != nil && p.b.deps.HeldOut(c.Name, user, c.Holdout):
+	case c.Holdout > 0 && r.b.deps.HeldOut != nil && r.b.deps.HeldOut(c.Name, user, c.Holdout):
 		o.Holdout++
 		return
 	}
@@ -120,21 +120,21 @@ func (p *part) outcome(f *figures, who *fired, user string, traits []byte, at in
 			return
 		}
 		who.sent = append(who.sent, at)
-		p.tally.bytes += 8 * int64(cap(who.sent)-before)
+		r.tally.bytes += 8 * int64(cap(who.sent)-before)
 	}
 	o.Sends++
-	if at >= p.from && !who.received {
+	if at >= r.from && !who.received {
 		who.received = true
 	}
 }
 
 // example keeps the firing if it is among the newest.
-func (t *tally) example(p *part, user string, f *trigger.Firing) {
-	if p.req.Examples == 0 {
+func (t *tally) example(r *run, user string, f *trigger.Firing) {
+	if r.req.Examples == 0 {
 		return
 	}
 	oldest := -1
-	if len(t.examples) >= p.req.Examples {
+	if len(t.examples) >= r.req.Examples {
 		oldest = 0
 		for i := range t.examples {
 			if newer(&t.examples[i], &t.examples[oldest]) > 0 {
@@ -145,10 +145,11 @@ func (t *tally) example(p *part, user string, f *trigger.Firing) {
 			return
 		}
 	}
-	back, _ := p.prog.Reach()
+	back, _ := r.prog.Reach()
+	partition, offset := event.PlaceOf(0, f.Offset)
 	e := Example{
 		User: strings.Clone(user), Key: strings.Clone(f.Key), At: f.At, FireID: f.FireID, Timer: f.Timer,
-		Partition: p.number, Offset: f.Offset, Since: f.At - back,
+		Partition: partition, Offset: offset, Since: f.At - back,
 	}
 	if oldest < 0 {
 		t.examples = append(t.examples, e)
@@ -182,39 +183,34 @@ func floor(n, unit int64) int64 {
 	return q
 }
 
-// result adds the partitions up, and scales if users or time were left out.
+// result adds the levels up, and scales if users or time were left out.
 func (r *run) result() *Result {
-	level := r.level.Load()
-	halved := float64(int64(1) << level)
+	halved := float64(int64(1) << r.level)
 	share := r.share / halved
+	t := &r.tally
 	res := &Result{
 		From: r.asked, Until: r.now, LogFrom: r.logFrom, WarmedFrom: r.begin, Short: r.short,
-		Share: share, Profiles: r.profiles, Pulls: asks(r.req.Trigger, "pull."), Sampled: level > 0,
+		Share: share, Profiles: r.profiles, Pulls: asks(r.req.Trigger, "pull."), Sampled: r.level > 0,
+		Counts: t.counts, Examples: t.examples,
 	}
 	days := map[int64]int64{}
 	var outcome Outcome
-	for _, p := range r.parts {
-		t := &p.tally
-		t.keep(level)
-		for i := level; i < levels; i++ {
-			f := &t.levels[i]
-			res.Firings += f.firings
-			for d, n := range f.days {
-				days[d] += n
-			}
-			res.Refused.add(f.refused)
-			outcome.add(f.outcome)
+	for i := r.level; i < levels; i++ {
+		f := &t.levels[i]
+		res.Firings += f.firings
+		for d, n := range f.days {
+			days[d] += n
 		}
-		for _, who := range t.fired {
-			if who.counts {
-				res.Users++
-			}
-			if who.received {
-				outcome.Recipients++
-			}
+		res.Refused.add(f.refused)
+		outcome.add(f.outcome)
+	}
+	for _, who := range t.fired {
+		if who.counts {
+			res.Users++
 		}
-		res.Counts.add(t.counts)
-		res.Examples = append(res.Examples, t.examples...)
+		if who.received {
+			outcome.Recipients++
+		}
 	}
 	slices.SortFunc(res.Examples, func(a, b Example) int { return newer(&a, &b) })
 	res.Examples = res.Examples[:min(len(res.Examples), r.req.Examples)]
@@ -262,14 +258,4 @@ func (o *Outcome) add(b Outcome) {
 	o.Holdout += b.Holdout
 	o.Cap += b.Cap
 	o.Sends += b.Sends
-}
-
-func (c *Counts) add(b Counts) {
-	c.Events += b.Events
-	c.Matched += b.Matched
-	c.Old += b.Old
-	c.Late += b.Late
-	c.Evicted += b.Evicted
-	c.Deep += b.Deep
-	c.Unreadable += b.Unreadable
 }

@@ -77,6 +77,9 @@ func NewUsers(cfg UsersConfig) *Users {
 	return u
 }
 
+// Has tells whether something is kept of a user.
+func (u *Users) Has(id string) bool { return u.byID[id] != nil }
+
 // Len is how many users are kept, Bytes what they cost.
 func (u *Users) Len() int { return len(u.byID) }
 
