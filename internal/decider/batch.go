@@ -409,9 +409,6 @@ func (b *batch) decide() {
 			times = times[1:]
 		}
 		b.inHand, b.offset = deciding, it.offset
-		if b.w.trap != nil {
-			b.w.trap(&it.event)
-		}
 		if it.user.profile == nil {
 			b.apply(it)
 		} else {
@@ -426,6 +423,9 @@ func (b *batch) decide() {
 
 // apply lets an event act on its user's profile and rows.
 func (b *batch) apply(it *item) {
+	if b.w.trap != nil {
+		b.w.trap(&it.event)
+	}
 	u := it.user
 	if u.profile != nil {
 		if u.profile.Apply(&it.event) {

@@ -482,29 +482,56 @@ func TestParkedCodec(t *testing.T) {
 	}
 }
 
-// What is parked and cannot be read, or panics, harms its user only, and ends.
-func TestPoisonWhileParked(t *testing.T) {
+// An event that panics once it is released harms its user only, and ends: the
+// wait is over in time, and what was parked is dropped.
+func TestPoisonedParkedEvent(t *testing.T) {
 	h := newHarness(t, 8, Config{})
-	h.trap = func(e *event.Event) {}
+	h.trap = func(e *event.Event) {
+		if e.Name == "bad" {
+			panic("cannot bear it")
+		}
+	}
 	h.define(1, "kind: trigger\nname: t\npattern: [{event: win}]\n")
 	h.append(event.Event{Type: event.Identify, Name: event.NameIdentify, AnonymousID: "a1", UserID: "ann"},
-		event.Event{Type: event.Track, Name: "win", UserID: "ann"})
-	h.pumpOne(h.decider().workerOf("ann"))
-	w := h.decider().workerOf("ann")
-	w.batch.reset()
-	h.pumpOne(h.decider().workerOf("a1"))
-	// The answer comes twice, then the same link again: nothing waits.
+		track("ann", "bad"), track("ann", "win"), track("bob", "win"))
+	h.pump()
+	h.clock.set(epoch + 20*second)
+	h.append(track("bob", "win"))
+	h.control(event.NameTick, "")
+	h.pump()
+	h.append(track("ann", "win"))
+	h.pump()
+	count := make(map[string]int)
+	for _, in := range h.intents() {
+		count[in.User]++
+	}
+	if count["bob"] != 2 || count["ann"] != 1 {
+		t.Errorf("fired %v", count)
+	}
+	if p, err := h.decider().Profile(t.Context(), "ann"); err != nil || p.Waiting {
+		t.Errorf("ann %+v, %v", p, err)
+	}
+}
+
+// Control records that make no sense are skipped.
+func TestUnreadableControlRecords(t *testing.T) {
+	h := newHarness(t, 8, Config{})
+	h.define(1, "kind: trigger\nname: t\npattern: [{event: win}]\n")
+	record := func(name, user, anonymous, properties string) event.Event {
+		return event.Event{
+			Type: event.System, Name: name, Source: event.SourceHeed, UserID: user, AnonymousID: anonymous, Properties: []byte(properties),
+		}
+	}
+	h.append(
+		record(event.NameHandOver, "ann", "zz", `nonsense`),
+		record(event.NameHandOver, "ann", "", `{}`),
+		record(event.NameForward, "ann", "a1", `{"event":"AAAA"}`),
+		record(event.NameLink, "", "a1", `{}`),
+		record(event.NameHandOver, "ann", "zz", `{"rows":"AAAA","profile":"AAAA"}`),
+		track("ann", "win"),
+	)
 	h.pump()
 	if n := len(h.intents()); n != 1 {
-		t.Fatalf("%d intents", n)
-	}
-	h.append(event.Event{Type: event.System, Name: event.NameHandOver, UserID: "ann", AnonymousID: "zz", Properties: []byte(`nonsense`), Source: event.SourceHeed},
-		event.Event{Type: event.System, Name: event.NameForward, UserID: "ann", AnonymousID: "a1", Properties: []byte(`{"event":"AAAA"}`), Source: event.SourceHeed},
-		event.Event{Type: event.System, Name: event.NameLink, AnonymousID: "a1", Properties: []byte(`{}`), Source: event.SourceHeed},
-		event.Event{Type: event.System, Name: event.NameHandOver, UserID: "ann", AnonymousID: "zz", Properties: []byte(`{"rows":"AAAA","profile":"AAAA"}`), Source: event.SourceHeed},
-		event.Event{Type: event.Track, Name: "win", UserID: "ann"})
-	h.pump()
-	if n := len(h.intents()); n != 2 {
 		t.Fatalf("%d intents", n)
 	}
 }
