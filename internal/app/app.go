@@ -67,16 +67,17 @@ type Config struct {
 	LogLevel       string    `yaml:"log_level"`       // debug | info | warn | error
 	Retention      Retention `yaml:"retention"`
 
-	Store     pebble.Config    `yaml:"store"`
-	Gateway   gateway.Config   `yaml:"gateway"`
-	Decider   decider.Config   `yaml:"decider"`
-	Engager   engager.Config   `yaml:"engager"`
-	Analytics analytics.Config `yaml:"analytics"`
-	Console   console.Config   `yaml:"console"`
-	Backtest  backtest.Config  `yaml:"backtest"`
-	Avro      avrofiles.Config `yaml:"avro"`
-	Facts     duckdb.Config    `yaml:"facts"`
-	Shop      demo.Config      `yaml:"shop"`
+	Store     pebble.Config            `yaml:"store"`
+	Gateway   gateway.Config           `yaml:"gateway"`
+	Decider   decider.Config           `yaml:"decider"`
+	Engager   engager.Config           `yaml:"engager"`
+	Analytics analytics.Config         `yaml:"analytics"`
+	Console   console.Config           `yaml:"console"`
+	Backtest  backtest.Config          `yaml:"backtest"`
+	Avro      avrofiles.Config         `yaml:"avro"`
+	Facts     duckdb.Config            `yaml:"facts"`
+	Behavior  analytics.BehaviorConfig `yaml:"behavior"`
+	Shop      demo.Config              `yaml:"shop"`
 }
 
 // Defaults is what an empty configuration means.
@@ -135,7 +136,10 @@ func (c *Config) finish() error {
 	}
 	c.Facts.Dir = filepath.Join(c.DataDir, factsFolder)
 	if c.Facts.Memory == 0 {
-		c.Facts.Memory = int64(c.Memory) * 4 / 10
+		c.Facts.Memory = int64(c.Memory) / 4
+	}
+	if c.Behavior.Memory == 0 {
+		c.Behavior.Memory = int64(c.Memory) / 5
 	}
 	if c.Decider.CacheBytes == 0 {
 		c.Decider.CacheBytes = int64(c.Memory) * 3 / 10
@@ -149,7 +153,7 @@ func (c *Config) finish() error {
 			Defaults()
 			Validate() error
 		}
-	}{{"store", &c.Store}, {"gateway", &c.Gateway}, {"decider", &c.Decider}, {"engager", &c.Engager}, {"analytics", &c.Analytics}, {"console", &c.Console}, {"backtest", &c.Backtest}, {"avro", &c.Avro}, {"facts", &c.Facts}, {"shop", &c.Shop}} {
+	}{{"store", &c.Store}, {"gateway", &c.Gateway}, {"decider", &c.Decider}, {"engager", &c.Engager}, {"analytics", &c.Analytics}, {"console", &c.Console}, {"backtest", &c.Backtest}, {"avro", &c.Avro}, {"facts", &c.Facts}, {"behavior", &c.Behavior}, {"shop", &c.Shop}} {
 		part.cfg.Defaults()
 		if err := part.cfg.Validate(); err != nil {
 			return fmt.Errorf("%s: %w", part.name, err)

@@ -21,6 +21,7 @@ const (
 	dbFolder    = "db"
 	avroFolder  = "avro"
 	factsFolder = "facts"
+	journeyFile = "behavior.journey"
 )
 
 func (f folder) path(name string) string { return filepath.Join(string(f), name) }

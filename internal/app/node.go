@@ -52,9 +52,10 @@ type node struct {
 	decider    *decider.Decider
 	sample     *sample.Loader // nil: not in this process
 	engager    *engager.Engager
-	facts      *factsStore  // nil: not in this process, or it could not be opened
-	noFacts    error        // why it could not
-	folderSQL  *folderFacts // of a folder in which nothing runs
+	behavior   *analytics.Behavior // nil: not in this process
+	facts      *factsStore         // nil: not in this process, or it could not be opened
+	noFacts    error               // why it could not
+	folderSQL  *folderFacts        // of a folder in which nothing runs
 	started    time.Time
 
 	unannounced bool // the newest definitions wait for space on the disk
@@ -272,6 +273,15 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 		add(RoleAnalytics, feed.Run, feed.Ready)
 		if n.facts != nil {
 			add("facts", n.facts.run, n.facts.fold.Ready)
+		}
+		if !n.cfg.Behavior.Off {
+			n.behavior, err = analytics.NewBehavior(n.cfg.Behavior, analytics.BehaviorDeps{
+				Log: n.db.Log(), File: n.folder.path(journeyFile), Logger: n.log, Registerer: n.registry, Clock: time.Now,
+			})
+			if err != nil {
+				return nil, err
+			}
+			add("behavior", n.behavior.Run, n.behavior.Ready)
 		}
 		if !n.cfg.Avro.Off {
 			files, err := avrofiles.New(n.cfg.Avro, avrofiles.Deps{Log: n.db.Log(), Dir: n.folder.path(avroFolder), Logger: n.log, Registerer: n.registry, Clock: time.Now})

@@ -28,16 +28,16 @@ import (
 type Config struct {
 	// Workers is how many cores one query uses; default all but one, so that
 	// collecting goes on.
-	Workers int `yaml:"workers"`
+	Workers int
 	// Promote are fields of events (context.device, event.source, properties.x)
 	// that conditions and dimensions may ask of the index. Each combination of
 	// their values with a name is a kind, of which there are at most 8,191.
-	Promote []string `yaml:"promote"`
+	Promote []string
 	// MaxValues is how many distinct values a trait may have before the index
 	// leaves it to the facts.
-	MaxValues int `yaml:"maxValues"`
+	MaxValues int
 	// MaxTraits is how many traits are kept, and as many keys of consent.
-	MaxTraits int `yaml:"maxTraits"`
+	MaxTraits int
 }
 
 // Defaults fills in what is unset.

@@ -27,6 +27,9 @@ func (x *Index) Write(change func(w *Writer)) {
 // Next says that the records of a partition of the log below an offset are in.
 func (w *Writer) Next(partition int, offset int64) { w.x.next[partition] = offset }
 
+// At is Index.Next.
+func (w *Writer) At(partition int) int64 { return w.x.next[partition] }
+
 // Add takes in one event. It keeps nothing of it. Repeats are the caller's to
 // drop; late events go to their place.
 func (w *Writer) Add(e *event.Event) {

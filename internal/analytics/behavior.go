@@ -1,0 +1,354 @@
+package analytics
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"heed/internal/event"
+	"heed/internal/eventlog"
+	"heed/internal/journey"
+	"heed/internal/measure"
+	"heed/internal/period"
+)
+
+// BehaviorConfig is what an operator may set.
+type BehaviorConfig struct {
+	// Off: whoever puts the roles together leaves the index out.
+	Off bool `yaml:"off"`
+	// Memory in bytes that the index may take; beyond it, it is given up and the
+	// facts answer alone.
+	Memory int64 `yaml:"memory"`
+	// Workers is how many cores one query uses; 0: all but one.
+	Workers int `yaml:"workers"`
+	// Promote are fields of events that the index keeps; see journey.Config.
+	Promote []string `yaml:"promote"`
+	// SaveEvery is how often a snapshot is written.
+	SaveEvery time.Duration `yaml:"save_every"`
+	// Keep drops events that are older.
+	Keep period.Period `yaml:"keep"`
+}
+
+// Defaults fills what is zero.
+func (c *BehaviorConfig) Defaults() {
+	if c.Memory == 0 {
+		c.Memory = 200 << 20
+	}
+	if c.SaveEvery == 0 {
+		c.SaveEvery = 10 * time.Minute
+	}
+	if c.Keep == 0 {
+		c.Keep = period.Period(396 * 24 * time.Hour)
+	}
+}
+
+// Validate says what is wrong.
+func (c *BehaviorConfig) Validate() error {
+	switch {
+	case c.Memory < 1<<20:
+		return fmt.Errorf("memory is %d: at least 1048576 bytes are needed", c.Memory)
+	case c.SaveEvery < time.Second:
+		return fmt.Errorf("save_every is %s: at least 1s", c.SaveEvery)
+	case c.Keep.Duration() < 24*time.Hour:
+		return fmt.Errorf("keep is %s: at least 1d", c.Keep)
+	case c.Workers < 0:
+		return fmt.Errorf("workers is %d: 1 or more, or 0 for all but one core", c.Workers)
+	}
+	index := c.index()
+	index.Defaults()
+	return index.Validate()
+}
+
+func (c *BehaviorConfig) index() journey.Config {
+	return journey.Config{Workers: c.Workers, Promote: c.Promote}
+}
+
+// BehaviorDeps are what the feeding of the index works with.
+type BehaviorDeps struct {
+	Log        eventlog.Log
+	File       string // of the snapshot; its folder exists
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+	Clock      func() time.Time
+}
+
+// Behavior keeps the behavioral index in: it loads the snapshot, takes in what
+// the log has since, follows the log, and saves. Run it once; Query may be
+// called concurrently, also before the index is there.
+type Behavior struct {
+	cfg   BehaviorConfig
+	deps  BehaviorDeps
+	index atomic.Pointer[journey.Index] // nil: none yet, or none any more
+	ready atomic.Bool                   // it holds what the log held when it was opened
+}
+
+// NewBehavior checks the configuration.
+func NewBehavior(cfg BehaviorConfig, deps BehaviorDeps) (*Behavior, error) {
+	cfg.Defaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("behavior: %w", err)
+	}
+	if deps.Log == nil || deps.File == "" {
+		return nil, errors.New("behavior: a log and a file are needed")
+	}
+	if deps.Logger == nil {
+		deps.Logger = slog.New(slog.DiscardHandler)
+	}
+	if deps.Clock == nil {
+		deps.Clock = time.Now
+	}
+	b := &Behavior{cfg: cfg, deps: deps}
+	if deps.Registerer == nil {
+		return b, nil
+	}
+	stat := func(name, help string, value func(journey.Stats) float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
+			if x := b.index.Load(); x != nil {
+				return value(x.Stats())
+			}
+			return 0
+		})
+	}
+	for _, m := range []prometheus.Collector{
+		stat("heed_behavior_events", "Events in the behavioral index.", func(s journey.Stats) float64 { return float64(s.Events) }),
+		stat("heed_behavior_bytes", "Memory of the behavioral index, about.", func(s journey.Stats) float64 { return float64(s.Bytes) }),
+	} {
+		if err := deps.Registerer.Register(m); err != nil {
+			return nil, fmt.Errorf("behavior: %w", err)
+		}
+	}
+	return b, nil
+}
+
+// Ready is nil: until the index is there, the facts answer.
+func (b *Behavior) Ready() error { return nil }
+
+// Query answers a resolved measure at a time (µs since the Unix epoch); ok is
+// false if the facts have to.
+func (b *Behavior) Query(ctx context.Context, q *measure.Query, now int64) (res measure.Result, ok bool, err error) {
+	x := b.index.Load()
+	if x == nil || !b.ready.Load() {
+		return res, false, nil
+	}
+	return x.Evaluate(ctx, q, now)
+}
+
+// Run follows the log until ctx ends. What goes wrong with the index stops
+// nothing else.
+func (b *Behavior) Run(ctx context.Context) error {
+	if err := b.run(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, eventlog.ErrClosed) {
+		b.deps.Logger.Warn("the behavioral index is given up until the next start: the facts answer alone", "error", err)
+		b.index.Store(nil)
+		<-ctx.Done()
+	}
+	return nil
+}
+
+func (b *Behavior) run(ctx context.Context) error {
+	x, err := b.open(ctx)
+	if err != nil {
+		return err
+	}
+	inFile := x.Stats().Events
+	until := make([]uint64, b.deps.Log.Partitions())
+	for p := range until {
+		bounds, err := b.deps.Log.Bounds(ctx, eventlog.Events, p)
+		if err != nil {
+			return err
+		}
+		if first := uint64(x.Next(p)); first < bounds.First {
+			return fmt.Errorf("partition %d of the log begins at %d, and the index ends at %d", p, bounds.First, first)
+		}
+		until[p] = bounds.Next
+	}
+	b.index.Store(x)
+	var behind atomic.Int32
+	behind.Store(int32(len(until)))
+	group, ctx := errgroup.WithContext(ctx)
+	for p := range until {
+		current := sync.OnceFunc(func() {
+			if behind.Add(-1) == 0 {
+				b.ready.Store(true)
+			}
+		})
+		group.Go(func() error { return b.tail(ctx, x, p, until[p], current) })
+	}
+	group.Go(func() error { return b.keep(ctx, x, inFile) })
+	return group.Wait()
+}
+
+// open loads the snapshot, or begins anew.
+func (b *Behavior) open(ctx context.Context) (*journey.Index, error) {
+	f, err := os.Open(b.deps.File)
+	if errors.Is(err, fs.ErrNotExist) {
+		return journey.New(b.cfg.index())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the snapshot: %w", err)
+	}
+	defer func() { _ = f.Close() }() // nothing was written
+	began, said := b.deps.Clock(), b.deps.Clock()
+	x, err := journey.Load(ctx, b.cfg.index(), f, func(done, of int) {
+		if now := b.deps.Clock(); now.Sub(said) > 5*time.Second {
+			said = now
+			b.deps.Logger.Info("the behavioral index is loading", "users", done, "of", of)
+		}
+	})
+	if errors.Is(err, journey.ErrSnapshot) {
+		b.deps.Logger.Warn("the behavioral index is built anew", "error", err)
+		return journey.New(b.cfg.index())
+	}
+	if err == nil {
+		b.deps.Logger.Info("the behavioral index is loaded", "events", x.Stats().Events, "took", b.deps.Clock().Sub(began).Round(time.Millisecond))
+	}
+	return x, err
+}
+
+// tail keeps a partition in, whatever happens to the reading of it.
+func (b *Behavior) tail(ctx context.Context, x *journey.Index, p int, until uint64, current func()) error {
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+		err := b.follow(ctx, x, p, until, current)
+		if ctx.Err() != nil || errors.Is(err, eventlog.ErrClosed) || errors.Is(err, eventlog.ErrTrimmed) || errors.Is(err, event.ErrCorrupt) {
+			return err
+		}
+		b.deps.Logger.Warn("the behavioral index reads the log again", "partition", p, "error", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+// follow takes in a partition; current is called when what the log held at the
+// beginning is in.
+func (b *Behavior) follow(ctx context.Context, x *journey.Index, p int, until uint64, current func()) error {
+	reader, err := b.deps.Log.Read(ctx, eventlog.Events, p, uint64(x.Next(p)))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = reader.Close() }() // nothing was written
+	if l, ok := reader.(eventlog.Lender); ok {
+		l.Lend()
+	}
+	for {
+		if uint64(x.Next(p)) >= until {
+			current()
+		}
+		chunk, err := reader.Next(ctx)
+		if err != nil {
+			return err
+		}
+		if err := take(x, p, chunk); err != nil {
+			return err
+		}
+	}
+}
+
+// take brings a record into the index, or what of it is not in yet.
+func take(x *journey.Index, p int, c eventlog.Chunk) (err error) {
+	x.Write(func(w *journey.Writer) {
+		d := event.NewDecoder(c.Data)
+		var e event.Event
+		next := uint64(w.At(p))
+		for offset := c.Base; ; offset++ {
+			var ok bool
+			if ok, err = d.Next(&e); !ok {
+				break
+			}
+			switch {
+			case offset < next:
+			case e.Type == event.System && e.Name == event.NameMerge:
+				var m struct{ From, To string }
+				if json.Unmarshal(e.Properties, &m) == nil {
+					w.Merge(m.From, m.To)
+				}
+			default:
+				w.Add(&e)
+			}
+		}
+		w.Next(p, int64(max(next, c.Next())))
+	})
+	return err
+}
+
+// keep saves, trims and watches the size. The snapshot holds so many events.
+func (b *Behavior) keep(ctx context.Context, x *journey.Index, events int64) error {
+	look := time.NewTicker(min(b.cfg.SaveEvery, 10*time.Second))
+	defer look.Stop()
+	saved, trimmed := b.deps.Clock(), b.deps.Clock()
+	for {
+		select {
+		case <-ctx.Done():
+			// The next start has less to read. A snapshot of much takes seconds, so
+			// it is left to the timer.
+			if n := x.Stats().Events; n != events && n < 2_000_000 {
+				return b.save(context.WithoutCancel(ctx), x)
+			}
+			return nil
+		case <-look.C:
+		}
+		now, s := b.deps.Clock(), x.Stats()
+		if s.Bytes > b.cfg.Memory {
+			return fmt.Errorf("it takes %d MB, and behavior.memory allows %d", s.Bytes>>20, b.cfg.Memory>>20)
+		}
+		if now.Sub(trimmed) >= 24*time.Hour {
+			trimmed = now
+			x.Write(func(w *journey.Writer) { w.Trim(now.Add(-b.cfg.Keep.Duration()).UnixMicro()) })
+		}
+		if now.Sub(saved) < b.cfg.SaveEvery || s.Events == events || !b.ready.Load() {
+			continue
+		}
+		saved = now
+		if err := b.save(ctx, x); err != nil && ctx.Err() == nil {
+			b.deps.Logger.Warn("the behavioral index could not be saved; it will be tried again", "error", err)
+			continue
+		}
+		events = s.Events
+	}
+}
+
+// save writes the snapshot beside the old one and then takes its place.
+func (b *Behavior) save(ctx context.Context, x *journey.Index) (err error) {
+	name := b.deps.File + ".new"
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("save the behavioral index: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("save the behavioral index: %w", err), os.Remove(name))
+		}
+	}()
+	out := bufio.NewWriterSize(f, 1<<20)
+	err = x.Save(ctx, out)
+	if err == nil {
+		err = out.Flush()
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err = os.Rename(name, b.deps.File); err != nil {
+		return err
+	}
+	folder, err := os.Open(filepath.Dir(b.deps.File))
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}

@@ -1,0 +1,157 @@
+package analytics
+
+import (
+	"context"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"heed/internal/driver/memory"
+	"heed/internal/event"
+	"heed/internal/measure"
+	"heed/internal/measure/measuretest"
+)
+
+// follow runs the feeding of the index until stop.
+func follow(t *testing.T, db *memory.DB, file string, cfg BehaviorConfig) (b *Behavior, stop func()) {
+	t.Helper()
+	cfg.Promote = measuretest.Promoted()
+	b, err := NewBehavior(cfg, BehaviorDeps{Log: db.Log(), File: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx) }()
+	synctest.Wait()
+	return b, func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// put appends to the log as the gateway and the Decider would.
+func put(t *testing.T, db *memory.DB, events ...event.Event) {
+	t.Helper()
+	for _, e := range events {
+		e.ReceivedAt = max(e.ReceivedAt, 1)
+		add(t, db, e)
+	}
+}
+
+func TestIndexFollowsTheLog(t *testing.T) {
+	for seed := range uint64(10) {
+		synctest.Test(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 6))
+			h, now := measuretest.Random(r)
+			for i := range h.Events {
+				// The log fills in the source, and times that are missing.
+				h.Events[i].Source, h.Events[i].Timestamp = "shop", max(h.Events[i].Timestamp, 1)
+			}
+			db := memory.Open(memory.Config{Partitions: 3})
+			file := filepath.Join(t.TempDir(), "index")
+			n := len(h.Events) / 2
+			put(t, db, h.Events[:n]...)
+			b, stop := follow(t, db, file, BehaviorConfig{})
+			check := func(h *measuretest.History) {
+				t.Helper()
+				for range 5 {
+					q := measuretest.Ask(r, now)
+					want, err := h.Answer(q, now)
+					if err != nil {
+						t.Fatal(err)
+					}
+					got, ok, err := b.Query(t.Context(), q, now)
+					if err != nil || !ok {
+						t.Fatalf("not answered: %t, %v", ok, err)
+					}
+					if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+						t.Fatalf("seed %d (-oracle +index):\n%s", seed, diff)
+					}
+				}
+			}
+			check(&measuretest.History{Events: h.Events[:n]})
+			for _, m := range h.Merges {
+				put(t, db, event.Event{
+					Type: event.System, Name: event.NameMerge, UserID: m.To, AnonymousID: m.From, Timestamp: now,
+					Properties: []byte(`{"from":"` + m.From + `","to":"` + m.To + `","at":"2026-01-01T00:00:00Z"}`),
+				})
+				synctest.Wait() // partitions agree on the order of merges by the log of one user
+			}
+			synctest.Wait()
+			check(&measuretest.History{Events: h.Events[:n], Merges: h.Merges})
+			stop()
+			// The next start has the snapshot, and what came meanwhile.
+			put(t, db, h.Events[n:]...)
+			b, stop = follow(t, db, file, BehaviorConfig{})
+			check(h)
+			stop()
+			// A damaged snapshot only costs reading the log.
+			if err := os.WriteFile(file, []byte("heed.journey.001 is not what this is"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			b, stop = follow(t, db, file, BehaviorConfig{})
+			check(h)
+			stop()
+		})
+	}
+}
+
+func TestIndexSavesInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memory.Open(memory.Config{})
+		file := filepath.Join(t.TempDir(), "index")
+		_, stop := follow(t, db, file, BehaviorConfig{SaveEvery: time.Minute})
+		defer stop()
+		put(t, db, track("ada", "a"))
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if _, err := os.Stat(file); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Without a beginning, or without room, there is no index, and nothing else stops.
+func TestIndexIsGivenUp(t *testing.T) {
+	q := &measure.Query{Users: &measure.Users{}}
+	f := func(name string, cfg BehaviorConfig, make func(t *testing.T, db *memory.DB)) {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				db := memory.Open(memory.Config{Partitions: 1})
+				make(t, db)
+				b, stop := follow(t, db, filepath.Join(t.TempDir(), "index"), cfg)
+				defer stop()
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if _, ok, err := b.Query(t.Context(), q, time.Now().UnixMicro()); ok || err != nil {
+					t.Errorf("answered: %t, %v", ok, err)
+				}
+			})
+		})
+	}
+	f("trimmed", BehaviorConfig{}, func(t *testing.T, db *memory.DB) {
+		put(t, db, track("ada", "a"), track("ada", "b"))
+		time.Sleep(time.Hour)
+		put(t, db, track("ada", "c"))
+		if err := db.Log().Trim(t.Context(), "events", time.Now().Add(-time.Minute), nil); err != nil {
+			t.Fatal(err)
+		}
+	})
+	f("too large", BehaviorConfig{Memory: 1 << 20}, func(t *testing.T, db *memory.DB) {
+		for i := range 6000 {
+			e := track("ada", "a")
+			e.AnonymousID = string(rune('a'+i%26)) + time.Duration(i).String() + string(make([]byte, 100))
+			e.Context.Country = e.AnonymousID
+			put(t, db, e)
+		}
+	})
+}
