@@ -53,6 +53,7 @@ type bench struct {
 	dir      string // for data folders
 	duration time.Duration
 	rounds   int // of the collector
+	events   int // of the facts
 	rows     []row
 	started  []*process
 }
@@ -117,13 +118,14 @@ func exit(err error) {
 
 func runAll() (err error) {
 	heed := flag.String("heed", "bin/heed", "binary to measure")
-	only := flag.String("only", "", "groups to run, by comma: collector, engine, latency, backtest, popup, process")
+	only := flag.String("only", "", "groups to run, by comma: collector, engine, latency, facts, backtest, popup, process")
+	events := flag.Int("events", 10_000_000, "events of the facts that are measured; 50000000 in a long run")
 	seconds := flag.Int("seconds", 4, "length of each load, in seconds")
 	rounds := flag.Int("rounds", 3, "how often the collector is measured; the medians count")
 	out := flag.String("out", "bench/out/results.json", "where to write the figures")
 	flag.Parse()
-	if *seconds < 1 || *rounds < 1 {
-		return errors.New("-seconds and -rounds must be at least 1")
+	if *seconds < 1 || *rounds < 1 || *events < 1 {
+		return errors.New("-seconds, -rounds and -events must be at least 1")
 	}
 	path, err := filepath.Abs(*heed)
 	if err != nil {
@@ -139,12 +141,12 @@ func runAll() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	b := &bench{ctx: ctx, heed: path, dir: dir, duration: time.Duration(*seconds) * time.Second, rounds: *rounds}
+	b := &bench{ctx: ctx, heed: path, dir: dir, duration: time.Duration(*seconds) * time.Second, rounds: *rounds, events: *events}
 	defer b.killAll()
 	for _, g := range []struct {
 		name string
 		run  func() error
-	}{{"collector", b.collector}, {"engine", b.engine}, {"latency", b.latency}, {"backtest", b.backtests}, {"popup", b.popup}, {"process", b.process}} {
+	}{{"collector", b.collector}, {"engine", b.engine}, {"latency", b.latency}, {"facts", b.facts}, {"backtest", b.backtests}, {"popup", b.popup}, {"process", b.process}} {
 		if *only != "" && !strings.Contains(","+*only+",", ","+g.name+",") {
 			continue
 		}

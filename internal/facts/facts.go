@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"heed/internal/eventlog"
+	"heed/internal/measure"
 )
 
 // Errors that callers decide on.
@@ -24,6 +25,8 @@ var (
 	ErrTimeout = errors.New("facts: query took too long")
 	// ErrTooBig: the query needed more memory or disk than it may have.
 	ErrTooBig = errors.New("facts: query needs too much memory")
+	// ErrUnsupported: the store cannot answer this exactly; the message says why.
+	ErrUnsupported = errors.New("facts: not supported")
 	// ErrClosed: the store was closed.
 	ErrClosed = errors.New("facts: closed")
 )
@@ -39,6 +42,9 @@ type Store interface {
 	// Repair brings back from the log what was lost (Status().Lost), as far as
 	// the log still has it. What it has not stays lost and is named in Status.
 	Repair(ctx context.Context, read ReadLog) error
+	// Query answers a measure that was resolved, exactly or not at all
+	// (ErrUnsupported). now is in µs since the Unix epoch.
+	Query(ctx context.Context, q *measure.Query, now int64) (measure.Result, error)
 	// SQL runs one SELECT over the public views (docs/sql.md).
 	SQL(ctx context.Context, text string, o Options) (Rows, error)
 	// Status tells how the store stands. It does not wait.

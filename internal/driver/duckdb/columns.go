@@ -1,6 +1,9 @@
 package duckdb
 
 import (
+	"bytes"
+	"encoding/json"
+
 	"github.com/cespare/xxhash/v2"
 
 	"heed/internal/event"
@@ -12,15 +15,16 @@ import (
 const (
 	colPart = iota
 	colPos
-	colKey
 	colTime
 	colLag
 	colUser
+	colAnonymous
 	colSession
 	colKnown
 	colBot
 	colHistorical
 	colInternal
+	colMessage
 	colType
 	colEvent
 	colSource
@@ -43,6 +47,7 @@ const (
 	colGroup
 	colProperties
 	colTraits
+	colConsent
 	colExtra
 	columnCount
 )
@@ -90,15 +95,16 @@ func columns() [columnCount]column {
 	return [columnCount]column{
 		colPart:            {"part", typeUSmallInt, false},
 		colPos:             {"pos", typeBigInt, false},
-		colKey:             {"key", typeUBigInt, false},
 		colTime:            {"time", typeTimestamp, false},
 		colLag:             {"lag", typeBigInt, false},
 		colUser:            {"usr", typeUInteger, false},
+		colAnonymous:       {"anonymous", typeUInteger, true},
 		colSession:         {"session", typeUBigInt, true},
 		colKnown:           {"known", typeBoolean, false},
 		colBot:             {"bot", typeBoolean, false},
 		colHistorical:      {"historical", typeBoolean, false},
 		colInternal:        {"internal", typeBoolean, false},
+		colMessage:         {"message", typeVarchar, false},
 		colType:            {"type", typeVarchar, false},
 		colEvent:           {"event", typeVarchar, false},
 		colSource:          {"source", typeVarchar, false},
@@ -121,30 +127,27 @@ func columns() [columnCount]column {
 		colGroup:           text("group_id"),
 		colProperties:      text("properties"),
 		colTraits:          text("traits"),
+		colConsent:         text("consent"),
 		colExtra:           text("extra"),
 	}
 }
 
-// eventKey identifies an event by source and message id in 8 bytes. It is for
-// looking up and comparing; repeats are dropped by the log before they get here.
-func eventKey(e *event.Event) uint64 {
-	var d xxhash.Digest
-	d.Reset()
-	_, _ = d.WriteString(e.Source)
-	_, _ = d.Write([]byte{0})
-	_, _ = d.WriteString(e.MessageID)
-	return d.Sum64()
-}
+// none is no number of a user.
+const none = ^uint32(0)
 
-// put writes the event as the next row of the block.
-func (b *block) put(e *event.Event, part int, pos uint64, user uint32) {
+// put writes the event as the next row of the block. user and anonymous are the
+// numbers of its profile id and, if that is another, of its anonymous id.
+func (b *block) put(e *event.Event, part int, pos uint64, user, anonymous uint32) {
 	row := b.begin()
 	b.u16(colPart, row, uint16(part))
 	b.u64(colPos, row, pos)
-	b.u64(colKey, row, eventKey(e))
 	b.u64(colTime, row, uint64(e.Timestamp))
 	b.u64(colLag, row, uint64(e.ReceivedAt-e.Timestamp))
 	b.u32(colUser, row, user)
+	if anonymous != none {
+		b.u32(colAnonymous, row, anonymous)
+		b.valid(colAnonymous, row)
+	}
 	if e.SessionID != "" {
 		b.u64(colSession, row, xxhash.Sum64String(e.SessionID))
 		b.valid(colSession, row)
@@ -152,7 +155,8 @@ func (b *block) put(e *event.Event, part int, pos uint64, user uint32) {
 	b.bit(colKnown, row, e.UserID != "")
 	b.bit(colBot, row, e.Context.Bot)
 	b.bit(colHistorical, row, e.Context.Historical)
-	b.bit(colInternal, row, e.Source == event.SourceHeed)
+	b.bit(colInternal, row, internal(e))
+	b.text(colMessage, row, e.MessageID)
 	b.text(colType, row, e.Type.String())
 	b.text(colEvent, row, e.Name)
 	b.text(colSource, row, e.Source)
@@ -176,6 +180,23 @@ func (b *block) put(e *event.Event, part int, pos uint64, user uint32) {
 	b.text(colGroup, row, e.GroupID)
 	b.blob(colProperties, row, e.Properties)
 	b.blob(colTraits, row, e.Traits)
+	b.blob(colConsent, row, c.Consent)
 	b.blob(colExtra, row, c.Extra)
 	b.rows++
+}
+
+// internal tells whether the client marked the event as that of the site's own
+// people: context.internal is true.
+func internal(e *event.Event) bool {
+	if !bytes.Contains(e.Context.Extra, []byte(`"internal"`)) {
+		return false
+	}
+	var extra struct {
+		Internal any `json:"internal"`
+	}
+	if json.Unmarshal(e.Context.Extra, &extra) != nil {
+		return false
+	}
+	v, ok := extra.Internal.(bool)
+	return ok && v
 }

@@ -129,7 +129,7 @@ func (s *Store) worth(closing []*file, open int64) bool {
 // Compact closes every day that is over and merges the rest. The background
 // does the same in its own time.
 func (s *Store) Compact(ctx context.Context) error {
-	if err := s.flush(ctx); err != nil {
+	if err := s.Flush(ctx); err != nil {
 		return err
 	}
 	s.tidying.Lock()

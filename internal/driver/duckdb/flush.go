@@ -32,7 +32,7 @@ func (s *Store) write() {
 		if now.Before(retry) || !s.due(now) {
 			continue
 		}
-		if err := s.flush(s.life); err != nil {
+		if err := s.Flush(s.life); err != nil {
 			retry = s.deps.Clock().Add(retryAfter)
 			s.log.Error("facts could not be written; it will be tried again", "error", err)
 		}
@@ -45,8 +45,8 @@ func (s *Store) due(now time.Time) bool {
 	return s.sealed != nil || s.hot.rows >= s.cfg.FlushRows || s.hot.rows > 0 && now.Sub(s.hotSince) >= s.cfg.FlushEvery
 }
 
-// flush writes the hot rows as a file and commits it.
-func (s *Store) flush(ctx context.Context) error {
+// Flush writes the hot rows as a file and commits it.
+func (s *Store) Flush(ctx context.Context) error {
 	s.commits.Lock()
 	defer s.commits.Unlock()
 	s.mu.Lock()

@@ -49,6 +49,7 @@ const (
 type environment struct {
 	layout *layout
 	users  *users
+	calls  calls
 	// hot pins the hot rows that a scan with this argument sees.
 	hot func(argument int64) (blocks []blockRead, release func(), ok bool)
 }
@@ -72,7 +73,10 @@ func (env *environment) register(ctx context.Context, conn *sql.Conn) error {
 		if err := env.registerScalar(native, idFunction, mapping.TypeVarchar, unsafe.Pointer(C.heed_user_id())); err != nil {
 			return err
 		}
-		return env.registerScalar(native, rootFunction, mapping.TypeUInteger, unsafe.Pointer(C.heed_user_root()))
+		if err := env.registerScalar(native, rootFunction, mapping.TypeUInteger, unsafe.Pointer(C.heed_user_root())); err != nil {
+			return err
+		}
+		return env.registerCalls(native)
 	})
 }
 
@@ -125,6 +129,8 @@ func (env *environment) registerScalar(c mapping.Connection, name string, return
 	}
 	return nil
 }
+
+func dropCallback() unsafe.Pointer { return unsafe.Pointer(C.heed_drop()) }
 
 // handle passes a Go value to DuckDB, which gives it back by heedDrop.
 func handle(v any) unsafe.Pointer {

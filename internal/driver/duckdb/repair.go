@@ -107,7 +107,7 @@ func (s *Store) Repair(ctx context.Context, read facts.ReadLog) error {
 		}
 	}
 	// What came back must be on the disk before it stops being lost.
-	if err := s.flush(ctx); err != nil {
+	if err := s.Flush(ctx); err != nil {
 		return err
 	}
 	s.commits.Lock()
@@ -131,7 +131,7 @@ func (s *Store) Repair(ctx context.Context, read facts.ReadLog) error {
 
 // beginRepair finds out what is lost and what of its offsets is here.
 func (s *Store) beginRepair(ctx context.Context) (*repair, error) {
-	if err := s.flush(ctx); err != nil { // so that files and log are all there is
+	if err := s.Flush(ctx); err != nil { // so that files and log are all there is
 		return nil, err
 	}
 	s.mu.Lock()

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -61,6 +62,8 @@ type Store struct {
 	files    []*file       // as in the manifest
 	fileGen  uint64        // counts the changes of files
 	next     []uint64
+	oldest   int64 // no event is earlier than this
+	newest   int64 // or later than this; µs
 	hot      *group
 	sealed   *group // being written
 	hotSince time.Time
@@ -162,10 +165,12 @@ func (s *Store) load() error {
 		return fmt.Errorf("they are of a log with %d partitions, not %d", len(m.Next), s.deps.Partitions)
 	}
 	s.manifest, s.next = m, slices.Clone(m.Next)
+	s.oldest, s.newest = math.MaxInt64, math.MinInt64
 	known := map[string]bool{}
 	for _, e := range m.Files {
 		s.files = append(s.files, &file{entry: e, refs: 1})
 		known[e.Name] = true
+		s.oldest, s.newest = min(s.oldest, e.From), max(s.newest, e.To)
 	}
 	for _, dir := range []string{recentFolder, daysFolder, tempFolder} {
 		list, err := os.ReadDir(s.path(dir))
@@ -304,6 +309,12 @@ func (s *Store) add(e *event.Event, partition int, pos uint64) error {
 	if err != nil {
 		return err
 	}
+	anonymous := none
+	if e.UserID != "" && e.AnonymousID != "" && e.AnonymousID != e.UserID {
+		if anonymous, err = s.users.number(e.AnonymousID); err != nil {
+			return err
+		}
+	}
 	g := s.hot
 	if n := len(g.blocks); n == 0 || g.blocks[n-1].full() {
 		b, err := newBlock(s.layout)
@@ -312,7 +323,8 @@ func (s *Store) add(e *event.Event, partition int, pos uint64) error {
 		}
 		g.blocks = append(g.blocks, b)
 	}
-	g.blocks[len(g.blocks)-1].put(e, partition, pos, user)
+	g.blocks[len(g.blocks)-1].put(e, partition, pos, user, anonymous)
+	s.oldest, s.newest = min(s.oldest, e.Timestamp), max(s.newest, e.Timestamp)
 	g.low[partition] = min(g.low[partition], pos)
 	if g.rows++; g.rows == 1 {
 		s.hotSince = s.deps.Clock()

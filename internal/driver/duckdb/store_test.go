@@ -64,7 +64,7 @@ func journal() []eventlog.Chunk {
 	return out
 }
 
-const everything = "SELECT message_key, user_id, event, time, received, place, properties FROM events ORDER BY place"
+const everything = "SELECT message_id, user_id, event, time, received, place, properties FROM events ORDER BY place"
 
 // feed takes in what the store lacks of the log.
 func feed(t *testing.T, s *Store, log []eventlog.Chunk) {
@@ -156,7 +156,7 @@ func TestKilledAnywhere(t *testing.T) {
 	for i, c := range log {
 		factstest.Append(t, s, 0, c)
 		if i%20 == 19 {
-			if err := s.flush(t.Context()); err != nil {
+			if err := s.Flush(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -206,7 +206,7 @@ func TestDamagedFileIsrebuilt(t *testing.T) {
 			t.Fatal(err)
 		}
 		feed(t, s, journal())
-		if err := s.flush(t.Context()); err != nil {
+		if err := s.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Close(); err != nil {
@@ -307,7 +307,7 @@ func TestWrongPartitions(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, Config{Dir: dir}, Deps{Partitions: 3})
 	factstest.Append(t, s, 2, factstest.Chunk(0, factstest.Track("a", "b", factstest.Noon)))
-	if err := s.flush(t.Context()); err != nil {
+	if err := s.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {

@@ -72,12 +72,7 @@ func (u *users) page(n uint32) (*userPage, uint32) {
 // id is the text of a number that was given.
 func (u *users) id(n uint32) string {
 	p, i := u.page(n)
-	s := &p.text[i]
-	size := binary.NativeEndian.Uint32(s[:])
-	if size <= inlineText {
-		return unsafe.String(&s[4], size)
-	}
-	return unsafe.String(*(**byte)(unsafe.Pointer(&s[8])), size)
+	return stringOf(&p.text[i])
 }
 
 // root is what a number has become.
@@ -90,6 +85,12 @@ func (u *users) root(n uint32) uint32 {
 		}
 		n = to - 1
 	}
+}
+
+// find looks a profile id up.
+func (u *users) find(id string) (uint32, bool) {
+	n, _ := u.slot(id, xxhash.Sum64String(id))
+	return n - 1, n != 0
 }
 
 // slot is where the id is (n is its number + 1) or would be (n is 0).
@@ -271,4 +272,18 @@ func (u *users) take(payload []byte) error {
 		u.merge(uint32(from), uint32(to))
 	}
 	return nil
+}
+
+// all is the numbers that are one user today, as texts. It looks at every one.
+func (u *users) all(root uint32) []string {
+	out := []string{fmt.Sprint(root)}
+	if u.merges.Load() == 0 {
+		return out
+	}
+	for n := range u.count.Load() {
+		if n != root && u.root(n) == root {
+			out = append(out, fmt.Sprint(n))
+		}
+	}
+	return out
 }

@@ -11,12 +11,14 @@ type version struct {
 	fileGen uint64
 	groups  []*group
 	blocks  []blockRead
-	refs    int // guarded by the store's lock
+	from    int64 // times of all its events lie from here
+	to      int64 // to here
+	refs    int   // guarded by the store's lock
 }
 
 // pin takes the version of now; the store's lock is held.
 func (s *Store) pin() *version {
-	v := &version{files: s.files, fileGen: s.fileGen, refs: 1}
+	v := &version{files: s.files, fileGen: s.fileGen, from: s.oldest, to: s.newest, refs: 1}
 	for _, f := range v.files {
 		f.refs++
 	}

@@ -17,7 +17,7 @@ func publicViews() []string {
 			url, path, referrer, title,
 			campaign_source, campaign_medium, campaign_name, campaign_term, campaign_content,
 			group_id, properties, traits, extra AS context,
-			bot, internal, historical, time + to_microseconds(lag) AS received, key AS message_key, part::VARCHAR || '-' || pos AS place
+			bot, internal, historical, consent, time + to_microseconds(lag) AS received, message AS message_id, part::VARCHAR || '-' || pos AS place
 			FROM facts`,
 		`users AS SELECT user_key, any_value(user_id) AS user_id, bool_or(known) AS known, min(time) AS first_seen, max(time) AS last_seen,
 			count(*) AS events, count(DISTINCT session_key) AS sessions,
@@ -25,13 +25,13 @@ func publicViews() []string {
 			arg_max(device, time) FILTER (device IS NOT NULL) AS device,
 			arg_min(campaign_source, time) FILTER (campaign_source IS NOT NULL) AS first_source,
 			arg_min(referrer, time) FILTER (referrer IS NOT NULL) AS first_referrer
-			FROM events WHERE NOT internal GROUP BY user_key`,
+			FROM events WHERE source <> 'heed' GROUP BY user_key`,
 		`sessions AS SELECT session_key, user_key, any_value(user_id) AS user_id, min(time) AS start, max(time) AS "end",
 			date_diff('microsecond', min(time), max(time)) / 1e6 AS seconds, count(*) AS events, count(*) FILTER (event = 'page') AS pages,
 			arg_min(path, time) FILTER (path IS NOT NULL) AS entry_path, arg_max(path, time) FILTER (path IS NOT NULL) AS exit_path,
 			arg_min(campaign_source, time) FILTER (campaign_source IS NOT NULL) AS campaign_source,
 			any_value(country) AS country, any_value(device) AS device
-			FROM events WHERE session_key IS NOT NULL AND NOT internal GROUP BY session_key, user_key`,
+			FROM events WHERE session_key IS NOT NULL AND source <> 'heed' GROUP BY session_key, user_key`,
 		`deliveries AS SELECT time, user_key, user_id, properties->>'campaign' AS campaign, properties->>'channel' AS channel,
 			properties->>'status' AS status, properties->>'reason' AS reason, properties->>'delivery' AS delivery, properties->>'variant' AS variant
 			FROM events WHERE event = 'heed.delivery'`,

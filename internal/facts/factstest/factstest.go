@@ -124,7 +124,7 @@ func restart(t *testing.T, open Opener) {
 				Append(t, s, 0, c)
 			}
 		}
-		expect(t, s, "SELECT count(*), count(DISTINCT message_key) FROM events", "20 20\n")
+		expect(t, s, "SELECT count(*), count(DISTINCT message_id) FROM events", "20 20\n")
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}

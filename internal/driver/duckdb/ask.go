@@ -1,0 +1,388 @@
+package duckdb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"heed/internal/condition"
+	"heed/internal/event"
+	"heed/internal/facts"
+	"heed/internal/measure"
+)
+
+// asking is one measure being answered: the relations that its statements are
+// made of, and the calls by which they ask Go.
+type asking struct {
+	s       *Store
+	run     *running
+	q       *measure.Query
+	frame   measure.Frame
+	span    measure.Span
+	oldest  int64   // times of all events lie from here
+	newest  int64   // to here
+	only    string  // a further condition on what is looked at
+	numbers []int64 // of its calls
+}
+
+// unsupported says what cannot be answered here.
+func unsupported(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", facts.ErrUnsupported, fmt.Sprintf(format, args...))
+}
+
+// Query answers a measure.
+func (s *Store) Query(ctx context.Context, q *measure.Query, now int64) (out measure.Result, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.QueryTimeout)
+	defer cancel()
+	defer context.AfterFunc(s.life, cancel)()
+	a := &asking{s: s, q: q}
+	if a.frame, err = q.Frame(now); err != nil {
+		return out, err
+	}
+	if a.span, err = a.frame.Span(q.Range); err != nil {
+		return out, err
+	}
+	if q.Live != nil {
+		a.span = measure.Span{From: a.frame.AsOf - int64(q.Live.Minutes)*60e6, To: a.frame.AsOf}
+	}
+	if a.run, err = s.queries.begin(ctx); err != nil {
+		return out, s.explain(ctx, err, s.cfg.QueryTimeout)
+	}
+	defer func() { err = errors.Join(err, a.run.end()) }()
+	a.oldest, a.newest = a.run.version.from, a.run.version.to
+	defer func() { s.env.calls.remove(a.numbers) }()
+	out = measure.Result{Kind: q.Kind(), From: a.span.From, To: a.span.To, AsOf: a.frame.AsOf, Zone: a.frame.Zone.String()}
+	if err = a.answer(ctx, &out); err == nil {
+		err = a.excluded(ctx, &out.Excluded)
+	}
+	if err != nil {
+		return measure.Result{}, s.explain(ctx, err, s.cfg.QueryTimeout)
+	}
+	return out, nil
+}
+
+func (a *asking) answer(ctx context.Context, out *measure.Result) (err error) {
+	switch q := a.q; q.Kind() {
+	case measure.KindSeries:
+		out.Series, err = a.series(ctx, q.Series)
+	case measure.KindBreakdown:
+		out.Breakdown, err = a.breakdown(ctx, q.Breakdown)
+	case measure.KindFunnel:
+		out.Funnel, err = a.funnel(ctx, q.Funnel)
+	case measure.KindRetention:
+		out.Retention, err = a.retention(ctx, q.Retention)
+	case measure.KindLive:
+		out.Live, err = a.live(ctx, q.Live)
+	case measure.KindUsers:
+		out.Users, err = a.listed(ctx, q.Users)
+	case measure.KindTimeline:
+		out.Timeline, err = a.timeline(ctx, q.Timeline)
+	default:
+		err = unsupported("%s over the facts", q.Kind())
+	}
+	return err
+}
+
+// The conditions of the dialect.
+const activity = "NOT starts_with(event, 'heed.')"
+
+// within is that an event lies in a span. What holds for every event there is is
+// not asked of each.
+func (a *asking) within(s measure.Span) string {
+	var parts []string
+	if s.From > a.oldest {
+		parts = append(parts, fmt.Sprintf("time >= make_timestamp(%d)", s.From))
+	}
+	if s.To <= a.newest {
+		parts = append(parts, fmt.Sprintf("time < make_timestamp(%d)", s.To))
+	}
+	return strings.Join(append(parts, "true"), " AND ")
+}
+
+// before is that an event lies before the as-of time.
+func (a *asking) before() string { return a.within(measure.Span{From: a.oldest, To: a.frame.AsOf}) }
+
+// ever is every event that is not excluded, with its user of today as u and its
+// time in µs as t.
+func (a *asking) ever() string {
+	where := ""
+	if !a.q.Bots {
+		where += " AND NOT bot"
+	}
+	if !a.q.Internal {
+		where += " AND NOT internal"
+	}
+	return "(SELECT " + rootFunction + "(usr) AS u, epoch_us(time) AS t, * FROM facts WHERE true" + where + a.only + ")"
+}
+
+// base is the events that exist for the query, whatever Where says.
+func (a *asking) base() string {
+	return fmt.Sprintf("(SELECT * FROM %s WHERE %s)", a.ever(), a.before())
+}
+
+// events is those of base that the query's Where and audience let pass and that
+// meet a predicate. mayBeQuiet: they may be no activity, then their user must
+// exist by others.
+func (a *asking) events(predicate string, mayBeQuiet bool) (string, error) {
+	where, err := a.holds(a.q.Where)
+	if err != nil {
+		return "", err
+	}
+	text := fmt.Sprintf("(SELECT * FROM %s WHERE %s AND %s", a.base(), predicate, where)
+	if a.q.Audience != nil {
+		set, err := a.audience(a.q.Audience)
+		if err != nil {
+			return "", err
+		}
+		text += " AND u IN " + set
+	}
+	if mayBeQuiet {
+		text += " AND u IN " + a.alive()
+	}
+	return text + ")", nil
+}
+
+// alive is the users that exist.
+func (a *asking) alive() string {
+	return "(SELECT DISTINCT u FROM " + a.base() + " WHERE " + activity + ")"
+}
+
+// match is the predicate of a match.
+func (a *asking) match(m measure.Match) (predicate string, quiet bool, err error) {
+	predicate = activity
+	if m.Event != "" {
+		predicate = "event = " + quote(m.Event)
+		quiet = strings.HasPrefix(m.Event, event.ReservedPrefix)
+	}
+	where, err := a.holds(m.Where)
+	return "(" + predicate + " AND " + where + ")", quiet, err
+}
+
+// known makes a call known to SQL for the length of the query.
+func (a *asking) known(c *call) int64 {
+	n := a.s.env.calls.add(c)
+	a.numbers = append(a.numbers, n)
+	return n
+}
+
+// holds is a condition on an event.
+func (a *asking) holds(c condition.Condition) (string, error) {
+	names := condition.Fields(c)
+	if len(names) == 0 {
+		return "true", nil
+	}
+	p, err := condition.Compile(c, condition.ForEvent)
+	if err != nil {
+		return "", err
+	}
+	list, set, err := argumentsOf(names)
+	if err != nil {
+		return "", err
+	}
+	n := a.known(&call{begin: newScratch, holds: func(state any, args []string) bool {
+		return p.Eval(state.(*scratch).fill(set, args))
+	}})
+	return fmt.Sprintf("%s(%d%s)", holdsFunction, n, list), nil
+}
+
+// scratch is an event that calls fill with the arguments of a row.
+type scratch struct {
+	event event.Event
+	facts condition.Facts
+}
+
+func newScratch() any {
+	s := &scratch{}
+	s.facts.Event = &s.event
+	return s
+}
+
+func (s *scratch) fill(set []func(*event.Event, string), args []string) *condition.Facts {
+	for i, v := range args {
+		set[i](&s.event, v)
+	}
+	return &s.facts
+}
+
+// value is the text of a field of an event, put into the dimension's buckets.
+func (a *asking) value(d *measure.Dimension) (string, error) {
+	if column := plainColumn(d.Field); column != "" && d.Buckets == nil {
+		return column, nil
+	}
+	text, err := a.text(d.Field)
+	if err != nil {
+		return "", err
+	}
+	n := a.known(&call{begin: newScratch, text: func(state any, args []string) (string, bool) {
+		v := d.Bucket(text.of(state.(*scratch), args))
+		if v == nil {
+			return "", false
+		}
+		return *v, true
+	}})
+	return fmt.Sprintf("%s(%d%s)", textFunction, n, text.list), nil
+}
+
+// amount is the number of a field of an event; 0 if it is none.
+func (a *asking) amount(field string) (string, error) {
+	text, err := a.text(field)
+	if err != nil {
+		return "", err
+	}
+	n := a.known(&call{begin: newScratch, number: func(state any, args []string) float64 {
+		v := text.of(state.(*scratch), args)
+		if v == nil {
+			return 0
+		}
+		f, _ := measure.ParseNumber(*v)
+		return f
+	}})
+	return fmt.Sprintf("%s(%d%s)", numberFunction, n, text.list), nil
+}
+
+// fieldText reads the first text of a field.
+type fieldText struct {
+	field *condition.Field
+	list  string
+	set   []func(*event.Event, string)
+}
+
+func (a *asking) text(field string) (*fieldText, error) {
+	f, err := condition.CompileField(field)
+	if err != nil {
+		return nil, err
+	}
+	list, set, err := argumentsOf([]string{field})
+	return &fieldText{f, list, set}, err
+}
+
+func (f *fieldText) of(s *scratch, args []string) *string {
+	if got := f.field.Texts(s.fill(f.set, args), nil, 1); len(got) > 0 {
+		return &got[0]
+	}
+	return nil
+}
+
+// plainColumn is the column of a field that is text and nothing else, or "".
+func plainColumn(field string) string {
+	columns := map[string]string{
+		"event.event": "event", "event.name": "event", "event.type": "type", "event.source": "source", "event.messageId": "message",
+		"event.groupId":    "group_id",
+		"context.page.url": "url", "context.page.path": "path", "context.page.referrer": "referrer", "context.page.title": "title",
+		"context.campaign.source": "campaign_source", "context.campaign.medium": "campaign_medium", "context.campaign.name": "campaign_name",
+		"context.campaign.term": "campaign_term", "context.campaign.content": "campaign_content",
+	}
+	if c := columns[field]; c != "" {
+		return c
+	}
+	switch field {
+	case "context.device", "context.os", "context.browser", "context.screen", "context.locale", "context.timezone", "context.country":
+		return strings.TrimPrefix(field, "context.")
+	}
+	return ""
+}
+
+// argumentsOf is the columns that fields need, as the further arguments of a
+// call, and how each of them gets into an event.
+func argumentsOf(fields []string) (list string, set []func(*event.Event, string), err error) {
+	seen := map[string]bool{}
+	for _, f := range fields {
+		column, fill, err := argument(f)
+		if err != nil {
+			return "", nil, err
+		}
+		if !seen[column] {
+			seen[column] = true
+			list += ", " + column
+			set = append(set, fill)
+		}
+	}
+	return list, set, nil
+}
+
+func argument(field string) (string, func(*event.Event, string), error) {
+	texts := map[string]func(*event.Event) *string{
+		"event": func(e *event.Event) *string { return &e.Name }, "source": func(e *event.Event) *string { return &e.Source },
+		"message": func(e *event.Event) *string { return &e.MessageID }, "group_id": func(e *event.Event) *string { return &e.GroupID },
+		"url": func(e *event.Event) *string { return &e.Context.Page.URL }, "path": func(e *event.Event) *string { return &e.Context.Page.Path },
+		"referrer": func(e *event.Event) *string { return &e.Context.Page.Referrer }, "title": func(e *event.Event) *string { return &e.Context.Page.Title },
+		"campaign_source": func(e *event.Event) *string { return &e.Context.Campaign.Source }, "campaign_medium": func(e *event.Event) *string { return &e.Context.Campaign.Medium },
+		"campaign_name": func(e *event.Event) *string { return &e.Context.Campaign.Name }, "campaign_term": func(e *event.Event) *string { return &e.Context.Campaign.Term },
+		"campaign_content": func(e *event.Event) *string { return &e.Context.Campaign.Content },
+		"device":           func(e *event.Event) *string { return &e.Context.Device }, "os": func(e *event.Event) *string { return &e.Context.OS },
+		"browser": func(e *event.Event) *string { return &e.Context.Browser }, "screen": func(e *event.Event) *string { return &e.Context.Screen },
+		"locale": func(e *event.Event) *string { return &e.Context.Locale }, "timezone": func(e *event.Event) *string { return &e.Context.Timezone },
+		"country": func(e *event.Event) *string { return &e.Context.Country },
+	}
+	column := plainColumn(field)
+	if get := texts[column]; get != nil {
+		return column, func(e *event.Event, v string) { *get(e) = v }, nil
+	}
+	head, rest, _ := strings.Cut(field, ".")
+	under, _, _ := strings.Cut(rest, ".")
+	switch {
+	case head == "properties", head == "event" && under == "properties":
+		return "properties", func(e *event.Event, v string) { e.Properties = []byte(v) }, nil
+	case head == "event" && under == "traits":
+		return "traits", func(e *event.Event, v string) { e.Traits = []byte(v) }, nil
+	case field == "event.type":
+		return "type", func(e *event.Event, v string) {
+			for e.Type = event.Track; e.Type < event.System && e.Type.String() != v; e.Type++ {
+			}
+		}, nil
+	case field == "event.timestamp":
+		return "epoch_us(time)::VARCHAR", func(e *event.Event, v string) { e.Timestamp, _ = strconv.ParseInt(v, 10, 64) }, nil
+	case field == "event.receivedAt":
+		return "(epoch_us(time) + lag)::VARCHAR", func(e *event.Event, v string) { e.ReceivedAt, _ = strconv.ParseInt(v, 10, 64) }, nil
+	case field == "context.bot":
+		return "bot::VARCHAR", func(e *event.Event, v string) { e.Context.Bot = v == "true" }, nil
+	case field == "context.historical":
+		return "historical::VARCHAR", func(e *event.Event, v string) { e.Context.Historical = v == "true" }, nil
+	case head == "event", head == "pull", field == "context.verified", field == "context.ip", field == "context.userAgent":
+		return "", nil, unsupported("facts do not keep %s", field)
+	case head == "context" && under == "consent":
+		return "consent", func(e *event.Event, v string) { e.Context.Consent = []byte(v) }, nil
+	case head == "context":
+		return "extra", func(e *event.Event, v string) { e.Context.Extra = []byte(v) }, nil
+	}
+	return "", nil, unsupported("%s is of the user", field)
+}
+
+// excluded counts what was left out. Each flag is asked for by itself, so that
+// files without it are not read.
+func (a *asking) excluded(ctx context.Context, out *measure.Excluded) error {
+	count := func(flag string, n *int64) error {
+		text := fmt.Sprintf("SELECT count(*) FROM facts WHERE %s AND %s AND %s", flag, a.within(a.span), activity)
+		return a.each(ctx, text, func(rows *sql.Rows) error { return rows.Scan(n) })
+	}
+	if !a.q.Bots {
+		if err := count("bot", &out.Bots); err != nil {
+			return err
+		}
+	}
+	if a.q.Internal {
+		return nil
+	}
+	if !a.q.Bots {
+		return count("internal AND NOT bot", &out.Internal)
+	}
+	return count("internal", &out.Internal)
+}
+
+// each runs a statement and visits its rows.
+func (a *asking) each(ctx context.Context, text string, visit func(*sql.Rows) error) (err error) {
+	rows, err := a.run.conn.QueryContext(ctx, text)
+	if err != nil {
+		return fmt.Errorf("%w in %s", err, text)
+	}
+	defer func() { err = joinClose(err, rows) }()
+	for rows.Next() {
+		if err := visit(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}

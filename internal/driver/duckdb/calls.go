@@ -1,0 +1,187 @@
+package duckdb
+
+/*
+#include <stdint.h>
+typedef void *heed_ptr;
+void heedHolds(heed_ptr, heed_ptr, heed_ptr);
+void heedText(heed_ptr, heed_ptr, heed_ptr);
+void heedNumber(heed_ptr, heed_ptr, heed_ptr);
+static heed_ptr heed_call_holds(void) { return (heed_ptr)heedHolds; }
+static heed_ptr heed_call_text(void) { return (heed_ptr)heedText; }
+static heed_ptr heed_call_number(void) { return (heed_ptr)heedNumber; }
+*/
+import "C"
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"unsafe"
+
+	"github.com/duckdb/duckdb-go/v2/mapping"
+)
+
+// Functions by which SQL asks Go: what a condition, a dimension or a calendar
+// says of a row is computed by the very code that says it of the stream, so the
+// two cannot disagree. The first argument is the number of a call that the
+// query has made known, the others are texts or null.
+const (
+	holdsFunction  = "heed_holds"  // BOOLEAN
+	textFunction   = "heed_text"   // VARCHAR
+	numberFunction = "heed_number" // DOUBLE
+)
+
+// call computes one value of the arguments of a row; an argument that is null
+// is empty. Only the function that it is made for looks at its kind of result.
+// It may be called concurrently; state is one thread's own and begins as nil.
+type call struct {
+	begin  func() any
+	holds  func(state any, args []string) bool
+	text   func(state any, args []string) (string, bool)
+	number func(state any, args []string) float64
+}
+
+// calls are those that queries have made known.
+type calls struct {
+	mu   sync.RWMutex
+	last int64
+	by   map[int64]*call
+}
+
+func (c *calls) add(one *call) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.by == nil {
+		c.by = map[int64]*call{}
+	}
+	c.last++
+	c.by[c.last] = one
+	return c.last
+}
+
+func (c *calls) remove(numbers []int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, n := range numbers {
+		delete(c.by, n)
+	}
+}
+
+func (c *calls) get(n int64) *call {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.by[n]
+}
+
+func (env *environment) registerCalls(c mapping.Connection) error {
+	for _, f := range []struct {
+		name     string
+		returns  mapping.Type
+		callback C.heed_ptr
+	}{
+		{holdsFunction, mapping.TypeBoolean, C.heed_call_holds()},
+		{textFunction, mapping.TypeVarchar, C.heed_call_text()},
+		{numberFunction, mapping.TypeDouble, C.heed_call_number()},
+	} {
+		function := mapping.CreateScalarFunction()
+		mapping.ScalarFunctionSetName(function, f.name)
+		number := mapping.CreateLogicalType(mapping.TypeBigInt)
+		text := mapping.CreateLogicalType(mapping.TypeVarchar)
+		result := mapping.CreateLogicalType(f.returns)
+		mapping.ScalarFunctionAddParameter(function, number)
+		mapping.ScalarFunctionSetVarargs(function, text)
+		mapping.ScalarFunctionSetReturnType(function, result)
+		mapping.ScalarFunctionSetSpecialHandling(function) // nulls are arguments like others
+		mapping.ScalarFunctionSetExtraInfo(function, handle(env), dropCallback())
+		mapping.ScalarFunctionSetFunction(function, unsafe.Pointer(f.callback))
+		state := mapping.RegisterScalarFunction(c, function)
+		for _, t := range []*mapping.LogicalType{&number, &text, &result} {
+			mapping.DestroyLogicalType(t)
+		}
+		mapping.DestroyScalarFunction(&function)
+		if state == mapping.StateError {
+			return fmt.Errorf("register %s", f.name)
+		}
+	}
+	return nil
+}
+
+// rowsOfCall runs visit over the rows that a function was called with.
+func rowsOfCall(p, in C.heed_ptr, visit func(c *call, state any, row int, args []string)) {
+	info := mapping.FunctionInfo{Ptr: unsafe.Pointer(p)}
+	env := handled[*environment](mapping.ScalarFunctionGetExtraInfo(info))
+	chunk := mapping.DataChunk{Ptr: unsafe.Pointer(in)}
+	n := int(mapping.DataChunkGetSize(chunk))
+	columns := int(mapping.DataChunkGetColumnCount(chunk))
+	numbers := unsafe.Slice((*int64)(mapping.VectorGetData(mapping.DataChunkGetVector(chunk, 0))), n)
+	texts := make([][][16]byte, columns-1)
+	valid := make([][]uint64, columns-1)
+	for i := range texts {
+		v := mapping.DataChunkGetVector(chunk, mapping.IdxT(i+1))
+		texts[i] = unsafe.Slice((*[16]byte)(mapping.VectorGetData(v)), n)
+		if mask := mapping.VectorGetValidity(v); mask != nil {
+			valid[i] = unsafe.Slice((*uint64)(mask), (n+63)/64)
+		}
+	}
+	args := make([]string, columns-1)
+	var c *call
+	var state any
+	last := int64(0)
+	for row := range n {
+		if numbers[row] != last {
+			if last, c, state = numbers[row], env.calls.get(numbers[row]), nil; c == nil {
+				mapping.ScalarFunctionSetError(info, "no such call")
+				return
+			}
+			if c.begin != nil {
+				state = c.begin()
+			}
+		}
+		for i := range args {
+			args[i] = ""
+			if valid[i] == nil || valid[i][row/64]>>(row%64)&1 == 1 {
+				args[i] = stringOf(&texts[i][row])
+			}
+		}
+		visit(c, state, row, args)
+	}
+}
+
+// stringOf is a DuckDB string, for as long as its vector lives.
+func stringOf(s *[16]byte) string {
+	size := binary.NativeEndian.Uint32(s[:])
+	if size <= inlineText {
+		return unsafe.String(&s[4], size)
+	}
+	return unsafe.String(*(**byte)(unsafe.Pointer(&s[8])), size)
+}
+
+//export heedHolds
+func heedHolds(p, in, out C.heed_ptr) {
+	data := mapping.VectorGetData(mapping.Vector{Ptr: unsafe.Pointer(out)})
+	rowsOfCall(p, in, func(c *call, state any, row int, args []string) {
+		*(*bool)(unsafe.Add(data, row)) = c.holds(state, args)
+	})
+}
+
+//export heedNumber
+func heedNumber(p, in, out C.heed_ptr) {
+	data := mapping.VectorGetData(mapping.Vector{Ptr: unsafe.Pointer(out)})
+	rowsOfCall(p, in, func(c *call, state any, row int, args []string) {
+		*(*float64)(unsafe.Add(data, 8*row)) = c.number(state, args)
+	})
+}
+
+//export heedText
+func heedText(p, in, out C.heed_ptr) {
+	vector := mapping.Vector{Ptr: unsafe.Pointer(out)}
+	mapping.VectorEnsureValidityWritable(vector)
+	words := unsafe.Slice((*uint64)(mapping.VectorGetValidity(vector)), blockRows/64)
+	rowsOfCall(p, in, func(c *call, state any, row int, args []string) {
+		if text, ok := c.text(state, args); ok {
+			mapping.VectorAssignStringElement(vector, mapping.IdxT(row), text)
+		} else {
+			words[row/64] &^= 1 << (row % 64)
+		}
+	})
+}
