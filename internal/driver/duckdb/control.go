@@ -7,13 +7,9 @@ import (
 	"heed/internal/event"
 )
 
-// nameMerge is the control record that makes one profile another; properties:
-// {"from": id, "to": id}.
-const nameMerge = "heed.merge"
-
 // control acts on a control record; the lock is held.
 func (s *Store) control(e *event.Event) error {
-	if e.Name != nameMerge {
+	if e.Name != event.NameMerge {
 		return nil
 	}
 	var m struct{ From, To string }

@@ -35,7 +35,7 @@ func Track(user, name string, at int64) event.Event {
 // Merge makes the control record by which one id becomes another.
 func Merge(from, to string, at int64) event.Event {
 	return event.Event{
-		MessageID: "merge-" + from, Type: event.System, Name: "heed.merge", AnonymousID: from, UserID: to, Timestamp: at, ReceivedAt: at,
+		MessageID: "merge-" + from, Type: event.System, Name: event.NameMerge, AnonymousID: from, UserID: to, Timestamp: at, ReceivedAt: at,
 		Source: event.SourceHeed, Properties: fmt.Appendf(nil, `{"from": %q, "to": %q}`, from, to),
 	}
 }
