@@ -28,6 +28,7 @@ var layers = [][]string{
 	{"internal/channel/web", "internal/channel/outbox"},
 	{"internal/channel", "internal/backtest"},
 	{"internal/driver/pebble", "internal/driver/memory", "internal/driver/duckdb"},
+	{"internal/driver/duckdb/ask"},
 	{"internal/catalog", "internal/eventlog/logsearch"},
 	{"internal/eventlog/eventlogtest", "internal/userstate/userstatetest", "internal/inbox/inboxtest", "internal/documents/documentstest", "internal/facts/factstest"},
 	{"internal/facts"},

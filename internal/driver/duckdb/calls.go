@@ -19,40 +19,22 @@ import (
 	"unsafe"
 
 	"github.com/duckdb/duckdb-go/v2/mapping"
-)
 
-// Functions by which SQL asks Go: what a condition, a dimension or a calendar
-// says of a row is computed by the very code that says it of the stream, so the
-// two cannot disagree. The first argument is the number of a call that the
-// query has made known, the others are texts or null.
-const (
-	holdsFunction  = "heed_holds"  // BOOLEAN
-	textFunction   = "heed_text"   // VARCHAR
-	numberFunction = "heed_number" // DOUBLE
+	"heed/internal/driver/duckdb/ask"
 )
-
-// call computes one value of the arguments of a row; an argument that is null
-// is empty. Only the function that it is made for looks at its kind of result.
-// It may be called concurrently; state is one thread's own and begins as nil.
-type call struct {
-	begin  func() any
-	holds  func(state any, args []string) bool
-	text   func(state any, args []string) (string, bool)
-	number func(state any, args []string) float64
-}
 
 // calls are those that queries have made known.
 type calls struct {
 	mu   sync.RWMutex
 	last int64
-	by   map[int64]*call
+	by   map[int64]*ask.Call
 }
 
-func (c *calls) add(one *call) int64 {
+func (c *calls) add(one *ask.Call) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.by == nil {
-		c.by = map[int64]*call{}
+		c.by = map[int64]*ask.Call{}
 	}
 	c.last++
 	c.by[c.last] = one
@@ -67,7 +49,7 @@ func (c *calls) remove(numbers []int64) {
 	}
 }
 
-func (c *calls) get(n int64) *call {
+func (c *calls) get(n int64) *ask.Call {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return c.by[n]
@@ -79,9 +61,9 @@ func (env *environment) registerCalls(c mapping.Connection) error {
 		returns  mapping.Type
 		callback C.heed_ptr
 	}{
-		{holdsFunction, mapping.TypeBoolean, C.heed_call_holds()},
-		{textFunction, mapping.TypeVarchar, C.heed_call_text()},
-		{numberFunction, mapping.TypeDouble, C.heed_call_number()},
+		{ask.HoldsFunction, mapping.TypeBoolean, C.heed_call_holds()},
+		{ask.TextFunction, mapping.TypeVarchar, C.heed_call_text()},
+		{ask.NumberFunction, mapping.TypeDouble, C.heed_call_number()},
 	} {
 		function := mapping.CreateScalarFunction()
 		mapping.ScalarFunctionSetName(function, f.name)
@@ -107,7 +89,7 @@ func (env *environment) registerCalls(c mapping.Connection) error {
 }
 
 // rowsOfCall runs visit over the rows that a function was called with.
-func rowsOfCall(p, in C.heed_ptr, visit func(c *call, state any, row int, args []string)) {
+func rowsOfCall(p, in C.heed_ptr, visit func(c *ask.Call, state any, row int, args []string)) {
 	info := mapping.FunctionInfo{Ptr: unsafe.Pointer(p)}
 	env := handled[*environment](mapping.ScalarFunctionGetExtraInfo(info))
 	chunk := mapping.DataChunk{Ptr: unsafe.Pointer(in)}
@@ -124,7 +106,7 @@ func rowsOfCall(p, in C.heed_ptr, visit func(c *call, state any, row int, args [
 		}
 	}
 	args := make([]string, columns-1)
-	var c *call
+	var c *ask.Call
 	var state any
 	last := int64(0)
 	for row := range n {
@@ -133,8 +115,8 @@ func rowsOfCall(p, in C.heed_ptr, visit func(c *call, state any, row int, args [
 				mapping.ScalarFunctionSetError(info, "no such call")
 				return
 			}
-			if c.begin != nil {
-				state = c.begin()
+			if c.Begin != nil {
+				state = c.Begin()
 			}
 		}
 		for i := range args {
@@ -159,16 +141,16 @@ func stringOf(s *[16]byte) string {
 //export heedHolds
 func heedHolds(p, in, out C.heed_ptr) {
 	data := mapping.VectorGetData(mapping.Vector{Ptr: unsafe.Pointer(out)})
-	rowsOfCall(p, in, func(c *call, state any, row int, args []string) {
-		*(*bool)(unsafe.Add(data, row)) = c.holds(state, args)
+	rowsOfCall(p, in, func(c *ask.Call, state any, row int, args []string) {
+		*(*bool)(unsafe.Add(data, row)) = c.Holds(state, args)
 	})
 }
 
 //export heedNumber
 func heedNumber(p, in, out C.heed_ptr) {
 	data := mapping.VectorGetData(mapping.Vector{Ptr: unsafe.Pointer(out)})
-	rowsOfCall(p, in, func(c *call, state any, row int, args []string) {
-		*(*float64)(unsafe.Add(data, 8*row)) = c.number(state, args)
+	rowsOfCall(p, in, func(c *ask.Call, state any, row int, args []string) {
+		*(*float64)(unsafe.Add(data, 8*row)) = c.Number(state, args)
 	})
 }
 
@@ -177,8 +159,8 @@ func heedText(p, in, out C.heed_ptr) {
 	vector := mapping.Vector{Ptr: unsafe.Pointer(out)}
 	mapping.VectorEnsureValidityWritable(vector)
 	words := unsafe.Slice((*uint64)(mapping.VectorGetValidity(vector)), blockRows/64)
-	rowsOfCall(p, in, func(c *call, state any, row int, args []string) {
-		if text, ok := c.text(state, args); ok {
+	rowsOfCall(p, in, func(c *ask.Call, state any, row int, args []string) {
+		if text, ok := c.Text(state, args); ok {
 			mapping.VectorAssignStringElement(vector, mapping.IdxT(row), text)
 		} else {
 			words[row/64] &^= 1 << (row % 64)

@@ -32,18 +32,16 @@ import (
 
 	"github.com/duckdb/duckdb-go/v2"
 	"github.com/duckdb/duckdb-go/v2/mapping"
+
+	"heed/internal/driver/duckdb/ask"
 )
 
 // This file is where DuckDB calls back: the table function that scans hot rows
 // and the scalar functions that read users. They copy whole vectors, which the
 // driver's own function interface cannot.
 
-// The functions, as SQL knows them.
-const (
-	hotFunction  = "heed_hot_rows"
-	idFunction   = "heed_user_id"
-	rootFunction = "heed_user_root"
-)
+// hotFunction is the table function of hot rows; the others are those of ask.
+const hotFunction = "heed_hot_rows"
 
 // environment is what the functions of one database work on.
 type environment struct {
@@ -70,10 +68,10 @@ func (env *environment) register(ctx context.Context, conn *sql.Conn) error {
 		if err := env.registerHot(native); err != nil {
 			return err
 		}
-		if err := env.registerScalar(native, idFunction, mapping.TypeVarchar, unsafe.Pointer(C.heed_user_id())); err != nil {
+		if err := env.registerScalar(native, ask.IDFunction, mapping.TypeVarchar, unsafe.Pointer(C.heed_user_id())); err != nil {
 			return err
 		}
-		if err := env.registerScalar(native, rootFunction, mapping.TypeUInteger, unsafe.Pointer(C.heed_user_root())); err != nil {
+		if err := env.registerScalar(native, ask.RootFunction, mapping.TypeUInteger, unsafe.Pointer(C.heed_user_root())); err != nil {
 			return err
 		}
 		return env.registerCalls(native)

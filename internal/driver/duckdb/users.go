@@ -162,8 +162,16 @@ func (u *users) grow() {
 	}
 }
 
-// merge lets one user be another from now on, its past included.
+// merge lets one user be another from now on, its past included. From and to
+// being the same takes that back.
 func (u *users) merge(from, to uint32) {
+	if from == to {
+		p, i := u.page(from)
+		if p.into[i].Swap(0) != 0 {
+			u.pending = append(u.pending, merge{from, from})
+		}
+		return
+	}
 	from, to = u.root(from), u.root(to)
 	if from == to {
 		return
@@ -274,15 +282,15 @@ func (u *users) take(payload []byte) error {
 	return nil
 }
 
-// all is the numbers that are one user today, as texts. It looks at every one.
-func (u *users) all(root uint32) []string {
-	out := []string{fmt.Sprint(root)}
+// all is the numbers that are one user today. It looks at every one.
+func (u *users) all(root uint32) []uint32 {
+	out := []uint32{root}
 	if u.merges.Load() == 0 {
 		return out
 	}
 	for n := range u.count.Load() {
 		if n != root && u.root(n) == root {
-			out = append(out, fmt.Sprint(n))
+			out = append(out, n)
 		}
 	}
 	return out

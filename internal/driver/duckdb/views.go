@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 	"strings"
+
+	"heed/internal/driver/duckdb/ask"
 )
 
 // publicViews are what SQL is written against (docs/sql.md). facts is the view
@@ -12,7 +14,7 @@ import (
 func publicViews() []string {
 	return []string{
 		`events AS SELECT time, event, type,
-			` + rootFunction + `(usr) AS user_key, ` + idFunction + `(usr) AS user_id, known,
+			` + ask.RootFunction + `(usr) AS user_key, ` + ask.IDFunction + `(usr) AS user_id, known,
 			session AS session_key, source, country, device, os, browser, screen, locale, timezone,
 			url, path, referrer, title,
 			campaign_source, campaign_medium, campaign_name, campaign_term, campaign_content,

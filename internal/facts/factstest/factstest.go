@@ -140,6 +140,8 @@ func merges(t *testing.T, open Opener) {
 	Append(t, s, 1, Chunk(1, Merge("anonymous-2", "ann", Noon+1)))
 	expect(t, s, "SELECT user_id, count(*) FROM events GROUP BY ALL ORDER BY 2", "other 1\nann 3\n")
 	expect(t, s, "SELECT count(DISTINCT user_key) FROM events", "2\n")
+	Append(t, s, 0, Chunk(4, Merge("anonymous-1", "anonymous-1", Noon+3))) // its own again
+	expect(t, s, "SELECT user_id, count(*) FROM events GROUP BY ALL ORDER BY ALL", "ann 2\nanonymous-1 1\nother 1\n")
 }
 
 func statements(t *testing.T, open Opener) {

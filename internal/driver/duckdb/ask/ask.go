@@ -1,4 +1,10 @@
-package duckdb
+// Package ask owns how a measure is asked of a database of facts: the plan of each
+// kind as SQL statements, and the walks over users' events that SQL is no good
+// for. What is a matter of DuckDB's dialect stands in ask.go.
+//
+// It does not own what a measure means (measure) nor the database (duckdb). What it
+// cannot answer exactly it refuses.
+package ask
 
 import (
 	"context"
@@ -14,18 +20,51 @@ import (
 	"heed/internal/measure"
 )
 
+// The functions that a database of facts must have.
+const (
+	RootFunction   = "heed_user_root" // number of a profile id -> that of the user whose it is today
+	IDFunction     = "heed_user_id"   // number -> id of the user whose it is today
+	HoldsFunction  = "heed_holds"     // calls: BOOLEAN,
+	TextFunction   = "heed_text"      // VARCHAR,
+	NumberFunction = "heed_number"    // DOUBLE
+)
+
+// Call is what SQL asks Go: what a condition, a dimension or a calendar says of a
+// row is computed by the very code that says it of the stream, so the two cannot
+// disagree. The first argument of the function is the number of the call, the
+// others are texts; one that is null is empty. It may be called concurrently;
+// state is one thread's own and begins as what Begin makes.
+type Call struct {
+	Begin  func() any
+	Holds  func(state any, args []string) bool
+	Text   func(state any, args []string) (string, bool)
+	Number func(state any, args []string) float64
+}
+
+// Database is the facts as of one moment: a relation named facts with the columns
+// that docs/format/facts.md lists, and the functions above.
+type Database interface {
+	Query(ctx context.Context, text string) (*sql.Rows, error)
+	// Call makes a call known for as long as the database is used.
+	Call(c *Call) (number int64)
+	// User is the number and id of the user whose an id is today.
+	User(id string) (number uint32, today string, ok bool)
+	// Numbers are all those that are one user today.
+	Numbers(user uint32) []uint32
+	// Times are what those of all events lie between, both inclusive, in µs.
+	Times() (from, to int64)
+}
+
 // asking is one measure being answered: the relations that its statements are
-// made of, and the calls by which they ask Go.
+// made of.
 type asking struct {
-	s       *Store
-	run     *running
-	q       *measure.Query
-	frame   measure.Frame
-	span    measure.Span
-	oldest  int64   // times of all events lie from here
-	newest  int64   // to here
-	only    string  // a further condition on what is looked at
-	numbers []int64 // of its calls
+	db     Database
+	q      *measure.Query
+	frame  measure.Frame
+	span   measure.Span
+	oldest int64  // times of all events lie from here
+	newest int64  // to here
+	only   string // a further condition on what is looked at
 }
 
 // unsupported says what cannot be answered here.
@@ -33,12 +72,9 @@ func unsupported(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", facts.ErrUnsupported, fmt.Sprintf(format, args...))
 }
 
-// Query answers a measure.
-func (s *Store) Query(ctx context.Context, q *measure.Query, now int64) (out measure.Result, err error) {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.QueryTimeout)
-	defer cancel()
-	defer context.AfterFunc(s.life, cancel)()
-	a := &asking{s: s, q: q}
+// Answer answers a measure that was resolved. now is in µs since the Unix epoch.
+func Answer(ctx context.Context, db Database, q *measure.Query, now int64) (out measure.Result, err error) {
+	a := &asking{db: db, q: q}
 	if a.frame, err = q.Frame(now); err != nil {
 		return out, err
 	}
@@ -48,20 +84,12 @@ func (s *Store) Query(ctx context.Context, q *measure.Query, now int64) (out mea
 	if q.Live != nil {
 		a.span = measure.Span{From: a.frame.AsOf - int64(q.Live.Minutes)*60e6, To: a.frame.AsOf}
 	}
-	if a.run, err = s.queries.begin(ctx); err != nil {
-		return out, s.explain(ctx, err, s.cfg.QueryTimeout)
-	}
-	defer func() { err = errors.Join(err, a.run.end()) }()
-	a.oldest, a.newest = a.run.version.from, a.run.version.to
-	defer func() { s.env.calls.remove(a.numbers) }()
+	a.oldest, a.newest = db.Times()
 	out = measure.Result{Kind: q.Kind(), From: a.span.From, To: a.span.To, AsOf: a.frame.AsOf, Zone: a.frame.Zone.String()}
-	if err = a.answer(ctx, &out); err == nil {
-		err = a.excluded(ctx, &out.Excluded)
+	if err := a.answer(ctx, &out); err != nil {
+		return measure.Result{}, err
 	}
-	if err != nil {
-		return measure.Result{}, s.explain(ctx, err, s.cfg.QueryTimeout)
-	}
-	return out, nil
+	return out, a.excluded(ctx, &out.Excluded)
 }
 
 func (a *asking) answer(ctx context.Context, out *measure.Result) (err error) {
@@ -115,7 +143,7 @@ func (a *asking) ever() string {
 	if !a.q.Internal {
 		where += " AND NOT internal"
 	}
-	return "(SELECT " + rootFunction + "(usr) AS u, epoch_us(time) AS t, * FROM facts WHERE true" + where + a.only + ")"
+	return "(SELECT " + RootFunction + "(usr) AS u, epoch_us(time) AS t, * FROM facts WHERE true" + where + a.only + ")"
 }
 
 // base is the events that exist for the query, whatever Where says.
@@ -161,13 +189,6 @@ func (a *asking) match(m measure.Match) (predicate string, quiet bool, err error
 	return "(" + predicate + " AND " + where + ")", quiet, err
 }
 
-// known makes a call known to SQL for the length of the query.
-func (a *asking) known(c *call) int64 {
-	n := a.s.env.calls.add(c)
-	a.numbers = append(a.numbers, n)
-	return n
-}
-
 // holds is a condition on an event.
 func (a *asking) holds(c condition.Condition) (string, error) {
 	names := condition.Fields(c)
@@ -182,10 +203,10 @@ func (a *asking) holds(c condition.Condition) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	n := a.known(&call{begin: newScratch, holds: func(state any, args []string) bool {
+	n := a.db.Call(&Call{Begin: newScratch, Holds: func(state any, args []string) bool {
 		return p.Eval(state.(*scratch).fill(set, args))
 	}})
-	return fmt.Sprintf("%s(%d%s)", holdsFunction, n, list), nil
+	return fmt.Sprintf("%s(%d%s)", HoldsFunction, n, list), nil
 }
 
 // scratch is an event that calls fill with the arguments of a row.
@@ -216,14 +237,14 @@ func (a *asking) value(d *measure.Dimension) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	n := a.known(&call{begin: newScratch, text: func(state any, args []string) (string, bool) {
+	n := a.db.Call(&Call{Begin: newScratch, Text: func(state any, args []string) (string, bool) {
 		v := d.Bucket(text.of(state.(*scratch), args))
 		if v == nil {
 			return "", false
 		}
 		return *v, true
 	}})
-	return fmt.Sprintf("%s(%d%s)", textFunction, n, text.list), nil
+	return fmt.Sprintf("%s(%d%s)", TextFunction, n, text.list), nil
 }
 
 // amount is the number of a field of an event; 0 if it is none.
@@ -232,7 +253,7 @@ func (a *asking) amount(field string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	n := a.known(&call{begin: newScratch, number: func(state any, args []string) float64 {
+	n := a.db.Call(&Call{Begin: newScratch, Number: func(state any, args []string) float64 {
 		v := text.of(state.(*scratch), args)
 		if v == nil {
 			return 0
@@ -240,7 +261,7 @@ func (a *asking) amount(field string) (string, error) {
 		f, _ := measure.ParseNumber(*v)
 		return f
 	}})
-	return fmt.Sprintf("%s(%d%s)", numberFunction, n, text.list), nil
+	return fmt.Sprintf("%s(%d%s)", NumberFunction, n, text.list), nil
 }
 
 // fieldText reads the first text of a field.
@@ -374,11 +395,11 @@ func (a *asking) excluded(ctx context.Context, out *measure.Excluded) error {
 
 // each runs a statement and visits its rows.
 func (a *asking) each(ctx context.Context, text string, visit func(*sql.Rows) error) (err error) {
-	rows, err := a.run.conn.QueryContext(ctx, text)
+	rows, err := a.db.Query(ctx, text)
 	if err != nil {
 		return fmt.Errorf("%w in %s", err, text)
 	}
-	defer func() { err = joinClose(err, rows) }()
+	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		if err := visit(rows); err != nil {
 			return err
@@ -386,3 +407,6 @@ func (a *asking) each(ctx context.Context, text string, visit func(*sql.Rows) er
 	}
 	return rows.Err()
 }
+
+// quote makes a text a SQL string.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

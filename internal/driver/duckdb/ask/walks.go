@@ -1,4 +1,4 @@
-package duckdb
+package ask
 
 import (
 	"context"

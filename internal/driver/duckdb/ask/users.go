@@ -1,4 +1,4 @@
-package duckdb
+package ask
 
 import (
 	"fmt"
@@ -46,13 +46,11 @@ func (a *asking) combine(list []measure.Audience, by string) (string, error) {
 
 func (a *asking) users(ids []string) string {
 	parts := []string{}
-	a.s.mu.Lock()
 	for _, id := range ids {
-		if n, ok := a.s.users.find(id); ok {
-			parts = append(parts, strconv.FormatUint(uint64(a.s.users.root(n)), 10))
+		if n, _, ok := a.db.User(id); ok {
+			parts = append(parts, strconv.FormatUint(uint64(n), 10))
 		}
 	}
-	a.s.mu.Unlock()
 	return "(SELECT DISTINCT u FROM (SELECT unnest([" + strings.Join(parts, ",") + "]::UINTEGER[]) AS u) WHERE u IN " + a.alive() + ")"
 }
 
@@ -134,13 +132,13 @@ func (a *asking) valuesOf(d *measure.Dimension) (string, error) {
 		if d.Buckets == nil {
 			return expr
 		}
-		n := a.known(&call{text: func(_ any, args []string) (string, bool) {
+		n := a.db.Call(&Call{Text: func(_ any, args []string) (string, bool) {
 			if v := d.Bucket(&args[0]); v != nil {
 				return *v, true
 			}
 			return "", false
 		}})
-		return fmt.Sprintf("CASE WHEN %s IS NOT NULL THEN %s(%d, %s) END", expr, textFunction, n, expr)
+		return fmt.Sprintf("CASE WHEN %s IS NOT NULL THEN %s(%d, %s) END", expr, TextFunction, n, expr)
 	}
 	all := func(expr, where string) string {
 		return fmt.Sprintf("(SELECT a.u, b.v FROM %s a LEFT JOIN (SELECT u, %s AS v FROM %s WHERE %s AND %s GROUP BY u) b USING (u))",
@@ -151,11 +149,11 @@ func (a *asking) valuesOf(d *measure.Dimension) (string, error) {
 	case d.Days != nil:
 		day := "t // 86400000000"
 		if a.frame.Zone.String() != "UTC" {
-			n := a.known(&call{number: func(_ any, args []string) float64 {
+			n := a.db.Call(&Call{Number: func(_ any, args []string) float64 {
 				t, _ := strconv.ParseInt(args[0], 10, 64)
 				return float64(a.frame.Floor(t, measure.Day))
 			}})
-			day = fmt.Sprintf("%s(%d, t::VARCHAR)", numberFunction, n)
+			day = fmt.Sprintf("%s(%d, t::VARCHAR)", NumberFunction, n)
 		}
 		return a.counted(d, d.Days, "count(DISTINCT "+day+")")
 	case d.Events != nil:
@@ -183,13 +181,13 @@ func (a *asking) acquired(what string) string {
 	switch what {
 	case "day", "week", "month":
 		layout := map[string]string{"day": "2006-01-02", "week": "2006-01-02", "month": "2006-01"}[what]
-		n = a.known(&call{text: func(_ any, args []string) (string, bool) {
+		n = a.db.Call(&Call{Text: func(_ any, args []string) (string, bool) {
 			t, err := strconv.ParseInt(args[0], 10, 64)
 			return a.date(a.frame.Floor(t, measure.Unit(what)), layout), err == nil
 		}})
-		return fmt.Sprintf("%s(%d, min(t)::VARCHAR)", textFunction, n)
+		return fmt.Sprintf("%s(%d, min(t)::VARCHAR)", TextFunction, n)
 	}
-	n = a.known(&call{text: func(_ any, v []string) (string, bool) {
+	n = a.db.Call(&Call{Text: func(_ any, v []string) (string, bool) {
 		part := measure.TouchOf(v[0], v[1], v[2], v[3], v[4], nil).Part(measure.TouchPart(what))
 		return part, part != ""
 	}})
@@ -197,7 +195,7 @@ func (a *asking) acquired(what string) string {
 	for i, c := range columns {
 		columns[i] = "arg_min(coalesce(" + c + ", ''), " + inOrder + ")"
 	}
-	return fmt.Sprintf("%s(%d, %s)", textFunction, n, strings.Join(columns, ", "))
+	return fmt.Sprintf("%s(%d, %s)", TextFunction, n, strings.Join(columns, ", "))
 }
 
 // counted is a dimension of what users did.
@@ -210,7 +208,7 @@ func (a *asking) counted(d *measure.Dimension, b *measure.Behavior, aggregate st
 	if err != nil {
 		return "", err
 	}
-	n := a.known(&call{text: func(_ any, args []string) (string, bool) {
+	n := a.db.Call(&Call{Text: func(_ any, args []string) (string, bool) {
 		if args[0] == "" && d.Recency != nil {
 			return "", false
 		}
@@ -221,5 +219,5 @@ func (a *asking) counted(d *measure.Dimension, b *measure.Behavior, aggregate st
 		return "", false
 	}})
 	return fmt.Sprintf("(SELECT a.u, %s(%d, b.n::VARCHAR) AS v FROM %s a LEFT JOIN (SELECT u, %s AS n FROM %s WHERE %s AND %s GROUP BY u) b USING (u))",
-		textFunction, n, a.alive(), aggregate, a.base(), predicate, a.within(span)), nil
+		TextFunction, n, a.alive(), aggregate, a.base(), predicate, a.within(span)), nil
 }

@@ -1,4 +1,4 @@
-package duckdb
+package ask
 
 import (
 	"context"
@@ -222,11 +222,11 @@ func (a *asking) bucket(starts []int64) string {
 	if even {
 		return fmt.Sprintf("(t - %d) // %d", starts[0], width)
 	}
-	n := a.known(&call{number: func(_ any, args []string) float64 {
+	n := a.db.Call(&Call{Number: func(_ any, args []string) float64 {
 		t, _ := strconv.ParseInt(args[0], 10, 64)
 		return float64(sort.Search(len(starts), func(i int) bool { return starts[i] > t }) - 1)
 	}})
-	return fmt.Sprintf("%s(%d, t::VARCHAR)", numberFunction, n)
+	return fmt.Sprintf("%s(%d, t::VARCHAR)", NumberFunction, n)
 }
 
 func (a *asking) live(ctx context.Context, l *measure.Live) (*measure.LiveResult, error) {
@@ -269,7 +269,7 @@ func (a *asking) listed(ctx context.Context, p *measure.Users) (*measure.UsersRe
 	if p.Limit == 0 {
 		return out, nil
 	}
-	text := fmt.Sprintf("SELECT id FROM (SELECT %s(u) AS id FROM %s) WHERE id > %s ORDER BY id LIMIT %d", idFunction, hits, quote(p.After), p.Limit+1)
+	text := fmt.Sprintf("SELECT id FROM (SELECT %s(u) AS id FROM %s) WHERE id > %s ORDER BY id LIMIT %d", IDFunction, hits, quote(p.After), p.Limit+1)
 	err = a.each(ctx, text, func(r *sql.Rows) error {
 		var id string
 		if err := r.Scan(&id); err != nil {
@@ -286,19 +286,16 @@ func (a *asking) listed(ctx context.Context, p *measure.Users) (*measure.UsersRe
 
 func (a *asking) timeline(ctx context.Context, t *measure.Timeline) (*measure.TimelineResult, error) {
 	out := &measure.TimelineResult{User: t.User, Events: []measure.TimedEvent{}}
-	a.s.mu.Lock()
-	n, ok := a.s.users.find(t.User)
-	var ids []string
-	if ok {
-		root := a.s.users.root(n)
-		out.User = strings.Clone(a.s.users.id(root))
-		ids = a.s.users.all(root)
-	}
-	a.s.mu.Unlock()
+	n, today, ok := a.db.User(t.User)
 	if !ok {
 		return out, nil
 	}
-	a.only = " AND usr IN (" + strings.Join(ids, ",") + ")"
+	out.User = today
+	var numbers []string
+	for _, n := range a.db.Numbers(n) {
+		numbers = append(numbers, strconv.FormatUint(uint64(n), 10))
+	}
+	a.only = " AND usr IN (" + strings.Join(numbers, ",") + ")"
 	from, err := a.events("true", true)
 	if err != nil {
 		return nil, err
