@@ -166,6 +166,32 @@ func TestAbsence(t *testing.T) {
 	}
 }
 
+// streamed is what a stream of the source site brings at once.
+func (s *server) streamed(query string) (out []message) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), 1500*time.Millisecond)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/v1/messages/stream?writeKey=site-key&"+query, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	sc := bufio.NewScanner(resp.Body)
+	for sc.Scan() {
+		if data, ok := strings.CutPrefix(sc.Text(), "data: "); ok {
+			var m message
+			if err := json.Unmarshal([]byte(data), &m); err == nil && m.ID != "" {
+				out = append(out, m)
+			}
+		}
+	}
+	return out
+}
+
 // TestTrust: whoever knows the public write key and somebody's user id gets
 // none of their content.
 func TestTrust(t *testing.T) {
@@ -184,29 +210,7 @@ func TestTrust(t *testing.T) {
 		t.Errorf("?wait= with a forged user id answered %+v", a)
 	}
 	// The content is there, for who can prove to be the user.
-	messages := func(query string) (out []message) {
-		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
-		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/v1/messages/stream?writeKey=site-key&"+query, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = resp.Body.Close() }()
-		sc := bufio.NewScanner(resp.Body)
-		for sc.Scan() {
-			if data, ok := strings.CutPrefix(sc.Text(), "data: "); ok {
-				var m message
-				if err := json.Unmarshal([]byte(data), &m); err == nil && m.ID != "" {
-					out = append(out, m)
-				}
-			}
-		}
-		return out
-	}
+	messages := s.streamed
 	if got := messages("userId=victim&anonymousId=attacker"); len(got) != 0 {
 		t.Errorf("the stream of a forged user id brought %+v", got)
 	}

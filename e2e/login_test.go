@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -135,4 +138,53 @@ func TestLogin(t *testing.T) {
 	if count["merges"] != users {
 		t.Errorf("%d merge records of %d logins", count["merges"], users)
 	}
+}
+
+// TestForgedLogin: who claims with the public key to be somebody gets nothing of
+// theirs, neither on the stream of the browser nor on the same request; and takes
+// nobody over.
+func TestForgedLogin(t *testing.T) {
+	s := startFlow(t, t.TempDir())
+	sign := func(user string) string {
+		mac := hmac.New(sha256.New, []byte("site-secret"))
+		mac.Write([]byte(user))
+		return hex.EncodeToString(mac.Sum(nil))
+	}
+	identify := func(e map[string]any) {
+		t.Helper()
+		e["writeKey"] = "site-key"
+		if status, err := s.post("/v1/identify?wait=2s", e, nil); err != nil || status != 200 {
+			t.Fatalf("identify: %d, %v", status, err)
+		}
+	}
+	anonymous := map[string]any{"writeKey": "site-key", "anonymousId": "spy", "event": "win"}
+	s.track("", anonymous)
+	s.track("", anonymous)
+	identify(map[string]any{"anonymousId": "spy", "userId": "victim"})
+	// Under either id, the third win is the victim's.
+	if a := s.track("?wait=2s", anonymous); len(a.Messages) != 0 {
+		t.Errorf("the anonymous id was answered %+v", a)
+	}
+	if got := s.streamed("anonymousId=spy"); len(got) != 0 {
+		t.Errorf("the stream of the anonymous id brought %+v", got)
+	}
+	if got := s.streamed("userId=victim&signature=" + sign("victim")); len(got) != 1 {
+		t.Errorf("the stream of the user brought %+v", got)
+	}
+	// The victim is known now: neither by name nor with a signature of one's own.
+	identify(map[string]any{"anonymousId": "victim", "userId": "thief"})
+	identify(map[string]any{"anonymousId": "victim", "userId": "thief", "signature": sign("thief")})
+	var user struct {
+		MovedTo      string
+		AnonymousIds []string
+	}
+	s.admin("GET", "/users/victim", "", &user)
+	if user.MovedTo != "" || len(user.AnonymousIds) != 1 {
+		t.Errorf("the victim is %+v", user)
+	}
+	identify(map[string]any{"anonymousId": "victim", "userId": "heir", "signature": sign("heir"), "previousSignature": sign("victim")})
+	eventually(t, 10*time.Second, "with both signatures the victim is the heir", func() bool {
+		s.admin("GET", "/users/victim", "", &user)
+		return user.MovedTo == "heir"
+	})
 }
