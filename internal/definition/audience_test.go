@@ -113,7 +113,7 @@ func TestAudiencesRefused(t *testing.T) {
 	refuse("kind: audience\nname: a\naudience: b\n", "did you mean a?")
 	refuse("kind: audience\nname: a\naudience: a\n", "refers to itself")
 	refuse("kind: audience\nname: a\nall:\n- audience: b\n---\nkind: audience\nname: b\nnot: {audience: a}\n", "refers to itself")
-	refuse("kind: audience\nname: a\nis: {dimension: {dimension: engagment}, values: [low]}\n", "did you mean engagement?")
+	refuse("kind: audience\nname: a\nis: {dimension: {dimension: engagemen}, values: [low]}\n", "did you mean engagement?")
 	refuse("kind: audience\nname: a\nis: {dimension: {dimension: d}, values: [low]}\n---\nkind: dimension\nname: d\nfield: properties.x\n", "is of events")
 	refuse("kind: audience\nname: a\ndid: {event: x, mim: 3}\n", `unknown field "mim"`)
 	refuse("kind: audience\nname: a\ndid: {event: x, during: {last: 3 weeks}}\n", "x.yaml:3")

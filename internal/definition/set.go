@@ -183,8 +183,7 @@ func (c *checker) audience(a *Audience) {
 	}
 	// What it refers to may refer back, be of events or be too large together.
 	if _, err := measure.Resolve(a.Query(), unfrozen{c.set}); err != nil {
-		var me *measure.Error
-		if errors.As(err, &me) {
+		if me, ok := errors.AsType[*measure.Error](err); ok {
 			err = errors.New(me.Message)
 		}
 		c.fail("", "", "%v", err)
@@ -201,8 +200,7 @@ func (c *checker) dimension(d *measure.Dimension) {
 
 // measure takes over a problem of what can be asked.
 func (c *checker) measure(err error) {
-	var me *measure.Error
-	if errors.As(err, &me) {
+	if me, ok := errors.AsType[*measure.Error](err); ok {
 		if me.Path == "asOf" {
 			me.Path = "frozen"
 		}

@@ -205,20 +205,20 @@ func (e *query) did(d *measure.Did, among bitset) (bitset, error) {
 	least, most := d.Bounds()
 	holds := func(n int) bool { return n >= least && (most < 0 || n <= most) }
 	candidates, sure := e.candidates(d.Event, in, among)
-	any := holds(1) && most < 0 // at least one is all that is asked
+	once := holds(1) && most < 0 // at least one is all that is asked
 	none := most == 0
 	count := func(u uint32) bool {
 		n := 0
 		for _, w := range e.within(u, in) {
 			if takes[w&codeMask] {
-				if n++; any || none {
+				if n++; once || none {
 					break
 				}
 			}
 		}
 		return holds(n)
 	}
-	if !plain || !any && !none {
+	if !plain || !once && !none {
 		sure = make(bitset, len(among))
 	}
 	ask := slices.Clone(candidates)
@@ -232,7 +232,7 @@ func (e *query) did(d *measure.Did, among bitset) (bitset, error) {
 		rest.andNot(candidates)
 		got.or(rest)
 	}
-	if plain && any {
+	if plain && once {
 		got.or(sure)
 	}
 	return got, nil

@@ -51,13 +51,6 @@ func (c *column) get(u uint32) uint32 {
 	return 0
 }
 
-func (c *column) time(u uint32) int64 {
-	if int(u) < len(c.at) {
-		return c.at[u]
-	}
-	return 0
-}
-
 // set writes a value ("" is none) as of a time.
 func (c *column) set(u uint32, value string, at int64) {
 	if c.wide {

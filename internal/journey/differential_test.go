@@ -235,7 +235,9 @@ func TestTrim(t *testing.T) {
 	}
 	x.Write(func(w *journey.Writer) {
 		for _, e := range []event.Event{
-			{Name: "a", UserID: "old", Timestamp: 10}, {Name: "a", UserID: "both", Timestamp: 20}, {Name: "b", UserID: "both", Timestamp: 200},
+			{Name: "a", UserID: "old", Timestamp: 10},
+			{Name: "a", UserID: "both", Timestamp: 20},
+			{Name: "b", UserID: "both", Timestamp: 200},
 			{Name: "b", AnonymousID: "anon", Timestamp: 30},
 		} {
 			e.Context.Campaign.Source = e.Name

@@ -247,7 +247,7 @@ func (e *query) inFunnel(in *measure.InFunnel, among bitset) (bitset, error) {
 	if err != nil {
 		return nil, err
 	}
-	sees, err := e.visible(in.Where)
+	sees, err := e.kindsWhere(in.Where)
 	if err != nil {
 		return nil, err
 	}

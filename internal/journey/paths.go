@@ -174,7 +174,7 @@ func (e *query) inPath(in *measure.InPath, among bitset) (bitset, error) {
 	if err != nil {
 		return nil, err
 	}
-	sees, err := e.visible(in.Where)
+	sees, err := e.kindsWhere(in.Where)
 	if err != nil {
 		return nil, err
 	}

@@ -55,7 +55,7 @@ func (e *query) answer(now int64) (measure.Result, error) {
 	if q.Live != nil {
 		e.span = measure.Span{From: e.f.AsOf - int64(q.Live.Minutes)*60e6, To: e.f.AsOf}
 	}
-	if e.sees, err = e.visible(q.Where); err != nil {
+	if e.sees, err = e.kindsWhere(q.Where); err != nil {
 		return none, err
 	}
 	e.users = e.existing()
@@ -138,20 +138,16 @@ func (e *query) kindsWhere(c condition.Condition) ([]bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	any, named := len(condition.Fields(c)) == 0, onlyName(c)
+	free, named := len(condition.Fields(c)) == 0, onlyName(c)
 	out := make([]bool, len(e.x.kinds))
 	for code := 1; code < len(e.x.kinds); code++ {
 		k := &e.x.kinds[code]
 		if k.coarse && !named {
 			return nil, errFacts
 		}
-		out[code] = any || p.Eval(&condition.Facts{Event: &k.sample})
+		out[code] = free || p.Eval(&condition.Facts{Event: &k.sample})
 	}
 	return out, nil
-}
-
-func (e *query) visible(c condition.Condition) ([]bool, error) {
-	return e.kindsWhere(c)
 }
 
 // matching tells per kind whether a match, of what can be seen, takes it.

@@ -139,7 +139,7 @@ func (e *query) inRetention(in *measure.InRetention, among bitset) (bitset, erro
 	if err != nil {
 		return nil, err
 	}
-	sees, err := e.visible(in.Where)
+	sees, err := e.kindsWhere(in.Where)
 	if err != nil {
 		return nil, err
 	}

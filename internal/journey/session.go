@@ -142,7 +142,7 @@ func (e *query) inSession(in *measure.InSession, among bitset) (bitset, error) {
 	if err != nil {
 		return nil, err
 	}
-	sees, err := e.visible(in.Where)
+	sees, err := e.kindsWhere(in.Where)
 	if err != nil {
 		return nil, err
 	}

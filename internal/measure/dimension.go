@@ -99,15 +99,14 @@ func Compare(a, b *string) int {
 
 // Engagement is how many of the last 28 days users were active on.
 func Engagement() Dimension {
-	num := func(n float64) *float64 { return &n }
 	return Dimension{
 		Name: "engagement", Description: "Active days in the last 28",
 		Days: &Behavior{During: Range{Last: "28d"}},
 		Buckets: []Bucket{
-			{Name: "low", From: num(1), Below: num(2)},
-			{Name: "medium", From: num(2), Below: num(5)},
-			{Name: "medium-high", From: num(5), Below: num(10)},
-			{Name: "high", From: num(10)},
+			{Name: "low", From: new(1.0), Below: new(2.0)},
+			{Name: "medium", From: new(2.0), Below: new(5.0)},
+			{Name: "medium-high", From: new(5.0), Below: new(10.0)},
+			{Name: "high", From: new(10.0)},
 		},
 	}
 }

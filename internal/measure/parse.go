@@ -75,8 +75,7 @@ func decode(data []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		var te *json.UnmarshalTypeError
-		if errors.As(err, &te) {
+		if te, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 			return wrong(te.Field, "is %s, not %s", te.Value, friendly(te.Type))
 		}
 		return wrong("", "%s", strings.TrimPrefix(err.Error(), "json: "))

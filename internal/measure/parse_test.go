@@ -72,8 +72,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		q, err := measure.Parse(data)
 		if err != nil {
-			var e *measure.Error
-			if !errors.As(err, &e) {
+			if _, ok := errors.AsType[*measure.Error](err); !ok {
 				t.Fatalf("%T %v", err, err)
 			}
 			return
@@ -90,8 +89,7 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%s reads back differently:\n%s", text, diff)
 		}
 		if _, err := measure.Resolve(q, nobody{}); err != nil {
-			var e *measure.Error
-			if !errors.As(err, &e) {
+			if _, ok := errors.AsType[*measure.Error](err); !ok {
 				t.Fatalf("%T %v", err, err)
 			}
 		}

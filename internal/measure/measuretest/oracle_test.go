@@ -19,7 +19,7 @@ func past(t *testing.T, users ...string) *measuretest.History {
 	t.Helper()
 	h := &measuretest.History{}
 	for u, text := range users {
-		for _, one := range strings.Fields(text) {
+		for one := range strings.FieldsSeq(text) {
 			at, err := strconv.ParseFloat(one[1:], 64)
 			if err != nil {
 				t.Fatal(err)

@@ -224,10 +224,8 @@ func traits(r *rand.Rand) *condition.Condition {
 	return &c
 }
 
-func number(n float64) *float64 { return &n }
-
 func userDimension(r *rand.Rand, now int64) measure.Dimension {
-	buckets := []measure.Bucket{{Name: "low", From: number(1), Below: number(2)}, {Name: "more", From: number(2)}}
+	buckets := []measure.Bucket{{Name: "low", From: new(1.0), Below: new(2.0)}, {Name: "more", From: new(2.0)}}
 	b := measure.Behavior{During: span(r, now)}
 	m := match(r)
 	b.Event, b.Where = m.Event, m.Where
