@@ -56,6 +56,7 @@ type bench struct {
 	events   int // of the facts
 	rows     []row
 	started  []*process
+	long     bool // what takes minutes too
 }
 
 func (b *bench) add(r row) {
@@ -122,6 +123,7 @@ func runAll() (err error) {
 	events := flag.Int("events", 10_000_000, "events of the facts that are measured; 50000000 in a long run")
 	seconds := flag.Int("seconds", 4, "length of each load, in seconds")
 	rounds := flag.Int("rounds", 3, "how often the collector is measured; the medians count")
+	long := flag.Bool("long", false, "measure with ten million active rows: takes minutes and some GB of disk")
 	out := flag.String("out", "bench/out/results.json", "where to write the figures")
 	flag.Parse()
 	if *seconds < 1 || *rounds < 1 || *events < 1 {
@@ -141,7 +143,7 @@ func runAll() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	b := &bench{ctx: ctx, heed: path, dir: dir, duration: time.Duration(*seconds) * time.Second, rounds: *rounds, events: *events}
+	b := &bench{ctx: ctx, heed: path, dir: dir, duration: time.Duration(*seconds) * time.Second, rounds: *rounds, events: *events, long: *long}
 	defer b.killAll()
 	for _, g := range []struct {
 		name string

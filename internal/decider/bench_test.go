@@ -1,9 +1,13 @@
 package decider
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -130,20 +134,42 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
+// BenchmarkThousand has 1,000 triggers in force, of which three read each name.
+func BenchmarkThousand(b *testing.B) {
+	var names []string
+	for i := range 1000 {
+		names = append(names, fmt.Sprintf("e%d", i))
+	}
+	benchRulesOver(b, "pebble", thousand(), 5000, names)
+}
+
+// BenchmarkOutsiders discards events that triggers read, of users whom none of
+// them is for.
+func BenchmarkOutsiders(b *testing.B) {
+	benchRulesOver(b, "pebble", gatedRules, 20_000, []string{"deal", "close"})
+}
+
 func benchDecide(b *testing.B, driver string, users int, names []string) {
+	benchRulesOver(b, driver, benchRules, users, names)
+}
+
+func benchRulesOver(b *testing.B, driver, rules string, users int, names []string) {
 	r := rand.New(rand.NewPCG(1, 1))
 	l := &loop{}
 	for range 2000 {
 		l.chunks = append(l.chunks, record(r, 20, users, names...))
 	}
 	h := &harness{t: b, clock: &clock{now: epoch}, stores: stores{l, benchState(b, driver)}, defs: &revisions{}, settler: &settler{}}
-	h.defs.add(b, 1, benchRules)
+	h.defs.add(b, 1, rules)
 	e := event.Event{Type: event.System, Name: event.NameRevision, Source: event.SourceHeed, Properties: []byte(`{"revision":1}`)}
 	first := eventlog.Chunk{Count: 1, Appended: epoch, Schema: eventlog.Schema(eventlog.Events), Data: event.AppendEvent(nil, &e)}
 	chunks := l.chunks
 	l.chunks, l.left = []eventlog.Chunk{first}, 1
 	h.pump()
 	l.chunks, l.left = chunks, len(chunks) // warm the cache
+	h.pump()
+	h.survey()
+	l.left = 1 // takes the survey
 	h.pump()
 	w := h.d.workers[0]
 	b.ReportAllocs()
@@ -164,4 +190,108 @@ func cpu(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkLatency decides over single events of random users, each to its
+// commit, with a row under way for each of many users: HEED_BENCH_ROWS, else a
+// million. An operation is a decision.
+func BenchmarkLatency(b *testing.B) {
+	rows := 1_000_000
+	if text := os.Getenv("HEED_BENCH_ROWS"); text != "" {
+		var err error
+		if rows, err = strconv.Atoi(text); err != nil {
+			b.Fatalf("HEED_BENCH_ROWS=%q: %v", text, err)
+		}
+	}
+	l := &loop{}
+	dir := b.TempDir()
+	db, err := pebble.Open(pebble.Config{Dir: dir, Partitions: 1}, pebble.Deps{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() {
+		if err := db.Close(); err != nil {
+			b.Error(err)
+		}
+	}()
+	h := &harness{t: b, clock: &clock{now: epoch}, stores: stores{l, db.UserState()}, defs: &revisions{}, settler: &settler{}}
+	h.defs.add(b, 1, benchRules)
+	r := rand.New(rand.NewPCG(1, 2))
+	e := event.Event{Type: event.System, Name: event.NameRevision, Source: event.SourceHeed, Properties: []byte(`{"revision":1}`)}
+	l.chunks = []eventlog.Chunk{{Count: 1, Appended: epoch, Schema: eventlog.Schema(eventlog.Events), Data: event.AppendEvent(nil, &e)}, record(r, 1, 1, "win")}
+	l.left = 2
+	h.pump()
+	bytes := fillRows(b, h, db, rows)
+
+	probes := make([]eventlog.Chunk, 20_000)
+	for i := range probes {
+		probes[i] = record(r, 1, rows, "win", "loss")
+	}
+	h.crash()
+	l.chunks, l.i = probes, 0
+	w := h.decider().workers[0]
+	times := make([]time.Duration, 0, b.N)
+	b.ResetTimer()
+	for range b.N {
+		l.left = 1
+		began := time.Now()
+		if !h.once(w) {
+			b.Fatal("nothing to decide")
+		}
+		times = append(times, time.Since(began))
+	}
+	b.StopTimer()
+	slices.Sort(times)
+	b.ReportMetric(bytes, "disk-B/user")
+	b.ReportMetric(float64(times[len(times)/2])/1e3, "p50-us")
+	b.ReportMetric(float64(times[len(times)*99/100])/1e3, "p99-us")
+}
+
+// fillRows gives every user the rows, profile and timer of the first, and tells
+// what a user takes on the disk.
+func fillRows(b *testing.B, h *harness, db *pebble.DB, rows int) (bytes float64) {
+	b.Helper()
+	ctx := b.Context()
+	state := h.stores.state
+	first := fmt.Sprintf("user-%08d", 0)
+	value, err := state.Get(ctx, 0, userstate.Rows, first)
+	if err != nil || value == nil {
+		b.Fatal("the first user has no rows", err)
+	}
+	about, err := state.Get(ctx, 0, userstate.Profile, first)
+	if err != nil {
+		b.Fatal(err)
+	}
+	before, err := db.DiskUsage()
+	if err != nil {
+		b.Fatal(err)
+	}
+	part, err := state.Open(ctx, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	deadline := h.d.workers[0].users.find(first).wake
+	const page = 10_000
+	for from := 0; from < rows; from += page {
+		c := userstate.Commit{Base: part.Next(), Next: part.Next()}
+		for i := range min(page, rows-from) {
+			user := fmt.Sprintf("user-%08d", from+i)
+			c.Rows = append(c.Rows, userstate.Row{Kind: userstate.Rows, User: user, Value: value}, userstate.Row{Kind: userstate.Profile, User: user, Value: about})
+			c.Set = append(c.Set, userstate.Timer{Deadline: deadline, User: user})
+		}
+		slices.SortFunc(c.Rows, func(a, b userstate.Row) int {
+			return cmp.Or(cmp.Compare(a.Kind, b.Kind), strings.Compare(a.User, b.User))
+		})
+		if err := part.Commit(ctx, &c); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := part.Close(); err != nil {
+		b.Fatal(err)
+	}
+	after, err := db.DiskUsage()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return float64(after-before) / float64(rows)
 }
