@@ -278,6 +278,8 @@ func backtestNotes(req *backtest.Request, r *backtest.Result) []string {
 	switch {
 	case r.LogFrom == 0:
 		note("The log holds no events yet.")
+	case r.LogFrom > r.From && r.Counts.Old > 0:
+		note("The log begins at %s: of what happened earlier, only what was brought in later is counted.", date(r.LogFrom))
 	case r.LogFrom > r.From:
 		note("The log begins at %s: earlier events are not counted.", date(r.LogFrom))
 	case r.Short:
