@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,12 +13,9 @@ import (
 	"slices"
 	"time"
 
-	openapi_types "github.com/oapi-codegen/runtime/types"
-
 	"heed/internal/backtest"
 	"heed/internal/console/api"
 	"heed/internal/definition"
-	"heed/internal/event"
 	"heed/internal/period"
 	"heed/internal/trigger"
 )
@@ -59,7 +55,7 @@ func (c *Console) backtestTrigger(w http.ResponseWriter, r *http.Request) error 
 		if err != nil {
 			return c.noAnswer(ctx, w, out, err)
 		}
-		answer := backtestResult(&req, estimate)
+		answer := api.BacktestResultOf(&req, estimate)
 		out.write(w, api.BacktestLine{Estimate: &answer})
 	}
 	res, err := c.deps.Backtests.Run(ctx, req, func(p backtest.Progress) {
@@ -70,7 +66,7 @@ func (c *Console) backtestTrigger(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return c.noAnswer(ctx, w, out, err)
 	}
-	answer := backtestResult(&req, res)
+	answer := api.BacktestResultOf(&req, res)
 	out.write(w, api.BacktestLine{Result: &answer})
 	return nil
 }
@@ -229,85 +225,4 @@ func campaignOf(defs *definition.Set, asked *api.BacktestRequest) (*backtest.Cam
 		out.Cap = &definition.Cap{Count: asked.Cap.Count, Per: per}
 	}
 	return out, nil
-}
-
-// backtestResult is the answer as the API shows it.
-func backtestResult(req *backtest.Request, r *backtest.Result) api.BacktestResult {
-	out := api.BacktestResult{
-		Trigger: req.Trigger.Name, AsOf: api.Time(r.Until), From: api.Time(r.From), Until: api.Time(r.Until),
-		LogFrom: api.Time(r.LogFrom), WarmedFrom: api.Time(r.WarmedFrom), Short: r.Short, Days: req.Days, Zone: "UTC",
-		Exact: r.Exact(), Share: r.Share, Firings: r.Firings, Users: r.Users, PerDay: []api.BacktestDay{},
-		Refused: api.BacktestRefused{Limit: r.Refused.Limit, Audience: r.Refused.Audience, Cancelled: r.Refused.Cancelled},
-		Counts: api.BacktestCounts{
-			Events: r.Counts.Events, Matched: r.Counts.Matched, Old: r.Counts.Old, Late: r.Counts.Late,
-			Evicted: r.Counts.Evicted, Deep: r.Counts.Deep, Unreadable: r.Counts.Unreadable,
-		},
-		Examples: []api.BacktestExample{}, Profiles: api.ProfilesUnused, Notes: backtestNotes(req, r),
-		Seconds: r.Elapsed.Seconds(),
-	}
-	if r.Profiles {
-		out.Profiles = api.ProfilesRebuilt
-	}
-	if s := r.Elapsed.Seconds(); s > 0 {
-		out.EventsPerSecond = float64(r.Counts.Events) / s
-	}
-	for _, d := range r.Days {
-		out.PerDay = append(out.PerDay, api.BacktestDay{Day: openapi_types.Date{Time: api.Time(d.Day)}, Firings: d.Firings})
-	}
-	if c := r.Campaign; c != nil {
-		out.Campaign = &api.BacktestCampaign{Audience: c.Audience, Holdout: c.Holdout, Cap: c.Cap, Sends: c.Sends, Recipients: c.Recipients}
-	}
-	for _, e := range r.Examples {
-		x := api.BacktestExample{User: e.User, At: api.Time(e.At), Key: e.Key, Fire: hex.EncodeToString(e.FireID[:]), Timer: e.Timer}
-		for _, s := range e.Steps {
-			var ev event.Event
-			if event.DecodeAvro(s.Record, &ev) == nil { // it was read before
-				x.Events = append(x.Events, api.SummaryOf(e.Partition, s.Offset, &ev))
-			}
-		}
-		out.Examples = append(out.Examples, x)
-	}
-	return out
-}
-
-// backtestNotes says what one should know about an answer.
-func backtestNotes(req *backtest.Request, r *backtest.Result) []string {
-	var notes []string
-	note := func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
-	date := func(t int64) string { return api.Time(t).Format("2006-01-02 15:04 MST") }
-	switch {
-	case r.LogFrom == 0:
-		note("The log holds no events yet.")
-	case r.LogFrom > r.From && r.Counts.Old > 0:
-		note("The log begins at %s: of what happened earlier, only what was brought in later is counted.", date(r.LogFrom))
-	case r.LogFrom > r.From:
-		note("The log begins at %s: earlier events are not counted.", date(r.LogFrom))
-	case r.Short:
-		note("The log begins at %s: what was under way before it is not known.", date(r.LogFrom))
-	}
-	if req.Trigger.Reentry != nil && req.Trigger.Reentry.Once {
-		note("Whoever this trigger would have fired for before the log begins counts once more.")
-	}
-	if !r.Exact() {
-		note("An estimate from %.2g %% of the events.", 100*r.Share)
-		if r.Days == nil {
-			note("Users are those of the newest events alone.")
-		}
-	}
-	if r.Sampled {
-		note("There was not enough memory for the rows of all users: the rest were left out by a hash of their id (backtest.memory_bytes).")
-	}
-	if r.Profiles {
-		note("Traits are those of that moment, folded along the log. What was overwritten since %s is unknown before its first write there.", date(r.WarmedFrom))
-	}
-	if r.Pulls {
-		note("What was pulled is not kept over time: conditions on pull.* count as missing.")
-	}
-	if r.Counts.Old > 0 {
-		note("%d of the matched events are historical or came later than max_age: live they would not have counted.", r.Counts.Old)
-	}
-	if r.Counts.Unreadable > 0 {
-		note("%d events could not be read and were skipped, as they are live.", r.Counts.Unreadable)
-	}
-	return notes
 }
