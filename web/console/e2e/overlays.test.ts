@@ -122,6 +122,36 @@ const overlays: {
     },
   },
   {
+    name: 'a picker of events',
+    path: '/triggers/three-wins',
+    show: async (page) => {
+      await page.getByRole('button', { name: 'Event: win' }).click();
+      await page.getByRole('option', { name: /loss/ }).waitFor();
+    },
+  },
+  {
+    name: 'the rules that can be added',
+    path: '/triggers/three-wins',
+    width: 390,
+    show: async (page) => {
+      await page.getByRole('button', { name: 'a rule' }).click();
+      await page.getByRole('menuitem', { name: /about the same/ }).waitFor();
+    },
+  },
+  {
+    name: 'an event and its tag',
+    path: '/data/events?open=win',
+    show: (page) => page.getByText('data-heed-event="win"').waitFor(),
+  },
+  {
+    name: 'why a trigger did not fire',
+    path: '/users/ada',
+    show: async (page) => {
+      await page.getByRole('button', { name: 'Why: three-wins' }).click();
+      await page.getByText('limit was reached (win), 3 times so far').waitFor();
+    },
+  },
+  {
     name: 'a notice',
     path: '/campaigns/winners',
     show: async (page) => {

@@ -124,7 +124,7 @@ export default function Live() {
                   onClick={() => set({ name: name === n.name ? undefined : n.name })}
                   title={`Show only ${n.name}`}
                 >
-                  <span className={css.clip}>{eventLabel(n.name)}</span>
+                  <span className={live.what}>{eventLabel(n.name)}</span>
                   <svg
                     viewBox="0 0 100 8"
                     preserveAspectRatio="none"

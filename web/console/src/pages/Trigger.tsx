@@ -11,7 +11,7 @@ import {
 import { useDebouncedValue } from '@mantine/hooks';
 import { useQueryClient } from '@tanstack/react-query';
 import { Link, useBlocker, useNavigate, useParams, useSearch } from '@tanstack/react-router';
-import { useEffect, useRef, useState } from 'react';
+import { useEffect, useMemo, useRef, useState } from 'react';
 import { Problem as Failed } from '../api/problem';
 import {
   type Trigger as Saved,
@@ -25,8 +25,8 @@ import {
 import { useMay } from '../api/session';
 import { useLive } from '../feed/useFeed';
 import { triggerWords } from '../format/pattern';
-import { sentence } from '../format/words';
 import { Difference } from '../trigger/Difference';
+import { Mistakes, wordsOf } from '../trigger/Mistakes';
 import { Rail } from '../trigger/Rail';
 import { Sentence } from '../trigger/Sentence';
 import {
@@ -117,7 +117,12 @@ function Editor({ saved, event = '' }: { saved: Saved | undefined; event?: strin
     }
   }, [newer, dirty]);
 
-  const [asked] = useDebouncedValue(spec, 150);
+  // what it is called changes nothing about what it does
+  const rule = useMemo(() => {
+    const { description: _, ...rest } = spec;
+    return rest;
+  }, [spec]);
+  const [asked] = useDebouncedValue(rule, 150);
   const askable = complete(asked) && !broken;
   const check = useCheck('trigger', goodName.test(name) ? name : 'draft', asked, askable);
   const problems: Problem[] = askable ? (check.data?.problems ?? []) : [];
@@ -193,7 +198,7 @@ function Editor({ saved, event = '' }: { saved: Saved | undefined; event?: strin
       title={saved?.name ?? 'New trigger'}
       lede={
         complete(spec)
-          ? `${sentence(triggerWords(spec))}.`
+          ? `When a user does ${triggerWords(spec)}.`
           : 'When should Heed answer? Say it in a sentence.'
       }
       actions={
@@ -305,6 +310,7 @@ function Editor({ saved, event = '' }: { saved: Saved | undefined; event?: strin
           <Rail
             name={goodName.test(name) ? name : 'draft'}
             spec={checked ? asked : undefined}
+            waiting={askable && problems.length === 0}
             why={
               !complete(asked)
                 ? 'Pick an event: this shows whom it would have fired for.'
@@ -349,7 +355,7 @@ function Editor({ saved, event = '' }: { saved: Saved | undefined; event?: strin
       >
         <p className={css.plain}>What you changed is not stored anywhere yet.</p>
         <div className={css.foot}>
-          <Button color="red" onClick={() => blocker.proceed?.()}>
+          <Button color="red.8" onClick={() => blocker.proceed?.()}>
             Leave
           </Button>
           <Button variant="default" onClick={() => blocker.reset?.()} data-autofocus>
@@ -365,21 +371,7 @@ function Editor({ saved, event = '' }: { saved: Saved | undefined; event?: strin
 function Elsewhere({ problems, spec }: { problems: readonly Problem[]; spec: Spec }) {
   const places = ['pattern', 'within', ...Object.keys(spec)];
   const rest = problems.filter((p) => !places.includes(p.path?.split(/[.[]/)[0] ?? ''));
-  if (rest.length === 0) return null;
-  return (
-    <ul className={css.wrong} role="alert">
-      {rest.map((p) => (
-        <li key={`${p.path} ${p.message}`}>
-          <Icon name="alert" size={14} />
-          <span>
-            {p.path && <code>{p.path} </code>}
-            {p.message}
-            {p.hint && ` (${p.hint})`}
-          </span>
-        </li>
-      ))}
-    </ul>
-  );
+  return <Mistakes all={rest.map((p) => ({ where: p.path ?? '', message: wordsOf(p) }))} />;
 }
 
 /** Events that never came: the tag that sends them. */
@@ -492,7 +484,7 @@ function More(props: { saved: Saved; disabled: boolean; onGone: () => void }) {
         </p>
         <div className={css.foot}>
           <Button
-            color="red"
+            color="red.8"
             loading={remove.isPending}
             onClick={() =>
               remove.mutate(

@@ -4,7 +4,6 @@ import { type Trigger, useCampaigns, useTriggers } from '../api/queries';
 import { useLive } from '../feed/useFeed';
 import { compact } from '../format/number';
 import { triggerWords } from '../format/pattern';
-import { sentence } from '../format/words';
 import { CampaignTabs } from '../shell/CampaignTabs';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
@@ -94,7 +93,7 @@ function Row(props: {
             )}
           </span>
           <span className={rows.itemHint} style={{ display: 'block' }}>
-            {sentence(triggerWords(trigger.spec))}
+            When a user does {triggerWords(trigger.spec)}
           </span>
           <span className={rows.itemHint} style={{ display: 'block' }}>
             {campaigns?.length

@@ -10,7 +10,7 @@ import {
   UnstyledButton,
   useCombobox,
 } from '@mantine/core';
-import { type ReactNode, useEffect, useState } from 'react';
+import { type ReactNode, type RefObject, useEffect, useRef, useState } from 'react';
 import { useEventNames } from '../api/queries';
 import { compact } from '../format/number';
 import { list, periodWords } from '../format/pattern';
@@ -27,13 +27,20 @@ interface Common {
 }
 
 /** While a list is open, what lies under it is out of reach: for pointers, keys and readers alike. */
-function useQuiet(opened: boolean): void {
+function useQuiet(opened: boolean, target?: RefObject<HTMLElement | null>): void {
   useEffect(() => {
     if (!opened) return;
     const page = document.querySelector('[data-quiet]');
     page?.setAttribute('inert', '');
-    return () => page?.removeAttribute('inert');
-  }, [opened]);
+    return () => {
+      page?.removeAttribute('inert');
+      // focus goes back, unless something else was clicked
+      const { activeElement } = document;
+      if (activeElement === document.body || activeElement?.closest('[data-portal]')) {
+        target?.current?.focus();
+      }
+    };
+  }, [opened, target]);
 }
 
 /** A button that opens a menu. */
@@ -278,7 +285,8 @@ export function PickChip(
     },
     onDropdownOpen: () => combobox.focusSearchInput(),
   });
-  useQuiet(combobox.dropdownOpened);
+  const target = useRef<HTMLButtonElement>(null);
+  useQuiet(combobox.dropdownOpened, target);
   const first = props.openAtFirst && !props.readOnly;
   // biome-ignore lint/correctness/useExhaustiveDependencies: only when it appears
   useEffect(() => {
@@ -310,11 +318,11 @@ export function PickChip(
         setText('');
         if (several) return;
         combobox.closeDropdown();
-        combobox.focusTarget();
       }}
     >
       <Combobox.Target targetType="button">
         <UnstyledButton
+          ref={target}
           {...chip(props.value === '')}
           aria-label={`${props.what}: ${label}`}
           onClick={() => combobox.toggleDropdown()}

@@ -20,16 +20,17 @@ export function Rail(props: {
   /** Undefined while it cannot be asked about; why says why. */
   spec: Spec | undefined;
   why: string;
+  /** It will be asked about in a moment. */
+  waiting: boolean;
   campaigns: readonly string[];
 }) {
   const [days, setDays] = useState(7);
   const [picked, setPicked] = useState<string>();
   const [again, setAgain] = useState(0);
   const campaign = picked ?? props.campaigns[0] ?? '';
-  const { description: _, ...asked } = props.spec ?? { description: '' };
   const test = useBacktest(
     props.spec && {
-      trigger: asked as Schema['JSONObject'],
+      trigger: props.spec as Schema['JSONObject'],
       name: props.name,
       days,
       preview: true,
@@ -39,6 +40,7 @@ export function Rail(props: {
     again,
   );
   const { result } = test;
+  const pending = test.pending || (props.waiting && !props.spec);
   return (
     <Card
       title="On the past"
@@ -60,15 +62,15 @@ export function Rail(props: {
       <div
         className={css.rail}
         data-testid="backtest"
-        aria-busy={test.pending}
+        aria-busy={pending}
         data-stale={!test.current || undefined}
       >
         <Progress
-          value={test.pending ? Math.max(6, test.share * 100) : 0}
+          value={pending ? Math.max(6, test.share * 100) : 0}
           size={3}
           radius={0}
           aria-label="Reading the past"
-          style={{ visibility: test.pending ? 'visible' : 'hidden' }}
+          style={{ visibility: pending ? 'visible' : 'hidden' }}
         />
         <div className={css.railBody} role="status">
           {test.error ? (

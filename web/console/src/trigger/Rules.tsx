@@ -14,7 +14,7 @@ import {
 import { useFields } from './Conditions';
 import { Kept } from './Kept';
 import { Drop, type Editing, Wrong } from './Sentence';
-import { eventSteps, eventsOf, hasRow, isFinal, put, type Spec } from './spec';
+import { eventSteps, eventsOf, hasRow, isFinal, put, type Spec, stepEvents } from './spec';
 import css from './trigger.module.css';
 
 interface Rule {
@@ -389,12 +389,18 @@ function Correlation({ spec, set, opened, readOnly }: Part) {
   const names = eventsOf(spec);
   const fields = useFields(names).filter((f) => f.field.startsWith('properties.'));
   const by = spec.by as string | Record<string, string> | undefined;
-  const pick = (value: string, what: string, put: (field: string) => void, first: boolean) => (
+  const pick = (
+    value: string,
+    what: string,
+    put: (field: string) => void,
+    first: boolean,
+    placeholder = 'pick a property',
+  ) => (
     <PickChip
       what={what}
       value={value}
       label={value === '' ? undefined : short(value)}
-      placeholder="pick a property"
+      placeholder={placeholder}
       search="Search, or name a property"
       options={fields.map((f) => ({
         value: f.field,
@@ -422,6 +428,8 @@ function Correlation({ spec, set, opened, readOnly }: Part) {
               `Property of ${name}`,
               (field) => set({ ...spec, by: { ...by, [name]: field } }),
               false,
+              // an event without one concerns every value
+              stepEvents(spec).includes(name) ? undefined : 'any value',
             )}
           </span>
         ))}
@@ -447,7 +455,10 @@ function Correlation({ spec, set, opened, readOnly }: Part) {
           size="compact-xs"
           variant="subtle"
           onClick={() =>
-            set({ ...spec, by: Object.fromEntries(names.map((name) => [name, by ?? ''])) })
+            set({
+              ...spec,
+              by: Object.fromEntries(stepEvents(spec).map((name) => [name, by ?? ''])),
+            })
           }
         >
           one for each event

@@ -15,6 +15,7 @@ import {
 } from './Chip';
 import { Conditions, useFields } from './Conditions';
 import { Kept } from './Kept';
+import { Mistakes, wordsOf } from './Mistakes';
 import { Rules } from './Rules';
 import {
   addStep,
@@ -51,20 +52,10 @@ export function Wrong({ problems, path }: { problems: readonly Problem[]; path: 
     ({ path: at = '' }) =>
       at === path || (at.startsWith(path) && /^[.[]/.test(at.slice(path.length))),
   );
-  if (here.length === 0) return null;
   return (
-    <ul className={css.wrong} role="alert">
-      {here.map((p) => (
-        <li key={`${p.path} ${p.message}`}>
-          <Icon name="alert" size={14} />
-          <span>
-            {p.path && p.path !== path && <code>{p.path.slice(path.length + 1)} </code>}
-            {p.message}
-            {p.hint && ` (${p.hint})`}
-          </span>
-        </li>
-      ))}
-    </ul>
+    <Mistakes
+      all={here.map((p) => ({ where: p.path?.slice(path.length + 1) ?? '', message: wordsOf(p) }))}
+    />
   );
 }
 

@@ -1,5 +1,5 @@
 import { Textarea } from '@mantine/core';
-import { Icon } from '../ui/Icon';
+import { Mistakes, wordsOf } from './Mistakes';
 import type { Problem } from './spec';
 import css from './trigger.module.css';
 import { lineOf } from './yaml';
@@ -17,9 +17,7 @@ export function Yaml(props: {
     ? [broken]
     : props.problems.map((p) => ({
         line: p.path ? lineOf(text, p.path) : 1,
-        message: [p.path && `${p.path}: `, p.message, p.hint && ` (${p.hint})`]
-          .filter(Boolean)
-          .join(''),
+        message: `${p.path ? `${p.path}: ` : ''}${wordsOf(p)}`,
       }));
   return (
     <div className={css.yaml}>
@@ -47,18 +45,7 @@ export function Yaml(props: {
           aria-invalid={wrong.length > 0}
         />
       </div>
-      {wrong.length > 0 && (
-        <ul className={css.wrong} role="alert">
-          {wrong.map((w) => (
-            <li key={`${w.line} ${w.message}`}>
-              <Icon name="alert" size={14} />
-              <span>
-                Line {w.line}: {w.message}
-              </span>
-            </li>
-          ))}
-        </ul>
-      )}
+      <Mistakes all={wrong.map((w) => ({ message: `Line ${w.line}: ${w.message}` }))} />
     </div>
   );
 }

@@ -8,11 +8,23 @@ import {
   otherOfStep,
   put,
   removeStep,
+  renameStep,
   type Spec,
   same,
   suggestName,
 } from './spec';
 import { fromYaml, lineOf, toYaml } from './yaml';
+
+test('a renamed step keeps breaking its row', () => {
+  const spec: Spec = {
+    pattern: [{ event: 'win', times: 3, consecutive: true }],
+    within: '1m',
+    scope: ['win', 'loss'],
+  };
+  expect(renameStep(spec, 0, 'bingo').scope).toEqual(['bingo', 'loss']);
+  const twice = { ...spec, pattern: [...spec.pattern, { event: 'win' }] };
+  expect(renameStep(twice, 0, 'bingo').scope).toEqual(['win', 'loss']);
+});
 
 const everything = {
   description: 'Three wins, then a look around',
@@ -60,6 +72,14 @@ test('the YAML twin says the same, whatever it holds', () => {
   expect(toYaml('t', back.spec)).toBe(text);
   expect(otherOfSpec(back.spec)).toEqual({ from_the_future: { x: 1 } });
   expect(otherOfStep(back.spec.pattern[1] ?? {})).toEqual({ unheard_of: [1, { a: 2 }] });
+});
+
+test('long conditions are not one long line', () => {
+  const value = Array.from({ length: 30 }, (_, i) => `value-${i}`);
+  const text = toYaml('t', {
+    pattern: [{ event: 'x', where: { field: 'properties.a', op: 'in', value } }],
+  });
+  expect(Math.max(...text.split('\n').map((l) => l.length))).toBeLessThan(100);
 });
 
 test('values keep their types in YAML', () => {

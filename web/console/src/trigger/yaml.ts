@@ -10,7 +10,8 @@ export function toYaml(name: string, spec: Spec): string {
   visit(doc, {
     Pair(_, pair) {
       const key = String(pair.key);
-      if (inline.includes(key) && (isMap(pair.value) || isSeq(pair.value))) pair.value.flow = true;
+      if (!inline.includes(key) || !(isMap(pair.value) || isSeq(pair.value))) return;
+      pair.value.flow = JSON.stringify(pair.value).length < 90;
     },
   });
   return doc.toString({ lineWidth: 110, flowCollectionPadding: false });
