@@ -1,3 +1,9 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { accessible, launch, type Profile, presentable, profile } from './browser';
@@ -74,6 +80,65 @@ describe('a Heed without any configuration', () => {
     expect(Date.now() - sent).toBeLessThan(2000);
     expect(await page.getByText('Waiting for the first event').count()).toBe(0);
     await page.locator('[data-step=see_user][data-done=true]').waitFor();
+    await page.close();
+  });
+
+  test('a named key event, its tag in a bare page of another origin, and the pop-up there', async () => {
+    const page = await admin.open('/data/events');
+    await page.getByRole('button', { name: 'New key event' }).click();
+    await page.getByLabel('Name').fill('poker_win');
+    await page.getByRole('button', { name: 'Make it, and show its tag' }).click();
+    const details = page.getByTestId('event-details');
+    const snippets = details.locator('pre');
+    await details.getByText('data-heed-event="poker_win"').waitFor();
+    const [loader = '', button = ''] = await snippets.allTextContents();
+    await details.getByText('A page opens').click();
+    await details.getByText('["track", "poker_win"]').waitFor();
+    const opens = (await snippets.allTextContents())[1] ?? '';
+    await presentable(page);
+
+    const applied = await admin.context.request.post(`${heed.url}/api/v1/definitions:apply`, {
+      headers: { 'content-type': 'text/yaml', origin: heed.url },
+      data: [
+        'kind: trigger\nname: poker-winner\npattern: [{event: poker_win}]',
+        'kind: template\nname: hooray\nchannel: web\nas: popup\nbody: <p>What a win</p>',
+        'kind: campaign\nname: poker\nwhen: {trigger: poker-winner}\nwhat: [{channel: web, template: hooray}]\nlimits: {holdout: 0%}\nstatus: live',
+      ].join('\n---\n'),
+    });
+    expect([applied.status(), await applied.text()]).toMatchObject([200, expect.anything()]);
+
+    const click = `<!doctype html><title>Bare</title>${loader}${button}`;
+    const dir = mkdtempSync(join(tmpdir(), 'heed-e2e-'));
+    writeFileSync(join(dir, 'bare.html'), click);
+    const other = createServer((_, answer) => {
+      answer
+        .setHeader('content-type', 'text/html')
+        .end(`<!doctype html><title>B</title>${loader}${opens}`);
+    }).listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo;
+    try {
+      for (const url of [`file://${dir}/bare.html`, `http://127.0.0.1:${port}/`]) {
+        const context = await browser.newContext();
+        const bare = await context.newPage();
+        const wrong: string[] = [];
+        bare.on('console', (m) => m.type() === 'error' && wrong.push(m.text()));
+        await bare.goto(url);
+        if (url.startsWith('file:')) {
+          // the tracker listens once it is there
+          await bare.waitForFunction(() => 'v' in ((window as { heed?: object }).heed ?? {}));
+          await bare.getByRole('button').click();
+        }
+        await inPopup(bare, /What a win/).waitFor({ timeout: 10_000 });
+        expect(wrong, url).toEqual([]);
+        await context.close();
+      }
+    } finally {
+      other.close();
+      rmSync(dir, { recursive: true });
+    }
+    // what it carried and how often it came is there now
+    await details.getByText(/^2 times$/).waitFor({ timeout: 5000 });
     await page.close();
   });
 
@@ -172,6 +237,9 @@ describe('with the demo', () => {
     const progress = page.getByTestId('user-trigger').filter({ hasText: 'three-wins' });
     await progress.getByText('2 of 3', { exact: true }).waitFor();
     expect(await progress.textContent()).not.toContain('not fired');
+    await progress.getByText(/waits for win until \d/).waitFor();
+    await progress.getByRole('button', { name: /^Why/ }).click();
+    await progress.getByText(/^Fired \(win\)/).waitFor();
     await presentable(page);
     // it appends by itself
     await spin(shop, 'win');
@@ -180,6 +248,38 @@ describe('with the demo', () => {
     const deliveries = page.locator('[data-testid=deliveries] > li');
     await deliveries.filter({ hasText: 'winners' }).first().waitFor();
     await deliveries.filter({ hasText: 'Dismissed' }).first().waitFor();
+    await presentable(page);
+  });
+
+  test('a trigger is written in eight clicks, with what it would have done beside it', async () => {
+    const page = await admin.open('/');
+    await page.getByTestId('tour').waitFor();
+    // the crowd has won and lost, but nobody thrice in a row by the thousand
+    for (let i = 0; i < 4; i++)
+      await heed.track({ writeKey: 'shop-key', anonymousId: 'lucky', event: 'win' }, '?wait=2s');
+    const figure = page.getByTestId('backtest-figure');
+    const times = async () =>
+      Number(/fired ([\d,]+) time/.exec((await figure.textContent()) ?? '')?.[1]);
+    await page.getByRole('link', { name: 'New trigger' }).click();
+    await page.getByRole('option', { name: /^win/ }).click();
+    const asked = Date.now();
+    await figure.waitFor();
+    expect(Date.now() - asked).toBeLessThan(1000);
+    await expect.poll(times).toBeGreaterThanOrEqual(4);
+    const once = await times();
+    await page.getByRole('button', { name: 'How often: once' }).click();
+    await page.getByRole('button', { name: '3 times' }).click();
+    await page.getByRole('button', { name: 'in a row' }).click();
+    await page.getByRole('option', { name: /^loss/ }).click();
+    await expect.poll(times, { timeout: 5000 }).toBeLessThanOrEqual(once / 3);
+    expect(await times()).toBeGreaterThan(0);
+    await presentable(page);
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('heading', { name: 'win-3-in-a-row' }).waitFor();
+    await page.getByText('No campaign: it fires, and nothing is sent').waitFor();
+    await page.getByRole('link', { name: 'Campaigns', exact: true }).click();
+    await page.getByRole('link', { name: 'Triggers', exact: true }).click();
+    await page.getByTestId('triggers').getByText('win-3-in-a-row').waitFor();
     await presentable(page);
   });
 

@@ -47,6 +47,11 @@ export default async function pictures(): Promise<void> {
     await console.getByTestId('deliveries').waitFor();
     await console.waitForTimeout(3000);
     await console.screenshot({ path: resolve(dir, 'live.png') });
+    await console.setViewportSize({ width: 1280, height: 800 });
+    await console.goto(`${heed.url}/triggers/three-wins`);
+    await console.locator('[data-exact=true]').waitFor();
+    await console.waitForTimeout(500);
+    await console.screenshot({ path: resolve(dir, 'trigger.png') });
   } finally {
     await browser.close();
     await heed.remove();

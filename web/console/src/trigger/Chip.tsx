@@ -343,6 +343,8 @@ export function PickChip(
         <Combobox.Options
           mah={264}
           style={{ overflowY: 'auto' }}
+          // a scrolling region must be reachable by keyboard
+          tabIndex={0}
           aria-label={props.what}
           aria-multiselectable={several ? true : undefined}
         >
