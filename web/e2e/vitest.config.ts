@@ -2,13 +2,12 @@ import { resolve } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 // Everything that only a browser can show, in one run: what the other folders
-// test by themselves, and the whole binary. One file after the other: they
-// measure times.
+// test by themselves, and the whole binary. First the tracker alone, which
+// measures times; then two files at a time, which mostly wait.
 export default defineConfig({
   root: resolve(import.meta.dirname, '..'),
   test: {
     globalSetup: './e2e/setup.ts',
-    fileParallelism: false,
     projects: [
       './tracker/vitest.browser.config.ts',
       './console/vitest.browser.config.ts',
@@ -20,7 +19,8 @@ export default defineConfig({
           include: ['e2e/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          fileParallelism: false,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
         },
       },
     ],

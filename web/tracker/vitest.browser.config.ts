@@ -7,6 +7,7 @@ export default defineConfig({
     include: ['e2e/**/*.test.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
-    fileParallelism: false,
+    fileParallelism: false, // it measures times
+    sequence: { groupOrder: 0 },
   },
 });
