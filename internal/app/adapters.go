@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"runtime/metrics"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -77,15 +78,25 @@ func stepLabels(set *definition.Set, name string) []string {
 		case s.Idle > 0:
 			out = append(out, fmt.Sprintf("nothing for %s", s.Idle))
 		}
-		if s.Event == "" {
+		of, many := s.Event, s.Times
+		switch {
+		case s.All != nil:
+			names := make([]string, len(s.All))
+			for i := range s.All {
+				names[i] = s.All[i].Event
+			}
+			of, many = strings.Join(names, ", ")+" in any order:", len(names)
+		case s.Distinct != "":
+			of = "different " + s.Event
+		case s.Event == "":
 			continue
 		}
-		for i := range max(s.Times, 1) {
-			text := s.Event
-			if s.Times > 1 {
-				text = fmt.Sprintf("%s %d of %d", s.Event, i+1, s.Times)
-			}
-			out = append(out, text)
+		if many <= 1 {
+			out = append(out, of)
+			continue
+		}
+		for i := range many {
+			out = append(out, fmt.Sprintf("%s %d of %d", of, i+1, many))
 		}
 	}
 	return out

@@ -47,6 +47,9 @@ func userTriggers(set *definition.Set, t *decider.TriggerExplanation) []api.User
 		if r.Done > 0 {
 			u.Label = label(labels, r.Done-1)
 		}
+		if r.Previous {
+			u.Label = fmt.Sprintf("%d of %d steps, begun before the trigger was edited", r.Done, r.Steps)
+		}
 		if r.FiresAt == 0 {
 			u.Expires = api.Time(r.Expires)
 			for _, w := range r.Waits {

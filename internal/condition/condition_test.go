@@ -466,3 +466,31 @@ func TestPull(t *testing.T) {
 	f("pull.broken.churn", Exists, nil, false)
 	f("pull.list.churn", Exists, nil, false)
 }
+
+func TestSkipString(t *testing.T) {
+	slow := func(b []byte, i int) int {
+		for ; i < len(b); i++ {
+			switch b[i] {
+			case '"':
+				return i
+			case '\\':
+				i++
+			}
+		}
+		return -1
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 200_000 {
+		b := make([]byte, r.IntN(40))
+		for i := range b {
+			b[i] = "abc\"\\\x00\x01\x80\xff!#]["[r.IntN(13)]
+			if r.IntN(3) > 0 {
+				b[i] = byte(r.IntN(256))
+			}
+		}
+		i := r.IntN(len(b) + 1)
+		if got, want := skipString(b, i), slow(b, i); got != want {
+			t.Fatalf("%q from %d: %d, want %d", b, i, got, want)
+		}
+	}
+}

@@ -2,8 +2,10 @@ package condition
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"math"
+	"math/bits"
 	"strconv"
 	"time"
 	"unsafe"
@@ -39,7 +41,7 @@ type value struct {
 func alias(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 func skipSpace(b []byte, i int) int {
-	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
+	for i < len(b) && b[i] <= ' ' && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
 		i++
 	}
 	return i
@@ -47,24 +49,32 @@ func skipSpace(b []byte, i int) int {
 
 // skipString returns the index of the quote that ends the string whose first
 // byte behind the opening quote is b[i], or -1.
+//
+// It looks at eight bytes at a time (Hacker's Delight, 6-1: the first zero byte
+// of a word).
 func skipString(b []byte, i int) int {
-	for start := i; i < len(b); {
-		n := bytes.IndexByte(b[i:], '"')
-		if n < 0 {
-			return -1
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	for i+8 <= len(b) {
+		w := binary.LittleEndian.Uint64(b[i:])
+		quote, slash := w^ones*'"', w^ones*'\\'
+		found := ((quote-ones)&^quote | (slash-ones)&^slash) & highs
+		if found == 0 {
+			i += 8
+			continue
 		}
-		end := i + n
-		if end == start || b[end-1] != '\\' {
-			return end
+		if i += bits.TrailingZeros64(found) / 8; b[i] == '"' {
+			return i
 		}
-		first := end
-		for first > start && b[first-1] == '\\' {
-			first--
+		i += 2
+	}
+	for i < len(b) {
+		switch b[i] {
+		case '"':
+			return i
+		case '\\':
+			i++
 		}
-		if (end-first)%2 == 0 {
-			return end
-		}
-		i = end + 1
+		i++
 	}
 	return -1
 }

@@ -119,10 +119,9 @@ func (x *stepper) holds(where *condition.Program) bool {
 
 func (s *Set) begin(st *State, user string, in *Input, out *Result) *stepper {
 	x := &st.call
-	*x = stepper{
-		set: s, st: st, user: user, in: in, out: out, before: len(out.Firings),
-		facts: condition.Facts{Event: in.Event, Traits: in.Traits, Pull: in.Pull},
-	}
+	x.set, x.st, x.user, x.in, x.out, x.before = s, st, user, in, out, len(out.Firings)
+	x.facts = condition.Facts{Event: in.Event, Traits: in.Traits, Pull: in.Pull}
+	x.touched, x.asks, x.used.any = false, 0, false
 	if st.dropped > 0 {
 		out.Counts.Dropped += st.dropped
 		st.dropped, x.touched = 0, true
@@ -142,7 +141,7 @@ func (x *stepper) settle() {
 	if touched {
 		x.out.Changed = true
 	}
-	*x = stepper{} // holds on to nothing of the caller's
+	x.user, x.in, x.out, x.facts, x.used = "", nil, nil, condition.Facts{}, used{} // the caller's
 	if !touched {
 		return
 	}
