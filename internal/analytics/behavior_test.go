@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"heed/internal/definition"
 	"heed/internal/driver/memory"
 	"heed/internal/event"
 	"heed/internal/measure"
@@ -152,6 +153,41 @@ func TestIndexIsGivenUp(t *testing.T) {
 			e.AnonymousID = string(rune('a'+i%26)) + time.Duration(i).String() + string(make([]byte, 100))
 			e.Context.Country = e.AnonymousID
 			put(t, db, e)
+		}
+	})
+}
+
+// answering is a facts store that says who was asked.
+type answering struct{ asked int }
+
+func (a *answering) Query(context.Context, *measure.Query, int64) (measure.Result, error) {
+	a.asked++
+	return measure.Result{Zone: "facts"}, nil
+}
+
+func TestFactsAnswerWhatTheIndexCannot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memory.Open(memory.Config{})
+		put(t, db, track("ada", "a"))
+		b, stop := follow(t, db, filepath.Join(t.TempDir(), "index"), BehaviorConfig{})
+		defer stop()
+		facts := &answering{}
+		m := Measures{Behavior: b, Facts: facts}
+		f := func(q measure.Query, zone string) {
+			t.Helper()
+			res, err := m.Answer(t.Context(), &q, &definition.Set{}, time.Now().Add(time.Hour).UnixMicro())
+			if err != nil || res.Zone != zone {
+				t.Errorf("%+v, %v, want an answer of %s", res, err, zone)
+			}
+		}
+		engagement := &measure.Breakdown{By: []measure.Dimension{{Dimension: "engagement"}}}
+		f(measure.Query{Breakdown: engagement}, "UTC")
+		f(measure.Query{Breakdown: engagement, Bots: true}, "facts")
+		f(measure.Query{Timeline: &measure.Timeline{User: "ada"}}, "facts")
+		m.Behavior = nil
+		f(measure.Query{Breakdown: engagement}, "facts")
+		if _, err := m.Answer(t.Context(), &measure.Query{Breakdown: &measure.Breakdown{By: []measure.Dimension{{Dimension: "nothing"}}}}, &definition.Set{}, 1); err == nil {
+			t.Error("a dimension that does not exist was answered")
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package journey
 
 import (
+	"math"
 	"math/bits"
 	"slices"
 
@@ -68,17 +69,19 @@ type stand struct {
 	took      int64
 }
 
+// none is the start of no chain: no event is within a window of it.
+const none = math.MinInt64 / 2
+
 // walk advances one user along their events, which end at as-of. For each step
 // it keeps the latest start of a chain that ends there: whatever an earlier
 // start can still reach, that one can too. Events are tried against the last
 // step first, so that one never fills two steps.
 func (f *funnel) walk(list []uint64) stand {
 	var s stand
-	var starts [measure.MaxSteps]int64 // -1: no chain
-	for i := range f.steps {
-		starts[i] = -1
+	var starts [measure.MaxSteps + 1]int64 // starts[0] is the event itself
+	for i := range f.steps + 1 {
+		starts[i] = none
 	}
-	last := f.steps - 1
 	if n := len(list); n > 0 && timeOf(list[0]) < f.in.From {
 		list = list[from(list, f.in.From):]
 	}
@@ -88,38 +91,52 @@ func (f *funnel) walk(list []uint64) stand {
 			continue
 		}
 		t := timeOf(w)
-		if t >= f.in.To && (s.level == 0 || t-f.in.To >= f.window) {
-			break
+		starts[0] = t
+		if t >= f.in.To {
+			if s.level == 0 || t-f.in.To >= f.window {
+				break
+			}
+			starts[0] = none
+		}
+		// Which step an event is cannot be foretold, so the usual case, of one
+		// step and no bar, does without branches on it.
+		if m.bars == 0 && m.step&(m.step-1) == 0 {
+			i := bits.Len32(m.step) & 31
+			began, level := starts[i-1], i
+			if t-began >= f.window {
+				began, level = none, 0
+			}
+			starts[i] = max(starts[i], began)
+			s.level = max(s.level, level)
+			if level == f.steps {
+				s.converted, s.took = true, t-began
+				return s
+			}
+			continue
 		}
 		for rest := m.step | m.bars; rest != 0; {
-			i := bits.Len32(rest) - 1
-			rest &^= 1 << i
-			began := int64(-1)
-			if m.step>>i&1 == 1 {
-				if i == 0 {
-					if t < f.in.To {
-						began = t
-					}
-				} else if starts[i-1] >= 0 && t-starts[i-1] < f.window {
-					began = starts[i-1]
-				}
+			i := bits.Len32(rest)
+			rest &^= 1 << (i - 1)
+			began := int64(none)
+			if m.step>>(i-1)&1 == 1 && t-starts[i-1] < f.window {
+				began = starts[i-1]
 			}
-			if m.bars>>i&1 == 1 {
-				starts[i] = -1
+			if m.bars>>(i-1)&1 == 1 {
+				starts[i] = none
 			}
-			if began < 0 {
+			if began == none {
 				continue
 			}
 			starts[i] = max(starts[i], began)
-			s.level = max(s.level, i+1)
-			if i == last {
+			s.level = max(s.level, i)
+			if i == f.steps {
 				s.converted, s.took = true, t-began
 				return s
 			}
 		}
 	}
-	for i := range last {
-		if starts[i] >= 0 && f.asOf-starts[i] < f.window {
+	for _, began := range starts[1:f.steps] {
+		if f.asOf-began < f.window {
 			s.open = true
 		}
 	}

@@ -1,0 +1,40 @@
+package analytics
+
+import (
+	"context"
+	"fmt"
+
+	"heed/internal/measure"
+)
+
+// Measures answers what can be asked about behavior: from the index where that
+// is exact, else from the facts. Its methods may be called concurrently.
+type Measures struct {
+	Behavior *Behavior // nil: there is no index
+	Facts    interface {
+		Query(ctx context.Context, q *measure.Query, now int64) (measure.Result, error)
+	}
+}
+
+// Answer resolves a query and answers it at a time (µs since the Unix epoch). An
+// error of the query is a *measure.Error.
+func (m *Measures) Answer(ctx context.Context, q *measure.Query, names measure.Names, now int64) (measure.Result, error) {
+	q, err := measure.Resolve(q, names)
+	if err != nil {
+		return measure.Result{}, err
+	}
+	if m.Behavior != nil {
+		res, ok, err := m.Behavior.Query(ctx, q, now)
+		if err != nil {
+			return measure.Result{}, fmt.Errorf("ask the behavioral index for %s: %w", q.Kind(), err)
+		}
+		if ok {
+			return res, nil
+		}
+	}
+	res, err := m.Facts.Query(ctx, q, now)
+	if err != nil {
+		return measure.Result{}, fmt.Errorf("ask the facts for %s: %w", q.Kind(), err)
+	}
+	return res, nil
+}
