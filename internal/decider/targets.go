@@ -40,6 +40,7 @@ func gatingOf(set *trigger.Set, defs *definition.Set) gating {
 		return g
 	}
 	sum := sha256.New()
+	note := func(format string, args ...any) { sum.Write(fmt.Appendf(nil, format, args...)) }
 	seen := make(map[string]bool)
 	for _, p := range set.Programs() {
 		for _, gates := range g.gates {
@@ -51,7 +52,7 @@ func gatingOf(set *trigger.Set, defs *definition.Set) gating {
 					seen[name] = true
 					g.guarded = append(g.guarded, name)
 				}
-				fmt.Fprintf(sum, "%q %x %q\n", p.Name, p.Pattern, gates[i].Audience)
+				note("%q %x %q\n", p.Name, p.Pattern, gates[i].Audience)
 			}
 		}
 	}
@@ -59,7 +60,7 @@ func gatingOf(set *trigger.Set, defs *definition.Set) gating {
 		if a := defs.Audiences[name]; a != nil {
 			profile, decided := a.Profile()
 			where, err := json.Marshal(profile)
-			fmt.Fprintf(sum, "%q %t %s %v\n", name, decided, where, err)
+			note("%q %t %s %v\n", name, decided, where, err)
 		}
 	}
 	sum.Sum(g.print[:0])
