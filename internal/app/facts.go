@@ -23,7 +23,9 @@ type factsStore struct {
 
 // openFacts opens the store and makes the fold.
 func (n *node) openFacts() (*factsStore, error) {
-	store, err := duckdb.Open(n.cfg.Facts, duckdb.Deps{Partitions: n.db.Log().Partitions(), Logger: n.log, Clock: time.Now})
+	cfg := n.cfg.Facts
+	cfg.Reserve = n.cfg.Store.Reserve
+	store, err := duckdb.Open(cfg, duckdb.Deps{Partitions: n.db.Log().Partitions(), Logger: n.log, Clock: time.Now})
 	if err != nil {
 		return nil, err
 	}

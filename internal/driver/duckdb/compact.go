@@ -81,6 +81,9 @@ func (s *Store) openDay(now time.Time) int64 {
 func (s *Store) compactDue(ctx context.Context, now time.Time, look bool) error {
 	s.tidying.Lock()
 	defer s.tidying.Unlock()
+	if err := s.roomOnDisk(); errors.Is(err, errReserve) {
+		return nil // what is there can stay as it is
+	}
 	open := s.openDay(now)
 	var small, closing []*file
 	s.mu.Lock()

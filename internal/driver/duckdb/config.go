@@ -15,6 +15,9 @@ type Config struct {
 	// Dir is the folder of the files; made if absent. It is set by who opens
 	// the store.
 	Dir string `yaml:"-"`
+	// Reserve is free space of the disk, in bytes, that is left to others: below it
+	// nothing is written. It is set by who opens the store.
+	Reserve int64 `yaml:"-"`
 	// Memory in bytes for queries and for what is not on the disk yet.
 	Memory int64 `yaml:"memory"`
 	// Threads that queries share.

@@ -3,11 +3,14 @@ package duckdb
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Pace of what goes on in the background.
@@ -72,8 +75,29 @@ func (s *Store) Flush(ctx context.Context) error {
 	return err
 }
 
+// errReserve says that the rest of the disk is left to those who cannot wait.
+var errReserve = errors.New("the disk reserve is reached")
+
+// roomOnDisk is errReserve when the disk's reserve is reached.
+func (s *Store) roomOnDisk() error {
+	if s.cfg.Reserve == 0 {
+		return nil
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(s.cfg.Dir, &fs); err != nil {
+		return fmt.Errorf("free space of %s: %w", s.cfg.Dir, err)
+	}
+	if int64(fs.Bavail)*fs.Bsize < s.cfg.Reserve {
+		return errReserve
+	}
+	return nil
+}
+
 // writeGroup writes a sealed group as file number seq and commits it.
 func (s *Store) writeGroup(ctx context.Context, g *group, seq uint64) error {
+	if err := s.roomOnDisk(); err != nil {
+		return err
+	}
 	block := s.users.block(g.users, g.merges)
 	at := s.users.bytes
 	for _, name := range []string{usersFile, usersCopy} {

@@ -2,6 +2,7 @@ package duckdb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -331,5 +332,29 @@ func TestConfigRefuses(t *testing.T) {
 		if err == nil {
 			_ = s.Close()
 		}
+	}
+}
+
+// A disk without room stops nothing but the writing: events are in queries, and the
+// store says why they are not on the disk.
+func TestDiskReserve(t *testing.T) {
+	s := open(t, Config{Dir: t.TempDir(), Reserve: 1 << 62}, Deps{})
+	feed(t, s, journal())
+	if err := s.Flush(t.Context()); !errors.Is(err, errReserve) {
+		t.Fatalf("got %v, want errReserve", err)
+	}
+	st := s.Status()
+	if !errors.Is(st.Err, errReserve) || st.Hot != st.Rows || st.Files != 0 {
+		t.Errorf("status %+v", st)
+	}
+	if got := factstest.Rows(t, s, everything); got != wanted(t) {
+		t.Errorf("got\n%s", got)
+	}
+	s.cfg.Reserve = 0
+	if err := s.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if st := s.Status(); st.Err != nil || st.Hot != 0 {
+		t.Errorf("status %+v", st)
 	}
 }
