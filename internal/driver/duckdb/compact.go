@@ -158,7 +158,7 @@ func (s *Store) Compact(ctx context.Context) error {
 func (s *Store) compact(ctx context.Context, recent []*file, open int64) (err error) {
 	began := s.deps.Clock()
 	engine, err := openEngine(ctx, limits{
-		memory: max(64<<20, s.cfg.Memory/3), tempBytes: s.cfg.TempBytes, threads: 1, temp: s.path(tempFolder + "/compact"),
+		memory: max(64<<20, s.cfg.Memory/4), tempBytes: s.cfg.TempBytes, threads: 1, temp: s.path(tempFolder + "/compact"),
 	}, s.env)
 	if err != nil {
 		return err
@@ -332,15 +332,18 @@ func (s *Store) list(files []*file) string {
 func (s *Store) forget(now time.Time) error {
 	before := dayOf(now.Add(-s.cfg.Keep.Duration()).UnixMicro()) * dayMicros
 	old := func(e entry) bool { return e.Closed && e.To < before }
+	oldLost := func(l lost) bool { return l.To < before }
 	s.mu.Lock()
-	any := slices.ContainsFunc(s.manifest.Files, old)
+	due := slices.ContainsFunc(s.manifest.Files, old) || slices.ContainsFunc(s.manifest.Lost, oldLost)
 	s.mu.Unlock()
-	if !any {
+	if !due {
 		return nil
 	}
 	s.commits.Lock()
 	defer s.commits.Unlock()
-	return s.commit(func(m *manifest) { m.Files = slices.DeleteFunc(m.Files, old) }, func() {})
+	return s.commit(func(m *manifest) {
+		m.Files, m.Lost = slices.DeleteFunc(m.Files, old), slices.DeleteFunc(m.Lost, oldLost)
+	}, func() {})
 }
 
 // scrub looks whether every file is still what was written.

@@ -3,7 +3,6 @@ package duckdb
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strings"
@@ -82,33 +81,6 @@ func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'
 
 // quoteName makes a text a SQL name.
 func quoteName(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
-
-// prepareSelect checks that a text is exactly one SELECT that means something.
-func prepareSelect(conn *sql.Conn, text string) error {
-	return conn.Raw(func(driverConn any) (err error) {
-		// Prepare, unlike PrepareContext, refuses several statements instead of
-		// running all but the last.
-		stmt, err := driverConn.(driver.Conn).Prepare(text)
-		if err != nil {
-			if strings.Contains(err.Error(), "multi-statement") {
-				return errors.New("it is several statements")
-			}
-			return err
-		}
-		defer func() { err = errors.Join(err, stmt.Close()) }()
-		kind, err := stmt.(*duckdb.Stmt).StatementType()
-		if err != nil {
-			return err
-		}
-		if kind != duckdb.STATEMENT_TYPE_SELECT {
-			return errors.New("only SELECT is possible here")
-		}
-		if n := stmt.NumInput(); n > 0 {
-			return fmt.Errorf("it has %d parameters and no values for them", n)
-		}
-		return nil
-	})
-}
 
 // joinClose closes what was in use, also after an error.
 func joinClose(err error, c interface{ Close() error }) error { return errors.Join(err, c.Close()) }

@@ -190,7 +190,7 @@ func (s *Store) writeFile(ctx context.Context, e *entry, query, options string) 
 func (s *Store) writerConn(ctx context.Context) (*sql.Conn, error) {
 	if s.writer == nil {
 		w, err := openEngine(ctx, limits{
-			memory: max(48<<20, s.cfg.Memory/3), tempBytes: s.cfg.TempBytes, threads: 1, temp: s.path(tempFolder + "/write"),
+			memory: max(48<<20, s.cfg.Memory/8), tempBytes: s.cfg.TempBytes, threads: 1, temp: s.path(tempFolder + "/write"),
 		}, s.env)
 		if err != nil {
 			return nil, err

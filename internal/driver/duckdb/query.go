@@ -128,7 +128,7 @@ func (p *queryPool) connect(ctx context.Context) (*sql.Conn, error) {
 	if p.engine == nil {
 		c := &p.s.cfg
 		e, err := openEngine(ctx, limits{
-			memory: c.Memory, tempBytes: c.TempBytes, threads: c.Threads, temp: p.s.path(tempFolder + "/query"), only: c.Dir,
+			memory: max(64<<20, c.Memory*5/8), tempBytes: c.TempBytes, threads: c.Threads, temp: p.s.path(tempFolder + "/query"), only: c.Dir,
 		}, p.s.env)
 		if err != nil {
 			return nil, err
@@ -185,7 +185,7 @@ func (s *Store) query(ctx context.Context, text string, o facts.Options, foreign
 		}
 	}()
 	if foreign {
-		if err := prepareSelect(q.conn, text); err != nil {
+		if err := prepareSelect(ctx, q.conn, text); err != nil {
 			return nil, fmt.Errorf("%w: %w", facts.ErrStatement, err)
 		}
 		text = fmt.Sprintf("SELECT * FROM query(%s) LIMIT %d", quote(text), limit+1)

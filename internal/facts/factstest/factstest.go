@@ -151,6 +151,8 @@ func statements(t *testing.T, open Opener) {
 		"", ";", "nonsense", "DELETE FROM events", "CREATE TABLE x (i INT)", "SELECT 1; SELECT 2", "COPY events TO 'x.csv'",
 		"SET threads = 1", "ATTACH 'x.db'", "INSTALL httpfs", "SELECT * FROM read_text('/etc/passwd')", "SELECT * FROM '/etc/passwd'",
 		"SELECT * FROM glob('/*')", "SELECT ?", "EXPORT DATABASE 'x'", "SELECT no_such_column FROM events", "SELECT 1) --", "PRAGMA database_list",
+		"SELECT * FROM enable_logging(storage='file', storage_config={'path': 'x'})", "SELECT * FROM force_checkpoint()",
+		"SELECT (SELECT count(*) FROM query('SELECT 1'))", "SELECT write_log('x')", "WITH x AS (FROM read_csv('x')) FROM x",
 	} {
 		rows, err := s.SQL(t.Context(), text, facts.Options{})
 		if !errors.Is(err, facts.ErrStatement) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 
 	"heed/internal/measure"
 )
@@ -20,10 +21,11 @@ type step struct {
 // walks visits the users one after the other, each with the events that meet
 // any of the predicates, in order. steps is reused.
 func (a *asking) walks(ctx context.Context, from string, predicates []string, visit func(user uint32, steps []step)) error {
-	meet := "0"
+	bits := make([]string, len(predicates))
 	for i, p := range predicates {
-		meet += fmt.Sprintf(" + CASE WHEN %s THEN %d::BIGINT ELSE 0 END", p, int64(1)<<i)
+		bits[i] = fmt.Sprintf("CASE WHEN %s THEN %d::BIGINT ELSE 0 END", p, int64(1)<<i)
 	}
+	meet := strings.Join(bits, " + ")
 	text := fmt.Sprintf("SELECT u, t, meet FROM (SELECT u, t, part, pos, %s AS meet FROM %s) WHERE meet <> 0 ORDER BY u, t, part, pos", meet, from)
 	var steps []step
 	var user uint32
