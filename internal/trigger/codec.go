@@ -361,7 +361,6 @@ func (r *reader) entry(e *entry, p, old *Program, base int64, tag [4]byte) (drop
 			e.stamps = append(e.stamps, r.time(base))
 		}
 	}
-	took := tag
 	if flags&hasOld != 0 {
 		var was [4]byte
 		copy(was[:], r.bytes(len(was)))
@@ -385,9 +384,9 @@ func (r *reader) entry(e *entry, p, old *Program, base int64, tag [4]byte) (drop
 	}
 	flags &= hasFloor | hasRows | hasBuffer
 	switch {
-	case took == p.tag:
+	case tag == p.tag:
 		r.strand(flags, &e.strand, p, base)
-	case old != nil && took == old.tag:
+	case old != nil && tag == old.tag:
 		r.strand(flags, &e.old, old, base)
 	case flags&(hasRows|hasBuffer) != 0:
 		dropped++ // the rest is laid out for another pattern
