@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"strings"
 	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"heed/internal/event"
+	"heed/internal/measure"
 )
 
 // blockRows is the rows of a block: those of one DuckDB vector.
@@ -175,4 +179,24 @@ func (b *block) keep(v string) unsafe.Pointer {
 // time is the time of a row.
 func (b *block) time(row int) int64 {
 	return int64(binary.NativeEndian.Uint64(b.at(colTime, row, 8)))
+}
+
+// flagged counts the first n rows that lie within a span.
+func (b *block) flagged(n int, in measure.Span) (f flagged) {
+	for row := range n {
+		bot, internal := b.mem[b.values[colBot]+row] != 0, b.mem[b.values[colInternal]+row] != 0
+		if !bot && !internal || !in.Holds(b.time(row)) ||
+			strings.HasPrefix(stringOf((*[16]byte)(b.at(colEvent, row, 16))), event.ReservedPrefix) {
+			continue
+		}
+		switch {
+		case bot && internal:
+			f.Both++
+		case bot:
+			f.Bots++
+		default:
+			f.Internal++
+		}
+	}
+	return f
 }

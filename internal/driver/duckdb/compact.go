@@ -2,6 +2,7 @@ package duckdb
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -305,6 +306,9 @@ func (s *Store) sortInto(ctx context.Context, engine *engine, e *entry, inputs [
 	if e.Rows, err = result.RowsAffected(); err != nil {
 		return err
 	}
+	if e.flagged, err = flaggedIn(ctx, engine.db, "["+quote(partial)+"]", "true"); err != nil {
+		return err
+	}
 	if e.Bytes, e.CRC, err = seal(partial); err != nil {
 		return fmt.Errorf("write %s: %w", e.Name, err)
 	}
@@ -313,6 +317,16 @@ func (s *Store) sortInto(ctx context.Context, engine *engine, e *entry, inputs [
 	}
 	folder, _, _ := strings.Cut(e.Name, "/")
 	return syncFolder(s.path(folder))
+}
+
+// flaggedIn counts in files.
+func flaggedIn(ctx context.Context, db interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}, list, where string,
+) (f flagged, err error) {
+	err = db.QueryRowContext(ctx, `SELECT count(*) FILTER (bot AND NOT internal), count(*) FILTER (internal AND NOT bot), count(*) FILTER (bot AND internal)
+		FROM read_parquet(`+list+`) WHERE (bot OR internal) AND NOT starts_with(event, 'heed.') AND `+where).Scan(&f.Bots, &f.Internal, &f.Both)
+	return f, err
 }
 
 // list is SQL's list of files.

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"heed/internal/measure"
 )
 
 // Pace of what goes on in the background.
@@ -108,6 +110,9 @@ func (s *Store) writeGroup(ctx context.Context, g *group, seq uint64) error {
 	s.deps.At("users written")
 	e := entry{Name: fileName(recentFolder, "", seq), Low: g.low, High: g.next}
 	e.From, e.To = g.span()
+	for _, b := range g.blocks {
+		e.add(b.flagged(b.rows, measure.Span{From: e.From, To: e.To + 1}))
+	}
 	scan, release := s.exposeGroup(g)
 	defer release()
 	query := fmt.Sprintf("SELECT * FROM %s(%d)", hotFunction, scan)

@@ -57,15 +57,27 @@ type manifest struct {
 
 // entry describes a file of facts.
 type entry struct {
-	Name   string   `json:"name"` // within the folder
-	Closed bool     `json:"closed,omitempty"`
-	Rows   int64    `json:"rows"`
-	Bytes  int64    `json:"bytes"`
-	CRC    uint32   `json:"crc32c"`
-	From   int64    `json:"from"` // first and last time, µs
-	To     int64    `json:"to"`
-	Low    []uint64 `json:"low"`  // offsets: those of partition p are in
-	High   []uint64 `json:"high"` // [low[p], high[p])
+	Name   string `json:"name"` // within the folder
+	Closed bool   `json:"closed,omitempty"`
+	Rows   int64  `json:"rows"`
+	Bytes  int64  `json:"bytes"`
+	CRC    uint32 `json:"crc32c"`
+	From   int64  `json:"from"` // first and last time, µs
+	To     int64  `json:"to"`
+	flagged
+	Low  []uint64 `json:"low"`  // offsets: those of partition p are in
+	High []uint64 `json:"high"` // [low[p], high[p])
+}
+
+// flagged counts the events that measures leave out, as far as they are activity.
+type flagged struct {
+	Bots     int64 `json:"bots"`     // and not internal
+	Internal int64 `json:"internal"` // and no bot's
+	Both     int64 `json:"both"`
+}
+
+func (f *flagged) add(o flagged) {
+	f.Bots, f.Internal, f.Both = f.Bots+o.Bots, f.Internal+o.Internal, f.Both+o.Both
 }
 
 // lost is a file that was found damaged, until what it held is back.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"strings"
 
 	"heed/internal/driver/duckdb/ask"
@@ -62,3 +63,30 @@ func (m *moment) User(id string) (number uint32, today string, ok bool) {
 func (m *moment) Numbers(user uint32) []uint32 { return m.pool.s.users.all(user) }
 
 func (m *moment) Times() (from, to int64) { return m.version.from, m.version.to }
+
+// Flagged counts what is known of whole files, and looks at the others.
+func (m *moment) Flagged(ctx context.Context, in measure.Span) (bots, internal, both int64, err error) {
+	var f flagged
+	var partly []*file
+	for _, file := range m.version.files {
+		switch {
+		case !in.Holds(file.From) && !in.Holds(file.To) && (in.To <= file.From || in.From > file.To):
+		case in.Holds(file.From) && in.Holds(file.To):
+			f.add(file.flagged)
+		case file.flagged != flagged{}:
+			partly = append(partly, file)
+		}
+	}
+	for _, b := range m.version.blocks {
+		f.add(b.block.flagged(b.rows, in))
+	}
+	if partly != nil {
+		where := fmt.Sprintf("time >= make_timestamp(%d) AND time < make_timestamp(%d)", in.From, in.To)
+		more, err := flaggedIn(ctx, m.conn, m.pool.s.list(partly), where)
+		if err != nil {
+			return 0, 0, 0, err
+		}
+		f.add(more)
+	}
+	return f.Bots, f.Internal, f.Both, nil
+}

@@ -51,6 +51,8 @@ type Database interface {
 	User(id string) (number uint32, today string, ok bool)
 	// Numbers are all those that are one user today.
 	Numbers(user uint32) []uint32
+	// Flagged counts the activity within a span that is a bot's, internal, or both.
+	Flagged(ctx context.Context, in measure.Span) (bots, internal, both int64, err error)
 	// Times are what those of all events lie between, both inclusive, in µs.
 	Times() (from, to int64)
 }
@@ -372,25 +374,22 @@ func argument(field string) (string, func(*event.Event, string), error) {
 	return "", nil, unsupported("%s is of the user", field)
 }
 
-// excluded counts what was left out. Each flag is asked for by itself, so that
-// files without it are not read.
+// excluded counts what was left out.
 func (a *asking) excluded(ctx context.Context, out *measure.Excluded) error {
-	count := func(flag string, n *int64) error {
-		text := fmt.Sprintf("SELECT count(*) FROM facts WHERE %s AND %s AND %s", flag, a.within(a.span), activity)
-		return a.each(ctx, text, func(rows *sql.Rows) error { return rows.Scan(n) })
+	bots, internal, both, err := a.db.Flagged(ctx, a.span)
+	if err != nil {
+		return err
 	}
 	if !a.q.Bots {
-		if err := count("bot", &out.Bots); err != nil {
-			return err
+		out.Bots = bots + both
+	}
+	if !a.q.Internal {
+		out.Internal = internal
+		if a.q.Bots {
+			out.Internal += both
 		}
 	}
-	if a.q.Internal {
-		return nil
-	}
-	if !a.q.Bots {
-		return count("internal AND NOT bot", &out.Internal)
-	}
-	return count("internal", &out.Internal)
+	return nil
 }
 
 // each runs a statement and visits its rows.
