@@ -459,6 +459,7 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 	switch {
 	case n.facts != nil:
 		deps.Facts = n.facts.store
+		deps.Measures = measures{n.behavior, n.facts.store}
 	case n.folderSQL != nil:
 		deps.Facts = n.folderSQL
 	}

@@ -1,5 +1,7 @@
 package measure
 
+import "encoding/json"
+
 // Result answers a query: the pointer of the query's kind is set. Times are µs
 // since the Unix epoch.
 type Result struct {
@@ -162,13 +164,13 @@ type TimelineResult struct {
 
 // TimedEvent is one event of a timeline.
 type TimedEvent struct {
-	At         int64  `json:"at"`
-	Name       string `json:"name"`
-	Type       string `json:"type"`
-	MessageID  string `json:"messageId"`
-	Source     string `json:"source,omitempty"`
-	URL        string `json:"url,omitempty"`
-	Properties []byte `json:"properties,omitempty"` // JSON object
+	At         int64           `json:"at"`
+	Name       string          `json:"name"`
+	Type       string          `json:"type"`
+	MessageID  string          `json:"messageId"`
+	Source     string          `json:"source,omitempty"`
+	URL        string          `json:"url,omitempty"`
+	Properties json.RawMessage `json:"properties,omitempty"` // an object
 }
 
 // SessionsResult sums up sessions, over all and per bucket.
