@@ -135,11 +135,17 @@ func NewBehavior(cfg BehaviorConfig, deps BehaviorDeps) (*Behavior, error) {
 // Ready is nil: until the index is there, the facts answer.
 func (b *Behavior) Ready() error { return nil }
 
+// loaded tells whether everything is in that the log held at the start.
+func (b *Behavior) loaded() bool { return b.ready.Load() }
+
 // Query answers a resolved measure at a time (µs since the Unix epoch); ok is
 // false if the facts have to.
 func (b *Behavior) Query(ctx context.Context, q *measure.Query, now int64) (res measure.Result, ok bool, err error) {
+	if !b.loaded() {
+		return res, false, nil
+	}
 	x := b.index.Load()
-	if x == nil || !b.ready.Load() {
+	if x == nil {
 		return res, false, nil
 	}
 	return x.Evaluate(ctx, q, now)

@@ -2,8 +2,10 @@ package analytics
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"heed/internal/facts"
 	"heed/internal/measure"
 )
 
@@ -33,6 +35,9 @@ func (m *Measures) Answer(ctx context.Context, q *measure.Query, names measure.N
 		}
 	}
 	res, err := m.Facts.Query(ctx, q, now)
+	if errors.Is(err, facts.ErrUnsupported) && m.Behavior != nil && !m.Behavior.loaded() {
+		return measure.Result{}, fmt.Errorf("%w: the behavioral index is needed for %s", facts.ErrLoading, q.Kind())
+	}
 	if err != nil {
 		return measure.Result{}, fmt.Errorf("ask the facts for %s: %w", q.Kind(), err)
 	}

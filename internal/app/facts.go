@@ -12,7 +12,6 @@ import (
 	"heed/internal/driver/duckdb"
 	"heed/internal/eventlog"
 	"heed/internal/facts"
-	"heed/internal/measure"
 )
 
 // factsStore is the facts store with the fold that fills it; nil if the
@@ -87,22 +86,6 @@ func (n *node) factsHealth(ctx context.Context, out *api.Health) error {
 	}
 	out.Facts = h
 	return nil
-}
-
-// measures asks the behavioral index, and the facts for what it leaves to them.
-type measures struct {
-	behavior *analytics.Behavior // nil: there is no index
-	facts    facts.Store
-}
-
-// Query answers a resolved measure.
-func (m measures) Query(ctx context.Context, q *measure.Query, now int64) (measure.Result, error) {
-	if m.behavior != nil {
-		if res, ok, err := m.behavior.Query(ctx, q, now); ok || err != nil {
-			return res, err
-		}
-	}
-	return m.facts.Query(ctx, q, now)
 }
 
 // folderFacts answers over a folder that no server uses: it opens the store

@@ -245,6 +245,14 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 			}
 		}
 	}
+	if feed != nil && !n.cfg.Behavior.Off {
+		n.behavior, err = analytics.NewBehavior(n.cfg.Behavior, analytics.BehaviorDeps{
+			Log: n.db.Log(), File: n.folder.path(journeyFile), Logger: n.log, Registerer: n.registry, Clock: time.Now,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
 	if n.cfg.has(RoleConsole) {
 		c, err := n.console(version, feed, shop)
 		if err != nil {
@@ -274,13 +282,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 		if n.facts != nil {
 			add("facts", n.facts.run, n.facts.fold.Ready)
 		}
-		if !n.cfg.Behavior.Off {
-			n.behavior, err = analytics.NewBehavior(n.cfg.Behavior, analytics.BehaviorDeps{
-				Log: n.db.Log(), File: n.folder.path(journeyFile), Logger: n.log, Registerer: n.registry, Clock: time.Now,
-			})
-			if err != nil {
-				return nil, err
-			}
+		if n.behavior != nil {
 			add("behavior", n.behavior.Run, n.behavior.Ready)
 		}
 		if !n.cfg.Avro.Off {
@@ -459,7 +461,7 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 	switch {
 	case n.facts != nil:
 		deps.Facts = n.facts.store
-		deps.Measures = measures{n.behavior, n.facts.store}
+		deps.Measures = &analytics.Measures{Behavior: n.behavior, Facts: n.facts.store}
 	case n.folderSQL != nil:
 		deps.Facts = n.folderSQL
 	}

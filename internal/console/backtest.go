@@ -94,7 +94,7 @@ func (l *lines) write(w http.ResponseWriter, line api.BacktestLine) {
 func (c *Console) noAnswer(ctx context.Context, w http.ResponseWriter, out *lines, err error) error {
 	switch {
 	case ctx.Err() != nil:
-		return nil // nobody is there to be told
+		return nil //nolint:nilerr // nobody is there to be told
 	case errors.Is(err, backtest.ErrBusy):
 		f := fail(http.StatusTooManyRequests, "busy", "other backtests are running and waiting", "try again in a moment")
 		f.retryAfter = backtestRetryAfter

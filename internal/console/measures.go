@@ -15,9 +15,9 @@ import (
 	"heed/internal/measure"
 )
 
-// Measures answers resolved queries at a time (µs since the Unix epoch).
+// Measures resolves a query and answers it at a time (µs since the Unix epoch).
 type Measures interface {
-	Query(ctx context.Context, q *measure.Query, now int64) (measure.Result, error)
+	Answer(ctx context.Context, q *measure.Query, names measure.Names, now int64) (measure.Result, error)
 }
 
 // queryMeasure answers one measure: exact, and over what was acknowledged a
@@ -35,13 +35,10 @@ func (c *Console) queryMeasure(w http.ResponseWriter, r *http.Request) error {
 		return badRequest("format is not json or csv", "")
 	}
 	q, err := measure.Parse(body)
-	if err == nil {
-		q, err = measure.Resolve(q, c.deps.Definitions.Current())
-	}
 	if err != nil {
 		return measureFailure(err)
 	}
-	res, err := c.deps.Measures.Query(r.Context(), q, c.now().UnixMicro())
+	res, err := c.deps.Measures.Answer(r.Context(), q, c.deps.Definitions.Current(), c.now().UnixMicro())
 	if err != nil {
 		return measureFailure(err)
 	}
@@ -66,6 +63,10 @@ func measureFailure(err error) error {
 	switch {
 	case errors.As(err, &wrong):
 		return badRequest(wrong.Error(), "docs/measures.md shows each measure by example")
+	case errors.Is(err, facts.ErrUnsupported):
+		return fail(http.StatusUnprocessableEntity, "unsupported", err.Error(), "docs/measures.md says who answers what")
+	case errors.Is(err, facts.ErrLoading):
+		return fail(http.StatusServiceUnavailable, "unavailable", err.Error(), "try again in a moment")
 	case errors.Is(err, facts.ErrBusy):
 		return fail(http.StatusTooManyRequests, "throttled", err.Error(), "try again in a moment")
 	case errors.Is(err, facts.ErrTimeout), errors.Is(err, facts.ErrTooBig):

@@ -27,6 +27,8 @@ var (
 	ErrTooBig = errors.New("facts: query needs too much memory")
 	// ErrUnsupported: the store cannot answer this exactly; the message says why.
 	ErrUnsupported = errors.New("facts: not supported")
+	// ErrLoading: what could answer is not there yet, but will be.
+	ErrLoading = errors.New("facts: still being loaded")
 	// ErrClosed: the store was closed.
 	ErrClosed = errors.New("facts: closed")
 )

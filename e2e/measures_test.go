@@ -1,0 +1,89 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Measures are asked over the API while events come in: what was acknowledged
+// is counted at once, by the same number in JSON and CSV.
+func TestMeasures(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.admin(http.MethodPost, "/definitions:apply", "kind: source\nname: site\nwriteKey: site-key\n", nil)
+	ask := func(query, format string) (int, string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/api/v1/measures:query?format="+format, strings.NewReader(query))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+adminToken)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(body)
+	}
+	const users = 40
+	var events []map[string]any
+	for i := range users {
+		for step, name := range []string{"opened", "clicked", "bought"}[:1+i%3] {
+			at := time.Now().Add(time.Duration(step-10) * time.Second).UTC().Format(time.RFC3339Nano)
+			events = append(events, map[string]any{"event": name, "anonymousId": fmt.Sprint("u", i), "timestamp": at})
+		}
+	}
+	if status, err := s.post("/v1/batch", map[string]any{"writeKey": "site-key", "batch": events}, nil); err != nil || status != http.StatusOK {
+		t.Fatal(status, err)
+	}
+
+	funnel := `{"funnel":{"steps":[{"event":"opened"},{"event":"clicked"},{"event":"bought"}],"window":"5s"}}`
+	var got struct {
+		Funnel struct {
+			Steps []struct{ Reached, Stuck, Progress int }
+		}
+	}
+	eventually(t, 10*time.Second, "all events are counted", func() bool {
+		status, body := ask(funnel, "json")
+		if err := json.Unmarshal([]byte(body), &got); status != http.StatusOK || err != nil {
+			t.Fatal(status, err, body)
+		}
+		return got.Funnel.Steps[0].Reached == users
+	})
+	for i, want := range []struct{ Reached, Stuck, Progress int }{{40, 14, 0}, {26, 13, 0}, {13, 0, 0}} {
+		if got.Funnel.Steps[i] != want {
+			t.Errorf("step %d: %+v, want %+v", i+1, got.Funnel.Steps[i], want)
+		}
+	}
+	_, table := ask(funnel, "csv")
+	if want := "group,step,event,reached,stuck,in progress\n,1,opened,40,14,0\n,2,clicked,26,13,0\n,3,bought,13,0,0\n"; table != want {
+		t.Errorf("CSV:\n%swant\n%s", table, want)
+	}
+	// The people behind the number are the number.
+	var status int
+	var stuck string
+	eventually(t, 10*time.Second, "the behavioral index is there", func() bool {
+		status, stuck = ask(`{"audience":{"funnel":{"funnel":{"steps":[{"event":"opened"},{"event":"clicked"},{"event":"bought"}],"window":"5s"},"level":1,"state":"stuck"}},"users":{"limit":100}}`, "csv")
+		return status != http.StatusServiceUnavailable
+	})
+	if n := strings.Count(stuck, "\n") - 1; status != http.StatusOK || n != 14 {
+		t.Errorf("%d %s: %d users, want 14", status, stuck, n)
+	}
+	for _, bad := range []string{
+		``, `[]`, `{}`, `{"funel":{}}`, `{"live":{"minutes":1},"users":{}}`, `{"users":{},"range":{"last":"900000d"}}`,
+		`{"funnel":{"steps":[` + strings.Repeat(`{"event":"a"},`, 100) + `{"event":"b"}],"window":"1h"}}`,
+		`{"audience":{"audience":"nobody"},"users":{}}`, `{"breakdown":{"by":[{"field":"traits.x'; DROP TABLE events"}]}}` + `}`,
+	} {
+		if status, body := ask(bad, "json"); status != http.StatusBadRequest {
+			t.Errorf("%.60s: %d %s", bad, status, body)
+		}
+	}
+}
