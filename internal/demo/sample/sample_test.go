@@ -61,7 +61,7 @@ func TestHistoryIsBelievable(t *testing.T) {
 	if len(last) != p.Users {
 		t.Errorf("%d users have a history, want %d", len(last), p.Users)
 	}
-	for _, name := range strings.FieldsSeq("page identify click_event1 custom_event2 product_view cart_add checkout_start purchase payment_failed win loss support_message") {
+	for name := range strings.FieldsSeq("page identify click_event1 custom_event2 product_view cart_add checkout_start purchase payment_failed win loss support_message") {
 		if names[name] < 20 {
 			t.Errorf("%s happened %d times", name, names[name])
 		}
