@@ -25,7 +25,7 @@ const (
 	scrubSoon = time.Minute
 	// leastGroup and mostGroup bound the rows of a row group of a closed day: the
 	// smallest part that a query can leave out.
-	leastGroup, mostGroup = 8192, 122_880
+	leastGroup, mostGroup = 8192, 61_440
 )
 
 // tend is the goroutine that keeps the files in good order. It has a thread of
@@ -159,7 +159,7 @@ func (s *Store) Compact(ctx context.Context) error {
 func (s *Store) compact(ctx context.Context, recent []*file, open int64) (err error) {
 	began := s.deps.Clock()
 	engine, err := openEngine(ctx, limits{
-		memory: max(64<<20, s.cfg.Memory/4), tempBytes: s.cfg.TempBytes, threads: 1, temp: s.path(tempFolder + "/compact"),
+		memory: max(192<<20, s.cfg.Memory/4), tempBytes: s.cfg.TempBytes, threads: 1, temp: s.path(tempFolder + "/compact"),
 	}, s.env)
 	if err != nil {
 		return err

@@ -116,7 +116,7 @@ func (s *Store) writeGroup(ctx context.Context, g *group, seq uint64) error {
 	scan, release := s.exposeGroup(g)
 	defer release()
 	query := fmt.Sprintf("SELECT * FROM %s(%d)", hotFunction, scan)
-	if err := s.writeFile(ctx, &e, query, "COMPRESSION lz4_raw"); err != nil {
+	if err := s.writeFile(ctx, &e, query, "COMPRESSION lz4_raw, ROW_GROUP_SIZE 20480"); err != nil {
 		return err
 	}
 	return s.commit(func(m *manifest) {
@@ -195,7 +195,7 @@ func (s *Store) writeFile(ctx context.Context, e *entry, query, options string) 
 func (s *Store) writerConn(ctx context.Context) (*sql.Conn, error) {
 	if s.writer == nil {
 		w, err := openEngine(ctx, limits{
-			memory: max(48<<20, s.cfg.Memory/8), tempBytes: s.cfg.TempBytes, threads: 1, temp: s.path(tempFolder + "/write"),
+			memory: max(128<<20, s.cfg.Memory/8), tempBytes: s.cfg.TempBytes, threads: 1, temp: s.path(tempFolder + "/write"),
 		}, s.env)
 		if err != nil {
 			return nil, err

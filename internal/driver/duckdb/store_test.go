@@ -358,3 +358,28 @@ func TestDiskReserve(t *testing.T) {
 		t.Errorf("status %+v", st)
 	}
 }
+
+// The least memory is enough to write and to close a large day.
+func TestLeastMemory(t *testing.T) {
+	now := time.UnixMicro(factstest.Noon).Add(72 * time.Hour)
+	s := open(t, Config{Dir: t.TempDir(), Memory: 64 << 20}, Deps{Clock: func() time.Time { return now }})
+	e := factstest.Track("somebody with a long id", "view", 0)
+	e.Context.Page.URL = "https://shop.example/a/page/with/a/long/address?utm_source=somewhere"
+	const rows = 400_000
+	for pos := uint64(0); pos < rows; pos += 500 {
+		c := eventlog.Chunk{Base: pos, Count: 500}
+		for i := range uint64(500) {
+			e.MessageID, e.AnonymousID = fmt.Sprintf("message-%032d", (pos+i)*7919), fmt.Sprintf("user-%020d", (pos+i)%50_000)
+			e.Timestamp = factstest.Noon + int64(pos+i)
+			e.Properties = fmt.Appendf(nil, `{"product_id": "p-%d", "price": %d, "text": "%064d"}`, i, pos, pos*i)
+			c.Data = event.AppendEvent(c.Data, &e)
+		}
+		factstest.Append(t, s, 0, c)
+	}
+	if err := s.Compact(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if st := s.Status(); st.Err != nil || st.Hot != 0 || st.Rows != rows || st.Files != 1 {
+		t.Errorf("status %+v", st)
+	}
+}
