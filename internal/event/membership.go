@@ -3,6 +3,7 @@ package event
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Operations of a Membership.
@@ -40,10 +41,8 @@ func (m *Membership) Validate() error {
 	if len(m.Users) > MaxMembershipUsers {
 		return fmt.Errorf("%d users: at most %d", len(m.Users), MaxMembershipUsers)
 	}
-	for _, u := range m.Users {
-		if u == "" {
-			return errors.New("a user has no id")
-		}
+	if slices.Contains(m.Users, "") {
+		return errors.New("a user has no id")
 	}
 	return nil
 }

@@ -135,7 +135,7 @@ func (l *Listener) Close() error {
 	l.closed.Store(true)
 	for c := range l.conns {
 		if !c.busy.Load() {
-			_ = c.Conn.SetReadDeadline(time.Unix(1, 0)) // it is gone if that fails
+			_ = c.SetReadDeadline(time.Unix(1, 0)) // it is gone if that fails
 		}
 	}
 	return err
@@ -157,7 +157,7 @@ func (l *Listener) Drain(ctx context.Context) error {
 	l.cancel()
 	l.mu.Lock()
 	for c := range l.conns {
-		_ = c.Conn.Close() // that is what it is for
+		_ = c.Close() // that is what it is for
 	}
 	l.mu.Unlock()
 	return ctx.Err()
@@ -220,7 +220,7 @@ func (c *conn) serve() {
 	defer func() {
 		if r := recover(); r != nil {
 			c.l.cfg.Logger.Error("a handler panicked", "panic", r, "stack", string(debug.Stack()))
-			_ = c.Conn.Close() // like net/http: the client shall not take it for an answer
+			_ = c.Close() // like net/http: the client shall not take it for an answer
 		}
 	}()
 	c.room = make([]byte, maxHead)
@@ -231,13 +231,13 @@ func (c *conn) serve() {
 		Header: c.header, Body: &c.body, RemoteAddr: c.RemoteAddr().String(),
 	}).WithContext(c.l.ctx)
 	if err := c.until(c.l.cfg.Clock().Add(headTimeout), true); err != nil {
-		_ = c.Conn.Close() // it is gone
+		_ = c.Close() // it is gone
 		return
 	}
 	for {
 		h, ok, err := c.next()
 		if err != nil {
-			_ = c.Conn.Close() // it is at its end
+			_ = c.Close() // it is at its end
 			return
 		}
 		if !ok {
@@ -245,7 +245,7 @@ func (c *conn) serve() {
 			return
 		}
 		if !c.handle(h) {
-			_ = c.Conn.Close() // what could be sent was
+			_ = c.Close() // what could be sent was
 			return
 		}
 		c.answered = true
@@ -275,7 +275,7 @@ func (c *conn) next() (h http.Handler, ok bool, err error) {
 		if err := c.patience(); err != nil {
 			return nil, false, err
 		}
-		n, err := c.Conn.Read(c.room[c.to:])
+		n, err := c.Read(c.room[c.to:])
 		c.to += n
 		if n == 0 && err != nil {
 			return nil, false, err
@@ -307,7 +307,7 @@ func (c *conn) patience() error {
 
 func (c *conn) until(t time.Time, strict bool) error {
 	c.deadline, c.strict = t, strict
-	return c.Conn.SetReadDeadline(t)
+	return c.SetReadDeadline(t)
 }
 
 // plain reads a head and prepares the request.
@@ -359,7 +359,7 @@ func (c *conn) handle(h http.Handler) bool {
 	_, date := c.l.now()
 	a.out = appendResponse(a.out[:0], a.status, date, a.header, len(a.body))
 	a.out = append(a.out, a.body...)
-	if _, err := c.Conn.Write(a.out); err != nil {
+	if _, err := c.Write(a.out); err != nil {
 		return false
 	}
 	// A body that is left would be taken for the next request.
@@ -373,15 +373,15 @@ func (c *conn) handle(h http.Handler) bool {
 
 // handOver gives the connection to net/http, with what has arrived.
 func (c *conn) handOver() {
-	if err := c.Conn.SetReadDeadline(time.Time{}); err != nil {
-		_ = c.Conn.Close() // it is gone
+	if err := c.SetReadDeadline(time.Time{}); err != nil {
+		_ = c.Close() // it is gone
 		return
 	}
 	rest := &handed{Conn: c.Conn, front: append([]byte(nil), c.room[c.from:c.to]...)}
 	select {
 	case c.l.out <- rest:
 	case <-c.l.failed: // nobody accepts any more
-		_ = c.Conn.Close()
+		_ = c.Close()
 	}
 }
 
@@ -434,7 +434,7 @@ func (b *body) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	n, err := c.Conn.Read(p)
+	n, err := c.Read(p)
 	b.left -= n
 	if err == io.EOF && b.left > 0 { //nolint:errorlint // a connection says EOF itself
 		err = io.ErrUnexpectedEOF

@@ -75,7 +75,7 @@ func (x *stepper) unite(p, old *Program, e, from *entry) {
 	if n := len(e.stamps) - cmp.Or(p.limit, maxLimit); n > 0 {
 		e.stamps = slices.Delete(e.stamps, 0, n)
 	}
-	e.strand.uniteBuffers(&from.strand, &x.out.Counts)
+	e.uniteBuffers(&from.strand, &x.out.Counts)
 	e.old.uniteBuffers(&from.old, &x.out.Counts)
 	if e.once && p.once || x.in.LogTime < e.free {
 		x.forget(p, e)

@@ -239,5 +239,4 @@ func TestForget(t *testing.T) {
 	if e.out.Changed {
 		t.Error("nothing was changed")
 	}
-
 }

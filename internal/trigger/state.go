@@ -156,7 +156,7 @@ func (st *State) open(index int) *entry {
 	spare := st.ents[len(st.ents)-1] // keeps the memory of a former entry
 	copy(st.ents[at+1:], st.ents[at:])
 	e := &st.ents[at]
-	*e = entry{index: index, stamps: spare.stamps[:0], strand: spare.strand.reused(), old: spare.old.reused()}
+	*e = entry{index: index, stamps: spare.stamps[:0], strand: spare.reused(), old: spare.old.reused()}
 	return e
 }
 
@@ -221,8 +221,8 @@ func (r *row) level(p *Program) int {
 	case r.count.on:
 		return p.units
 	case !p.stamped: // a step is an event
-		for i := len(r.parts) - 1; i >= 0; i-- {
-			if r.parts[i].live {
+		for i, part := range slices.Backward(r.parts) {
+			if part.live {
 				return i + 1
 			}
 		}
@@ -396,7 +396,7 @@ func (st *State) plan() {
 	for i := range st.ents {
 		e := &st.ents[i]
 		p, old := st.set.programs[e.index], st.set.olds[e.index]
-		st.next = min(st.next, e.strand.timer(p))
+		st.next = min(st.next, e.timer(p))
 		if old != nil {
 			st.next = min(st.next, e.old.timer(old))
 		}

@@ -380,7 +380,7 @@ func TestEdits(t *testing.T) {
 		}
 		e := newEngine(t, true, programs[0])
 		at, now := 0.0, 0
-		for _, name := range strings.Fields(events) {
+		for name := range strings.FieldsSeq(events) {
 			if name == "!edit" {
 				now++
 				e.set = trigger.NewSet(programs[now:now+1], programs[now-1])
