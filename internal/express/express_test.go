@@ -163,8 +163,8 @@ func TestServesPlainRequestsItself(t *testing.T) {
 func TestAnUnreadBodyIsNoRequest(t *testing.T) {
 	c := start(t).dial()
 	c.send(post("/unread", strings.Repeat(post("/a", "smuggled"), 1000)) + post("/a", "next"))
-	if r := c.hears(401, "express unread"); len(r.Header["X-Bad"])+len(r.Header["B"]) > 0 {
-		t.Errorf("a header ends its line: %v", r.Header)
+	if r := c.hears(401, "express unread"); len(r["X-Bad"])+len(r.Header["B"]) > 0 {
+		t.Errorf("a header ends its line: %v", r)
 	}
 	c.hears(200, "express POST /a h [] next <nil>")
 }
