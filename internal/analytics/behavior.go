@@ -50,7 +50,7 @@ func (c *BehaviorConfig) Defaults() {
 		c.SaveEvery = 10 * time.Minute
 	}
 	if c.Keep == 0 {
-		c.Keep = period.Period(396 * 24 * time.Hour)
+		c.Keep = period.Period(430 * 24 * time.Hour)
 	}
 }
 

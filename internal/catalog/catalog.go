@@ -230,7 +230,7 @@ func (c *Catalog) revision(ctx context.Context, n int64) (revisionDoc, error) {
 	}
 	d, err := c.cfg.Store.Get(ctx, collRevisions, number(n))
 	if errors.Is(err, documents.ErrNotFound) {
-		return rev, fmt.Errorf("revision %d: %w", n, ErrNotFound)
+		return rev, fmt.Errorf("revision %d: %w: %w", n, ErrNotFound, err)
 	}
 	if err != nil {
 		return rev, fmt.Errorf("read revision %d: %w", n, err)

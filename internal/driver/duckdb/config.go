@@ -60,7 +60,7 @@ func (c *Config) Defaults() {
 		c.TempBytes = 10 << 30
 	}
 	if c.Keep == 0 {
-		c.Keep = period.Period(396 * 24 * time.Hour)
+		c.Keep = period.Period(430 * 24 * time.Hour)
 	}
 	set(&c.Threads, 2)
 	set(&c.Queries, 4)
