@@ -11,6 +11,7 @@ package express
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -31,7 +32,14 @@ const (
 	idleSlack   = 10 * time.Second // by which it may be shorter
 	headTimeout = 10 * time.Second // for the rest of a head
 	bodyTimeout = time.Minute      // for the rest of a body
+
+	// For what is written at once, be it here or by net/http, by which the client
+	// must have taken enough of what was sent before. It may be half of it.
+	writeTimeout = 2 * time.Minute
 )
+
+// keepBytes is how much room a connection keeps for its answers.
+const keepBytes = 64 << 10
 
 // Config says what is served here.
 type Config struct {
@@ -107,7 +115,7 @@ func (l *Listener) accept() {
 			return
 		}
 		pause = 5 * time.Millisecond
-		c := &conn{Conn: inner, l: l}
+		c := &conn{conn: &timed{Conn: inner, clock: l.cfg.Clock}, l: l}
 		if l.enter(c) {
 			go c.serve()
 		} else {
@@ -135,7 +143,7 @@ func (l *Listener) Close() error {
 	l.closed.Store(true)
 	for c := range l.conns {
 		if !c.busy.Load() {
-			_ = c.SetReadDeadline(time.Unix(1, 0)) // it is gone if that fails
+			_ = c.conn.SetReadDeadline(time.Unix(1, 0)) // it is gone if that fails
 		}
 	}
 	return err
@@ -157,7 +165,7 @@ func (l *Listener) Drain(ctx context.Context) error {
 	l.cancel()
 	l.mu.Lock()
 	for c := range l.conns {
-		_ = c.Close() // that is what it is for
+		_ = c.conn.Close() // that is what it is for
 	}
 	l.mu.Unlock()
 	return ctx.Err()
@@ -195,14 +203,14 @@ func (l *Listener) now() (time.Time, string) {
 // conn is one connection and the state of its request, which serves the next
 // one, too.
 type conn struct {
-	net.Conn
+	conn *timed
 	l    *Listener
 	busy atomic.Bool // a request has begun to arrive
 
 	room     []byte // begin:end has arrived and is not used
 	from, to int
 	deadline time.Time // of reading
-	strict   bool      // deadline is of a request, not of a pause
+	phase    phase     // what deadline is for
 	answered bool      // one request at least
 
 	head    head
@@ -214,13 +222,22 @@ type conn struct {
 	answer  answer
 }
 
+// phase is what a connection waits for.
+type phase int
+
+const (
+	between phase = iota // the next request
+	inHead
+	inBody
+)
+
 // serve answers plain requests until another one comes, or the end.
 func (c *conn) serve() {
 	defer c.l.leave(c)
 	defer func() {
 		if r := recover(); r != nil {
 			c.l.cfg.Logger.Error("a handler panicked", "panic", r, "stack", string(debug.Stack()))
-			_ = c.Close() // like net/http: the client shall not take it for an answer
+			_ = c.conn.Close() // like net/http: the client shall not take it for an answer
 		}
 	}()
 	c.room = make([]byte, maxHead)
@@ -228,16 +245,16 @@ func (c *conn) serve() {
 	c.answer.header = http.Header{}
 	c.request = (&http.Request{
 		Method: http.MethodPost, URL: &c.url, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: c.header, Body: &c.body, RemoteAddr: c.RemoteAddr().String(),
+		Header: c.header, Body: &c.body, RemoteAddr: c.conn.RemoteAddr().String(),
 	}).WithContext(c.l.ctx)
-	if err := c.until(c.l.cfg.Clock().Add(headTimeout), true); err != nil {
-		_ = c.Close() // it is gone
+	if err := c.until(c.l.cfg.Clock().Add(headTimeout), inHead); err != nil {
+		_ = c.conn.Close() // it is gone
 		return
 	}
 	for {
 		h, ok, err := c.next()
 		if err != nil {
-			_ = c.Close() // it is at its end
+			_ = c.conn.Close() // it is at its end
 			return
 		}
 		if !ok {
@@ -245,10 +262,13 @@ func (c *conn) serve() {
 			return
 		}
 		if !c.handle(h) {
-			_ = c.Close() // what could be sent was
+			_ = c.conn.Close() // what could be sent was
 			return
 		}
 		c.answered = true
+		if c.phase != between {
+			c.phase, c.deadline = between, time.Time{} // it was of the request that is over
+		}
 		c.busy.Store(false)
 	}
 }
@@ -275,7 +295,7 @@ func (c *conn) next() (h http.Handler, ok bool, err error) {
 		if err := c.patience(); err != nil {
 			return nil, false, err
 		}
-		n, err := c.Read(c.room[c.to:])
+		n, err := c.conn.Read(c.room[c.to:])
 		c.to += n
 		if n == 0 && err != nil {
 			return nil, false, err
@@ -288,13 +308,13 @@ func (c *conn) patience() error {
 	now := c.l.cfg.Clock()
 	if c.to > 0 { // a head is arriving
 		c.busy.Store(true)
-		if !c.strict {
-			return c.until(now.Add(headTimeout), true)
+		if c.phase != inHead {
+			return c.until(now.Add(headTimeout), inHead)
 		}
 		return nil
 	}
-	if c.answered && (c.strict || c.deadline.Sub(now) < idleTimeout-idleSlack) {
-		if err := c.until(now.Add(idleTimeout), false); err != nil {
+	if c.answered && c.deadline.Sub(now) < idleTimeout-idleSlack {
+		if err := c.until(now.Add(idleTimeout), between); err != nil {
 			return err
 		}
 	}
@@ -305,9 +325,9 @@ func (c *conn) patience() error {
 	return nil
 }
 
-func (c *conn) until(t time.Time, strict bool) error {
-	c.deadline, c.strict = t, strict
-	return c.SetReadDeadline(t)
+func (c *conn) until(t time.Time, p phase) error {
+	c.deadline, c.phase = t, p
+	return c.conn.SetReadDeadline(t)
 }
 
 // plain reads a head and prepares the request.
@@ -359,8 +379,11 @@ func (c *conn) handle(h http.Handler) bool {
 	_, date := c.l.now()
 	a.out = appendResponse(a.out[:0], a.status, date, a.header, len(a.body))
 	a.out = append(a.out, a.body...)
-	if _, err := c.Write(a.out); err != nil {
+	if _, err := c.conn.Write(a.out); err != nil {
 		return false
+	}
+	if cap(a.out) > keepBytes {
+		a.out, a.body = nil, nil
 	}
 	// A body that is left would be taken for the next request.
 	if c.body.left > 0 {
@@ -373,21 +396,60 @@ func (c *conn) handle(h http.Handler) bool {
 
 // handOver gives the connection to net/http, with what has arrived.
 func (c *conn) handOver() {
-	if err := c.SetReadDeadline(time.Time{}); err != nil {
-		_ = c.Close() // it is gone
+	if err := c.conn.SetReadDeadline(time.Time{}); err != nil {
+		_ = c.conn.Close() // it is gone
 		return
 	}
-	rest := &handed{Conn: c.Conn, front: append([]byte(nil), c.room[c.from:c.to]...)}
+	rest := &handed{timed: c.conn, front: append([]byte(nil), c.room[c.from:c.to]...)}
 	select {
 	case c.l.out <- rest:
 	case <-c.l.failed: // nobody accepts any more
-		_ = c.Close()
+		_ = c.conn.Close()
 	}
+}
+
+// timed is a connection whose writes end in time, unless the handler has set a
+// deadline of its own. So a client that does not read its answers holds nothing for ever.
+type timed struct {
+	net.Conn
+	clock func() time.Time
+	own   atomic.Bool  // the deadline is a handler's
+	until atomic.Int64 // unix ns
+}
+
+func (t *timed) Write(p []byte) (int, error) {
+	now := t.clock()
+	if !t.own.Load() && t.until.Load()-now.UnixNano() < int64(writeTimeout/2) {
+		until := now.Add(writeTimeout)
+		if err := t.Conn.SetWriteDeadline(until); err != nil {
+			return 0, err
+		}
+		t.until.Store(until.UnixNano())
+	}
+	return t.Conn.Write(p)
+}
+
+func (t *timed) SetWriteDeadline(until time.Time) error {
+	t.own.Store(!until.IsZero())
+	t.until.Store(0)
+	return t.Conn.SetWriteDeadline(until)
+}
+
+func (t *timed) SetDeadline(until time.Time) error {
+	return errors.Join(t.SetReadDeadline(until), t.SetWriteDeadline(until))
+}
+
+// CloseWrite lets net/http end an answer before the request has arrived whole.
+func (t *timed) CloseWrite() error {
+	if c, ok := t.Conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return nil
 }
 
 // handed is a connection of which something was read already.
 type handed struct {
-	net.Conn
+	*timed
 	front []byte
 }
 
@@ -397,18 +459,7 @@ func (h *handed) Read(p []byte) (int, error) {
 		h.front = h.front[n:]
 		return n, nil
 	}
-	return h.Conn.Read(p)
-}
-
-// ReadFrom lets files be sent without passing through memory.
-func (h *handed) ReadFrom(r io.Reader) (int64, error) { return io.Copy(h.Conn, r) }
-
-// CloseWrite lets net/http end an answer before the request has arrived whole.
-func (h *handed) CloseWrite() error {
-	if c, ok := h.Conn.(interface{ CloseWrite() error }); ok {
-		return c.CloseWrite()
-	}
-	return nil
+	return h.timed.Read(p)
 }
 
 // body reads what belongs to the request.
@@ -429,12 +480,12 @@ func (b *body) Read(p []byte) (int, error) {
 		b.left -= n
 		return n, nil
 	}
-	if !c.strict {
-		if err := c.until(c.l.cfg.Clock().Add(bodyTimeout), true); err != nil {
+	if c.phase != inBody {
+		if err := c.until(c.l.cfg.Clock().Add(bodyTimeout), inBody); err != nil {
 			return 0, err
 		}
 	}
-	n, err := c.Read(p)
+	n, err := c.conn.Read(p)
 	b.left -= n
 	if err == io.EOF && b.left > 0 { //nolint:errorlint // a connection says EOF itself
 		err = io.ErrUnexpectedEOF
