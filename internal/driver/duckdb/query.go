@@ -351,6 +351,13 @@ func plain(v any) any {
 			v[k] = plain(v[k])
 		}
 		return v
+	case duckdb.OrderedMap:
+		out := make(map[string]any, v.Len())
+		values := v.Values()
+		for i, k := range v.Keys() {
+			out[fmt.Sprint(k)] = plain(values[i])
+		}
+		return out
 	case duckdb.Map:
 		out := make(map[string]any, len(v))
 		for k, e := range v {

@@ -26,7 +26,13 @@ func tableFunctions() []string {
 
 // hiddenFunctions are scalar functions that it may not.
 func hiddenFunctions() []string {
-	return []string{"write_log", "getenv", ask.HoldsFunction, ask.TextFunction, ask.NumberFunction}
+	return []string{"write_log", "getenv", ask.HoldsFunction, ask.TextFunction, ask.NumberFunction, ask.IDFunction, ask.RootFunction}
+}
+
+// bloatingFunctions are scalar functions that make a value of any size out of a
+// number: gigabytes that the engine's limit of memory does not see.
+func bloatingFunctions() []string {
+	return []string{"range", "generate_series", "repeat", "lpad", "rpad", "list_resize", "array_resize", "bar", "printf", "format"}
 }
 
 // prepareSelect checks that a text is exactly one SELECT that means something and
@@ -78,27 +84,33 @@ func prepareSelect(ctx context.Context, conn *sql.Conn, text string) error {
 
 // checkTree walks a statement's tree and refuses functions that may do more than
 // read.
-func checkTree(node any) error {
+func checkTree(node any) error { return checkNode(node, false) }
+
+// checkNode does it for a part of the tree; table: it is the call of a table function.
+func checkNode(node any, table bool) error {
 	switch n := node.(type) {
 	case []any:
 		for _, child := range n {
-			if err := checkTree(child); err != nil {
+			if err := checkNode(child, false); err != nil {
 				return err
 			}
 		}
 	case map[string]any:
-		if n["type"] == "TABLE_FUNCTION" {
-			function, _ := n["function"].(map[string]any)
-			name, _ := function["function_name"].(string)
-			if !slices.Contains(tableFunctions(), strings.ToLower(name)) {
+		if name, ok := n["function_name"].(string); ok {
+			lower := strings.ToLower(name)
+			switch {
+			case table && !slices.Contains(tableFunctions(), lower):
 				return fmt.Errorf("the table function %q is not possible here", name)
+			case slices.Contains(hiddenFunctions(), lower), !table && slices.Contains(bloatingFunctions(), lower):
+				return fmt.Errorf("the function %q is not possible here", name)
 			}
 		}
-		if name, ok := n["function_name"].(string); ok && slices.Contains(hiddenFunctions(), strings.ToLower(name)) {
-			return fmt.Errorf("the function %q is not possible here", name)
+		// Such a name would be taken for a file, and those of the facts can be read.
+		if name, ok := n["table_name"].(string); ok && strings.ContainsAny(name, `./\:*?[`) {
+			return fmt.Errorf("%q is no view: files cannot be read", name)
 		}
-		for _, child := range n {
-			if err := checkTree(child); err != nil {
+		for key, child := range n {
+			if err := checkNode(child, key == "function" && n["type"] == "TABLE_FUNCTION"); err != nil {
 				return err
 			}
 		}

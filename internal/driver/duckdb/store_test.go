@@ -383,3 +383,22 @@ func TestLeastMemory(t *testing.T) {
 		t.Errorf("status %+v", st)
 	}
 }
+
+// TestOwnFunctionsAreNotForQueries: they trust their arguments, and a wrong one would
+// end the process.
+func TestOwnFunctionsAreNotForQueries(t *testing.T) {
+	s := open(t, Config{Dir: t.TempDir()}, Deps{})
+	for _, text := range []string{
+		"FROM heed_hot_rows(NULL)", "FROM main.HEED_hot_rows(0)", `FROM "heed_hot_rows"(0)`, "SELECT heed_holds(1, 'x')",
+		"FROM (SELECT heed_text(1))", "SELECT 1 WHERE EXISTS (FROM heed_hot_rows(NULL))", "WITH x AS (FROM heed_hot_rows(NULL)) FROM x",
+		"SELECT list_transform([1], x -> heed_number(x))", "SELECT 1 ORDER BY heed_user_id(7)", "FROM range(3), LATERAL (FROM heed_hot_rows(NULL))",
+	} {
+		rows, err := s.SQL(t.Context(), text, facts.Options{})
+		if err == nil {
+			err = rows.Close()
+		}
+		if !errors.Is(err, facts.ErrStatement) || !strings.Contains(err.Error(), "not possible here") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}

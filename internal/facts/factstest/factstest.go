@@ -153,6 +153,9 @@ func statements(t *testing.T, open Opener) {
 		"SELECT * FROM glob('/*')", "SELECT ?", "EXPORT DATABASE 'x'", "SELECT no_such_column FROM events", "SELECT 1) --", "PRAGMA database_list",
 		"SELECT * FROM enable_logging(storage='file', storage_config={'path': 'x'})", "SELECT * FROM force_checkpoint()",
 		"SELECT (SELECT count(*) FROM query('SELECT 1'))", "SELECT write_log('x')", "WITH x AS (FROM read_csv('x')) FROM x",
+		"SELECT range(1000000000)", "SELECT repeat('x', 4000000000)", "SELECT * FROM range(3) WHERE len(printf('%2000000000d', 1)) > 1",
+		"FROM query_table('events')", "SUMMARIZE 'x.parquet'", "FROM '*.parquet'",
+		"SELECT " + strings.Repeat("(", 30_000) + "1" + strings.Repeat(")", 30_000),
 	} {
 		rows, err := s.SQL(t.Context(), text, facts.Options{})
 		if !errors.Is(err, facts.ErrStatement) {
@@ -163,6 +166,8 @@ func statements(t *testing.T, open Opener) {
 		}
 	}
 	expect(t, s, "SELECT event FROM events; -- a comment", "one\n")
+	expect(t, s, "SELECT i FROM range(2) t(i), unnest([1]) ORDER BY i", "0\n1\n")
+	expect(t, s, "SELECT MAP {'a': 1}", "map[a:1]\n")
 	expect(t, s, "WITH x AS (SELECT 1 AS i) SELECT i FROM x ORDER BY i DESC;", "1\n")
 }
 
