@@ -112,10 +112,10 @@ function Again({ on }: { on: () => void }) {
   );
 }
 
-/** The time that it covers: the log may not reach back as far as was asked for. */
+/** The time that it covers: the log may not reach back as far as was asked for, unless the past was brought in. */
 function since(r: Result): string {
   const from = Math.max(Date.parse(r.from), Date.parse(r.logFrom ?? r.asOf));
-  if (!r.short) return `in ${plural(r.days, 'day')}`;
+  if (!r.short || r.counts.old > 0) return `in ${plural(r.days, 'day')}`;
   return `in the last ${span((Date.parse(r.asOf) - from) / 1000)}, all that the log holds`;
 }
 
@@ -150,7 +150,6 @@ function Details({ result: r, campaign }: { result: Result; campaign: string }) 
     ['over the trigger’s limit', r.refused.limit],
     ['not in the audience', r.refused.audience],
     ['cancelled before the answer', r.refused.cancelled],
-    ['too old to count live', r.counts.old],
   ];
   const fate: [string, number][] = r.campaign
     ? [
