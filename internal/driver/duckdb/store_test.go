@@ -127,8 +127,7 @@ func TestDaysAreClosed(t *testing.T) {
 	if list, err := os.ReadDir(filepath.Join(dir, daysFolder)); err != nil || len(list) != 3 {
 		t.Errorf("%d closed days (%v), want 3", len(list), err)
 	}
-	now = now.Add(430*24*time.Hour - 9*24*time.Hour)
-	if err := s.forget(now); err != nil {
+	if err := s.forget(now.Add(421 * 24 * time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	if st := s.Status(); st.Files != 2 {
