@@ -45,7 +45,6 @@ type live struct {
 	stop  context.CancelFunc
 	ended chan error
 	seq   int
-	known map[string]bool // message ids that were acknowledged
 }
 
 // defs are the definitions by revision.
@@ -73,16 +72,18 @@ func (d *defs) Current() *definition.Set {
 }
 
 func newLive(t testing.TB) *live {
-	l := &live{t: t, fs: vfs.NewCrashableMem(), defs: &defs{}, known: map[string]bool{}}
+	l := &live{t: t, fs: vfs.NewCrashableMem(), defs: &defs{}}
 	l.now.Store(epoch)
-	l.start()
+	l.open()
+	l.decide()
 	t.Cleanup(l.end)
 	return l
 }
 
 func (l *live) clock() time.Time { return time.UnixMicro(l.now.Load()) }
 
-func (l *live) start() {
+// open opens the stores; nobody decides yet.
+func (l *live) open() {
 	l.t.Helper()
 	cfg := pebble.Config{Dir: "data", Memory: 16 << 20, Reserve: 1}
 	cfg.Defaults()
@@ -94,6 +95,12 @@ func (l *live) start() {
 	if err != nil {
 		l.t.Fatal(err)
 	}
+}
+
+// decide starts the Decider.
+func (l *live) decide() {
+	l.t.Helper()
+	var err error
 	l.d, err = decider.New(decider.Config{TickAfter: 1000 * time.Hour}, decider.Deps{
 		Log: l.db.Log(), State: l.db.UserState(), Definitions: l.defs, Clock: l.clock,
 	})
@@ -123,7 +130,8 @@ func (l *live) crash(r *rand.Rand) {
 	cut := l.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: []int{0, 50, 100}[r.IntN(3)], RNG: r})
 	l.end()
 	l.fs = cut
-	l.start()
+	l.open()
+	l.decide()
 }
 
 // define puts definitions in force.
@@ -174,8 +182,7 @@ func (l *live) append(batches ...*eventlog.Batch) {
 // send appends events as one request, at the clock's time.
 func (l *live) send(events ...event.Event) {
 	l.t.Helper()
-	now, n := l.now.Load(), l.db.Log().Partitions()
-	byPart := make([]*eventlog.Batch, n)
+	now := l.now.Load()
 	for i := range events {
 		e := &events[i]
 		l.seq++
@@ -186,23 +193,32 @@ func (l *live) send(events ...event.Event) {
 			e.Timestamp = now
 		}
 		e.Source, e.ReceivedAt = "test", now
-		put := func(e *event.Event, key [16]byte) {
-			p := eventlog.PartitionOf(e.User(), n)
-			if byPart[p] == nil {
-				byPart[p] = &eventlog.Batch{Partition: p}
-			}
-			b := byPart[p]
-			b.Data = event.AppendEvent(b.Data, e)
-			b.Ends = append(b.Ends, len(b.Data))
-			b.Keys = append(b.Keys, key)
+	}
+	l.append(laidOut(events, l.db.Log().Partitions())...)
+}
+
+// laidOut are the batches of a request, as the gateway makes them.
+func laidOut(events []event.Event, partitions int) []*eventlog.Batch {
+	byPart := make([]*eventlog.Batch, partitions)
+	put := func(e *event.Event, key [16]byte) {
+		p := eventlog.PartitionOf(e.User(), partitions)
+		if byPart[p] == nil {
+			byPart[p] = &eventlog.Batch{Partition: p}
 		}
+		b := byPart[p]
+		b.Data = event.AppendEvent(b.Data, e)
+		b.Ends = append(b.Ends, len(b.Data))
+		b.Keys = append(b.Keys, key)
+	}
+	for i := range events {
+		e := &events[i]
 		put(e, event.KeyOf(e.Source, e.MessageID))
-		if from, ok := e.Links(); ok { // as the gateway does
+		if from, ok := e.Links(); ok {
 			link, key := e.LinkRecord(from, false)
 			put(&link, key)
 		}
 	}
-	l.append(slices.DeleteFunc(byPart, func(b *eventlog.Batch) bool { return b == nil })...)
+	return slices.DeleteFunc(byPart, func(b *eventlog.Batch) bool { return b == nil })
 }
 
 // decided waits until everything in the log is decided.
@@ -250,36 +266,61 @@ func (l *live) quiet(length int64) {
 func (l *live) fires() map[string][]string {
 	l.t.Helper()
 	out := map[string][]string{}
-	log := l.db.Log()
+	for _, in := range intents(l.t, l.db.Log()) {
+		out[in.Trigger] = append(out[in.Trigger], in.FireID)
+	}
+	for _, ids := range out {
+		slices.Sort(ids)
+	}
+	return out
+}
+
+// intents are those of all partitions.
+func intents(t testing.TB, log eventlog.Log) []event.Intent {
+	t.Helper()
+	var out []event.Intent
+	for _, c := range records(t, log, eventlog.Intents) {
+		for data := c.Data; len(data) > 0; {
+			var in event.Intent
+			size, err := event.DecodeIntent(data, &in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, in)
+			data = data[size:]
+		}
+	}
+	return out
+}
+
+// record is one of the log.
+type record struct {
+	eventlog.Chunk
+	partition int
+}
+
+// records are those of all partitions, one partition after the other.
+func records(t testing.TB, log eventlog.Log, s eventlog.Stream) []record {
+	t.Helper()
+	var out []record
 	for n := range log.Partitions() {
-		r, err := log.Read(l.t.Context(), eventlog.Intents, n, 0)
+		r, err := log.Read(t.Context(), s, n, 0)
 		if err != nil {
-			l.t.Fatal(err)
+			t.Fatal(err)
 		}
 		for {
 			c, ok, err := r.TryNext()
 			if err != nil {
-				l.t.Fatal(err)
+				t.Fatal(err)
 			}
 			if !ok {
 				break
 			}
-			for data := c.Data; len(data) > 0; {
-				var in event.Intent
-				size, err := event.DecodeIntent(data, &in)
-				if err != nil {
-					l.t.Fatal(err)
-				}
-				out[in.Trigger] = append(out[in.Trigger], in.FireID)
-				data = data[size:]
-			}
+			out = append(out, record{c, n})
 		}
 		if err := r.Close(); err != nil {
-			l.t.Fatal(err)
+			t.Fatal(err)
 		}
-	}
-	for _, ids := range out {
-		slices.Sort(ids)
 	}
 	return out
 }

@@ -91,9 +91,9 @@ const (
 // Run sends events at the configured rate while started, until ctx ends.
 func (c *Crowd) Run(ctx context.Context) error {
 	rng := rand.New(rand.NewPCG(c.cfg.CrowdSeed, 0))
-	people := make([]visitor, c.cfg.CrowdSize)
+	people := make([]Shopper, c.cfg.CrowdSize)
 	for i := range people {
-		people[i] = visitor{id: "crowd-" + strconv.Itoa(i+1)}
+		people[i] = Shopper{ID: "crowd-" + strconv.Itoa(i+1)}
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -115,7 +115,7 @@ func (c *Crowd) Run(ctx context.Context) error {
 		pause := min(time.Duration(rng.ExpFloat64()/c.cfg.CrowdRate*float64(time.Second)), maxPause)
 		if base := c.deps.Collector(); base != "" {
 			v := &people[rng.IntN(len(people))]
-			if err := c.post(ctx, base, v.next(rng, c.products)); err != nil {
+			if err := c.post(ctx, base, v.Next(rng, c.products)); err != nil {
 				if ctx.Err() != nil {
 					return nil
 				}
@@ -132,8 +132,8 @@ func (c *Crowd) Run(ctx context.Context) error {
 	}
 }
 
-// call is an event as the collector takes it.
-type call struct {
+// Call is an event as the collector takes it.
+type Call struct {
 	Type        string         `json:"type"`
 	Event       string         `json:"event,omitempty"`
 	AnonymousID string         `json:"anonymousId"`
@@ -143,9 +143,9 @@ type call struct {
 }
 
 // post sends one event, as a browser would.
-func (c *Crowd) post(ctx context.Context, base string, e call) error {
+func (c *Crowd) post(ctx context.Context, base string, e Call) error {
 	e.Timestamp = c.deps.Now().UTC()
-	body, err := json.Marshal(map[string]any{"writeKey": CrowdWriteKey, "batch": []call{e}})
+	body, err := json.Marshal(map[string]any{"writeKey": CrowdWriteKey, "batch": []Call{e}})
 	if err != nil {
 		return fmt.Errorf("crowd: %w", err)
 	}
@@ -174,33 +174,33 @@ func (c *Crowd) post(ctx context.Context, base string, e call) error {
 	return nil
 }
 
-// visitor is one simulated shopper: where they are on their way.
-type visitor struct {
-	id      string
+// Shopper is one simulated shopper: where they are on their way.
+type Shopper struct {
+	ID      string // the anonymous id of their calls
 	viewing *Product
 	cart    []*Product
 	orders  int
 }
 
-// next is what the visitor does next: they look around, come back to a product,
-// put it in the cart, buy or forget it, and play.
-func (v *visitor) next(rng *rand.Rand, products []Product) call {
-	track := func(event string, properties map[string]any) call {
-		return v.call("track", event, properties)
+// Next is what the shopper does next: they look around, come back to a product,
+// put it in the cart, buy or forget it, and play. When, the caller says.
+func (s *Shopper) Next(rng *rand.Rand, products []Product) Call {
+	track := func(event string, properties map[string]any) Call {
+		return s.call("track", event, properties)
 	}
 	switch p := rng.Float64(); {
-	case len(v.cart) > 0 && p < 0.18:
-		return v.buy(rng)
-	case v.viewing != nil && p < 0.35:
-		v.cart = append(v.cart, v.viewing)
-		bought := v.viewing
-		v.viewing = nil
+	case len(s.cart) > 0 && p < 0.18:
+		return s.buy(rng)
+	case s.viewing != nil && p < 0.35:
+		s.cart = append(s.cart, s.viewing)
+		bought := s.viewing
+		s.viewing = nil
 		return track("cart_add", map[string]any{"product_id": bought.ID, "name": bought.Name, "price": money(bought.Cents)})
 	case p < 0.62:
-		if v.viewing == nil || rng.IntN(3) > 0 {
-			v.viewing = &products[rng.IntN(len(products))]
+		if s.viewing == nil || rng.IntN(3) > 0 {
+			s.viewing = &products[rng.IntN(len(products))]
 		}
-		return track("product_view", map[string]any{"product_id": v.viewing.ID, "name": v.viewing.Name, "price": money(v.viewing.Cents)})
+		return track("product_view", map[string]any{"product_id": s.viewing.ID, "name": s.viewing.Name, "price": money(s.viewing.Cents)})
 	case p < 0.78:
 		if rng.Float64() < 0.4 {
 			return track("win", map[string]any{"game": "spin", "prize": 5 * (1 + rng.IntN(4))})
@@ -209,32 +209,32 @@ func (v *visitor) next(rng *rand.Rand, products []Product) call {
 	default:
 		pages := []string{"/shop/", "/shop/cart", "/shop/spin", "/shop/support"}
 		where := pages[rng.IntN(len(pages))]
-		c := v.call("page", "", nil)
+		c := s.call("page", "", nil)
 		c.Context["page"] = map[string]any{"path": where, "title": "Hearth & Home (simulated)"}
 		return c
 	}
 }
 
-func (v *visitor) buy(rng *rand.Rand) call {
+func (s *Shopper) buy(rng *rand.Rand) Call {
 	if rng.Float64() < 0.1 {
-		return v.call("track", "payment_failed", map[string]any{"reason": "declined"})
+		return s.call("track", "payment_failed", map[string]any{"reason": "declined"})
 	}
 	var revenue int64
-	lines := make([]map[string]any, 0, len(v.cart))
-	for _, p := range v.cart {
+	lines := make([]map[string]any, 0, len(s.cart))
+	for _, p := range s.cart {
 		revenue += p.Cents
 		lines = append(lines, map[string]any{"product_id": p.ID, "price": money(p.Cents), "quantity": 1})
 	}
-	v.orders++
-	v.cart = nil
-	return v.call("track", "purchase", map[string]any{
-		"order_id": v.id + "-" + strconv.Itoa(v.orders), "revenue": money(revenue), "products": lines,
+	s.orders++
+	s.cart = nil
+	return s.call("track", "purchase", map[string]any{
+		"order_id": s.ID + "-" + strconv.Itoa(s.orders), "revenue": money(revenue), "products": lines,
 	})
 }
 
-func (v *visitor) call(kind, event string, properties map[string]any) call {
-	return call{
-		Type: kind, Event: event, AnonymousID: v.id, Properties: properties,
+func (s *Shopper) call(kind, event string, properties map[string]any) Call {
+	return Call{
+		Type: kind, Event: event, AnonymousID: s.ID, Properties: properties,
 		Context: map[string]any{"crowd": true, "userAgent": "heed-shop-crowd"},
 	}
 }

@@ -361,7 +361,7 @@ func TestCrowd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		type batch struct {
 			WriteKey string `json:"writeKey"`
-			Batch    []call `json:"batch"`
+			Batch    []Call `json:"batch"`
 		}
 		var mu sync.Mutex
 		var got []batch
