@@ -2,6 +2,7 @@ package backtest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -52,7 +53,7 @@ type run struct {
 	ids     []string        // nil: those of all users
 	ctx     context.Context // of the work, for profiles that are read on the way
 	rows    *replay.Users
-	moved   map[string]string // linked ids, to their users
+	moved   map[string]*link // what the Decider made of linked ids
 	tally   tally
 	logTime int64 // of the record in hand
 	level   int32 // users of lower levels are left out
@@ -61,6 +62,9 @@ type run struct {
 	pace    pace
 	header  event.Header
 	event   event.Event
+	outer   event.Event // of a forwarded one
+	tied    bool        // records of several partitions have the log time in hand
+	later   []later     // of them
 	in      trigger.Input
 	facts   condition.Facts
 	err     error // of a read of a profile
@@ -80,7 +84,7 @@ func newRun(b *Backtester, req Request) (*run, error) {
 	if err != nil {
 		return nil, fmt.Errorf("backtest: %w", err)
 	}
-	r := &run{b: b, req: req, prog: p, set: trigger.NewSet([]*trigger.Program{p}), now: b.deps.Clock().UnixMicro(), share: 1, users: 1, moved: map[string]string{}}
+	r := &run{b: b, req: req, prog: p, set: trigger.NewSet([]*trigger.Program{p}), now: b.deps.Clock().UnixMicro(), share: 1, users: 1, moved: map[string]*link{}}
 	defs := b.deps.Definitions.Current()
 	programs := []*trigger.Program{}
 	for _, d := range defs.Triggers {
@@ -258,23 +262,58 @@ func (r *run) fold(ctx context.Context) (err error) {
 		sources = append(sources, s)
 	}
 	for {
-		var first *source
+		var together []*source // with the earliest log time
 		for _, s := range sources {
-			if s.more && (first == nil || s.chunk.Appended < first.chunk.Appended) {
-				first = s
+			if !s.more || len(together) > 0 && s.chunk.Appended > together[0].chunk.Appended {
+				continue
 			}
+			if len(together) > 0 && s.chunk.Appended < together[0].chunk.Appended {
+				together = together[:0]
+			}
+			together = append(together, s)
 		}
-		if first == nil {
+		if len(together) == 0 {
 			break
 		}
-		r.logTime = first.chunk.Appended
-		if err := r.visit(first, r.see); err != nil {
+		if err := r.instant(together); err != nil {
 			return err
 		}
 	}
 	r.safely(func() { r.rows.Sweep(r.now, true) })
 	r.events.Store(r.tally.counts.Events)
 	return r.err
+}
+
+// instant lets the records of one log time act. They may be of one request, in
+// which an id did something before it was linked to a known user: so what known
+// users did comes after what others did.
+func (r *run) instant(together []*source) error {
+	r.logTime, r.tied = together[0].chunk.Appended, len(together) > 1
+	for _, s := range together {
+		if err := r.visit(s, r.see); err != nil {
+			return err
+		}
+	}
+	for _, l := range r.later {
+		if err := event.DecodeHeader(l.record, &r.header); err != nil {
+			return fmt.Errorf("backtest: read a record again: %w", err)
+		}
+		r.consider(l.source, l.offset, l.record)
+	}
+	r.later = r.later[:0]
+	for _, s := range together {
+		if err := s.advance(); err != nil {
+			return err
+		}
+	}
+	return r.err
+}
+
+// later is an event that waits for others of its log time.
+type later struct {
+	source *source
+	offset uint64
+	record []byte
 }
 
 // source is a partition that is being read.
@@ -309,6 +348,12 @@ func (r *run) open(ctx context.Context, p part) (*source, error) {
 	return s, nil
 }
 
+// advance goes on to the next record.
+func (s *source) advance() error {
+	s.first = s.chunk.Next()
+	return s.fill()
+}
+
 // fill reads the next record.
 func (s *source) fill() error {
 	for s.more = false; s.first < s.end; {
@@ -327,8 +372,8 @@ func (s *source) fill() error {
 	return nil
 }
 
-// visit goes over the events of the record in hand, and reads the next one. What
-// is an event no more is counted as unreadable.
+// visit goes over the events of the record in hand. What is an event no more is
+// counted as unreadable.
 func (r *run) visit(s *source, see func(s *source, offset uint64, record []byte)) error {
 	c := &s.chunk
 	d := event.NewDecoder(c.Data)
@@ -349,17 +394,13 @@ func (r *run) visit(s *source, see func(s *source, offset uint64, record []byte)
 			}
 		}
 	}
-	if r.err != nil {
-		return r.err
-	}
-	s.first = c.Next()
-	return s.fill()
+	return r.err
 }
 
 // turnEvery is the number of events after which others get the processor.
 const turnEvery = 256
 
-// see looks at an event, and lets it act if it can matter.
+// see looks at an event.
 func (r *run) see(s *source, offset uint64, record []byte) {
 	r.tally.counts.Events++
 	h := &r.header
@@ -367,7 +408,18 @@ func (r *run) see(s *source, offset uint64, record []byte) {
 		r.tally.counts.Unreadable++
 		return
 	}
+	if r.tied && h.UserID != "" {
+		r.later = append(r.later, later{s, offset, record})
+		return
+	}
+	r.consider(s, offset, record)
+}
+
+// consider lets the event act whose header is in hand, if it can matter.
+func (r *run) consider(s *source, offset uint64, record []byte) {
+	h := &r.header
 	if h.Type == event.System {
+		r.control(s, record)
 		return
 	}
 	tells := h.Type == event.Identify || h.Type == event.Alias
@@ -388,14 +440,43 @@ func (r *run) see(s *source, offset uint64, record []byte) {
 // act lets the event act on its user.
 func (r *run) act(s *source, offset uint64) {
 	e := &r.event
-	logTime := s.chunk.Appended
+	if user := r.whose(e, s.chunk.Appended); user != "" {
+		r.step(user, e, event.OffsetIn(s.number, offset), s.chunk.Appended)
+	}
+}
+
+// control heeds what the Decider wrote down about linked ids.
+func (r *run) control(s *source, record []byte) {
+	h := &r.header
+	switch h.Name {
+	case event.NameLink:
+		if m := r.moves(h.AnonymousID); m.To != "" && m.At <= s.chunk.Appended {
+			r.linked(h.AnonymousID, m.To).left = true
+		}
+	case event.NameForward:
+		if r.ids != nil && !slices.Contains(r.ids, h.UserID) || r.gone(h.UserID) {
+			return
+		}
+		var f event.Forwarded
+		if event.DecodeAvro(record, &r.outer) != nil || json.Unmarshal(r.outer.Properties, &f) != nil || event.DecodeAvro(f.Event, &r.event) != nil {
+			r.tally.counts.Unreadable++
+			return
+		}
+		r.safely(func() {
+			r.rows.Wake(r.outer.UserID, s.chunk.Appended)
+			r.step(r.outer.UserID, &r.event, event.OffsetIn(f.Partition, f.Offset), f.Time)
+		})
+	}
+}
+
+// step lets an event act that stood at a place in the log at a log time.
+func (r *run) step(user string, e *event.Event, place uint64, logTime int64) {
 	age := e.ReceivedAt - e.Timestamp
 	old := e.Context.Historical || age > r.prog.MaxAge()
 	if old {
 		// It came long after it happened: it counts as though it had come then.
 		logTime = e.Timestamp
 	}
-	user := r.whose(e, logTime)
 	if r.req.User != "" && user != r.req.User || levelOf(user) < r.level {
 		return
 	}
@@ -411,33 +492,63 @@ func (r *run) act(s *source, offset uint64) {
 	if !step && !(r.profiles && e.Type == event.Identify) {
 		return
 	}
-	r.in = trigger.Input{
-		Time: e.Timestamp, LogTime: logTime, Offset: event.OffsetIn(s.number, offset), Key: event.KeyOf(e.Source, e.MessageID),
-	}
+	r.in = trigger.Input{Time: e.Timestamp, LogTime: logTime, Offset: place, Key: event.KeyOf(e.Source, e.MessageID)}
 	r.rows.EventOf(user, e, &r.in, step, old)
 }
 
-// whose is the user whom an event counts for. An identify or alias that links an
-// id unites it with its user, if the Decider has linked them.
-func (r *run) whose(e *event.Event, logTime int64) string {
-	id := e.User()
-	if from, links := e.Links(); links && r.moved[from] == "" && r.moves(from).To == id {
-		from = strings.Clone(from)
-		r.moved[from] = strings.Clone(id)
-		r.rows.Link(from, id, logTime)
+// link is what the Decider made of an id that it has linked.
+type link struct {
+	to     string
+	merged bool // its rows are its user's
+	left   bool // what it does from here on comes to its user as a forwarded event
+}
+
+// linked is the link of an id, which is made if there is none.
+func (r *run) linked(id, to string) *link {
+	l := r.moved[id]
+	if l == nil {
+		l = &link{to: strings.Clone(to)}
+		r.moved[strings.Clone(id)] = l
 	}
-	if e.UserID != "" {
-		return id
-	}
-	if to := r.moved[id]; to != "" {
-		return to
+	return l
+}
+
+// gone tells whether what an id does comes to another one as a forwarded event.
+func (r *run) gone(id string) bool {
+	if l := r.moved[id]; l != nil {
+		return l.left
 	}
 	if r.rows.Has(id) {
-		return id
+		return false
 	}
-	if m := r.moves(id); m.To != "" && m.At < r.begin { // linked before reading began
-		r.moved[strings.Clone(id)] = m.To
-		return m.To
+	m := r.moves(id)
+	if m.To == "" || m.At >= r.begin {
+		return false
+	}
+	r.linked(id, m.To).left = true // before reading began
+	return true
+}
+
+// whose is the user whom an event counts for; "" if it comes again, forwarded. An
+// identify or alias that links an id unites it with its user, if the Decider has
+// linked them.
+func (r *run) whose(e *event.Event, logTime int64) string {
+	id := e.User()
+	if from, links := e.Links(); links && r.moves(from).To == id {
+		if l := r.linked(from, id); !l.merged {
+			l.merged = true
+			r.rows.Link(from, id, logTime)
+		}
+	}
+	switch l := r.moved[id]; {
+	case l != nil && l.left:
+		return ""
+	case e.UserID != "":
+		return id
+	case l != nil && l.merged:
+		return l.to
+	case r.gone(id):
+		return ""
 	}
 	return id
 }

@@ -123,6 +123,9 @@ func (r *run) stepsOf(ctx context.Context, p part, reads *reads, byUser map[stri
 		if err := r.visit(s, func(_ *source, offset uint64, record []byte) { r.stepOf(offset, record, reads, byUser) }); err != nil {
 			return err
 		}
+		if err := s.advance(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -134,8 +137,8 @@ func (r *run) stepOf(offset uint64, record []byte, reads *reads, byUser map[stri
 		return
 	}
 	id := h.User()
-	if to := r.moved[id]; to != "" {
-		id = to
+	if l := r.moved[id]; l != nil {
+		id = l.to
 	}
 	examples := byUser[id]
 	if len(examples) == 0 || h.Type == event.System {

@@ -100,11 +100,7 @@ type body struct {
 	Refused string `json:"refused,omitempty"` // the link does not hold: there is nothing to hand over
 	Rows    []byte `json:"rows,omitempty"`
 	Profile []byte `json:"profile,omitempty"`
-	// Of a forwarded event: its bare Avro form and where it stands.
-	Event     []byte `json:"event,omitempty"`
-	Partition int    `json:"partition,omitempty"`
-	Offset    uint64 `json:"offset,omitempty"`
-	Time      int64  `json:"time,omitempty"` // log time there, µs
+	event.Forwarded
 
 	Hops int `json:"hops,omitempty"`
 }
@@ -481,9 +477,9 @@ func (b *batch) forward(it *item) {
 		b.sendOn(it, to)
 		return
 	}
-	b.emit(it, event.NameForward, to, body{
+	b.emit(it, event.NameForward, to, body{Forwarded: event.Forwarded{
 		Event: event.AppendAvro(nil, &it.event), Partition: b.w.number, Offset: it.offset, Time: it.time,
-	})
+	}})
 }
 
 // emit puts a control record into the batch for a user's partition. Its id is

@@ -21,6 +21,15 @@ const (
 	NameMerge = "heed.merge"
 )
 
+// Forwarded is what the properties of a NameForward record hold: the event that
+// it brings, in its bare Avro form, and where that stands.
+type Forwarded struct {
+	Event     []byte `json:"event,omitempty"`
+	Partition int    `json:"partition,omitempty"`
+	Offset    uint64 `json:"offset,omitempty"`
+	Time      int64  `json:"time,omitempty"` // log time there, µs
+}
+
 // Plumbing tells of the name of a control record that it says nothing to anybody
 // but the Decider: files for others leave it out.
 func Plumbing(name string) bool {

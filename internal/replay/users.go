@@ -115,6 +115,17 @@ func (u *Users) EventOf(id string, e *event.Event, in *trigger.Input, step, past
 	u.store(h)
 }
 
+// Wake runs the timers of a user that are due by the log time.
+func (u *Users) Wake(id string, logTime int64) {
+	h := u.byID[id]
+	if h == nil || h.next > logTime {
+		return
+	}
+	u.load(id, h)
+	u.wake(h, logTime)
+	u.store(h)
+}
+
 // open finds or makes a user.
 func (u *Users) open(id string) *held {
 	h := u.byID[id]
