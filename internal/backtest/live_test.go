@@ -107,7 +107,7 @@ func (l *live) decide() {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:usetesting // it ends before the stores are closed
+	ctx, cancel := context.WithCancel(context.Background()) // it ends before the stores are closed
 	l.stop, l.ended = cancel, make(chan error, 1)
 	go func() { l.ended <- l.d.Run(ctx) }()
 }

@@ -489,7 +489,7 @@ func (r *run) step(user string, e *event.Event, place uint64, logTime int64) {
 	} else if !e.Context.Historical && age <= r.maxAge && r.clocks.Relevant(e.Name) {
 		step = true // moves the clock
 	}
-	if !step && !(r.profiles && e.Type == event.Identify) {
+	if !step && (!r.profiles || e.Type != event.Identify) {
 		return
 	}
 	r.in = trigger.Input{Time: e.Timestamp, LogTime: logTime, Offset: place, Key: event.KeyOf(e.Source, e.MessageID)}
@@ -617,7 +617,7 @@ const movedBytes = 100
 type pace struct {
 	brisk bool // it only lets others go first
 	began time.Time
-	times time.Duration // length of a pause over that of the work before it
+	times int64 // length of a pause over that of the work before it
 }
 
 const (
@@ -639,7 +639,7 @@ func (p *pace) turn() {
 	if worked < workSpan {
 		return
 	}
-	pause := p.times * min(worked, 20*workSpan)
+	pause := time.Duration(p.times) * min(worked, 20*workSpan)
 	time.Sleep(pause)
 	p.began = time.Now()
 	if p.began.Sub(now) > pause+lateAfter {

@@ -57,6 +57,7 @@ func (r *run) take(user string, _ *event.Event, traits []byte, out *trigger.Resu
 			f.refused.Audience++
 		case trigger.Canceled:
 			f.refused.Cancelled++
+		default: // counted elsewhere, or what only matters live
 		}
 	}
 	for i := range out.Firings {

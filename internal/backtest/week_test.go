@@ -29,7 +29,6 @@ import (
 
 // A week of the sample shop, and the day before it.
 const (
-	shoppers = 300
 	daysLive = 8
 	daysBack = 7
 )
@@ -88,7 +87,7 @@ func eightDays(t *testing.T, d *defs) (h history) {
 		var wg sync.WaitGroup
 		people := make([]shopper, shoppers)
 		for i := range people {
-			people[i] = shopper{number: i, rng: rand.New(rand.NewPCG(uint64(i), 7)), products: products, send: func(events []event.Event) {
+			people[i] = shopper{number: i, of: len(people), rng: rand.New(rand.NewPCG(uint64(i), 7)), products: products, send: func(events []event.Event) {
 				put(laidOut(events, db.Log().Partitions()))
 			}}
 			wg.Go(func() { people[i].shop(end.Add(-3 * time.Hour)) })
@@ -118,6 +117,7 @@ func eightDays(t *testing.T, d *defs) (h history) {
 // perhaps, and a train that goes through a tunnel.
 type shopper struct {
 	number   int
+	of       int // how many they are
 	rng      *rand.Rand
 	products []demo.Product
 	send     func([]event.Event)
@@ -162,7 +162,7 @@ func (s *shopper) visit() {
 		if i == login {
 			user = "shopper-" + strconv.Itoa(s.number)
 			if s.rng.IntN(25) == 0 {
-				user = "shopper-" + strconv.Itoa((s.number+5)%shoppers)
+				user = "shopper-" + strconv.Itoa((s.number+5)%s.of)
 			}
 			s.add(&event.Event{Type: event.Identify, Name: event.NameIdentify, UserID: user, AnonymousID: walk.ID, Traits: []byte(`{"plan":"plus"}`)})
 		}
@@ -182,6 +182,9 @@ func (s *shopper) step(c demo.Call, user string) {
 	e := event.Event{Type: event.Track, Name: c.Event, UserID: user, AnonymousID: c.AnonymousID}
 	if c.Type == "page" {
 		e.Type, e.Name = event.Page, event.NamePage
+	}
+	if e.Name == "purchase" {
+		s.add(&event.Event{Type: event.Track, Name: "checkout_start", UserID: user, AnonymousID: c.AnonymousID})
 	}
 	if c.Properties != nil {
 		e.Properties, _ = json.Marshal(c.Properties) // texts and numbers
@@ -313,7 +316,7 @@ func TestWeekSameAsLive(t *testing.T) {
 		if diff := gocmp.Diff(want[name], inOrder(got), cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s: -live +backtest\n%s", name, diff)
 		}
-		if int64(len(got)) != res.Firings || !res.Exact() || res.Short || res.From != from {
+		if len(got) < 50 || int64(len(got)) != res.Firings || !res.Exact() || res.Short || res.From != from {
 			t.Errorf("%s: %d firings are shown, %+v", name, len(got), res)
 		}
 		took := measure(t, func() { run(20) })

@@ -1,0 +1,6 @@
+//go:build race
+
+package backtest_test
+
+// The race detector makes a week of 300 shoppers one of minutes.
+const shoppers = 40
