@@ -3,4 +3,4 @@
 package backtest_test
 
 // shoppers is how many people visit the shop in its week.
-const shoppers = 240
+const shoppers = 180

@@ -2,5 +2,5 @@
 
 package backtest_test
 
-// The race detector makes a week of 240 shoppers one of minutes.
+// The race detector makes a week of 180 shoppers one of minutes.
 const shoppers = 40
