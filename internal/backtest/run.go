@@ -261,8 +261,9 @@ func (r *run) fold(ctx context.Context) (err error) {
 		}
 		sources = append(sources, s)
 	}
+	var together []*source // with the earliest log time
 	for {
-		var together []*source // with the earliest log time
+		together = together[:0]
 		for _, s := range sources {
 			if !s.more || len(together) > 0 && s.chunk.Appended > together[0].chunk.Appended {
 				continue
