@@ -68,7 +68,7 @@ func TestAnswersThatNobodyReads(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+				if _, err := io.Copy(io.Discard, resp.Body); errors.Join(err, resp.Body.Close()) != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(writeTimeout - 30*time.Second)
