@@ -49,8 +49,10 @@ func TestSameFiringsWithoutACache(t *testing.T) {
 	}
 }
 
-// Many users under way do not grow what is held in memory.
-func TestManyUsersInLittleMemory(t *testing.T) {
+// Many users under way do not grow what is held in memory. The race detector has
+// the database keep its write buffers, up to 64 MB, on Go's heap: there the heap
+// says nothing, so the allocation tests without it run this, too.
+func TestManyUsersAllocLittle(t *testing.T) {
 	const users = 60_000
 	h := newHarness(t, 1, Config{CacheBytes: 1 << 20})
 	h.onDisk()
@@ -74,7 +76,7 @@ func TestManyUsersInLittleMemory(t *testing.T) {
 	round()
 	before := heap()
 	round()
-	if grown := heap() - before; grown > 16<<20 { // the database's own buffers breathe
+	if grown := heap() - before; grown > 16<<20 && !underRace { // the database's own buffers breathe
 		t.Errorf("60,000 users more took %d MB", grown>>20)
 	}
 	if n := h.d.workers[0].users.size; n > 1<<20 {
