@@ -49,9 +49,10 @@ func TestSameFiringsWithoutACache(t *testing.T) {
 	}
 }
 
-// Many users under way do not grow what is held in memory. The race detector has
-// the database keep its write buffers, up to 64 MB, on Go's heap: there the heap
-// says nothing, so the allocation tests without it run this, too.
+// Many users under way do not grow what is held in memory. With the race detector
+// the database keeps its write buffers, up to 64 MB, on Go's heap in every other
+// run, to have them watched: there the heap says nothing, so the allocation tests
+// without the detector run this, too.
 func TestManyUsersAllocLittle(t *testing.T) {
 	const users = 60_000
 	h := newHarness(t, 1, Config{CacheBytes: 1 << 20})
