@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"heed/internal/event"
@@ -89,22 +90,36 @@ type Result struct {
 }
 
 // Parse reads a template. Errors are *SyntaxError.
-func Parse(source string, mode Mode) (*Template, error) {
+func Parse(source string, mode Mode) (t *Template, err error) {
 	if len(source) > MaxTemplateBytes {
 		return nil, &SyntaxError{Message: fmt.Sprintf("the template has %d bytes, at most %d are allowed", len(source), MaxTemplateBytes)}
 	}
+	defer func() {
+		// The library panics on numbers that it cannot hold.
+		if r := recover(); r != nil {
+			t, err = nil, &SyntaxError{Message: unreadable(r)}
+		}
+	}()
 	c := compiler{locals: map[string]bool{}, filters: filterTable()}
 	nodes, err := c.compile(source)
 	if err != nil {
 		return nil, err
 	}
-	t := &Template{mode: mode, nodes: nodes, personal: c.personal}
+	t = &Template{mode: mode, nodes: nodes, personal: c.personal}
 	for _, f := range c.fields {
 		if !slices.Contains(t.reads, f.text) {
 			t.reads = append(t.reads, f.text)
 		}
 	}
 	return t, nil
+}
+
+func unreadable(r any) string {
+	var number *strconv.NumError
+	if err, ok := r.(error); ok && errors.As(err, &number) {
+		return fmt.Sprintf("the number %.40s is out of range", number.Num)
+	}
+	return fmt.Sprintf("an expression cannot be read: %.200v", r)
 }
 
 // Personal tells whether the content may depend on the profile, the pull store

@@ -156,6 +156,9 @@ func TestParseErrors(t *testing.T) {
 	f("{% if true %}{% else %}{% elsif true %}{% endif %}", 1, "must come last")
 	f("{% for event in (1..2) %}{% endfor %}", 1, "must not take the name")
 	f(strings.Repeat("{% if true %}", 40)+strings.Repeat("{% endif %}", 40), 0, "nested")
+	f("{{ 99999999999999999999 }}", 0, "the number 99999999999999999999 is out of range")
+	f("{% assign a = 99999999999999999999 %}", 0, "the number 99999999999999999999 is out of range")
+	f("{{ 1"+strings.Repeat("0", 400)+".5 }}", 0, "out of range")
 	f("{{ 1 "+strings.Repeat("| plus: 1", 33)+" }}", 1, "more than 32 filters")
 	f(strings.Repeat("a", render.MaxTemplateBytes+1), 0, "at most")
 }
@@ -232,6 +235,7 @@ func FuzzRender(f *testing.F) {
 		`{{ event.properties.product | append: "x" | upcase }}`, `{% for i in (1..3) %}{{ i }}{% endfor %}`,
 		`{% capture a %}{{ event.properties.product }}{% endcapture %}{{ a | strip }}`, `{% case 1 %}{% when 1 %}x{% endcase %}`,
 		`{{ event.properties.items | map: "p" | sort | uniq | join: "," }}`, `{{ 5 | date: "%Y" }}`, `{% assign a = event.properties.items %}{{ a[0].n }}`,
+		`{{ 99999999999999999999 }}`,
 	} {
 		f.Add(s)
 	}
