@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -146,6 +148,7 @@ type owner struct {
 
 	batch   *crdb.Batch
 	key     []byte
+	order   []int // of the users of a Load
 	intents []byte
 }
 
@@ -157,13 +160,40 @@ func (o *owner) Load(ctx context.Context, kind userstate.Kind, users []string) (
 		return nil, err
 	}
 	defer o.store.db.leave()
+	out, err := o.load(ctx, kind, users)
+	if err != nil {
+		return nil, fmt.Errorf("userstate: load from partition %d: %w", o.number, err)
+	}
+	return out, nil
+}
+
+// load asks in the order of the keys, so that each look-up begins where the one
+// before ended.
+func (o *owner) load(ctx context.Context, kind userstate.Kind, users []string) (_ [][]byte, err error) {
 	out := make([][]byte, len(users))
-	for i, user := range users {
-		o.key = appendRowKey(o.key[:0], o.number, kind, user)
-		var err error
-		if out[i], err = o.store.db.get(o.key); err != nil {
-			return nil, fmt.Errorf("userstate: load from partition %d: %w", o.number, err)
+	o.order = o.order[:0]
+	for i := range users {
+		o.order = append(o.order, i)
+	}
+	slices.SortFunc(o.order, func(a, b int) int { return strings.Compare(users[a], users[b]) })
+	it, err := o.store.db.engine.NewIterWithContext(ctx, &crdb.IterOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("read: %w", err)
+	}
+	defer func() { err = errors.Join(err, closeIterator(it)) }()
+	for _, i := range o.order {
+		o.key = appendRowKey(o.key[:0], o.number, kind, users[i])
+		if !it.SeekPrefixGE(o.key) {
+			if err := it.Error(); err != nil {
+				return nil, fmt.Errorf("read: %w", err)
+			}
+			continue
 		}
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return nil, fmt.Errorf("read: %w", err)
+		}
+		out[i] = append(make([]byte, 0, len(value)), value...)
 	}
 	return out, nil
 }
