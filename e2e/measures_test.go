@@ -3,7 +3,6 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -17,21 +16,7 @@ func TestMeasures(t *testing.T) {
 	s.admin(http.MethodPost, "/definitions:apply", "kind: source\nname: site\nwriteKey: site-key\n", nil)
 	ask := func(query, format string) (int, string) {
 		t.Helper()
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/api/v1/measures:query?format="+format, strings.NewReader(query))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Authorization", "Bearer "+adminToken)
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = resp.Body.Close() }()
-		body, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return resp.StatusCode, string(body)
+		return s.ask("/measures:query?format="+format, query)
 	}
 	const users = 40
 	var events []map[string]any

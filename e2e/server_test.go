@@ -183,11 +183,32 @@ func (s *server) post(path string, body, answer any) (status int, err error) {
 // admin asks the admin API and decodes the answer, or returns the text.
 func (s *server) admin(method, path, body string, answer any) string {
 	s.t.Helper()
+	status, text := s.tryAdmin(method, path, body)
+	if status/100 != 2 {
+		s.t.Fatalf("%s %s: %d %s", method, path, status, text)
+	}
+	if answer != nil {
+		if err := json.Unmarshal([]byte(text), answer); err != nil {
+			s.t.Fatalf("%s %s: %v in %s", method, path, err, text)
+		}
+	}
+	return text
+}
+
+// ask posts to the admin API, whatever it answers.
+func (s *server) ask(path, body string) (status int, answer string) {
+	s.t.Helper()
+	return s.tryAdmin(http.MethodPost, path, body)
+}
+
+func (s *server) tryAdmin(method, path, body string) (status int, answer string) {
+	s.t.Helper()
 	req, err := http.NewRequestWithContext(s.t.Context(), method, s.url+"/api/v1"+path, strings.NewReader(body))
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+adminToken)
+	req.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		s.t.Fatalf("%s %s: %v", method, path, err)
@@ -196,15 +217,7 @@ func (s *server) admin(method, path, body string, answer any) string {
 	if err = errors.Join(err, resp.Body.Close()); err != nil {
 		s.t.Fatalf("%s %s: %v", method, path, err)
 	}
-	if resp.StatusCode/100 != 2 {
-		s.t.Fatalf("%s %s: %s %s", method, path, resp.Status, text)
-	}
-	if answer != nil {
-		if err := json.Unmarshal(text, answer); err != nil {
-			s.t.Fatalf("%s %s: %v in %s", method, path, err, text)
-		}
-	}
-	return string(text)
+	return resp.StatusCode, string(text)
 }
 
 // heed runs a command of the binary and returns its standard output.

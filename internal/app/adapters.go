@@ -19,6 +19,7 @@ import (
 	"heed/internal/demo"
 	"heed/internal/demo/sample"
 	"heed/internal/documents"
+	"heed/internal/engager"
 	"heed/internal/eventlog"
 	"heed/internal/gateway"
 	"heed/internal/profile"
@@ -107,6 +108,24 @@ func label(labels []string, i int) string {
 		return labels[i]
 	}
 	return fmt.Sprintf("step %d", i+1)
+}
+
+// sends lets the console order what the Engager sends.
+type sends struct{ *engager.Engager }
+
+func (s sends) SendOnce(ctx context.Context, campaign, id string, users []string) (at int64, of int, err error) {
+	o, err := s.Engager.SendOnce(ctx, campaign, id, users)
+	return o.At, o.Users, err
+}
+
+func (s sends) Ordered(ctx context.Context, campaign, id string) (at int64, of int, err error) {
+	o, err := s.Engager.Ordered(ctx, campaign, id)
+	return o.At, o.Users, err
+}
+
+func (s sends) Preview(ctx context.Context, t *definition.Template, campaign, user string) (subject, body string, missing []string, err error) {
+	title, content, err := s.Engager.Preview(ctx, t, campaign, user)
+	return title.Text, content.Text, append(title.Missing, content.Missing...), err
 }
 
 // health tells how the process fares.

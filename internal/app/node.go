@@ -253,6 +253,17 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 			return nil, err
 		}
 	}
+	if n.cfg.has(RoleEngager) {
+		n.engager, err = engager.New(n.cfg.Engager, engager.Deps{
+			Log: n.db.Log(), Documents: n.db.Documents(), Inbox: n.db.Inbox(), Definitions: n.catalog,
+			Profiles: n.profiles(),
+			Channels: []channel.Channel{channelweb.New(n.db.Inbox()), outbox.New(n.db.Documents())},
+			Secret:   n.secret, Logger: n.log, Registerer: n.registry, Clock: time.Now,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
 	if n.cfg.has(RoleConsole) {
 		c, err := n.console(version, feed, shop)
 		if err != nil {
@@ -265,16 +276,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	if n.decider != nil {
 		add(RoleDecider, n.decider.Run, n.decider.Ready)
 	}
-	if n.cfg.has(RoleEngager) {
-		n.engager, err = engager.New(n.cfg.Engager, engager.Deps{
-			Log: n.db.Log(), Documents: n.db.Documents(), Inbox: n.db.Inbox(), Definitions: n.catalog,
-			Profiles: n.profiles(),
-			Channels: []channel.Channel{channelweb.New(n.db.Inbox()), outbox.New(n.db.Documents())},
-			Secret:   n.secret, Logger: n.log, Registerer: n.registry, Clock: time.Now,
-		})
-		if err != nil {
-			return nil, err
-		}
+	if n.engager != nil {
 		add(RoleEngager, n.engager.Run, n.engager.Ready)
 	}
 	if feed != nil {
@@ -470,6 +472,9 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 	}
 	if n.decider != nil {
 		deps.Progress = progress{n.decider, n.catalog}
+	}
+	if n.engager != nil {
+		deps.Sends = sends{n.engager}
 	}
 	if n.sample != nil {
 		deps.Demo = showcase{shop, n.sample, n.cfg.Shop}

@@ -72,7 +72,7 @@ func required(operation string) api.Role {
 	switch operation {
 	case "ListMembers", "PostMember", "DeleteMember", "ListTokens", "PostToken", "DeleteToken", "ListAudit", "exportEvents":
 		return api.RoleAdmin
-	case "PutDefinition", "DeleteDefinition", "applyDefinitions", "PostCrowd", "PostSample":
+	case "PutDefinition", "DeleteDefinition", "applyDefinitions", "PostCrowd", "PostSample", "ReviewSend", "PostSend":
 		return api.RoleMarketer
 	}
 	return api.RoleAnalyst
@@ -216,7 +216,7 @@ func (c *Console) byToken(ctx context.Context, token string, a *asked) (*caller,
 	}
 	t, err := c.tokenBySecret(ctx, token)
 	if errors.Is(err, documents.ErrNotFound) {
-		if wait := c.throttle.try(c.now(), "token", "", a.address.String()); wait > 0 {
+		if wait := c.throttle.Try(c.now(), "token", "", a.address.String()); wait > 0 {
 			return nil, throttled(wait)
 		}
 		return nil, fail(http.StatusUnauthorized, "not_signed_in", "the token is not known, or has expired", "")

@@ -22,6 +22,8 @@ import (
 
 	"heed/internal/catalog"
 	"heed/internal/console/api"
+	"heed/internal/console/pages"
+	"heed/internal/console/signin"
 	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/eventlog"
@@ -135,7 +137,7 @@ type Demo interface {
 }
 
 // Deps are what the console works with. Live, Progress, BadEvents, Health, Demo,
-// Backtests, Facts and Measures may be nil: the answers then say what is missing.
+// Backtests, Facts, Measures and Sends may be nil: the answers then say what is missing.
 type Deps struct {
 	Log         eventlog.Log
 	Documents   documents.Store
@@ -149,6 +151,7 @@ type Deps struct {
 	Backtests   Backtests
 	Facts       Facts
 	Measures    Measures
+	Sends       Sends
 	// Pages holds index.html and its assets.
 	Pages fs.FS
 	// LocalToken is the token in the data folder, for the command line.
@@ -167,11 +170,11 @@ type Console struct {
 	deps       Deps
 	log        *slog.Logger
 	now        func() time.Time
-	passwords  *passwords
-	throttle   *throttle
+	passwords  *signin.Passwords
+	throttle   *signin.Throttle
 	crossOrig  *http.CrossOriginProtection
 	setupToken string
-	pages      *pages
+	pages      *pages.Pages
 	logins     *prometheus.CounterVec
 	streams    prometheus.Gauge
 	stopping   chan struct{}
@@ -198,8 +201,8 @@ func New(cfg Config, deps Deps) (*Console, error) {
 	}
 	c := &Console{
 		cfg: cfg, deps: deps, log: deps.Logger, now: deps.Clock,
-		passwords: newPasswords(deps.Random),
-		throttle:  newThrottle(),
+		passwords: signin.NewPasswords(deps.Random),
+		throttle:  signin.NewThrottle(),
 		crossOrig: http.NewCrossOriginProtection(),
 		stopping:  make(chan struct{}),
 		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -211,7 +214,7 @@ func New(cfg Config, deps Deps) (*Console, error) {
 	}
 	c.setupToken = c.randomText(20)
 	if deps.Pages != nil {
-		p, err := newPages(deps.Pages)
+		p, err := pages.New(deps.Pages)
 		if err != nil {
 			return nil, fmt.Errorf("console: %w", err)
 		}

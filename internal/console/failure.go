@@ -10,6 +10,7 @@ import (
 
 	"heed/internal/catalog"
 	"heed/internal/console/api"
+	"heed/internal/console/signin"
 	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/eventlog"
@@ -52,6 +53,10 @@ func failureOf(err error) *failure {
 		return fail(http.StatusRequestEntityTooLarge, "too_large", "the body is larger than "+strconv.FormatInt(p.Limit, 10)+" bytes", "")
 	}
 	switch {
+	case errors.Is(err, signin.ErrBusy):
+		f := fail(http.StatusServiceUnavailable, "unavailable", err.Error(), "try again in a moment")
+		f.retryAfter = 2 * time.Second
+		return f
 	case errors.Is(err, logsearch.ErrCursor):
 		return badRequest("before is not understood", "give `next` of the page before")
 	case errors.Is(err, catalog.ErrNotFound):
@@ -65,6 +70,12 @@ func failureOf(err error) *failure {
 		return f
 	}
 	return fail(http.StatusInternalServerError, "internal", "something went wrong on the server; its log says more", "")
+}
+
+func throttled(wait time.Duration) error {
+	f := fail(http.StatusTooManyRequests, "throttled", "too many failed attempts", "wait "+wait.Round(time.Second).String()+" and try again")
+	f.retryAfter = wait
+	return f
 }
 
 func problemsOf(ps definition.Problems) []api.Problem {

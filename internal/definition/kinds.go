@@ -113,9 +113,12 @@ type Campaign struct {
 	Status      Status         `yaml:"status" json:"status"`
 }
 
-// When says what starts a campaign.
+// When says what starts a campaign: exactly one of these.
 type When struct {
 	Trigger string `yaml:"trigger,omitempty" json:"trigger,omitempty"`
+	// Once is the id of the order by which a person sends it to the users that
+	// were in its audiences at that moment. Without that order nothing starts it.
+	Once string `yaml:"once,omitempty" json:"once,omitempty"`
 }
 
 // Variant is one of the contents a campaign chooses from, by weight.

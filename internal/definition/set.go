@@ -258,14 +258,21 @@ func (c *checker) channel(ch *Channel) {
 }
 
 func (c *checker) campaign(k *Campaign) {
-	if k.When.Trigger == "" {
+	switch w := k.When; {
+	case w == When{}:
 		c.fail("when", "when: {trigger: three-wins}", "says nothing")
-	} else {
-		c.refer("when.trigger", KindTrigger, k.When.Trigger, maps.Keys(c.set.Triggers))
+	case w.Trigger != "" && w.Once != "":
+		c.fail("when", "", "says several things")
+	case w.Trigger != "":
+		c.refer("when.trigger", KindTrigger, w.Trigger, maps.Keys(c.set.Triggers))
+	case !ValidName(w.Once):
+		c.fail("when.once", "it is made when somebody sends from the console", "%q is not the id of an order", w.Once)
 	}
 	for i, who := range k.Who {
 		c.refer(fmt.Sprintf("who[%d]", i), KindAudience, who, maps.Keys(c.set.Audiences))
-		c.decided(fmt.Sprintf("who[%d]", i), who)
+		if k.When.Once == "" { // the list of an order was asked already
+			c.decided(fmt.Sprintf("who[%d]", i), who)
+		}
 	}
 	if len(k.What) == 0 {
 		c.fail("what", "what: [{channel: web, template: wow}]", "is empty")

@@ -66,7 +66,7 @@ func crashConfig() engager.Config {
 
 // process runs an Engager on the world for some (virtual) seconds, or until it
 // dies.
-func process(t *testing.T, w *world, set *definition.Set) {
+func process(t *testing.T, w *world, set *definition.Set, do ...func(*engager.Engager)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -81,6 +81,9 @@ func process(t *testing.T, w *world, set *definition.Set) {
 	}
 	done := make(chan error)
 	go func() { done <- e.Run(ctx) }()
+	for _, f := range do {
+		f(e)
+	}
 	time.AfterFunc(5*time.Second, cancel)
 	if err := <-done; err != nil {
 		t.Fatalf("run: %v", err)

@@ -272,6 +272,7 @@ func (e *Engager) Run(ctx context.Context) error {
 	}
 	others.Go(func() { e.reporter(hard) })
 	others.Go(func() { e.janitor(soft, &recovering) })
+	others.Go(func() { e.orders(soft) })
 	workers.Wait()
 	close(e.reports) // nobody sends any more
 	others.Wait()

@@ -86,7 +86,11 @@ func (e *Engager) compile(set *definition.Set) *plan {
 func (e *Engager) campaign(set *definition.Set, def *definition.Campaign) *campaign {
 	c := &campaign{name: def.Name, live: def.Status == definition.Live}
 	var errs []error
-	for _, name := range def.Who {
+	who := def.Who
+	if def.When.Once != "" {
+		who = nil // the list of the order was asked when it was made
+	}
+	for _, name := range who {
 		a := set.Audiences[name]
 		if a == nil {
 			errs = append(errs, fmt.Errorf("audience %q does not exist", name))

@@ -772,7 +772,7 @@ type Disk struct {
 // Error defines model for Error.
 type Error struct {
 	// Code not_signed_in, forbidden, bad_credentials, throttled, insecure_cookie, setup_needed, setup_done, cross_origin,
-	// not_found, bad_request, invalid, conflict, too_large, no_demo, busy, timeout, unavailable, internal
+	// not_found, bad_request, invalid, conflict, drifted, too_large, no_demo, busy, timeout, unavailable, internal
 	Code     string    `json:"code"`
 	Hint     string    `json:"hint,omitempty,omitzero"`
 	Message  string    `json:"message"`
@@ -846,6 +846,13 @@ type EventSummary struct {
 
 // EventSummaryType defines model for EventSummary.Type.
 type EventSummaryType string
+
+// Exclusion defines model for Exclusion.
+type Exclusion struct {
+	Reason   string `json:"reason"`
+	Sentence string `json:"sentence"`
+	Users    int64  `json:"users"`
+}
 
 // FactsHealth The events kept for analysis
 type FactsHealth struct {
@@ -1169,6 +1176,89 @@ type SampleHistoryStatus string
 
 // Scope defines model for Scope.
 type Scope string
+
+// SendDraft defines model for SendDraft.
+type SendDraft struct {
+	// As How web content is shown: popup, banner, slot:NAME or inline
+	As string `json:"as,omitempty,omitzero"`
+
+	// Audience A tree, as in docs/measures.md; without it, everybody
+	Audience AnyJSON `json:"audience,omitempty,omitzero"`
+
+	// Body Liquid, as in docs/templates.md
+	Body    string `json:"body"`
+	Channel string `json:"channel"`
+
+	// Holdout Share of users held back to measure what the message does, such as 10%
+	Holdout string `json:"holdout,omitempty,omitzero"`
+
+	// Name Of the campaign, its template and its audience
+	Name      string `json:"name"`
+	Subject   string `json:"subject,omitempty,omitzero"`
+	WeekStart string `json:"weekStart,omitempty,omitzero"`
+	Zone      string `json:"zone,omitempty,omitzero"`
+}
+
+// SendOrder defines model for SendOrder.
+type SendOrder struct {
+	// As How web content is shown: popup, banner, slot:NAME or inline
+	As string `json:"as,omitempty,omitzero"`
+
+	// Audience A tree, as in docs/measures.md; without it, everybody
+	Audience AnyJSON `json:"audience,omitempty,omitzero"`
+
+	// Body Liquid, as in docs/templates.md
+	Body    string `json:"body"`
+	Channel string `json:"channel"`
+
+	// Holdout Share of users held back to measure what the message does, such as 10%
+	Holdout string `json:"holdout,omitempty,omitzero"`
+
+	// Id Made by the caller; the same for a repeat
+	Id string `json:"id"`
+
+	// Matched As reviewed
+	Matched int64 `json:"matched"`
+
+	// Name Of the campaign, its template and its audience
+	Name      string `json:"name"`
+	Subject   string `json:"subject,omitempty,omitzero"`
+	WeekStart string `json:"weekStart,omitempty,omitzero"`
+	Zone      string `json:"zone,omitempty,omitzero"`
+}
+
+// SendPreview What one of the users would read
+type SendPreview struct {
+	Body string `json:"body"`
+
+	// Error Why it cannot be rendered
+	Error string `json:"error,omitempty,omitzero"`
+
+	// Missing Fields without a value for this user
+	Missing []string `json:"missing"`
+	Subject string   `json:"subject,omitempty,omitzero"`
+	User    string   `json:"user"`
+}
+
+// SendReview defines model for SendReview.
+type SendReview struct {
+	AsOf     time.Time   `json:"asOf"`
+	Excluded []Exclusion `json:"excluded"`
+	Matched  int64       `json:"matched"`
+
+	// Preview What one of the users would read
+	Preview SendPreview `json:"preview,omitempty,omitzero"`
+
+	// Sending matched = sending + all excluded
+	Sending int64 `json:"sending"`
+}
+
+// Sent defines model for Sent.
+type Sent struct {
+	At       time.Time `json:"at"`
+	Campaign string    `json:"campaign"`
+	Users    int64     `json:"users"`
+}
 
 // SetupRequest defines model for SetupRequest.
 type SetupRequest struct {
@@ -1574,6 +1664,12 @@ type PostLoginJSONRequestBody = LoginRequest
 // PostMemberJSONRequestBody defines body for PostMember for application/json ContentType.
 type PostMemberJSONRequestBody = MemberRequest
 
+// PostSendJSONRequestBody defines body for PostSend for application/json ContentType.
+type PostSendJSONRequestBody = SendOrder
+
+// ReviewSendJSONRequestBody defines body for ReviewSend for application/json ContentType.
+type ReviewSendJSONRequestBody = SendDraft
+
 // PostSetupJSONRequestBody defines body for PostSetup for application/json ContentType.
 type PostSetupJSONRequestBody = SetupRequest
 
@@ -1660,6 +1756,12 @@ type ServerInterface interface {
 	// GetOutboxMessage A message with its content
 	// (GET /outbox/{id})
 	GetOutboxMessage(w http.ResponseWriter, r *http.Request, id string)
+	// PostSend Send once, to everybody who is in the audience now
+	// (POST /sends)
+	PostSend(w http.ResponseWriter, r *http.Request)
+	// ReviewSend Whom a message would reach that is sent once, and what one of them would read; nothing is sent or kept
+	// (POST /sends:review)
+	ReviewSend(w http.ResponseWriter, r *http.Request)
 	// GetSetup Whether the first administrator is still missing, and whether a browser could sign in from here
 	// (GET /setup)
 	GetSetup(w http.ResponseWriter, r *http.Request)
@@ -2450,6 +2552,34 @@ func (siw *ServerInterfaceWrapper) GetOutboxMessage(w http.ResponseWriter, r *ht
 	handler.ServeHTTP(w, r)
 }
 
+// PostSend operation middleware
+func (siw *ServerInterfaceWrapper) PostSend(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PostSend(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReviewSend operation middleware
+func (siw *ServerInterfaceWrapper) ReviewSend(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReviewSend(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetSetup operation middleware
 func (siw *ServerInterfaceWrapper) GetSetup(w http.ResponseWriter, r *http.Request) {
 
@@ -2860,6 +2990,8 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/outbox", wrapper.ListOutbox)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/outbox/{id}", wrapper.GetOutboxMessage)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/campaigns/{name}/report", wrapper.GetCampaignReport)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/sends:review", wrapper.ReviewSend)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/sends", wrapper.PostSend)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/health", wrapper.GetHealth)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/demo", wrapper.GetDemo)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/demo/crowd", wrapper.PostCrowd)
@@ -3900,6 +4032,84 @@ func (response GetOutboxMessagedefaultJSONResponse) VisitGetOutboxMessageRespons
 	return err
 }
 
+type PostSendRequestObject struct {
+	Body *PostSendJSONRequestBody
+}
+
+type PostSendResponseObject interface {
+	VisitPostSendResponse(w http.ResponseWriter) error
+}
+
+type PostSend200JSONResponse Sent
+
+func (response PostSend200JSONResponse) VisitPostSendResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PostSenddefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response PostSenddefaultJSONResponse) VisitPostSendResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReviewSendRequestObject struct {
+	Body *ReviewSendJSONRequestBody
+}
+
+type ReviewSendResponseObject interface {
+	VisitReviewSendResponse(w http.ResponseWriter) error
+}
+
+type ReviewSend200JSONResponse SendReview
+
+func (response ReviewSend200JSONResponse) VisitReviewSendResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReviewSenddefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response ReviewSenddefaultJSONResponse) VisitReviewSendResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetSetupRequestObject struct {
 }
 
@@ -4371,6 +4581,12 @@ type StrictServerInterface interface {
 	// GetOutboxMessage A message with its content
 	// (GET /outbox/{id})
 	GetOutboxMessage(ctx context.Context, request GetOutboxMessageRequestObject) (GetOutboxMessageResponseObject, error)
+	// PostSend Send once, to everybody who is in the audience now
+	// (POST /sends)
+	PostSend(ctx context.Context, request PostSendRequestObject) (PostSendResponseObject, error)
+	// ReviewSend Whom a message would reach that is sent once, and what one of them would read; nothing is sent or kept
+	// (POST /sends:review)
+	ReviewSend(ctx context.Context, request ReviewSendRequestObject) (ReviewSendResponseObject, error)
 	// GetSetup Whether the first administrator is still missing, and whether a browser could sign in from here
 	// (GET /setup)
 	GetSetup(ctx context.Context, request GetSetupRequestObject) (GetSetupResponseObject, error)
@@ -5126,6 +5342,68 @@ func (sh *strictHandler) GetOutboxMessage(w http.ResponseWriter, r *http.Request
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetOutboxMessageResponseObject); ok {
 		if err := validResponse.VisitGetOutboxMessageResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PostSend operation middleware
+func (sh *strictHandler) PostSend(w http.ResponseWriter, r *http.Request) {
+	var request PostSendRequestObject
+
+	var body PostSendJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PostSend(ctx, request.(PostSendRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PostSend")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PostSendResponseObject); ok {
+		if err := validResponse.VisitPostSendResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReviewSend operation middleware
+func (sh *strictHandler) ReviewSend(w http.ResponseWriter, r *http.Request) {
+	var request ReviewSendRequestObject
+
+	var body ReviewSendJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReviewSend(ctx, request.(ReviewSendRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReviewSend")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReviewSendResponseObject); ok {
+		if err := validResponse.VisitReviewSendResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -664,6 +664,45 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/sends:review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Whom a message would reach that is sent once, and what one of them would read; nothing is sent or kept */
+        post: operations["reviewSend"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sends": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send once, to everybody who is in the audience now
+         * @description Keeps the audience, the template and a campaign, all under the name, and orders the sending. Asking again with the
+         *     same id is no harm and sends nothing more. If there are more or fewer users than were reviewed, nothing is sent:
+         *     the code is `drifted`.
+         */
+        post: operations["postSend"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health": {
         parameters: {
             query?: never;
@@ -742,7 +781,7 @@ export interface components {
         Error: {
             /**
              * @description not_signed_in, forbidden, bad_credentials, throttled, insecure_cookie, setup_needed, setup_done, cross_origin,
-             *     not_found, bad_request, invalid, conflict, too_large, no_demo, busy, timeout, unavailable, internal
+             *     not_found, bad_request, invalid, conflict, drifted, too_large, no_demo, busy, timeout, unavailable, internal
              */
             code: string;
             message: string;
@@ -1025,6 +1064,8 @@ export interface components {
             description?: string;
             when: {
                 trigger?: string;
+                /** @description The id of the order by which somebody sends it once */
+                once?: string;
             };
             who?: string[];
             what: {
@@ -1047,6 +1088,70 @@ export interface components {
             };
             /** @enum {string} */
             status: "draft" | "live" | "paused" | "ended";
+        };
+        SendDraft: {
+            /** @description Of the campaign, its template and its audience */
+            name: string;
+            /** @description A tree, as in docs/measures.md; without it, everybody */
+            audience?: components["schemas"]["AnyJSON"];
+            zone?: string;
+            weekStart?: string;
+            channel: string;
+            /** @description How web content is shown: popup, banner, slot:NAME or inline */
+            as?: string;
+            subject?: string;
+            /** @description Liquid, as in docs/templates.md */
+            body: string;
+            /**
+             * @description Share of users held back to measure what the message does, such as 10%
+             * @default 0%
+             */
+            holdout: string;
+        };
+        SendOrder: components["schemas"]["SendDraft"] & {
+            /** @description Made by the caller; the same for a repeat */
+            id: string;
+            /**
+             * Format: int64
+             * @description As reviewed
+             */
+            matched: number;
+        };
+        SendReview: {
+            /** Format: date-time */
+            asOf: string;
+            /** Format: int64 */
+            matched: number;
+            excluded: components["schemas"]["Exclusion"][];
+            /**
+             * Format: int64
+             * @description matched = sending + all excluded
+             */
+            sending: number;
+            preview?: components["schemas"]["SendPreview"];
+        };
+        Exclusion: {
+            reason: string;
+            sentence: string;
+            /** Format: int64 */
+            users: number;
+        };
+        /** @description What one of the users would read */
+        SendPreview: {
+            user: string;
+            subject?: string;
+            body: string;
+            /** @description Fields without a value for this user */
+            missing: string[];
+            /** @description Why it cannot be rendered */
+            error?: string;
+        };
+        Sent: {
+            campaign: string;
+            /** Format: date-time */
+            at: string;
+            /** Format: int64 */
+            users: number;
         };
         Home: {
             /** Format: date-time */
@@ -2921,6 +3026,56 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CampaignReport"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    reviewSend: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SendDraft"];
+            };
+        };
+        responses: {
+            /** @description The review */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SendReview"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    postSend: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SendOrder"];
+            };
+        };
+        responses: {
+            /** @description It is being sent */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sent"];
                 };
             };
             default: components["responses"]["Failure"];

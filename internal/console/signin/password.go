@@ -1,4 +1,6 @@
-package console
+// Package signin owns what makes guessing passwords slow: their hashes, and the
+// throttle of attempts. It does not own accounts or sessions (console).
+package signin
 
 import (
 	"context"
@@ -6,10 +8,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/crypto/argon2"
 )
@@ -32,24 +32,26 @@ const maxWaiting = 50
 
 var errHash = errors.New("a stored password hash is not understood")
 
-// passwords hashes and checks passwords.
-type passwords struct {
+// ErrBusy says that too many wait to have a password hashed.
+var ErrBusy = errors.New("too many people sign in at once")
+
+// Passwords hashes and checks passwords. Its methods may be called concurrently.
+type Passwords struct {
 	random  func([]byte)
 	slots   chan struct{}
 	waiting atomic.Int32
 }
 
-func newPasswords(random func([]byte)) *passwords {
-	return &passwords{random: random, slots: make(chan struct{}, maxHashing)}
+// NewPasswords takes salts from random.
+func NewPasswords(random func([]byte)) *Passwords {
+	return &Passwords{random: random, slots: make(chan struct{}, maxHashing)}
 }
 
 // enter waits for a slot; the caller frees it.
-func (p *passwords) enter(ctx context.Context) error {
+func (p *Passwords) enter(ctx context.Context) error {
 	if p.waiting.Add(1) > maxWaiting {
 		p.waiting.Add(-1)
-		f := fail(http.StatusServiceUnavailable, "unavailable", "too many people sign in at once", "try again in a moment")
-		f.retryAfter = 2 * time.Second
-		return f
+		return ErrBusy
 	}
 	defer p.waiting.Add(-1)
 	select {
@@ -60,8 +62,8 @@ func (p *passwords) enter(ctx context.Context) error {
 	}
 }
 
-// hash makes a PHC string.
-func (p *passwords) hash(ctx context.Context, password string) (string, error) {
+// Hash makes a PHC string.
+func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 	salt := make([]byte, argonSalt)
 	p.random(salt)
 	if err := p.enter(ctx); err != nil {
@@ -73,8 +75,8 @@ func (p *passwords) hash(ctx context.Context, password string) (string, error) {
 		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(key)), nil
 }
 
-// matches tells whether the password made the hash.
-func (p *passwords) matches(ctx context.Context, hash, password string) (bool, error) {
+// Matches tells whether the password made the hash.
+func (p *Passwords) Matches(ctx context.Context, hash, password string) (bool, error) {
 	parts := strings.Split(hash, "$")
 	if len(parts) != 6 || parts[1] != "argon2id" {
 		return false, errHash

@@ -1,0 +1,215 @@
+package console
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"heed/internal/catalog"
+	"heed/internal/console/api"
+	"heed/internal/definition"
+	"heed/internal/measure"
+	"heed/internal/policy"
+)
+
+// Sends sends once, to a list of users; the Engager does. Times are µs since the
+// Unix epoch.
+type Sends interface {
+	// SendOnce orders that a campaign goes to the users. Repeating an order is no
+	// harm: its first list counts.
+	SendOnce(ctx context.Context, campaign, id string, users []string) (at int64, of int, err error)
+	// Ordered tells of an order; of is 0 if there is none.
+	Ordered(ctx context.Context, campaign, id string) (at int64, of int, err error)
+	// HeldBack is how many of the users would be held back.
+	HeldBack(campaign string, share float64, users []string) int
+	// Preview renders what a user would read; missing are fields without a value.
+	Preview(ctx context.Context, t *definition.Template, campaign, user string) (subject, body string, missing []string, err error)
+}
+
+// send is what a draft comes to.
+type send struct {
+	docs     []definition.Document
+	audience *definition.Audience
+	template *definition.Template
+	campaign *definition.Campaign
+}
+
+const (
+	defaultSendHoldout = "0%"
+	reviewOrder        = "review" // stands for the order in a campaign that is only reviewed
+)
+
+// sendOf makes definitions of a draft, all under its name.
+func sendOf(d *api.SendDraft, order string) (*send, error) {
+	s := &send{
+		template: &definition.Template{Name: d.Name, Channel: d.Channel, As: d.As, Subject: d.Subject, Body: d.Body},
+		campaign: &definition.Campaign{
+			Name: d.Name, When: definition.When{Once: order}, Status: definition.Live,
+			What:   []definition.Variant{{Channel: d.Channel, Template: d.Name}},
+			Limits: definition.CampaignLimits{Holdout: cmp.Or(d.Holdout, defaultSendHoldout)},
+		},
+		audience: &definition.Audience{Name: d.Name, Zone: d.Zone, WeekStart: d.WeekStart},
+	}
+	if len(d.Audience) > 0 && string(d.Audience) != "null" {
+		tree, err := measure.ParseAudience(d.Audience)
+		if err != nil {
+			return nil, measureFailure(err)
+		}
+		s.audience.Audience = *tree
+		s.campaign.Who = []string{d.Name}
+		s.docs = append(s.docs, definition.NewDocument(definition.KindAudience, d.Name, s.audience))
+	}
+	s.docs = append(s.docs,
+		definition.NewDocument(definition.KindTemplate, d.Name, s.template),
+		definition.NewDocument(definition.KindCampaign, d.Name, s.campaign))
+	return s, nil
+}
+
+// unused expects that none of the definitions exists.
+func (s *send) unused() map[string]int64 {
+	out := make(map[string]int64, len(s.docs))
+	for _, d := range s.docs {
+		out[d.Ref()] = 0
+	}
+	return out
+}
+
+// canSend tells whether this process can.
+func (c *Console) canSend(name string) error {
+	if c.deps.Sends == nil || c.deps.Measures == nil {
+		return fail(http.StatusServiceUnavailable, "unavailable", "this process does not send", "run it with the roles engager and analytics, and facts.off unset")
+	}
+	return nameOf(definition.KindCampaign, name)
+}
+
+// everybody lists the users of an audience as of a moment, all of them.
+func (c *Console) everybody(ctx context.Context, a *definition.Audience, now time.Time) ([]string, error) {
+	q := a.Query()
+	q.AsOf = now.UTC().Format(time.RFC3339Nano)
+	q.Users.Limit = measure.MaxPage
+	var out []string
+	for {
+		res, err := c.deps.Measures.Answer(ctx, q, c.deps.Definitions.Current(), now.UnixMicro())
+		if err != nil {
+			return nil, measureFailure(err)
+		}
+		if out == nil {
+			out = make([]string, 0, res.Users.Total)
+		}
+		out = append(out, res.Users.IDs...)
+		if !res.Users.More {
+			return out, nil
+		}
+		q.Users.After = out[len(out)-1]
+	}
+}
+
+// ReviewSend tells whom a message would reach.
+func (s *server) ReviewSend(ctx context.Context, r api.ReviewSendRequestObject) (api.ReviewSendResponseObject, error) {
+	c := s.c
+	if err := c.canSend(r.Body.Name); err != nil {
+		return nil, err
+	}
+	draft, err := sendOf(r.Body, reviewOrder)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.deps.Definitions.Apply(ctx, draft.docs, catalog.Options{DryRun: true, Expect: draft.unused()}); err != nil {
+		return nil, sendConflict(r.Body.Name, err)
+	}
+	now := c.now()
+	users, err := c.everybody(ctx, draft.audience, now)
+	if err != nil {
+		return nil, err
+	}
+	share, err := draft.campaign.HoldoutShare()
+	if err != nil {
+		return nil, err // it was checked
+	}
+	held := c.deps.Sends.HeldBack(r.Body.Name, share, users)
+	out := api.ReviewSend200JSONResponse{
+		AsOf: now.UTC(), Matched: int64(len(users)), Sending: int64(len(users) - held), Excluded: []api.Exclusion{},
+	}
+	if held > 0 {
+		out.Excluded = append(out.Excluded, api.Exclusion{
+			Reason: string(policy.Holdout), Sentence: policy.Holdout.Sentence(), Users: int64(held),
+		})
+	}
+	if len(users) > 0 {
+		out.Preview = c.preview(ctx, draft.template, users[0])
+	}
+	return out, nil
+}
+
+func (c *Console) preview(ctx context.Context, t *definition.Template, user string) api.SendPreview {
+	p := api.SendPreview{User: user, Missing: []string{}}
+	subject, body, missing, err := c.deps.Sends.Preview(ctx, t, t.Name, user)
+	if err != nil {
+		p.Error = err.Error()
+		return p
+	}
+	p.Subject, p.Body, p.Missing = subject, body, append(p.Missing, missing...)
+	return p
+}
+
+// sendConflict says which name is taken.
+func sendConflict(name string, err error) error {
+	if errors.Is(err, catalog.ErrConflict) {
+		return fail(http.StatusConflict, "conflict", fmt.Sprintf("something is called %q already", name), "choose another name")
+	}
+	return err
+}
+
+// PostSend sends once.
+func (s *server) PostSend(ctx context.Context, r api.PostSendRequestObject) (api.PostSendResponseObject, error) {
+	c, asked := s.c, r.Body
+	if err := c.canSend(asked.Name); err != nil {
+		return nil, err
+	}
+	if !definition.ValidName(asked.Id) || asked.Id == reviewOrder {
+		return nil, badRequest("id is not one of an order", "8 to 64 letters, digits, - _ and .")
+	}
+	sent := func(at int64, of int, err error) (api.PostSendResponseObject, error) {
+		if err != nil {
+			return nil, err
+		}
+		return api.PostSend200JSONResponse{Campaign: asked.Name, At: api.Time(at), Users: int64(of)}, nil
+	}
+	if at, of, err := c.deps.Sends.Ordered(ctx, asked.Name, asked.Id); err != nil || of > 0 {
+		return sent(at, of, err)
+	}
+	order, err := sendOf(&api.SendDraft{
+		Name: asked.Name, Audience: asked.Audience, Zone: asked.Zone, WeekStart: asked.WeekStart, Channel: asked.Channel,
+		As: asked.As, Subject: asked.Subject, Body: asked.Body, Holdout: asked.Holdout,
+	}, asked.Id)
+	if err != nil {
+		return nil, err
+	}
+	users, err := c.everybody(ctx, order.audience, c.now())
+	if err != nil {
+		return nil, err
+	}
+	switch n := int64(len(users)); {
+	case n != asked.Matched:
+		return nil, fail(http.StatusConflict, "drifted", fmt.Sprintf("there are %d users in the audience now, and not %d as reviewed; nothing was sent", n, asked.Matched), "review it again")
+	case n == 0:
+		return nil, badRequest("nobody is in the audience", "")
+	}
+	if err := c.define(ctx, order, asked.Id); err != nil {
+		return nil, err
+	}
+	return sent(c.deps.Sends.SendOnce(ctx, asked.Name, asked.Id, users))
+}
+
+// define puts the definitions of an order in force. An earlier try may have got
+// as far as that.
+func (c *Console) define(ctx context.Context, s *send, order string) error {
+	if have := c.deps.Definitions.Current().Campaigns[s.campaign.Name]; have != nil && have.When.Once == order {
+		return nil
+	}
+	_, err := c.apply(ctx, s.docs, catalog.Options{Expect: s.unused()})
+	return sendConflict(s.campaign.Name, err)
+}
