@@ -92,6 +92,46 @@ type Behavior struct {
 	deps  BehaviorDeps
 	index atomic.Pointer[journey.Index] // nil: none yet, or none any more
 	ready atomic.Bool                   // it holds what the log held when it was opened
+
+	done, of atomic.Int64 // of what is loaded: users of the snapshot, then events of the log
+	givenUp  atomic.Pointer[error]
+}
+
+// BehaviorState is where the index stands.
+type BehaviorState string
+
+// The states. Unless it is ready, the facts answer what they can.
+const (
+	BehaviorLoading BehaviorState = "loading"
+	BehaviorReady   BehaviorState = "ready"
+	BehaviorGivenUp BehaviorState = "given_up" // until the next start
+)
+
+// BehaviorStatus tells how the index stands.
+type BehaviorStatus struct {
+	State    BehaviorState
+	Done, Of int64 // of loading: users of the snapshot first, then events of the log
+	journey.Stats
+	Err error // why it was given up
+}
+
+// Status tells how the index stands. It does not wait for what is loaded.
+func (b *Behavior) Status() BehaviorStatus {
+	s := BehaviorStatus{State: BehaviorLoading}
+	if err := b.givenUp.Load(); err != nil {
+		s.State, s.Err = BehaviorGivenUp, *err
+		return s
+	}
+	s.Done, s.Of = b.done.Load(), b.of.Load()
+	x := b.index.Load()
+	if x == nil {
+		return s
+	}
+	s.Stats = x.Stats()
+	if b.ready.Load() {
+		s.State, s.Done, s.Of = BehaviorReady, 0, 0
+	}
+	return s
 }
 
 // NewBehavior checks the configuration.
@@ -156,6 +196,7 @@ func (b *Behavior) Query(ctx context.Context, q *measure.Query, now int64) (res 
 func (b *Behavior) Run(ctx context.Context) error {
 	if err := b.run(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, eventlog.ErrClosed) {
 		b.deps.Logger.Warn("the behavioral index is given up until the next start: the facts answer alone", "error", err)
+		b.givenUp.Store(&err)
 		b.index.Store(nil)
 		<-ctx.Done()
 	}
@@ -169,6 +210,8 @@ func (b *Behavior) run(ctx context.Context) error {
 	}
 	inFile := x.Stats().Events
 	until := make([]uint64, b.deps.Log.Partitions())
+	b.done.Store(0)
+	b.of.Store(0)
 	for p := range until {
 		bounds, err := b.deps.Log.Bounds(ctx, eventlog.Events, p)
 		if err != nil {
@@ -178,6 +221,7 @@ func (b *Behavior) run(ctx context.Context) error {
 			return fmt.Errorf("partition %d of the log begins at %d, and the index ends at %d", p, bounds.First, first)
 		}
 		until[p] = bounds.Next
+		b.of.Add(int64(bounds.Next - min(bounds.Next, uint64(x.Next(p)))))
 	}
 	b.index.Store(x)
 	var behind atomic.Int32
@@ -207,6 +251,8 @@ func (b *Behavior) open(ctx context.Context) (*journey.Index, error) {
 	defer func() { _ = f.Close() }() // nothing was written
 	began, said := b.deps.Clock(), b.deps.Clock()
 	x, err := journey.Load(ctx, b.cfg.index(), f, func(done, of int) {
+		b.done.Store(int64(done))
+		b.of.Store(int64(of))
 		if now := b.deps.Clock(); now.Sub(said) > 5*time.Second {
 			said = now
 			b.deps.Logger.Info("the behavioral index is loading", "users", done, "of", of)
@@ -259,6 +305,9 @@ func (b *Behavior) follow(ctx context.Context, x *journey.Index, p int, until ui
 		}
 		if err := take(x, p, chunk); err != nil {
 			return err
+		}
+		if !b.ready.Load() {
+			b.done.Add(int64(chunk.Count))
 		}
 	}
 }

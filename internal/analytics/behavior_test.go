@@ -80,6 +80,9 @@ func TestIndexFollowsTheLog(t *testing.T) {
 				}
 			}
 			check(&measuretest.History{Events: h.Events[:n]})
+			if s := b.Status(); s.State != BehaviorReady || s.Events == 0 || s.Of != 0 {
+				t.Errorf("status: %+v", s)
+			}
 			for _, m := range h.Merges {
 				put(t, db, event.Event{
 					Type: event.System, Name: event.NameMerge, UserID: m.To, AnonymousID: m.From, Timestamp: now,
@@ -135,6 +138,9 @@ func TestIndexIsGivenUp(t *testing.T) {
 				synctest.Wait()
 				if _, ok, err := b.Query(t.Context(), q, time.Now().UnixMicro()); ok || err != nil {
 					t.Errorf("answered: %t, %v", ok, err)
+				}
+				if s := b.Status(); s.State != BehaviorGivenUp || s.Err == nil {
+					t.Errorf("status: %+v", s)
 				}
 			})
 		})

@@ -166,6 +166,7 @@ func (h health) Health(ctx context.Context) (api.Health, error) {
 	if err := n.factsHealth(ctx, &out); err != nil {
 		return out, err
 	}
+	n.behaviorHealth(&out)
 	used, err := n.db.DiskUsage()
 	if err != nil {
 		return out, fmt.Errorf("disk usage: %w", err)

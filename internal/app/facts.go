@@ -88,6 +88,26 @@ func (n *node) factsHealth(ctx context.Context, out *api.Health) error {
 	return nil
 }
 
+// behaviorHealth tells how the behavioral index stands. While it loads, and when
+// it is given up, the facts answer what they can.
+func (n *node) behaviorHealth(out *api.Health) {
+	if n.behavior == nil {
+		return
+	}
+	s := n.behavior.Status()
+	h := api.BehaviorHealth{State: api.BehaviorHealthState(s.State), Events: s.Events, Users: s.Users, Bytes: s.Bytes, Done: s.Done, Of: s.Of}
+	switch s.State {
+	case analytics.BehaviorGivenUp:
+		h.Message = fmt.Sprintf("The facts answer alone until the next start: %v", s.Err)
+		out.Status = api.HealthDegraded
+		out.Notes = append(out.Notes, "Behavioral index: "+h.Message)
+	case analytics.BehaviorLoading:
+		out.Notes = append(out.Notes, "The behavioral index is loading; some questions have to wait for it.")
+	case analytics.BehaviorReady:
+	}
+	out.Behavior = h
+}
+
 // folderFacts answers over a folder that no server uses: it opens the store
 // when it is first asked, and takes in what the log has beyond it.
 type folderFacts struct {

@@ -36,6 +36,27 @@ func (e BacktestResultProfiles) Valid() bool {
 	}
 }
 
+// Defines values for BehaviorHealthState.
+const (
+	GivenUp BehaviorHealthState = "given_up"
+	Loading BehaviorHealthState = "loading"
+	Ready   BehaviorHealthState = "ready"
+)
+
+// Valid indicates whether the value is a known member of the BehaviorHealthState enum.
+func (e BehaviorHealthState) Valid() bool {
+	switch e {
+	case GivenUp:
+		return true
+	case Loading:
+		return true
+	case Ready:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ChangeAction.
 const (
 	Created   ChangeAction = "created"
@@ -630,6 +651,25 @@ type BadEventList struct {
 	Events []BadEvent `json:"events"`
 }
 
+// BehaviorHealth The behavioral index, in memory, which answers what walks users' histories
+type BehaviorHealth struct {
+	// Bytes Of memory, about
+	Bytes int64 `json:"bytes"`
+
+	// Done While it loads: users of its snapshot, then events of the log
+	Done   int64 `json:"done,omitempty,omitzero"`
+	Events int64 `json:"events"`
+
+	// Message Why it was given up
+	Message string              `json:"message,omitempty,omitzero"`
+	Of      int64               `json:"of,omitempty,omitzero"`
+	State   BehaviorHealthState `json:"state"`
+	Users   int64               `json:"users"`
+}
+
+// BehaviorHealthState defines model for BehaviorHealth.State.
+type BehaviorHealthState string
+
 // CampaignReport defines model for CampaignReport.
 type CampaignReport struct {
 	// Activations The sum of outcomes
@@ -887,7 +927,10 @@ type FactsRebuild struct {
 // Health defines model for Health.
 type Health struct {
 	AsOf time.Time `json:"asOf"`
-	Disk Disk      `json:"disk,omitempty,omitzero"`
+
+	// Behavior The behavioral index, in memory, which answers what walks users' histories
+	Behavior BehaviorHealth `json:"behavior,omitempty,omitzero"`
+	Disk     Disk           `json:"disk,omitempty,omitzero"`
 
 	// Facts The events kept for analysis
 	Facts       FactsHealth `json:"facts,omitempty,omitzero"`

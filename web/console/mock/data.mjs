@@ -660,6 +660,23 @@ export function health() {
       reserveReached: false,
     },
     memoryBytes: 96_300_000,
+    facts: {
+      behindMs: 40,
+      rows: 1_240_318,
+      hotRows: 20_412,
+      bytes: 39_800_000,
+      files: 31,
+      users: 8_231,
+      lost: [],
+    },
+    behavior: {
+      state: 'loading',
+      events: 700_000,
+      users: 8_231,
+      bytes: 24_000_000,
+      done: 5,
+      of: 8,
+    },
     notes: [],
   };
 }

@@ -1897,6 +1897,7 @@ export interface components {
             /** Format: int64 */
             memoryBytes?: number;
             facts?: components["schemas"]["FactsHealth"];
+            behavior?: components["schemas"]["BehaviorHealth"];
             notes?: string[];
         };
         /** @description The events kept for analysis */
@@ -1929,6 +1930,29 @@ export interface components {
             lost: components["schemas"]["LostFacts"][];
             rebuilding?: components["schemas"]["FactsRebuild"];
             /** @description What is wrong at the moment */
+            message?: string;
+        };
+        /** @description The behavioral index, in memory, which answers what walks users' histories */
+        BehaviorHealth: {
+            /** @enum {string} */
+            state: "loading" | "ready" | "given_up";
+            /** Format: int64 */
+            events: number;
+            /** Format: int64 */
+            users: number;
+            /**
+             * Format: int64
+             * @description Of memory, about
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description While it loads: users of its snapshot, then events of the log
+             */
+            done?: number;
+            /** Format: int64 */
+            of?: number;
+            /** @description Why it was given up */
             message?: string;
         };
         /** @description What a damaged file held and is not back */

@@ -9,6 +9,8 @@ import { Failure, Loading } from '../../ui/states';
 import { AsOf, useNow } from '../../ui/time';
 import css from '../../ui/ui.module.css';
 
+const share = (done: number, of: number) => `${of > 0 ? Math.floor((100 * done) / of) : 0} %`;
+
 export function Health() {
   const health = useHealth();
   const now = useNow();
@@ -83,6 +85,47 @@ export function Health() {
           }
         />
       </div>
+      {(data.facts || data.behavior) && (
+        <Card title="Analysis">
+          <div className={css.statGrid}>
+            {data.facts && (
+              <Stat
+                label="Events kept"
+                value={compact(data.facts.rows)}
+                hint={`${bytes(data.facts.bytes)} on disk, ${
+                  data.facts.behindMs < 1000
+                    ? 'up to date'
+                    : `${span(data.facts.behindMs / 1000)} behind`
+                }`}
+              />
+            )}
+            {data.facts?.rebuilding && (
+              <Stat
+                label="Rebuilding a damaged file"
+                value={share(data.facts.rebuilding.done, data.facts.rebuilding.total)}
+                hint={`${compact(data.facts.rebuilding.done)} of ${compact(data.facts.rebuilding.total)} events read again`}
+              />
+            )}
+            {data.behavior && (
+              <Stat
+                label="Behavioral index"
+                value={
+                  data.behavior.state === 'loading'
+                    ? share(data.behavior.done ?? 0, data.behavior.of ?? 0)
+                    : compact(data.behavior.events)
+                }
+                hint={
+                  data.behavior.state === 'loading'
+                    ? 'loading; some questions have to wait for it'
+                    : data.behavior.state === 'ready'
+                      ? `events of ${compact(data.behavior.users)} users, ${bytes(data.behavior.bytes)} of memory`
+                      : data.behavior.message
+                }
+              />
+            )}
+          </div>
+        </Card>
+      )}
       <Card title="Roles" flush>
         <ul className={rows.rows}>
           {roles.map((name) => {
