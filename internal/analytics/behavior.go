@@ -19,6 +19,7 @@ import (
 
 	"heed/internal/event"
 	"heed/internal/eventlog"
+	"heed/internal/facts"
 	"heed/internal/journey"
 	"heed/internal/measure"
 	"heed/internal/period"
@@ -77,11 +78,19 @@ func (c *BehaviorConfig) index() journey.Config {
 
 // BehaviorDeps are what the feeding of the index works with.
 type BehaviorDeps struct {
-	Log        eventlog.Log
+	Log eventlog.Log
+	// Facts have what the log no longer has; nil: nobody does.
+	Facts      Past
 	File       string // of the snapshot; its folder exists
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 	Clock      func() time.Time
+}
+
+// Past is the part of facts.Store that an index is built anew from.
+type Past interface {
+	Past(ctx context.Context, from int64, until []uint64, merged func(from, to string) error, take func(*event.Event) error) error
+	Status() facts.Status
 }
 
 // Behavior keeps the behavioral index in: it loads the snapshot, takes in what
@@ -209,6 +218,9 @@ func (b *Behavior) run(ctx context.Context) error {
 		return err
 	}
 	inFile := x.Stats().Events
+	if x, err = b.fill(ctx, x); err != nil {
+		return err
+	}
 	until := make([]uint64, b.deps.Log.Partitions())
 	b.done.Store(0)
 	b.of.Store(0)
@@ -216,9 +228,6 @@ func (b *Behavior) run(ctx context.Context) error {
 		bounds, err := b.deps.Log.Bounds(ctx, eventlog.Events, p)
 		if err != nil {
 			return err
-		}
-		if first := uint64(x.Next(p)); first < bounds.First {
-			return fmt.Errorf("partition %d of the log begins at %d, and the index ends at %d", p, bounds.First, first)
 		}
 		until[p] = bounds.Next
 		b.of.Add(int64(bounds.Next - min(bounds.Next, uint64(x.Next(p)))))
@@ -266,6 +275,55 @@ func (b *Behavior) open(ctx context.Context) (*journey.Index, error) {
 		b.deps.Logger.Info("the behavioral index is loaded", "events", x.Stats().Events, "took", b.deps.Clock().Sub(began).Round(time.Millisecond))
 	}
 	return x, err
+}
+
+// fill makes an index whose end the log still has: the one given or, if that ends
+// too early, a new one from the facts.
+func (b *Behavior) fill(ctx context.Context, x *journey.Index) (*journey.Index, error) {
+	first := make([]uint64, b.deps.Log.Partitions())
+	gap := false
+	for p := range first {
+		bounds, err := b.deps.Log.Bounds(ctx, eventlog.Events, p)
+		if err != nil {
+			return nil, err
+		}
+		first[p] = bounds.First
+		gap = gap || uint64(x.Next(p)) < bounds.First
+	}
+	if !gap {
+		return x, nil
+	}
+	if b.deps.Facts == nil {
+		return nil, errors.New("the log no longer has the events behind the end of the index, and there are no facts to build it from")
+	}
+	b.deps.Logger.Info("the behavioral index is built from the facts: the log no longer has all of it")
+	began := b.deps.Clock()
+	x, err := journey.New(b.cfg.index())
+	if err != nil {
+		return nil, err
+	}
+	status := b.deps.Facts.Status()
+	until := status.Next
+	b.done.Store(0)
+	b.of.Store(status.Rows)
+	err = b.deps.Facts.Past(ctx, began.Add(-b.cfg.Keep.Duration()).UnixMicro(), until, func(from, to string) error {
+		x.Write(func(w *journey.Writer) { w.Merge(from, to) })
+		return nil
+	}, func(e *event.Event) error {
+		x.Write(func(w *journey.Writer) { w.Add(e) })
+		b.done.Add(1)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the facts: %w", err)
+	}
+	x.Write(func(w *journey.Writer) {
+		for p := range first {
+			w.Next(p, int64(max(first[p], until[p])))
+		}
+	})
+	b.deps.Logger.Info("the behavioral index is built", "events", x.Stats().Events, "took", b.deps.Clock().Sub(began).Round(time.Millisecond))
+	return x, nil
 }
 
 // tail keeps a partition in, whatever happens to the reading of it.

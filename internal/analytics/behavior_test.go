@@ -2,9 +2,11 @@ package analytics
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,10 +15,12 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"heed/internal/definition"
+	"heed/internal/driver/duckdb"
 	"heed/internal/driver/memory"
 	"heed/internal/event"
 	"heed/internal/measure"
 	"heed/internal/measure/measuretest"
+	"heed/internal/period"
 )
 
 // follow runs the feeding of the index until stop.
@@ -196,4 +200,68 @@ func TestFactsAnswerWhatTheIndexCannot(t *testing.T) {
 			t.Error("a dimension that does not exist was answered")
 		}
 	})
+}
+
+// What the log no longer has comes from the facts: the index is the same.
+func TestIndexIsBuiltFromTheFacts(t *testing.T) {
+	for seed := range uint64(5) {
+		r := rand.New(rand.NewPCG(seed, 7))
+		h, now := measuretest.Random(r)
+		for i := range h.Events {
+			h.Events[i].Source, h.Events[i].Timestamp = "shop", max(h.Events[i].Timestamp, 1)
+		}
+		db := memory.Open(memory.Config{Partitions: 3})
+		n := len(h.Events) / 2
+		put(t, db, h.Events[:n]...)
+		for _, m := range h.Merges {
+			put(t, db, event.Event{
+				Type: event.System, Name: event.NameMerge, UserID: m.To, AnonymousID: m.From, Timestamp: now,
+				Properties: []byte(`{"from":"` + m.From + `","to":"` + m.To + `"}`),
+			})
+		}
+		store, err := duckdb.Open(duckdb.Config{Dir: t.TempDir(), FlushRows: 40}, duckdb.Deps{Partitions: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fold, err := NewFold(FoldDeps{Log: db.Log(), Facts: store})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := fold.CatchUp(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Log().Trim(t.Context(), "events", time.Now().Add(time.Hour), nil); err != nil {
+			t.Fatal(err)
+		}
+		put(t, db, h.Events[n:]...)
+		keep := period.Period(100 * 365 * 24 * time.Hour) // the histories are of some time
+		b, err := NewBehavior(BehaviorConfig{Promote: measuretest.Promoted(), Keep: keep}, BehaviorDeps{Log: db.Log(), File: filepath.Join(t.TempDir(), "index"), Facts: store})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- b.Run(ctx) }()
+		for b.Status().State == BehaviorLoading {
+			runtime.Gosched()
+		}
+		for range 20 {
+			q := measuretest.Ask(r, now)
+			want, err := h.Answer(q, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, ok, err := b.Query(t.Context(), q, now)
+			if err != nil || !ok {
+				t.Fatalf("not answered: %t, %v, %+v", ok, err, b.Status())
+			}
+			if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Fatalf("seed %d (-oracle +index):\n%s", seed, diff)
+			}
+		}
+		cancel()
+		if err := errors.Join(<-done, store.Close()); err != nil {
+			t.Error(err)
+		}
+	}
 }

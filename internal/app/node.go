@@ -246,9 +246,11 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 		}
 	}
 	if feed != nil && !n.cfg.Behavior.Off {
-		n.behavior, err = analytics.NewBehavior(n.cfg.Behavior, analytics.BehaviorDeps{
-			Log: n.db.Log(), File: n.folder.path(journeyFile), Logger: n.log, Registerer: n.registry, Clock: time.Now,
-		})
+		deps := analytics.BehaviorDeps{Log: n.db.Log(), File: n.folder.path(journeyFile), Logger: n.log, Registerer: n.registry, Clock: time.Now}
+		if n.facts != nil {
+			deps.Facts = n.facts.store
+		}
+		n.behavior, err = analytics.NewBehavior(n.cfg.Behavior, deps)
 		if err != nil {
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"time"
 
+	"heed/internal/event"
 	"heed/internal/eventlog"
 	"heed/internal/measure"
 )
@@ -49,6 +50,12 @@ type Store interface {
 	Query(ctx context.Context, q *measure.Query, now int64) (measure.Result, error)
 	// SQL runs one SELECT over the public views (docs/sql.md).
 	SQL(ctx context.Context, text string, o Options) (Rows, error)
+	// Past hands over what the store holds, for whoever builds something of it
+	// anew: first each id that has become another user's (merged), then the events
+	// from a time on (µs) whose offset is below until[partition], in order of event
+	// time, equal times in the order of the log. An event has no session id, and is
+	// valid until take returns. An error of the callbacks ends it and is returned.
+	Past(ctx context.Context, from int64, until []uint64, merged func(from, to string) error, take func(*event.Event) error) error
 	// Status tells how the store stands. It does not wait.
 	Status() Status
 	// Close stops what runs and closes the store. What is not on the disk yet

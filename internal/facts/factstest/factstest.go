@@ -5,9 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"heed/internal/event"
 	"heed/internal/eventlog"
@@ -85,7 +88,7 @@ func expect(t *testing.T, s facts.Store, query, want string) {
 func Run(t *testing.T, open Opener) {
 	for name, test := range map[string]func(*testing.T, Opener){
 		"visible at once": visible, "given again": again, "restart": restart, "merges": merges,
-		"statements": statements, "limits": limits, "canceled": canceled, "closed": closed,
+		"statements": statements, "limits": limits, "canceled": canceled, "closed": closed, "past": past,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
 	}
@@ -193,6 +196,59 @@ func limits(t *testing.T, open Opener) {
 	if err := rows.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// past hands over what was taken in, as it was, as far as it was asked for.
+func past(t *testing.T, open Opener) {
+	s := open(t, t.TempDir())
+	whole := event.Event{
+		MessageID: "m1", Type: event.Identify, Name: "identify", UserID: "ann", AnonymousID: "device", GroupID: "g", Source: "shop",
+		Timestamp: Noon, ReceivedAt: Noon + 5, Properties: []byte(`{"a":1}`), Traits: []byte(`{"plan":"pro"}`),
+		Context: event.Context{
+			Page:     event.PageContext{URL: "https://shop.example/a", Path: "/a", Referrer: "https://search.example/", Title: "A"},
+			Campaign: event.CampaignContext{Source: "s", Medium: "m", Name: "n", Term: "t", Content: "c"},
+			Device:   "phone", OS: "os", Browser: "browser", Screen: "1x1", Locale: "de", Timezone: "Europe/Berlin", Country: "DE",
+			Bot: true, Historical: true, Consent: []byte(`{"sms":true}`), Extra: []byte(`{"internal":true}`),
+		},
+	}
+	Append(t, s, 0, Chunk(0, whole, Track("device", "late", Noon-1), Track("device", "later", Noon+48*3600e6)))
+	Append(t, s, 1, Chunk(4, Track("bob", "same time", Noon), Merge("bob", "ann", Noon+1), Track("carl", "not asked for", Noon+2)))
+	var merged []string
+	var got []event.Event
+	collect := func(from int64) {
+		t.Helper()
+		merged, got = nil, nil
+		err := s.Past(t.Context(), from, []uint64{3, 6}, func(from, to string) error {
+			merged = append(merged, from+" is "+to)
+			return nil
+		}, func(e *event.Event) error {
+			got = append(got, *e)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	collect(0)
+	if want := []string{"bob is ann"}; !slices.Equal(merged, want) {
+		t.Errorf("merged: %q, want %q", merged, want)
+	}
+	want := []event.Event{Track("device", "late", Noon-1), whole, Track("bob", "same time", Noon), Track("device", "later", Noon+48*3600e6)}
+	for i := range want {
+		want[i].SessionID = ""
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	if collect(Noon); len(got) != 3 {
+		t.Errorf("from noon on: %d events", len(got))
+	}
+	stop := errors.New("enough")
+	err := s.Past(t.Context(), 0, []uint64{9, 9}, func(string, string) error { return nil }, func(*event.Event) error { return stop })
+	if !errors.Is(err, stop) {
+		t.Errorf("got %v, want the error of the callback", err)
+	}
+	expect(t, s, "SELECT 1", "1\n") // it gave everything back
 }
 
 // endless is a query that nobody waits for the end of.
