@@ -194,6 +194,9 @@ func TestFactsAnswerWhatTheIndexCannot(t *testing.T) {
 		f(measure.Query{Breakdown: engagement}, "UTC")
 		f(measure.Query{Breakdown: engagement, Bots: true}, "facts")
 		f(measure.Query{Timeline: &measure.Timeline{User: "ada"}}, "facts")
+		m.Zone = "Europe/Berlin"
+		f(measure.Query{Breakdown: engagement}, "Europe/Berlin")
+		f(measure.Query{Breakdown: engagement, Zone: "Asia/Tokyo"}, "Asia/Tokyo")
 		m.Behavior = nil
 		f(measure.Query{Breakdown: engagement}, "facts")
 		if _, err := m.Answer(t.Context(), &measure.Query{Breakdown: &measure.Breakdown{By: []measure.Dimension{{Dimension: "nothing"}}}}, &definition.Set{}, 1); err == nil {

@@ -1,6 +1,7 @@
 package analytics
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,8 +13,10 @@ import (
 // Measures answers what can be asked about behavior: from the index where that
 // is exact, else from the facts. Its methods may be called concurrently.
 type Measures struct {
-	Behavior *Behavior // nil: there is no index
-	Facts    interface {
+	// Zone and WeekStart are those of queries that name none; empty: UTC, monday.
+	Zone, WeekStart string
+	Behavior        *Behavior // nil: there is no index
+	Facts           interface {
 		Query(ctx context.Context, q *measure.Query, now int64) (measure.Result, error)
 	}
 }
@@ -25,6 +28,9 @@ func (m *Measures) Answer(ctx context.Context, q *measure.Query, names measure.N
 	if err != nil {
 		return measure.Result{}, err
 	}
+	local := *q
+	local.Zone, local.WeekStart = cmp.Or(q.Zone, m.Zone), cmp.Or(q.WeekStart, m.WeekStart)
+	q = &local
 	if m.Behavior != nil {
 		res, ok, err := m.Behavior.Query(ctx, q, now)
 		if err != nil {

@@ -35,6 +35,7 @@ import (
 	"heed/internal/engager"
 	"heed/internal/express"
 	"heed/internal/gateway"
+	"heed/internal/measure"
 	"heed/internal/period"
 )
 
@@ -63,6 +64,8 @@ type Config struct {
 	AdminToken     string    `yaml:"admin_token"`     // presets a token of the admin API
 	TrustedProxies []string  `yaml:"trusted_proxies"` // networks whose X-Forwarded-For is believed
 	Memory         Bytes     `yaml:"memory"`          // split among rows, caches and buffers
+	Zone           string    `yaml:"zone"`            // of days, weeks and months where a question names none
+	WeekStart      string    `yaml:"week_start"`      // likewise
 	LogFormat      string    `yaml:"log_format"`      // text | json
 	LogLevel       string    `yaml:"log_level"`       // debug | info | warn | error
 	Retention      Retention `yaml:"retention"`
@@ -107,6 +110,9 @@ func (c *Config) finish() error {
 	}
 	if c.Memory < 256<<20 {
 		return errors.New("memory: at least 256MB are needed")
+	}
+	if _, err := (&measure.Query{Zone: c.Zone, WeekStart: c.WeekStart}).Frame(0); err != nil {
+		return fmt.Errorf("zone or week_start: %w", err)
 	}
 	if c.Retention.Log.Duration() < time.Hour {
 		return errors.New("retention.log: at least 1h is needed")

@@ -83,6 +83,8 @@ func TestLoadRefuses(t *testing.T) {
 	f("roles: [gatway]\n", "", "roles: ")
 	f("log_level: loud\n", "", "log_level")
 	f("log_format: xml\n", "", "log_format")
+	f("zone: Mars/Base\n", "", "zone")
+	f("week_start: noday\n", "", "week_start")
 	f("admin_token: short\n", "", "admin_token")
 	f("trusted_proxies: [proxy]\n", "", "trusted_proxies")
 	f("store: {dedup_ids: 1}\n", "", "store: dedup_ids")

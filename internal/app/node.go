@@ -465,7 +465,7 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 	switch {
 	case n.facts != nil:
 		deps.Facts = n.facts.store
-		deps.Measures = &analytics.Measures{Behavior: n.behavior, Facts: n.facts.store}
+		deps.Measures = &analytics.Measures{Zone: n.cfg.Zone, WeekStart: n.cfg.WeekStart, Behavior: n.behavior, Facts: n.facts.store}
 	case n.folderSQL != nil:
 		deps.Facts = n.folderSQL
 	}
