@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -25,6 +26,7 @@ const (
 type subject struct {
 	what    string
 	batch   int
+	users   int // 0: as many as nearly make every event somebody's first
 	start   func() (*process, error)
 	goal    float64
 	against int // subject that is its floor, or -1
@@ -58,10 +60,11 @@ func (b *bench) collector() (err error) {
 		{what: "floor: net/http, 204", batch: 20, start: floor(), against: -1},
 		{what: "floor: the same + group fdatasync", batch: 20, start: durable, against: -1},
 		{what: "gateway alone, durable", batch: 20, start: gateway, goal: 3.5, against: 1},
-		{what: "whole (deciding, console)", batch: 20, start: heed(), goal: 10, against: 1},
+		{what: "whole, most users new", batch: 20, start: heed(), goal: 10, against: 1},
+		{what: "whole, users who come back", batch: 20, users: 5_000, start: heed(), goal: 10, against: 1},
 		{what: "floor: net/http, 204", batch: 1, start: floor(), against: -1},
 		{what: "floor: the same + group fdatasync", batch: 1, start: durable, against: -1},
-		{what: "gateway alone, durable", batch: 1, start: gateway, goal: 28, against: 5},
+		{what: "gateway alone, durable", batch: 1, start: gateway, goal: 28, against: 6},
 	}
 	for range b.rounds {
 		for _, s := range all {
@@ -69,7 +72,7 @@ func (b *bench) collector() (err error) {
 			if err != nil {
 				return err
 			}
-			cpu, rate, err := b.measure(p, s.batch)
+			cpu, rate, err := b.measure(p, s.batch, cmp.Or(s.users, 100_000))
 			if err := errors.Join(err, p.stop()); err != nil {
 				return fmt.Errorf("%s: %w", name(s.what, s.batch), err)
 			}
@@ -118,8 +121,8 @@ func rate(perSecond float64) string { return number(perSecond) + " events/s" }
 
 // measure loads a server as fast as it answers: CPU seconds per million events,
 // events per second.
-func (b *bench) measure(p *process, batch int) (cpu, perSecond float64, err error) {
-	cfg := load.Config{URL: p.url, Key: "bench-key", Batch: batch, Conns: 64, Users: 100_000, Irrelevant: 0.95, Duration: time.Second}
+func (b *bench) measure(p *process, batch, users int) (cpu, perSecond float64, err error) {
+	cfg := load.Config{URL: p.url, Key: "bench-key", Batch: batch, Conns: 64, Users: users, Irrelevant: 0.95, Duration: time.Second}
 	if _, err := load.Run(b.ctx, cfg); err != nil { // warm up
 		return 0, 0, err
 	}

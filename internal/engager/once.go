@@ -1,15 +1,14 @@
 package engager
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"heed/internal/definition"
@@ -18,6 +17,7 @@ import (
 	"heed/internal/eventlog"
 	"heed/internal/policy"
 	"heed/internal/render"
+	"heed/internal/varint"
 )
 
 // What a person sends once, to a list of users, is an order: the list is kept,
@@ -29,7 +29,7 @@ import (
 // Collections of orders.
 const (
 	CollectionOrders     = "orders"      // campaign, id -> Order
-	CollectionOrderUsers = "order_users" // campaign, id, number -> user ids, a line each
+	CollectionOrderUsers = "order_users" // campaign, id, number -> user ids, each behind its length
 )
 
 // Bounds of orders.
@@ -61,8 +61,8 @@ func (e *Engager) SendOnce(ctx context.Context, campaign, id string, users []str
 		return Order{}, fmt.Errorf("engager: %q of campaign %q is no order", id, campaign)
 	case len(users) == 0 || len(users) > MaxOrderUsers:
 		return Order{}, fmt.Errorf("engager: an order is for 1 to %d users, not %d", MaxOrderUsers, len(users))
-	case slices.ContainsFunc(users, func(u string) bool { return u == "" || strings.Contains(u, "\n") }):
-		return Order{}, errors.New("engager: a user of the order has no id, or one with a line break")
+	case slices.Contains(users, ""):
+		return Order{}, errors.New("engager: a user of the order has no id")
 	}
 	if o, err := e.Ordered(ctx, campaign, id); err != nil || o.ID != "" {
 		return o, err
@@ -84,7 +84,7 @@ func (e *Engager) SendOnce(ctx context.Context, campaign, id string, users []str
 				return Order{}, err
 			}
 		}
-		page = append(append(page, u...), '\n')
+		page = append(binary.AppendUvarint(page, uint64(len(u))), u...)
 	}
 	if err := put(); err != nil {
 		return Order{}, err
@@ -204,12 +204,20 @@ func (e *Engager) orderIntents(ctx context.Context, o *Order) error {
 		return fmt.Errorf("read the list: %w", err)
 	}
 	n := e.deps.Log.Partitions()
-	for users := range slices.Chunk(bytes.Split(bytes.TrimSuffix(page.Value, []byte("\n")), []byte("\n")), orderIntents) {
+	var all []string
+	r := varint.NewReader(page.Value)
+	for len(r.Rest()) > 0 {
+		all = append(all, r.String())
+	}
+	if r.Bad() {
+		return errors.New("the list is unreadable")
+	}
+	for users := range slices.Chunk(all, orderIntents) {
 		byPartition := make([]*eventlog.Batch, n)
 		var out []*eventlog.Batch
 		for _, id := range users {
 			in := event.Intent{
-				FireID: o.fireID(string(id)), User: string(id), Campaign: o.Campaign, At: o.At, Offset: event.NoOffset,
+				FireID: o.fireID(id), User: id, Campaign: o.Campaign, At: o.At, Offset: event.NoOffset,
 			}
 			p := eventlog.PartitionOf(in.User, n)
 			b := byPartition[p]

@@ -23,6 +23,7 @@ const (
 	refusedName     event.Refusal = "event is longer than 128 bytes"
 	refusedReserved event.Refusal = "names beginning with heed. are Heed's own"
 	refusedLongID   event.Refusal = "an id is longer than 128 bytes"
+	refusedControl  event.Refusal = "an id or name holds a control character"
 	refusedRate     event.Refusal = "too many events of this user"
 )
 
@@ -114,6 +115,8 @@ func (q *request) check(it *item) event.Refusal {
 	case len(e.MessageID) > event.MaxIDBytes || len(e.UserID) > event.MaxIDBytes || len(e.AnonymousID) > event.MaxIDBytes ||
 		len(e.GroupID) > event.MaxIDBytes || len(e.PreviousID) > event.MaxIDBytes || len(e.SessionID) > event.MaxIDBytes:
 		return refusedLongID
+	case controls(e.Name) || controls(e.UserID) || controls(e.AnonymousID) || controls(e.PreviousID) || controls(e.GroupID):
+		return refusedControl
 	case e.UserID != "" && nobody(e.UserID):
 		return refusedUser
 	case e.AnonymousID != "" && nobody(e.AnonymousID):
@@ -130,6 +133,17 @@ func (q *request) check(it *item) event.Refusal {
 		return refusedRate
 	}
 	return ""
+}
+
+// controls tells texts with line breaks and the like: they would forge lines in
+// lists and logs, and are nobody's name.
+func controls(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] == 0x7f {
+			return true
+		}
+	}
+	return false
 }
 
 // nobody tells ids that many people would share: what is left of a variable
