@@ -29,7 +29,7 @@ var layers = [][]string{
 	{"internal/channel", "internal/backtest"},
 	{"internal/driver/pebble", "internal/driver/memory", "internal/driver/duckdb"},
 	{"internal/driver/duckdb/ask"},
-	{"internal/catalog", "internal/eventlog/logsearch"},
+	{"internal/catalog", "internal/pull", "internal/eventlog/logsearch"},
 	{"internal/eventlog/eventlogtest", "internal/userstate/userstatetest", "internal/inbox/inboxtest", "internal/documents/documentstest", "internal/facts/factstest"},
 	{"internal/facts"},
 	{"internal/eventlog", "internal/userstate", "internal/inbox", "internal/documents"},

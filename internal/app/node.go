@@ -32,6 +32,7 @@ import (
 	"heed/internal/eventlog"
 	"heed/internal/express"
 	"heed/internal/gateway"
+	"heed/internal/pull"
 	"heed/web"
 )
 
@@ -46,6 +47,7 @@ type node struct {
 	localToken string
 	db         *pebble.DB
 	catalog    *catalog.Catalog
+	pull       *pull.Store
 	setup      func(context.Context) (string, error) // the console's one-time token
 	roles      []role
 	express    express.Config // what is served without net/http
@@ -88,6 +90,7 @@ func openNode(ctx context.Context, cfg Config, log *slog.Logger, registry *prome
 			err = errors.Join(err, n.close())
 		}
 	}()
+	n.pull = pull.New(n.db.Documents(), time.Now)
 	n.catalog, err = catalog.Open(ctx, catalog.Config{
 		Store: n.db.Documents(), Key: n.secret, Now: time.Now, Log: log, Random: randomBytes,
 		Getenv: os.LookupEnv, ReadFile: os.ReadFile, OnRevision: n.announceRevision,
@@ -196,7 +199,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	}
 	gw, err := gateway.New(n.cfg.Gateway, gateway.Deps{
 		Log: n.db.Log(), Inbox: n.db.Inbox(), Documents: n.db.Documents(), Definitions: n.catalog,
-		Profiles: n.profiles(), Tracker: first(web.Tracker()), Ready: n.readiness, Logger: n.log, Registerer: n.registry, Clock: time.Now,
+		Profiles: n.profiles(), Pull: n.pull, Tracker: first(web.Tracker()), Ready: n.readiness, Logger: n.log, Registerer: n.registry, Clock: time.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -226,7 +229,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	var feed *analytics.Analytics
 	if n.cfg.has(RoleDecider) {
 		n.decider, err = decider.New(n.cfg.Decider, decider.Deps{
-			Log: n.db.Log(), State: n.db.UserState(), Definitions: n.catalog, Settler: n.db.Inbox(),
+			Log: n.db.Log(), State: n.db.UserState(), Definitions: n.catalog, Settler: n.db.Inbox(), Pull: n.pull,
 			Logger: n.log, Registerer: n.registry, Clock: time.Now,
 		})
 		if err != nil {
@@ -258,7 +261,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	if n.cfg.has(RoleEngager) {
 		n.engager, err = engager.New(n.cfg.Engager, engager.Deps{
 			Log: n.db.Log(), Documents: n.db.Documents(), Inbox: n.db.Inbox(), Definitions: n.catalog,
-			Profiles: n.profiles(),
+			Profiles: n.profiles(), Pull: n.pull,
 			Channels: []channel.Channel{channelweb.New(n.db.Inbox()), outbox.New(n.db.Documents())},
 			Secret:   n.secret, Logger: n.log, Registerer: n.registry, Clock: time.Now,
 		})
@@ -298,6 +301,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 		}
 	}
 	add("retention", n.retain, alwaysReady)
+	add("pull store", n.expirePulled, alwaysReady)
 	add("definitions", n.follow, alwaysReady)
 	return mux, nil
 }
@@ -362,6 +366,27 @@ func (n *node) retain(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-every.C:
+		}
+	}
+}
+
+// expirePulled removes what has expired of the pull store, once an hour.
+func (n *node) expirePulled(ctx context.Context) error {
+	every := time.NewTicker(time.Hour)
+	defer every.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-every.C:
+		}
+		for name, c := range n.catalog.Current().Collections {
+			if c.TTL == 0 {
+				continue
+			}
+			if _, err := n.pull.Expire(ctx, name); err != nil && ctx.Err() == nil {
+				n.log.Error("what has expired of the pull store could not be removed", "collection", name, "err", err)
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package backtest
 
 import (
+	"slices"
 	"strings"
 
 	"heed/internal/condition"
@@ -9,42 +10,12 @@ import (
 
 // asks tells whether a condition, a correlation or a distinct step of the
 // trigger reads a field of that kind, such as "traits.".
-func asks(d *trigger.Definition, kind string) bool {
-	for i := range d.Pattern {
-		s := &d.Pattern[i]
-		if asksIn(s.Where, kind) || strings.HasPrefix(s.Distinct, kind) {
-			return true
-		}
-		for j := range s.All {
-			if asksIn(s.All[j].Where, kind) {
-				return true
-			}
-		}
-	}
-	if d.By == nil {
-		return false
-	}
-	for _, field := range d.By.PerEvent {
-		if strings.HasPrefix(field, kind) {
-			return true
-		}
-	}
-	return strings.HasPrefix(d.By.Field, kind)
-}
+func asks(d *trigger.Definition, kind string) bool { return among(d.Fields(), kind) }
 
 func asksIn(c *condition.Condition, kind string) bool {
-	if c == nil {
-		return false
-	}
-	if strings.HasPrefix(c.Field, kind) || asksIn(c.Not, kind) {
-		return true
-	}
-	for _, list := range [][]condition.Condition{c.All, c.Any} {
-		for i := range list {
-			if asksIn(&list[i], kind) {
-				return true
-			}
-		}
-	}
-	return false
+	return c != nil && among(condition.Fields(*c), kind)
+}
+
+func among(fields []string, kind string) bool {
+	return slices.ContainsFunc(fields, func(f string) bool { return strings.HasPrefix(f, kind) })
 }

@@ -23,7 +23,8 @@ import (
 //
 // prepare decodes the events, drops those that concern nobody, and loads every
 // user of the others at once; decide runs timers and events in order and
-// touches nothing outside; commit makes it true; finish tells the outside.
+// touches nothing outside, but reads the pull store where a condition asks for
+// it; commit makes it true; finish tells the outside.
 type batch struct {
 	w *worker
 
@@ -47,7 +48,8 @@ type batch struct {
 	out        trigger.Result
 	facts      condition.Facts
 	inAudience func(name string) bool
-	clear      []userstate.Timer // stale timers that were found
+	pull       func(collection string) []byte // nil: there is no pull store
+	clear      []userstate.Timer              // stale timers that were found
 	intents    []event.Intent
 	encoded    []byte
 	touched    []*user // users with something to write
@@ -480,7 +482,7 @@ func (b *batch) advance(logTime int64) {
 func (b *batch) wake(s *slot, logTime, now int64) {
 	u := s.user
 	b.who = u
-	b.in = trigger.Input{LogTime: logTime, Traits: u.traits, InAudience: b.inAudience, Live: true}
+	b.in = trigger.Input{LogTime: logTime, Traits: u.traits, InAudience: b.inAudience, Pull: b.pull, Live: true}
 	b.facts = condition.Facts{Traits: u.traits}
 	b.w.rules.set.Wake(&s.state, u.id, &b.in, &b.out)
 	b.collect(s, nil, now)
@@ -494,7 +496,7 @@ func (b *batch) advanceRows(it *item) {
 	b.who = u
 	b.in = trigger.Input{
 		Event: e, Time: e.Timestamp, LogTime: logTime, Offset: offset,
-		Key: event.KeyOf(e.Source, e.MessageID), Traits: u.traits, InAudience: b.inAudience, Live: true,
+		Key: event.KeyOf(e.Source, e.MessageID), Traits: u.traits, InAudience: b.inAudience, Pull: b.pull, Live: true,
 	}
 	b.facts = condition.Facts{Event: e, Traits: u.traits}
 	b.w.rules.set.Step(&s.state, u.id, &b.in, &b.out)
@@ -508,6 +510,23 @@ func (b *batch) audience(name string) bool {
 		return b.w.member(b.who, name)
 	}
 	return p.Eval(&b.facts)
+}
+
+// pullTimeout bounds how long a decision waits for a pulled document.
+const pullTimeout = time.Second
+
+// pulled looks up a document of the user in hand. What cannot be read counts as
+// missing: a store that is away must not hold the partition up.
+func (b *batch) pulled(collection string) []byte {
+	ctx, cancel := context.WithTimeout(context.Background(), pullTimeout)
+	defer cancel()
+	doc, err := b.w.d.deps.Pull.Fields(ctx, collection, b.who.id)
+	if err != nil {
+		b.w.metrics.unpulled.Inc()
+		b.w.logger.Error("a document of the pull store could not be read: it counts as missing", "collection", collection, "error", err)
+		return nil
+	}
+	return doc
 }
 
 // rowsOf decodes the rows of a user, once a batch.

@@ -102,9 +102,16 @@ type Deps struct {
 	State       userstate.Store
 	Definitions Definitions
 	Settler     Settler // nil: nobody waits
+	Pull        Pull    // nil: conditions on pull.* read nothing
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer // nil: no metrics
 	Clock       func() time.Time      // only decides when a tick is appended
+}
+
+// Pull looks up the user's document in a collection of the pull store: a JSON
+// object, nil if there is none. A decision waits for it.
+type Pull interface {
+	Fields(ctx context.Context, collection, user string) ([]byte, error)
 }
 
 // Decider is the role. Its methods may be called concurrently; Run once.

@@ -21,6 +21,7 @@ type metrics struct {
 	wakes     prometheus.Counter
 	unmatched *prometheus.CounterVec
 	poisoned  prometheus.Counter
+	unpulled  prometheus.Counter
 	corrupt   prometheus.Counter
 	lost      prometheus.Counter
 	ticks     prometheus.Counter
@@ -59,6 +60,7 @@ func newMetrics() *metrics {
 			Namespace: namespace, Subsystem: subsystem, Name: "unmatched_total",
 			Help: "Events, rows and firings that did not count, by reason.",
 		}, []string{"reason"}),
+		unpulled: counter("unpulled_total", "Documents of the pull store that could not be read and counted as missing."),
 		poisoned: counter("poisoned_total", "Events and timers that were skipped because they cannot be processed."),
 		corrupt:  counter("corrupt_total", "Stored rows and profiles that could not be read."),
 		lost:     counter("lost_total", "Offsets that retention removed before they were decided."),
@@ -84,7 +86,7 @@ func (m *metrics) register(r prometheus.Registerer, d *Decider) error {
 		return nil
 	}
 	all := []prometheus.Collector{
-		m.events, m.discarded, m.survey, m.firings, m.wakes, m.unmatched, m.poisoned, m.corrupt, m.lost, m.ticks,
+		m.events, m.discarded, m.survey, m.firings, m.wakes, m.unmatched, m.poisoned, m.unpulled, m.corrupt, m.lost, m.ticks,
 		m.reopened, m.leftOut, m.commit, m.batch,
 		&lag{d: d, desc: prometheus.NewDesc("heed_decider_lag_events", "Offsets that are durable and not decided.", []string{"partition"}, nil)},
 	}

@@ -72,6 +72,9 @@ func newWorker(d *Decider, number int, cacheBytes int64) *worker {
 	w.shared.err = errStarting
 	w.batch.w = w
 	w.batch.inAudience = w.batch.audience
+	if d.deps.Pull != nil {
+		w.batch.pull = w.batch.pulled
+	}
 	return w
 }
 

@@ -29,6 +29,8 @@ const (
 	KindCampaign  Kind = "campaign"
 	KindChannel   Kind = "channel"
 	KindSource    Kind = "source"
+	// KindCollection is a collection of the pull store.
+	KindCollection Kind = "collection"
 )
 
 // Source is where events come from: one write key.
@@ -171,6 +173,8 @@ type Set struct {
 	Templates  map[string]*Template
 	Channels   map[string]*Channel
 	Campaigns  map[string]*Campaign
+	// Collections are those of the pull store.
+	Collections map[string]*Collection
 
 	// Previous is what some of the triggers were before their pattern was last
 	// edited: what users had begun by then may finish. Only the catalog knows it.

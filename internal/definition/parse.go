@@ -64,7 +64,7 @@ func NewDocument(k Kind, name string, spec any) Document {
 
 // Kinds lists the kinds that can be defined.
 func Kinds() []Kind {
-	return []Kind{KindSource, KindEvent, KindDimension, KindAudience, KindTrigger, KindTemplate, KindChannel, KindCampaign}
+	return []Kind{KindSource, KindEvent, KindDimension, KindAudience, KindTrigger, KindTemplate, KindChannel, KindCampaign, KindCollection}
 }
 
 // NewSpec makes an empty spec of the kind; ok is false for an unknown kind.
@@ -86,6 +86,8 @@ func NewSpec(k Kind) (spec any, ok bool) {
 		return new(Channel), true
 	case KindCampaign:
 		return new(Campaign), true
+	case KindCollection:
+		return new(Collection), true
 	}
 	return nil, false
 }

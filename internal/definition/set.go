@@ -37,7 +37,7 @@ func NewSet(revision int64, docs []Document) (*Set, Problems) {
 			ChannelWeb:    {Name: ChannelWeb, Type: ChannelWeb},
 			ChannelOutbox: {Name: ChannelOutbox, Type: ChannelOutbox},
 		},
-		Campaigns: map[string]*Campaign{},
+		Campaigns: map[string]*Campaign{}, Collections: map[string]*Collection{},
 	}
 	var problems Problems
 	seen := map[string]Document{}
@@ -82,6 +82,8 @@ func (s *Set) add(d Document) {
 		s.Channels[d.Name] = spec
 	case *Campaign:
 		s.Campaigns[d.Name] = spec
+	case *Collection:
+		s.Collections[d.Name] = spec
 	}
 }
 
@@ -116,6 +118,8 @@ func (c *checker) check() {
 		c.channel(spec)
 	case *Campaign:
 		c.campaign(spec)
+	case *Collection:
+		c.collection(spec)
 	}
 }
 
@@ -157,6 +161,7 @@ func (c *checker) trigger(t *trigger.Definition) {
 	} else if err != nil {
 		c.fail("", "", "%v", err)
 	}
+	c.pulled("pattern", t.Fields())
 	if t.Audience != "" {
 		c.refer("audience", KindAudience, t.Audience, maps.Keys(c.set.Audiences))
 		c.decided("audience", t.Audience)
@@ -229,11 +234,16 @@ func (c *checker) template(t *Template) {
 	if t.Body == "" {
 		c.fail("body", "give body or bodyFile", "is empty")
 	}
-	if _, err := render.Parse(t.Body, render.HTML); err != nil {
-		c.fail("body", "", "%v", err)
-	}
-	if _, err := render.Parse(t.Subject, render.Text); err != nil {
-		c.fail("subject", "", "%v", err)
+	for _, part := range []struct {
+		path, source string
+		mode         render.Mode
+	}{{"body", t.Body, render.HTML}, {"subject", t.Subject, render.Text}} {
+		parsed, err := render.Parse(part.source, part.mode)
+		if err != nil {
+			c.fail(part.path, "", "%v", err)
+			continue
+		}
+		c.pulled(part.path, parsed.Reads())
 	}
 	if ch.Type == ChannelWeb {
 		slot, isSlot := strings.CutPrefix(t.As, "slot:")
@@ -304,6 +314,19 @@ func (c *checker) campaign(k *Campaign) {
 	}
 }
 
+// pulled checks that the collections of fields pull.<collection>.* exist.
+func (c *checker) pulled(path string, fields []string) {
+	seen := map[string]bool{}
+	for _, f := range fields {
+		rest, ok := strings.CutPrefix(f, "pull.")
+		name, _, _ := strings.Cut(rest, ".")
+		if ok && !seen[name] {
+			seen[name] = true
+			c.refer(path, KindCollection, name, maps.Keys(c.set.Collections))
+		}
+	}
+}
+
 // refer checks that a reference leads somewhere.
 func (c *checker) refer(path string, kind Kind, name string, known func(func(string) bool)) {
 	names := slices.Sorted(known)
@@ -343,6 +366,7 @@ func (s *Set) Documents() []Document {
 	var docs []Document
 	docs = appendKind(docs, KindSource, s.Sources)
 	docs = appendKind(docs, KindEvent, s.Events)
+	docs = appendKind(docs, KindCollection, s.Collections)
 	docs = appendKind(docs, KindDimension, s.Dimensions)
 	docs = appendKind(docs, KindAudience, s.Audiences)
 	docs = appendKind(docs, KindTrigger, s.Triggers)

@@ -244,7 +244,8 @@ func (a *activation) render(ctx context.Context, v *variant) (*channel.Delivery,
 	}
 	bounded, cancel := context.WithTimeout(ctx, a.worker.cfg.RenderTimeout)
 	defer cancel()
-	in := render.Input{Event: ev, User: a.intent.User, Profile: p, Campaign: a.name}
+	in := a.worker.input(bounded, a.intent.User, a.name)
+	in.Event, in.Profile = ev, p
 	body, err := v.body.Render(bounded, in)
 	var subject render.Result
 	if err == nil && v.subject != nil {
@@ -273,6 +274,24 @@ func (a *activation) render(ctx context.Context, v *variant) (*channel.Delivery,
 		d.Expires = a.intent.At + v.expires.Microseconds()
 	}
 	return d, nil
+}
+
+// input is what a rendering for a user may read, but for the event and the
+// profile. A document that cannot be read counts as missing, and the outcome
+// says so.
+func (e *Engager) input(ctx context.Context, user, campaign string) render.Input {
+	in := render.Input{User: user, Campaign: campaign}
+	if e.deps.Pull != nil {
+		in.Pull = func(collection string) []byte {
+			doc, err := e.deps.Pull.Fields(ctx, collection, user)
+			if err != nil {
+				e.metrics.storeErrors.Inc()
+				e.log.Warn("a document of the pull store could not be read: it counts as missing", "collection", collection, "error", err)
+			}
+			return doc
+		}
+	}
+	return in
 }
 
 // headline is a subject on one line.

@@ -160,6 +160,12 @@ type Profiles interface {
 	Profile(ctx context.Context, user string) (*profile.Profile, error)
 }
 
+// Pull looks up the user's document in a collection of the pull store: a JSON
+// object, nil if there is none.
+type Pull interface {
+	Fields(ctx context.Context, collection, user string) ([]byte, error)
+}
+
 // Inbox is the part of the inbox that the Engager uses besides the web channel.
 type Inbox interface {
 	Settle(ctx context.Context, token string, s inbox.Settlement)
@@ -173,6 +179,7 @@ type Deps struct {
 	Inbox       Inbox
 	Definitions Definitions
 	Profiles    Profiles
+	Pull        Pull              // nil: templates pull nothing
 	Channels    []channel.Channel // at most one of a type
 	// Secret of the installation: delivery ids are HMACs under it, and the
 	// choice of who is held back is salted with it.

@@ -254,9 +254,10 @@ func (e *Engager) Preview(ctx context.Context, t *definition.Template, campaign,
 	if err != nil {
 		return subject, body, fmt.Errorf("read profile: %w", err)
 	}
-	in := render.Input{User: user, Profile: p, Campaign: campaign}
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.RenderTimeout)
 	defer cancel()
+	in := e.input(ctx, user, campaign)
+	in.Profile = p
 	for _, part := range []struct {
 		source string
 		mode   render.Mode

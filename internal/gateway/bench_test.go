@@ -10,11 +10,13 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"heed/internal/definition"
 	"heed/internal/driver/memory"
 	"heed/internal/eventlog"
 	"heed/internal/profile"
+	"heed/internal/pull"
 )
 
 // nullLog takes everything and keeps nothing.
@@ -36,7 +38,7 @@ func benchGateway(tb testing.TB) *Gateway {
 	tb.Cleanup(func() { _ = db.Close() })
 	defs := fixed{&definition.Set{Sources: map[string]*definition.Source{"shop": {Name: "shop", WriteKey: "k"}}}}
 	g, err := New(Config{UserRate: 1 << 30, KeyRate: 1 << 40, AddressRate: 1 << 30}, Deps{
-		Log: nullLog{}, Inbox: db.Inbox(), Documents: db.Documents(), Definitions: defs, Profiles: defs,
+		Log: nullLog{}, Inbox: db.Inbox(), Documents: db.Documents(), Definitions: defs, Profiles: defs, Pull: pull.New(db.Documents(), time.Now),
 		Tracker: fstest.MapFS{"heed.js": {Data: []byte("x")}},
 	})
 	if err != nil {

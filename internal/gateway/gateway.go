@@ -45,6 +45,7 @@ type Deps struct {
 	// Profiles tells known users from anonymous ones: both have ids of the
 	// same kind, and only for known users is an id no key to their messages.
 	Profiles Profiles
+	Pull     Pull
 	Tracker  fs.FS        // holds heed.js
 	Ready    func() error // of the whole process, for /readyz; nil: this role's
 
@@ -82,7 +83,7 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	if deps.Log == nil || deps.Inbox == nil || deps.Documents == nil || deps.Definitions == nil || deps.Profiles == nil || deps.Tracker == nil {
+	if deps.Log == nil || deps.Inbox == nil || deps.Documents == nil || deps.Definitions == nil || deps.Profiles == nil || deps.Pull == nil || deps.Tracker == nil {
 		return nil, errors.New("gateway: a dependency is missing")
 	}
 	if deps.Clock == nil {
@@ -126,6 +127,7 @@ func (g *Gateway) Register(mux *http.ServeMux) {
 	handle("/v1/messages/stream", http.HandlerFunc(g.serveStream))
 	handle("/v1/messages/{id}/{state}", http.HandlerFunc(g.serveAdvance))
 	handle("/v1/slots/{slot}", http.HandlerFunc(g.serveSlot))
+	handle("/v1/pull/{collection}/{key}", http.HandlerFunc(g.servePull))
 	for _, method := range methods {
 		mux.HandleFunc(method+" /v1/", func(w http.ResponseWriter, _ *http.Request) {
 			g.refuse(w, http.StatusNotFound, "there is no such call")

@@ -24,6 +24,7 @@ import (
 	"heed/internal/event"
 	"heed/internal/eventlog"
 	"heed/internal/profile"
+	"heed/internal/pull"
 )
 
 // world is a gateway on the in-memory engine, with the parts that stand around
@@ -59,7 +60,7 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 	}
 	var err error
 	v.g, err = New(cfg, Deps{
-		Log: v.log, Inbox: v.db.Inbox(), Documents: v.db.Documents(), Definitions: v, Profiles: v,
+		Log: v.log, Inbox: v.db.Inbox(), Documents: v.db.Documents(), Definitions: v, Profiles: v, Pull: pull.New(v.db.Documents(), v.clock),
 		Tracker: fstest.MapFS{"heed.js": {Data: []byte("'tracker'" + strings.Repeat(" ", 500))}}, Registerer: v.reg, Clock: v.clock,
 	})
 	if err != nil {

@@ -29,6 +29,15 @@ func (w *writer) bind(t *Template, in Input) {
 	if t.readsRoot(rootProfile) {
 		w.vars[rootProfile] = profileValue(in.User, in.Profile)
 	}
+	if collections := t.pulls(); len(collections) > 0 && in.Pull != nil {
+		pulled := make(map[string]any, len(collections))
+		for _, name := range collections {
+			if doc := in.Pull(name); doc != nil {
+				pulled[name] = object(doc)
+			}
+		}
+		w.vars[rootPull] = pulled
+	}
 	w.vars[rootCampaign] = map[string]any{"name": in.Campaign}
 }
 

@@ -79,6 +79,9 @@ type Input struct {
 	User     string           // profile id
 	Profile  *profile.Profile // nil: nothing is known
 	Campaign string
+	// Pull looks the user's document of a collection up: a JSON object, or nil. It
+	// is asked for the collections that the template names. nil: there are none.
+	Pull func(collection string) []byte
 }
 
 // Result is rendered content.
@@ -129,6 +132,18 @@ func (t *Template) Personal() bool { return t.personal }
 // Reads lists the fields that the template names, such as
 // "event.properties.product".
 func (t *Template) Reads() []string { return slices.Clone(t.reads) }
+
+// pulls lists the collections of the pull store that the template names.
+func (t *Template) pulls() (out []string) {
+	for _, r := range t.reads {
+		if rest, ok := strings.CutPrefix(r, rootPull+"."); ok {
+			if name, _, _ := strings.Cut(rest, "."); !slices.Contains(out, name) {
+				out = append(out, name)
+			}
+		}
+	}
+	return out
+}
 
 // readsRoot tells whether the template names a variable at all.
 func (t *Template) readsRoot(root string) bool {

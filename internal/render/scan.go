@@ -136,7 +136,7 @@ const (
 	rootEvent    = "event"
 	rootProfile  = "profile"
 	rootCampaign = "campaign"
-	rootPull     = "pull" // the pull store: no values yet, but it counts as personal
+	rootPull     = "pull" // the pull store: pull.<collection>.<field>
 	rootForloop  = "forloop"
 )
 
@@ -159,7 +159,7 @@ func profileField(s string) bool {
 // checkField refuses what can never have a value; local names pass.
 func checkField(f field, locals map[string]bool) error {
 	root := f.steps[0]
-	if locals[root] || root == rootForloop || root == rootPull {
+	if locals[root] || root == rootForloop {
 		return nil
 	}
 	second := ""
@@ -175,12 +175,16 @@ func checkField(f field, locals map[string]bool) error {
 		if second != "" && !profileField(second) {
 			return fmt.Errorf("profile has no %q: it has id, userId, traits, firstSeen, lastSeen, country, locale, timezone, device, os, browser and acquisition", second)
 		}
+	case rootPull:
+		if len(f.steps) < 2 {
+			return fmt.Errorf("%s is not a field: write pull.<collection>.<field>", f.text)
+		}
 	case rootCampaign:
 		if second != "" && second != "name" {
 			return fmt.Errorf("campaign has no %q: it has name", second)
 		}
 	default:
-		return fmt.Errorf("nothing is called %q here: templates read event, profile and campaign", root)
+		return fmt.Errorf("nothing is called %q here: templates read event, profile, pull and campaign", root)
 	}
 	return nil
 }

@@ -140,10 +140,8 @@ func (n *objectNode) render(w *writer) error {
 func (w *writer) isMissing(f field) bool {
 	var v any
 	switch f.steps[0] {
-	case rootEvent, rootProfile, rootCampaign:
+	case rootEvent, rootProfile, rootCampaign, rootPull:
 		v = w.vars[f.steps[0]]
-	case rootPull:
-		return true
 	default:
 		return false
 	}
