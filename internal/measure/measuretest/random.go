@@ -125,7 +125,7 @@ func Ask(r *rand.Rand, now int64) *measure.Query {
 		q.Where = where(r)
 	}
 	count := pick(r, measure.CountEvents, measure.CountUsers)
-	switch r.IntN(9) {
+	switch r.IntN(11) {
 	case 0:
 		q.Range = timed(r, now)
 		q.Series = &measure.Series{Of: []measure.Match{match(r)}, Count: count, Per: pick(r, measure.Hour, measure.Day, measure.Week, measure.Month), Top: 1 + r.IntN(3)}
@@ -166,6 +166,20 @@ func Ask(r *rand.Rand, now int64) *measure.Query {
 		q.Sessions = &measure.Sessions{}
 		if r.IntN(2) == 0 {
 			q.Range, q.Sessions.Per = timed(r, now), measure.Day
+		}
+	case 9:
+		q.Attribution = &measure.Attribution{
+			Goal: match(r), Value: pick(r, "", "properties.revenue"), Model: pick(r, measure.FirstTouch, measure.LastTouch),
+			Lookback: pick(r, period.Period(10*time.Minute), period.Period(24*time.Hour), measure.DefaultLookback),
+			By:       pick(r, measure.BySource, measure.ByMedium, measure.ByCampaign), Top: 1 + r.IntN(3),
+		}
+		if r.IntN(3) == 0 {
+			q.Attribution.Returns = []string{"search.example"}
+		}
+	case 10:
+		q.Return = &measure.Return{
+			Campaign: pick(r, "k", "k", "other"), Goal: match(r), Within: pick(r, period.Period(time.Hour), period.Period(72*time.Hour)),
+			Value: pick(r, "", "properties.revenue"),
 		}
 	}
 	return q
