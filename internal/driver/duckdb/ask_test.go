@@ -52,7 +52,7 @@ func TestAnswersAsTheOracle(t *testing.T) {
 			factstest.Append(t, s, 0, factstest.Chunk(uint64(len(h.Events)+i), factstest.Merge(m.From, m.To, now)))
 		}
 		for range 25 {
-			q := measuretest.Ask(r, now)
+			q := measuretest.AskFacts(r, now)
 			want, err := h.Answer(q, now)
 			if err != nil {
 				t.Fatal(err)
