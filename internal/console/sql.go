@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"time"
 
@@ -24,7 +25,7 @@ const rowTimeout = 30 * time.Second
 // runSQL answers a SELECT over the facts, row by row.
 func (c *Console) runSQL(w http.ResponseWriter, r *http.Request) error {
 	if c.deps.Facts == nil {
-		return fail(http.StatusServiceUnavailable, "unavailable", "this process does not run the facts store", "run it with the role analytics, and facts.off unset")
+		return noFacts()
 	}
 	var q api.SQLRequest
 	body, err := io.ReadAll(r.Body)
@@ -46,8 +47,16 @@ func (c *Console) runSQL(w http.ResponseWriter, r *http.Request) error {
 	if format == "" {
 		format = "jsonl"
 	}
-	if format != "jsonl" && format != "csv" {
-		return badRequest("format is not jsonl or csv", "")
+	switch format {
+	case "jsonl", "csv":
+	case "parquet":
+		file, err := c.deps.Facts.Parquet(r.Context(), q.Query, facts.Options{Rows: q.Limit})
+		if err != nil {
+			return sqlFailure(err)
+		}
+		return c.sendParquet(w, r, "heed-sql", file)
+	default:
+		return badRequest("format is not jsonl, csv or parquet", "")
 	}
 	rows, err := c.deps.Facts.SQL(r.Context(), q.Query, facts.Options{Rows: q.Limit})
 	if err != nil {
@@ -68,6 +77,28 @@ func (c *Console) runSQL(w http.ResponseWriter, r *http.Request) error {
 		if format == "csv" {
 			panic(http.ErrAbortHandler) // CSV cannot tell that it is not whole; a broken connection does
 		}
+	}
+	return nil
+}
+
+// noFacts says that this process cannot answer.
+func noFacts() error {
+	return fail(http.StatusServiceUnavailable, "unavailable", "this process does not run the facts store", "run it with the role analytics, and facts.off unset")
+}
+
+// sendParquet sends a file and closes it.
+func (c *Console) sendParquet(w http.ResponseWriter, r *http.Request, name string, file *os.File) (err error) {
+	defer func() { err = errors.Join(err, file.Close()) }()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/vnd.apache.parquet")
+	h.Set("Content-Length", strconv.FormatInt(info.Size(), 10))
+	h.Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", name+"-"+c.now().UTC().Format("20060102T150405Z")+".parquet"))
+	if _, err := io.Copy(&timedRows{w, http.NewResponseController(w)}, file); err != nil && r.Context().Err() == nil {
+		c.log.Debug("a file was not sent whole", "error", err)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ package facts
 import (
 	"context"
 	"errors"
+	"os"
 	"time"
 
 	"heed/internal/eventlog"
@@ -49,6 +50,10 @@ type Store interface {
 	Query(ctx context.Context, q *measure.Query, now int64) (measure.Result, error)
 	// SQL runs one SELECT over the public views (docs/sql.md).
 	SQL(ctx context.Context, text string, o Options) (Rows, error)
+	// Parquet is SQL with the whole answer as a Parquet file: all rows or an error.
+	Parquet(ctx context.Context, text string, o Options) (*os.File, error)
+	// ParquetOf makes a Parquet file of rows that were answered.
+	ParquetOf(ctx context.Context, head []measure.Column, rows [][]any) (*os.File, error)
 	// Status tells how the store stands. It does not wait.
 	Status() Status
 	// Close stops what runs and closes the store. What is not on the disk yet
@@ -62,7 +67,8 @@ type ReadLog func(ctx context.Context, partition int, from, to uint64, take func
 
 // Options of a query. Zero means the store's own limits, which are the largest.
 type Options struct {
-	Rows    int // at most so many rows; Rows.More tells whether there were others
+	Rows    int  // at most so many rows; Rows.More tells whether there were others
+	All     bool // of Parquet: the rows are not limited, only the bytes
 	Timeout time.Duration
 }
 

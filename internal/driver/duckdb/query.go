@@ -168,7 +168,11 @@ func (s *Store) query(ctx context.Context, text string, o facts.Options, foreign
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	unhook := context.AfterFunc(s.life, cancel)
-	end := func() { unhook(); cancel() }
+	release := func() {}
+	if foreign {
+		ctx, release = s.guard.watch(ctx)
+	}
+	end := func() { release(); unhook(); cancel() }
 	defer func() {
 		if err != nil {
 			err = s.explain(ctx, err, timeout)
@@ -207,6 +211,8 @@ func (s *Store) explain(ctx context.Context, err error, timeout time.Duration) e
 	switch {
 	case s.life.Err() != nil:
 		return facts.ErrClosed
+	case errors.Is(context.Cause(ctx), facts.ErrTooBig):
+		return context.Cause(ctx)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("%w: more than %s", facts.ErrTimeout, timeout)
 	case ctx.Err() != nil:

@@ -45,6 +45,7 @@ type Store struct {
 	env    *environment
 
 	queries queryPool
+	guard   guard
 	writer  *engine         // flushes and compacts; made when first needed
 	wake    chan struct{}   // there is something to write
 	life    context.Context //nolint:containedctx // it ends with the store
@@ -120,6 +121,7 @@ func Open(cfg Config, deps Deps) (_ *Store, err error) {
 	}
 	s.life, s.stop = context.WithCancel(context.Background())
 	s.env = &environment{layout: s.layout, users: s.users, hot: s.pinHot}
+	s.guard.limit = cfg.Memory + guardSlack
 	s.queries.open(s)
 	if err := s.load(); err != nil {
 		return nil, fmt.Errorf("open facts in %s: %w", cfg.Dir, err)

@@ -196,7 +196,7 @@ func (a *asking) alive() string {
 func (a *asking) match(m measure.Match) (predicate string, quiet bool, err error) {
 	predicate = activity
 	if m.Event != "" {
-		predicate = "event = " + quote(m.Event)
+		predicate = "event = " + Quote(m.Event)
 		quiet = strings.HasPrefix(m.Event, event.ReservedPrefix)
 	}
 	where, err := a.holds(m.Where)
@@ -419,8 +419,8 @@ func (a *asking) each(ctx context.Context, text string, visit func(*sql.Rows) er
 	return rows.Err()
 }
 
-// quote makes a text a SQL string. A statement ends at its first NUL.
-func quote(s string) string {
+// Quote makes a text a SQL string. A statement ends at its first NUL.
+func Quote(s string) string {
 	text := "'" + strings.ReplaceAll(s, "'", "''") + "'"
 	if strings.Contains(s, "\x00") {
 		return "(" + strings.ReplaceAll(text, "\x00", "' || chr(0) || '") + ")"

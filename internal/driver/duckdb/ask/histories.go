@@ -328,7 +328,7 @@ func others(rows []measure.Credit, byTouch map[string]*credit, shares []share) *
 func (a *asking) campaignReturn(ctx context.Context, r *measure.Return) (*measure.ReturnResult, error) {
 	said := func(name, want string) (string, error) {
 		v, err := a.value(&measure.Dimension{Field: "properties." + name})
-		return "(coalesce(" + v + ", '') = " + quote(want) + ")", err
+		return "(coalesce(" + v + ", '') = " + Quote(want) + ")", err
 	}
 	campaign, err := said("campaign", r.Campaign)
 	if err != nil {
@@ -346,7 +346,7 @@ func (a *asking) campaignReturn(ctx context.Context, r *measure.Return) (*measur
 	if err != nil {
 		return nil, err
 	}
-	delivery := "(event = " + quote(event.NameDelivery) + " AND " + a.within(a.span) + " AND " + campaign + ")"
+	delivery := "(event = " + Quote(event.NameDelivery) + " AND " + a.within(a.span) + " AND " + campaign + ")"
 	over := walk{predicates: []string{delivery + " AND " + held, delivery + " AND " + sent, goal}}
 	if r.Value != "" {
 		value, err := a.amount(r.Value)

@@ -121,7 +121,7 @@ func literal(v *string) string {
 	if v == nil {
 		return "NULL"
 	}
-	return quote(*v)
+	return Quote(*v)
 }
 
 func (a *asking) is(is *measure.Is) (string, error) {
