@@ -70,6 +70,8 @@ func measureFailure(err error) error {
 	switch {
 	case errors.As(err, &wrong):
 		return badRequest(wrong.Error(), "docs/measures.md shows each measure by example")
+	case errors.Is(err, measure.ErrBuckets):
+		return badRequest(err.Error(), "")
 	case errors.Is(err, facts.ErrUnsupported):
 		return fail(http.StatusUnprocessableEntity, "unsupported", err.Error(), "docs/measures.md says who answers what")
 	case errors.Is(err, facts.ErrLoading):
