@@ -20,7 +20,7 @@ import (
 const maxSQL = 64 << 10
 
 // rowTimeout is how long a client may take for a part of a result.
-const rowTimeout = 30 * time.Second
+const rowTimeout = 10 * time.Second
 
 // runSQL answers a SELECT over the facts, row by row.
 func (c *Console) runSQL(w http.ResponseWriter, r *http.Request) error {

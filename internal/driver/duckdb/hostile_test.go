@@ -3,6 +3,7 @@ package duckdb
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"heed/internal/condition"
 	"heed/internal/event"
+	"heed/internal/facts"
 	"heed/internal/facts/factstest"
 	"heed/internal/measure"
 	"heed/internal/measure/measuretest"
@@ -100,7 +102,7 @@ func device(text string) measure.Dimension {
 func TestCanceledMeasureStops(t *testing.T) {
 	s := open(t, Config{Dir: t.TempDir(), Queries: 1}, Deps{Partitions: 1})
 	factstest.Append(t, s, 0, factstest.Chunk(0, factstest.Track("a", "view", factstest.Noon)))
-	q, err := s.queries.begin(t.Context())
+	q, err := s.queries.begin(t.Context(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,5 +121,26 @@ func TestCanceledMeasureStops(t *testing.T) {
 	defer done()
 	if _, err := s.Query(next, &measure.Query{Users: &measure.Users{}}, factstest.Noon+1); err != nil {
 		t.Error(err)
+	}
+}
+
+// Statements from outside whose answers nobody reads leave room for measures.
+func TestUnreadStatementsLeaveAPlace(t *testing.T) {
+	s := open(t, Config{Dir: t.TempDir(), Queries: 2}, Deps{Partitions: 1})
+	rows, err := s.SQL(t.Context(), "FROM range(100000)", facts.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.SQL(t.Context(), "SELECT 1", facts.Options{Timeout: 50 * time.Millisecond}); !errors.Is(err, facts.ErrTimeout) {
+		t.Errorf("a second statement: %v, want ErrTimeout", err)
+	}
+	if _, err := s.Query(t.Context(), &measure.Query{Users: &measure.Users{}}, factstest.Noon); err != nil {
+		t.Error(err)
+	}
+	if err := rows.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := factstest.Rows(t, s, "SELECT 1"); got != "1\n" {
+		t.Error(got)
 	}
 }

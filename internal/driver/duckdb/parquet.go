@@ -28,7 +28,7 @@ func (s *Store) Parquet(ctx context.Context, text string, o facts.Options) (*os.
 	if o.Rows > 0 {
 		limit = min(limit, o.Rows)
 	}
-	return s.export(ctx, o, func(q *running) (string, int, error) {
+	return s.export(ctx, o, true, func(q *running) (string, int, error) {
 		if err := prepareSelect(ctx, q.conn, text); err != nil {
 			return "", 0, fmt.Errorf("%w: %w", facts.ErrStatement, err)
 		}
@@ -45,13 +45,13 @@ func (s *Store) Parquet(ctx context.Context, text string, o facts.Options) (*os.
 
 // ParquetOf writes rows as a file.
 func (s *Store) ParquetOf(ctx context.Context, head []measure.Column, rows [][]any) (*os.File, error) {
-	return s.export(ctx, facts.Options{}, func(*running) (string, int, error) { return valuesOf(head, rows), 0, nil })
+	return s.export(ctx, facts.Options{}, false, func(*running) (string, int, error) { return valuesOf(head, rows), 0, nil })
 }
 
 // export writes what a statement answers as a file that has no name any more:
 // closing it, or the end of the process, removes it. most: with more rows than so
-// many it fails; 0: it does not.
-func (s *Store) export(ctx context.Context, o facts.Options, statement func(q *running) (text string, most int, err error)) (_ *os.File, err error) {
+// many it fails; 0: it does not. foreign: the statement comes from outside.
+func (s *Store) export(ctx context.Context, o facts.Options, foreign bool, statement func(q *running) (text string, most int, err error)) (_ *os.File, err error) {
 	timeout := s.cfg.QueryTimeout
 	switch {
 	case o.All:
@@ -62,14 +62,17 @@ func (s *Store) export(ctx context.Context, o facts.Options, statement func(q *r
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
-	ctx, release := s.guard.watch(ctx)
-	defer release()
+	if foreign {
+		var release func()
+		ctx, release = s.guard.watch(ctx)
+		defer release()
+	}
 	defer func() {
 		if err != nil {
 			err = s.explain(ctx, err, timeout)
 		}
 	}()
-	q, err := s.queries.begin(ctx)
+	q, err := s.queries.begin(ctx, foreign)
 	if err != nil {
 		return nil, err
 	}
