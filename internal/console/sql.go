@@ -2,7 +2,6 @@ package console
 
 import (
 	"bufio"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 
 	"heed/internal/console/api"
 	"heed/internal/facts"
+	"heed/internal/facts/export"
 )
 
 // maxSQL is the longest statement, in bytes.
@@ -67,10 +67,10 @@ func (c *Console) runSQL(w http.ResponseWriter, r *http.Request) error {
 	var end error
 	if format == "csv" {
 		w.Header().Set("Content-Type", "text/csv; charset=utf-8")
-		end = writeCSV(out, rows)
+		end = export.CSV(out, rows)
 	} else {
 		w.Header().Set("Content-Type", "application/x-ndjson")
-		end = writeJSONRows(out, rows)
+		end = export.JSON(out, rows, func(err error) any { return failureOf(sqlFailure(err)).body })
 	}
 	if err := errors.Join(end, out.Flush(), rows.Close()); err != nil && r.Context().Err() == nil {
 		c.log.Debug("a result was not sent whole", "error", err)
@@ -127,76 +127,4 @@ func sqlFailure(err error) error {
 		return fail(http.StatusUnprocessableEntity, "too_large", err.Error(), "ask for less time, or for fewer columns")
 	}
 	return badRequest(err.Error(), "")
-}
-
-// writeJSONRows writes a line with the columns, one per row, and one that says
-// how it ended.
-func writeJSONRows(out *bufio.Writer, rows facts.Rows) error {
-	enc := json.NewEncoder(out)
-	enc.SetEscapeHTML(false)
-	columns := []api.SQLColumn{}
-	for _, c := range rows.Columns() {
-		columns = append(columns, api.SQLColumn{Name: c.Name, Type: c.Type})
-	}
-	if err := enc.Encode(map[string]any{"columns": columns}); err != nil {
-		return err
-	}
-	n := 0
-	for rows.Next() {
-		n++
-		values := rows.Values()
-		for i, v := range values {
-			if f, ok := v.(float64); ok && (f != f || f > 1e308 || f < -1e308) {
-				values[i] = strconv.FormatFloat(f, 'g', -1, 64) // JSON has no such numbers
-			}
-		}
-		if err := enc.Encode(values); err != nil {
-			return err
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return enc.Encode(map[string]any{"error": failureOf(sqlFailure(err)).body})
-	}
-	return enc.Encode(map[string]any{"rows": n, "more": rows.More()})
-}
-
-// writeCSV writes a header line and the rows; null is the empty field.
-func writeCSV(out io.Writer, rows facts.Rows) error {
-	w := csv.NewWriter(out)
-	record := make([]string, len(rows.Columns()))
-	for i, c := range rows.Columns() {
-		record[i] = c.Name
-	}
-	if err := w.Write(record); err != nil {
-		return err
-	}
-	for rows.Next() {
-		for i, v := range rows.Values() {
-			record[i] = csvField(v)
-		}
-		if err := w.Write(record); err != nil {
-			return err
-		}
-	}
-	w.Flush()
-	return errors.Join(rows.Err(), w.Error())
-}
-
-func csvField(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return ""
-	case string:
-		return v
-	case time.Time:
-		return v.UTC().Format(time.RFC3339Nano)
-	case []any, map[string]any:
-		text, err := json.Marshal(v)
-		if err != nil {
-			return fmt.Sprint(v)
-		}
-		return string(text)
-	default:
-		return fmt.Sprint(v)
-	}
 }
