@@ -25,6 +25,7 @@ type guard struct {
 	running map[*int]context.CancelCauseFunc
 	base    int64 // what the process had before the first of them
 	over    bool
+	looking bool
 }
 
 // watch begins to watch over a statement; release ends it.
@@ -39,6 +40,9 @@ func (g *guard) watch(ctx context.Context) (_ context.Context, release func()) {
 	defer g.mu.Unlock()
 	if len(g.running) == 0 {
 		g.running, g.base = map[*int]context.CancelCauseFunc{}, now
+	}
+	if !g.looking {
+		g.looking = true
 		go g.look()
 	}
 	g.running[key] = cancel
@@ -68,7 +72,7 @@ func (g *guard) look() {
 func (g *guard) step() (on bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.running) == 0 {
+	if g.looking = len(g.running) > 0; !g.looking {
 		return false
 	}
 	now, err := native()
