@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"syscall"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"heed/internal/driver/duckdb"
 	"heed/internal/event"
 	"heed/internal/eventlog"
+	"heed/internal/journey"
 	"heed/internal/measure"
 	"heed/internal/period"
 )
@@ -33,10 +35,20 @@ func (b *bench) facts() error {
 		return err
 	}
 	defer func() { _ = s.Close() }() // it is removed next
-	if err := b.ingest(s, now); err != nil {
+	index, err := journey.New(journey.Config{})
+	if err != nil {
+		return err
+	}
+	if err := b.ingest(s, index, now); err != nil {
+		return err
+	}
+	if err := b.askIndex(s, index, now); err != nil {
 		return err
 	}
 	if err := b.ask(s, now); err != nil {
+		return err
+	}
+	if err := b.ingestBesideQueries(s, now); err != nil {
 		return err
 	}
 	if err := errors.Join(s.Close(), os.RemoveAll(dir)); err != nil {
@@ -45,7 +57,8 @@ func (b *bench) facts() error {
 	return b.freshness()
 }
 
-func (b *bench) ingest(s *duckdb.Store, now time.Time) error {
+// ingest takes the past in; the index takes it beside, off the clock.
+func (b *bench) ingest(s *duckdb.Store, index *journey.Index, now time.Time) error {
 	n := b.events
 	g := history.New(history.Config{Seed: 1, Events: n, Users: max(1000, n/50), From: now.AddDate(0, 0, -30), Span: 30 * 24 * time.Hour})
 	var cpu, wall time.Duration
@@ -68,6 +81,7 @@ func (b *bench) ingest(s *duckdb.Store, now time.Time) error {
 	c := eventlog.Chunk{}
 	var e event.Event
 	for g.Next(&e) {
+		index.Write(func(w *journey.Writer) { w.Add(&e) })
 		c.Data = event.AppendEvent(c.Data, &e)
 		if c.Count++; c.Count < 500 {
 			continue
@@ -106,41 +120,152 @@ func ownCPU() time.Duration {
 
 // ask measures what queries take, in SQL over the files: the best of five.
 func (b *bench) ask(s *duckdb.Store, now time.Time) error {
-	match := func(name string) *measure.Match { return &measure.Match{Event: name} }
-	country := []measure.Dimension{{Field: "context.country"}}
 	for _, q := range []struct {
 		what string
 		goal float64
 		ask  *measure.Query
 	}{
-		{"breakdown of one event by country", 100, &measure.Query{Breakdown: &measure.Breakdown{Of: match("purchase"), Count: measure.CountEvents, By: country, Top: 20}}},
+		{"breakdown of one event by country", 100, &measure.Query{Breakdown: &measure.Breakdown{Of: match("purchase"), Count: measure.CountEvents, By: byCountry(), Top: 20}}},
 		{"the frequent one, by device", 100, &measure.Query{Breakdown: &measure.Breakdown{Of: match("page"), Count: measure.CountEvents, By: []measure.Dimension{{Field: "context.device"}}, Top: 20}}},
 		{"a property of one event, summed by another", 0, &measure.Query{Breakdown: &measure.Breakdown{
 			Of: match("purchase"), Count: measure.CountSum, Field: "properties.revenue", By: []measure.Dimension{{Field: "properties.currency"}}, Top: 20,
 		}}},
-		{"distinct users of one event by country", 100, &measure.Query{Breakdown: &measure.Breakdown{Of: match("purchase"), Count: measure.CountUsers, By: country, Top: 20}}},
-		{"distinct users of all events by country, in SQL", 0, &measure.Query{Breakdown: &measure.Breakdown{Of: &measure.Match{}, Count: measure.CountUsers, By: country, Top: 20}}},
+		{"distinct users of one event by country", 100, &measure.Query{Breakdown: &measure.Breakdown{Of: match("purchase"), Count: measure.CountUsers, By: byCountry(), Top: 20}}},
+		{"distinct users of all events by country, in SQL", 0, &measure.Query{Breakdown: &measure.Breakdown{Of: &measure.Match{}, Count: measure.CountUsers, By: byCountry(), Top: 20}}},
 		{"purchases a day, where a property is in a range", 0, &measure.Query{
 			Range:  measure.Range{Last: "30d"},
 			Series: &measure.Series{Of: []measure.Match{{Event: "purchase", Where: condition.Condition{Field: "properties.revenue", Op: condition.Gt, Value: 50}}}, Count: measure.CountEvents, Per: measure.Day, Top: 10},
 		}},
-		{"3-step funnel, 1 h, in SQL (the index answers it faster)", 0, &measure.Query{Funnel: &measure.Funnel{
-			Steps: []measure.Step{{Event: "product_view"}, {Event: "add_to_cart"}, {Event: "purchase"}}, Window: period.Period(time.Hour), Top: 10,
+		{"one event by a property of 2,000 values", 100, &measure.Query{Breakdown: &measure.Breakdown{
+			Of: match("add_to_cart"), Count: measure.CountEvents, By: []measure.Dimension{{Field: "properties.product_id"}}, Top: 20,
+		}}},
+		{"attribution of purchases, last touch, 30 days", 0, &measure.Query{Attribution: &measure.Attribution{
+			Goal: *match("purchase"), Value: "properties.revenue", Model: measure.LastTouch, Lookback: measure.DefaultLookback, By: measure.BySource, Top: 20,
 		}}},
 		{"timeline of a user", 0, &measure.Query{Timeline: &measure.Timeline{User: "user-42", Limit: 100}}},
 	} {
-		var best time.Duration
-		for i := range 5 {
-			begin := time.Now()
-			if _, err := s.Query(b.ctx, q.ask, now.UnixMicro()); err != nil {
-				return fmt.Errorf("%s: %w", q.what, err)
-			}
-			if took := time.Since(begin); i == 0 || took < best {
-				best = took
-			}
+		best, err := b.best(func() error { _, err := s.Query(b.ctx, q.ask, now.UnixMicro()); return err })
+		if err != nil {
+			return fmt.Errorf("%s: %w", q.what, err)
 		}
-		b.add(row{Group: "facts", What: q.what, Unit: "ms", Value: best.Seconds() * 1000, Goal: q.goal})
+		b.add(row{Group: "facts", What: q.what, Unit: "ms", Value: best, Goal: q.goal})
 	}
+	return nil
+}
+
+// askIndex measures what the behavioral index answers, beside the same in SQL.
+func (b *bench) askIndex(s *duckdb.Store, index *journey.Index, now time.Time) error {
+	window := period.Period(time.Hour)
+	steps := []measure.Step{{Event: "product_view"}, {Event: "add_to_cart"}, {Event: "purchase"}}
+	bought := &measure.Audience{Did: &measure.Did{Event: "purchase", During: measure.Range{Last: "7d"}}}
+	for _, q := range []struct {
+		what string
+		goal float64
+		ask  *measure.Query
+	}{
+		{"3-step funnel, 1 h", 150, &measure.Query{Funnel: &measure.Funnel{Steps: steps, Window: window, Top: 10}}},
+		{"audience count: bought in 7 days", 10, &measure.Query{Audience: bought, Users: &measure.Users{}}},
+		{"the same, its first 1,000 ids", 50, &measure.Query{Audience: bought, Users: &measure.Users{Limit: 1000}}},
+		{"distinct users of all events by country", 100, &measure.Query{Breakdown: &measure.Breakdown{
+			Of: &measure.Match{}, Count: measure.CountUsers, By: []measure.Dimension{{Field: "user.country"}}, Top: 20,
+		}}},
+		{"sessions, 7 days", 500, &measure.Query{Range: measure.Range{Last: "7d"}, Sessions: &measure.Sessions{Per: measure.Day}}},
+		{"paths after product_view, 7 days, depth 5", 500, &measure.Query{
+			Range: measure.Range{Last: "7d"}, Paths: &measure.Paths{From: *match("product_view"), Depth: 5, Window: window, Top: 10},
+		}},
+	} {
+		var byIndex, bySQL measure.Result
+		fast, err := b.best(func() (err error) {
+			var ok bool
+			if byIndex, ok, err = index.Evaluate(b.ctx, q.ask, now.UnixMicro()); err == nil && !ok {
+				err = errors.New("the index does not answer it")
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", q.what, err)
+		}
+		plain, err := b.best(func() (err error) {
+			bySQL, err = s.Query(b.ctx, q.ask, now.UnixMicro())
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("%s, in SQL: %w", q.what, err)
+		}
+		if !reflect.DeepEqual(byIndex, bySQL) {
+			return fmt.Errorf("%s: the index and SQL do not agree", q.what)
+		}
+		note := "plain SQL over the same files " + number(plain) + " ms"
+		b.add(row{Group: "facts", What: q.what + ", by the index", Unit: "ms", Value: fast, Goal: q.goal, Note: note})
+	}
+	return nil
+}
+
+// best is the quickest of five, in ms.
+func (b *bench) best(f func() error) (float64, error) {
+	var best time.Duration
+	for i := range 5 {
+		begin := time.Now()
+		if err := f(); err != nil {
+			return 0, err
+		}
+		if took := time.Since(begin); i == 0 || took < best {
+			best = took
+		}
+	}
+	return best.Seconds() * 1000, nil
+}
+
+func match(name string) *measure.Match { return &measure.Match{Event: name} }
+
+func byCountry() []measure.Dimension { return []measure.Dimension{{Field: "context.country"}} }
+
+// ingestBesideQueries measures how fast events come in while a page of charts asks
+// for itself again and again.
+func (b *bench) ingestBesideQueries(s *duckdb.Store, now time.Time) error {
+	ctx, cancel := context.WithCancel(b.ctx)
+	defer cancel()
+	asked := 0
+	ended := make(chan error, 1)
+	go func() {
+		for i := 0; ctx.Err() == nil; i++ {
+			page := []*measure.Query{
+				{Breakdown: &measure.Breakdown{Of: match("purchase"), Count: measure.CountEvents, By: byCountry(), Top: 20}},
+				{Range: measure.Range{Last: "30d"}, Series: &measure.Series{Of: []measure.Match{*match("purchase")}, Count: measure.CountUsers, Per: measure.Day, Top: 10}},
+				{Timeline: &measure.Timeline{User: "user-42", Limit: 100}},
+			}
+			if _, err := s.Query(ctx, page[i%len(page)], now.UnixMicro()); err != nil && ctx.Err() == nil {
+				ended <- err
+				return
+			}
+			asked++
+		}
+		ended <- nil
+	}()
+	n := min(b.events, 2_000_000)
+	g := history.New(history.Config{Seed: 2, Events: n, Users: max(1000, n/50), From: now.Add(-time.Hour), Span: time.Hour})
+	next := s.Status().Next[0]
+	c := eventlog.Chunk{Base: next}
+	var e event.Event
+	begin := time.Now()
+	for g.Next(&e) {
+		c.Data = event.AppendEvent(c.Data, &e)
+		if c.Count++; c.Count == 500 {
+			if err := s.Append(ctx, 0, c); err != nil {
+				return err
+			}
+			c = eventlog.Chunk{Base: c.Next(), Data: c.Data[:0]}
+		}
+	}
+	took := time.Since(begin)
+	cancel()
+	if err := <-ended; err != nil {
+		return err
+	}
+	b.add(row{
+		Group: "facts", What: "taking in while a page of charts asks without a pause", Unit: "events/s", Value: float64(n) / took.Seconds(), Goal: 25_000, AtLeast: true,
+		Note: fmt.Sprintf("%d queries meanwhile; making the events is in it", asked),
+	})
 	return nil
 }
 
@@ -160,7 +285,9 @@ func (b *bench) freshness() error {
 		res, err = load.Run(ctx, load.Config{URL: p.url, Key: "bench-key", Rate: 10_000, Batch: 20, Conns: 8, Users: 100_000, Irrelevant: 0.95, Duration: 5 * time.Minute})
 		background <- err
 	}()
-	var all []float64
+	charts := make(chan error, 1)
+	go func() { charts <- chart(ctx, p.url) }()
+	var all, counted []float64
 	for begin := time.Now(); time.Since(begin) < 5*b.duration; {
 		n := len(all)
 		if _, err := postProbe(ctx, p.url+"/v1/track", fmt.Sprintf("fresh-%d", n), n); err != nil {
@@ -177,22 +304,61 @@ func (b *bench) freshness() error {
 			}
 		}
 		all = append(all, time.Since(acked).Seconds()*1000)
+		for seen := false; !seen; {
+			if time.Since(acked) > 30*time.Second {
+				return fmt.Errorf("event %d is in no measure within 30 s", n)
+			}
+			funnel := fmt.Sprintf(`{"audience": {"users": ["fresh-%d"]}, "funnel": {"steps": [{"event": "probe"}], "window": "1h"}}`, n)
+			if seen, err = answers(ctx, p.url+"/api/v1/measures:query", funnel, `"reached":1,`); err != nil {
+				return err
+			}
+		}
+		counted = append(counted, time.Since(acked).Seconds()*1000)
 	}
 	cancel()
-	if err := <-background; err != nil {
+	if err := errors.Join(<-background, <-charts); err != nil {
 		return err
 	}
 	slices.Sort(all)
-	note := fmt.Sprintf("%d probes beside %s; the query's own time is in it", len(all), rate(float64(res.Acked)/res.Elapsed.Seconds()))
+	slices.Sort(counted)
+	note := fmt.Sprintf("%d probes beside %s and a page of charts; the query's own time is in it", len(all), rate(float64(res.Acked)/res.Elapsed.Seconds()))
 	b.add(row{Group: "facts", What: "acknowledged -> in a query, p50", Unit: "ms", Value: all[len(all)/2], Note: note})
 	b.add(row{Group: "facts", What: "acknowledged -> in a query, p99", Unit: "ms", Value: all[len(all)*99/100], Goal: 400})
 	b.add(row{Group: "facts", What: "acknowledged -> in a query, the slowest", Unit: "ms", Value: all[len(all)-1], Goal: 1000})
+	b.add(row{Group: "facts", What: "acknowledged -> in both SQL and a funnel, p99", Unit: "ms", Value: counted[len(counted)*99/100], Goal: 400})
+	b.add(row{Group: "facts", What: "acknowledged -> in both SQL and a funnel, the slowest", Unit: "ms", Value: counted[len(counted)-1], Goal: 1000})
 	return p.stop()
 }
 
+// chart asks what a page of charts does, ten times a second, until ctx ends.
+func chart(ctx context.Context, url string) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		page := []string{
+			`{"range": {"last": "30m"}, "series": {"of": [{}], "count": "users", "per": "minute"}}`,
+			`{"breakdown": {"of": {"event": "probe"}, "count": "sum", "field": "properties.n", "by": [{"field": "properties.x"}]}}`,
+			`{"funnel": {"steps": [{"event": "probe"}, {}], "window": "1h"}}`,
+		}
+		if _, err := answers(ctx, url+"/api/v1/measures:query", page[i%len(page)], ""); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+}
+
 // answersWith tells whether the answer of a statement has a line.
-func answersWith(ctx context.Context, url, query, line string) (found bool, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/api/v1/sql", bytes.NewReader([]byte(query)))
+func answersWith(ctx context.Context, url, query, line string) (bool, error) {
+	return answers(ctx, url+"/api/v1/sql", query, "\n"+line+"\n")
+}
+
+// answers tells whether the answer to a query has a text in it.
+func answers(ctx context.Context, url, query, part string) (found bool, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader([]byte(query)))
 	if err != nil {
 		return false, err
 	}
@@ -206,5 +372,5 @@ func answersWith(ctx context.Context, url, query, line string) (found bool, err 
 	if err == nil && resp.StatusCode != http.StatusOK {
 		err = fmt.Errorf("a query was answered %s: %s", resp.Status, text)
 	}
-	return bytes.Contains(text, []byte("\n"+line+"\n")), err
+	return bytes.Contains(text, []byte(part)), err
 }

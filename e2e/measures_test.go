@@ -52,6 +52,18 @@ func TestMeasures(t *testing.T) {
 	if want := "group,step,event,reached,stuck,in progress\n,1,opened,40,14,0\n,2,clicked,26,13,0\n,3,bought,13,0,0\n"; table != want {
 		t.Errorf("CSV:\n%swant\n%s", table, want)
 	}
+	if status, file := ask(funnel, "parquet"); status != http.StatusOK || !strings.HasPrefix(file, "PAR1") || !strings.HasSuffix(file, "PAR1") {
+		t.Errorf("Parquet: %d, %d bytes", status, len(file))
+	}
+	// What the index does not answer the facts do.
+	for query, want := range map[string]string{
+		`{"attribution":{"goal":{"event":"bought"}}}`:                                "touch,conversions,users,value\ndirect,13,13,0\n",
+		`{"return":{"campaign":"nobody's","goal":{"event":"bought"},"within":"1h"}}`: "arm,users,converted,value\ntreated,0,0,0\nholdout,0,0,0\n",
+	} {
+		if status, got := ask(query, "csv"); status != http.StatusOK || got != want {
+			t.Errorf("%s: %d %s, want %s", query, status, got, want)
+		}
+	}
 	// The people behind the number are the number.
 	var status int
 	var stuck string
@@ -62,7 +74,12 @@ func TestMeasures(t *testing.T) {
 	if n := strings.Count(stuck, "\n") - 1; status != http.StatusOK || n != 14 {
 		t.Errorf("%d %s: %d users, want 14", status, stuck, n)
 	}
+	buckets := strings.Repeat(`{"name":"a","in":["b"]},`, 2000)
 	for _, bad := range []string{
+		`{"breakdown":{"of":{"event":"a"},"by":[{"field":"properties.x"}],"top":1000000}}`,
+		`{"breakdown":{"of":{"event":"a"},"by":[{"field":"properties.x","buckets":[` + strings.TrimSuffix(buckets, ",") + `]}]}}`,
+		`{"series":{"of":[{"event":"a"}],"per":"minute"},"range":{"from":"1970-01-01","to":"2026-01-01"}}`,
+		`{"attribution":{"goal":{"event":"a"},"lookback":"9999999d"}}`,
 		``, `[]`, `{}`, `{"funel":{}}`, `{"live":{"minutes":1},"users":{}}`, `{"users":{},"range":{"last":"900000d"}}`,
 		`{"funnel":{"steps":[` + strings.Repeat(`{"event":"a"},`, 100) + `{"event":"b"}],"window":"1h"}}`,
 		`{"audience":{"audience":"nobody"},"users":{}}`, `{"breakdown":{"by":[{"field":"traits.x'; DROP TABLE events"}]}}` + `}`,

@@ -41,7 +41,7 @@ func (v eventsCommand) Run(e *env) (err error) {
 }
 
 type eventsExport struct {
-	Format string `enum:"avro,jsonl" default:"avro" help:"avro (object container file) or jsonl."`
+	Format string `enum:"avro,jsonl,parquet" default:"avro" help:"avro (object container file), jsonl, or parquet (the view events of docs/sql.md)."`
 	From   string `help:"Begin at this time (RFC 3339, or ago like 24h)." placeholder:"TIME"`
 	Output string `short:"o" help:"File to write (default: standard output)." type:"path" placeholder:"FILE"`
 }

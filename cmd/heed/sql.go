@@ -12,7 +12,7 @@ import (
 
 type sqlCommand struct {
 	Query  string `arg:"" help:"One SELECT over the views events, users, sessions and deliveries (docs/sql.md); - reads it from standard input."`
-	Format string `enum:"table,csv,jsonl" default:"table" help:"table, csv or jsonl."`
+	Format string `enum:"table,csv,jsonl,parquet" default:"table" help:"table, csv, jsonl or parquet."`
 	Limit  int    `default:"0" help:"At most so many rows (default: 1000 in a table, else the server's limit)." placeholder:"N"`
 }
 
@@ -46,8 +46,8 @@ func (s sqlCommand) Run(e *env) (err error) {
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
 	path := "/sql"
-	if s.Format == "csv" {
-		path += "?format=csv"
+	if s.Format == "csv" || s.Format == "parquet" {
+		path += "?format=" + s.Format
 	}
 	answer, err := c.do(e.ctx, "POST", path, body)
 	if err != nil {

@@ -87,9 +87,9 @@ type BehaviorDeps struct {
 	Clock      func() time.Time
 }
 
-// Past is the part of facts.Store that an index is built anew from.
+// Past is the part of a facts store that an index is built anew from.
 type Past interface {
-	Past(ctx context.Context, from int64, until []uint64, merged func(from, to string) error, take func(*event.Event) error) error
+	facts.Past
 	Status() facts.Status
 }
 

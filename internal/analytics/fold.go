@@ -63,6 +63,13 @@ func NewFold(deps FoldDeps) (*Fold, error) {
 		gauge("heed_facts_rows", "Events in the facts store.", func() float64 { return float64(deps.Facts.Status().Rows) }),
 		gauge("heed_facts_hot_rows", "Events of the facts store that are in memory only.", func() float64 { return float64(deps.Facts.Status().Hot) }),
 		gauge("heed_facts_bytes", "Bytes of the facts store on the disk.", func() float64 { return float64(deps.Facts.Status().Bytes) }),
+		gauge("heed_facts_rebuild_ratio", "How much of the log is read again to bring lost events back; 1 if nothing is.", func() float64 {
+			p := deps.Facts.Status().Repair
+			if p == nil || p.Total == 0 {
+				return 1
+			}
+			return float64(p.Done) / float64(p.Total)
+		}),
 		gauge("heed_facts_lost_files", "Damaged files whose events are not back.", func() float64 { return float64(len(deps.Facts.Status().Lost)) }),
 	} {
 		if err := deps.Registerer.Register(m); err != nil {

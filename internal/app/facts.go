@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"heed/internal/driver/duckdb"
 	"heed/internal/eventlog"
 	"heed/internal/facts"
+	"heed/internal/measure"
 )
 
 // factsStore is the facts store with the fold that fills it; nil if the
@@ -117,17 +119,37 @@ type folderFacts struct {
 	err  error
 }
 
-// SQL is facts.Store's.
-func (o *folderFacts) SQL(ctx context.Context, text string, opts facts.Options) (facts.Rows, error) {
+func (o *folderFacts) open(ctx context.Context) error {
 	o.once.Do(func() {
 		if o.f, o.err = o.node.openFacts(); o.err == nil {
 			o.err = o.f.fold.CatchUp(ctx)
 		}
 	})
-	if o.err != nil {
-		return nil, o.err
+	return o.err
+}
+
+// SQL is facts.Store's.
+func (o *folderFacts) SQL(ctx context.Context, text string, opts facts.Options) (facts.Rows, error) {
+	if err := o.open(ctx); err != nil {
+		return nil, err
 	}
 	return o.f.store.SQL(ctx, text, opts)
+}
+
+// Parquet is facts.Files'.
+func (o *folderFacts) Parquet(ctx context.Context, text string, opts facts.Options) (*os.File, error) {
+	if err := o.open(ctx); err != nil {
+		return nil, err
+	}
+	return o.f.store.Parquet(ctx, text, opts)
+}
+
+// ParquetOf is facts.Files'.
+func (o *folderFacts) ParquetOf(ctx context.Context, head []measure.Column, rows [][]any) (*os.File, error) {
+	if err := o.open(ctx); err != nil {
+		return nil, err
+	}
+	return o.f.store.ParquetOf(ctx, head, rows)
 }
 
 func (o *folderFacts) close() error {

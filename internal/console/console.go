@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +29,7 @@ import (
 	"heed/internal/documents"
 	"heed/internal/eventlog"
 	"heed/internal/facts"
+	"heed/internal/measure"
 	"heed/internal/userstate"
 )
 
@@ -125,6 +127,8 @@ type Health interface {
 // Facts answers SQL over the events kept for analysis.
 type Facts interface {
 	SQL(ctx context.Context, text string, o facts.Options) (facts.Rows, error)
+	Parquet(ctx context.Context, text string, o facts.Options) (*os.File, error)
+	ParquetOf(ctx context.Context, head []measure.Column, rows [][]any) (*os.File, error)
 }
 
 // Demo drives the simulated shoppers.

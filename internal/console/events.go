@@ -16,6 +16,7 @@ import (
 	"heed/internal/event"
 	"heed/internal/event/ocf"
 	"heed/internal/eventlog"
+	"heed/internal/facts"
 	"heed/internal/period"
 )
 
@@ -402,10 +403,13 @@ func (c *Console) exportEvents(w http.ResponseWriter, r *http.Request) error {
 	if format == "" {
 		format = "avro"
 	}
-	if format != "avro" && format != "jsonl" {
-		return badRequest("there is no format "+cut(format, 40), "avro or jsonl")
+	if format != "avro" && format != "jsonl" && format != "parquet" {
+		return badRequest("there is no format "+cut(format, 40), "avro, jsonl or parquet")
 	}
 	c.audit(r.Context(), askedOf(r.Context()).caller.who, "export", "events", format)
+	if format == "parquet" {
+		return c.exportParquet(w, r, q)
+	}
 	ctx, rc, stop := c.streaming(w, r)
 	defer stop()
 	w.Header().Set("Content-Disposition", `attachment; filename="events.`+format+`"`)
@@ -442,6 +446,23 @@ func (c *Console) exportEvents(w http.ResponseWriter, r *http.Request) error {
 		panic(http.ErrAbortHandler)
 	}
 	return nil
+}
+
+// exportParquet writes the events that are kept for analysis, by when they were
+// received. Control records are none of them.
+func (c *Console) exportParquet(w http.ResponseWriter, r *http.Request, q query) error {
+	if c.deps.Facts == nil {
+		return noFacts()
+	}
+	text := fmt.Sprintf("SELECT * FROM events WHERE received >= make_timestamp(%d)", q.from)
+	if q.until > 0 {
+		text += fmt.Sprintf(" AND received < make_timestamp(%d)", q.until)
+	}
+	file, err := c.deps.Facts.Parquet(r.Context(), text, facts.Options{All: true})
+	if err != nil {
+		return sqlFailure(err)
+	}
+	return c.sendParquet(w, r, "events", file)
 }
 
 // ListEventNames lists what was seen and what is declared.

@@ -21,15 +21,17 @@ type Measures interface {
 // moment ago.
 func (c *Console) queryMeasure(w http.ResponseWriter, r *http.Request) error {
 	if c.deps.Measures == nil {
-		return fail(http.StatusServiceUnavailable, "unavailable", "this process does not run the facts store", "run it with the role analytics, and facts.off unset")
+		return noFacts()
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, measure.MaxBytes))
 	if err != nil {
 		return err
 	}
 	format := r.URL.Query().Get("format")
-	if format != "" && format != "json" && format != "csv" {
-		return badRequest("format is not json or csv", "")
+	switch format {
+	case "", "json", "csv", "parquet":
+	default:
+		return badRequest("format is not json, csv or parquet", "")
 	}
 	q, err := measure.Parse(body)
 	if err != nil {
@@ -38,6 +40,14 @@ func (c *Console) queryMeasure(w http.ResponseWriter, r *http.Request) error {
 	res, err := c.deps.Measures.Answer(r.Context(), q, c.deps.Definitions.Current(), c.now().UnixMicro())
 	if err != nil {
 		return measureFailure(err)
+	}
+	if format == "parquet" {
+		head, rows := measure.Rows(q, &res)
+		file, err := c.deps.Facts.ParquetOf(r.Context(), head, rows)
+		if err != nil {
+			return measureFailure(err)
+		}
+		return c.sendParquet(w, r, "heed-"+string(q.Kind()), file)
 	}
 	if format == "csv" {
 		w.Header().Set("Content-Type", "text/csv; charset=utf-8")
@@ -60,6 +70,8 @@ func measureFailure(err error) error {
 	switch {
 	case errors.As(err, &wrong):
 		return badRequest(wrong.Error(), "docs/measures.md shows each measure by example")
+	case errors.Is(err, measure.ErrBuckets):
+		return badRequest(err.Error(), "")
 	case errors.Is(err, facts.ErrUnsupported):
 		return fail(http.StatusUnprocessableEntity, "unsupported", err.Error(), "docs/measures.md says who answers what")
 	case errors.Is(err, facts.ErrLoading):

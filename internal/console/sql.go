@@ -2,29 +2,30 @@ package console
 
 import (
 	"bufio"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"time"
 
 	"heed/internal/console/api"
 	"heed/internal/facts"
+	"heed/internal/facts/export"
 )
 
 // maxSQL is the longest statement, in bytes.
 const maxSQL = 64 << 10
 
 // rowTimeout is how long a client may take for a part of a result.
-const rowTimeout = 30 * time.Second
+const rowTimeout = 10 * time.Second
 
 // runSQL answers a SELECT over the facts, row by row.
 func (c *Console) runSQL(w http.ResponseWriter, r *http.Request) error {
 	if c.deps.Facts == nil {
-		return fail(http.StatusServiceUnavailable, "unavailable", "this process does not run the facts store", "run it with the role analytics, and facts.off unset")
+		return noFacts()
 	}
 	var q api.SQLRequest
 	body, err := io.ReadAll(r.Body)
@@ -46,8 +47,16 @@ func (c *Console) runSQL(w http.ResponseWriter, r *http.Request) error {
 	if format == "" {
 		format = "jsonl"
 	}
-	if format != "jsonl" && format != "csv" {
-		return badRequest("format is not jsonl or csv", "")
+	switch format {
+	case "jsonl", "csv":
+	case "parquet":
+		file, err := c.deps.Facts.Parquet(r.Context(), q.Query, facts.Options{Rows: q.Limit})
+		if err != nil {
+			return sqlFailure(err)
+		}
+		return c.sendParquet(w, r, "heed-sql", file)
+	default:
+		return badRequest("format is not jsonl, csv or parquet", "")
 	}
 	rows, err := c.deps.Facts.SQL(r.Context(), q.Query, facts.Options{Rows: q.Limit})
 	if err != nil {
@@ -58,16 +67,38 @@ func (c *Console) runSQL(w http.ResponseWriter, r *http.Request) error {
 	var end error
 	if format == "csv" {
 		w.Header().Set("Content-Type", "text/csv; charset=utf-8")
-		end = writeCSV(out, rows)
+		end = export.CSV(out, rows)
 	} else {
 		w.Header().Set("Content-Type", "application/x-ndjson")
-		end = writeJSONRows(out, rows)
+		end = export.JSON(out, rows, func(err error) any { return failureOf(sqlFailure(err)).body })
 	}
 	if err := errors.Join(end, out.Flush(), rows.Close()); err != nil && r.Context().Err() == nil {
 		c.log.Debug("a result was not sent whole", "error", err)
 		if format == "csv" {
 			panic(http.ErrAbortHandler) // CSV cannot tell that it is not whole; a broken connection does
 		}
+	}
+	return nil
+}
+
+// noFacts says that this process cannot answer.
+func noFacts() error {
+	return fail(http.StatusServiceUnavailable, "unavailable", "this process does not run the facts store", "run it with the role analytics, and facts.off unset")
+}
+
+// sendParquet sends a file and closes it.
+func (c *Console) sendParquet(w http.ResponseWriter, r *http.Request, name string, file *os.File) (err error) {
+	defer func() { err = errors.Join(err, file.Close()) }()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/vnd.apache.parquet")
+	h.Set("Content-Length", strconv.FormatInt(info.Size(), 10))
+	h.Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", name+"-"+c.now().UTC().Format("20060102T150405Z")+".parquet"))
+	if _, err := io.Copy(&timedRows{w, http.NewResponseController(w)}, file); err != nil && r.Context().Err() == nil {
+		c.log.Debug("a file was not sent whole", "error", err)
 	}
 	return nil
 }
@@ -96,76 +127,4 @@ func sqlFailure(err error) error {
 		return fail(http.StatusUnprocessableEntity, "too_large", err.Error(), "ask for less time, or for fewer columns")
 	}
 	return badRequest(err.Error(), "")
-}
-
-// writeJSONRows writes a line with the columns, one per row, and one that says
-// how it ended.
-func writeJSONRows(out *bufio.Writer, rows facts.Rows) error {
-	enc := json.NewEncoder(out)
-	enc.SetEscapeHTML(false)
-	columns := []api.SQLColumn{}
-	for _, c := range rows.Columns() {
-		columns = append(columns, api.SQLColumn{Name: c.Name, Type: c.Type})
-	}
-	if err := enc.Encode(map[string]any{"columns": columns}); err != nil {
-		return err
-	}
-	n := 0
-	for rows.Next() {
-		n++
-		values := rows.Values()
-		for i, v := range values {
-			if f, ok := v.(float64); ok && (f != f || f > 1e308 || f < -1e308) {
-				values[i] = strconv.FormatFloat(f, 'g', -1, 64) // JSON has no such numbers
-			}
-		}
-		if err := enc.Encode(values); err != nil {
-			return err
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return enc.Encode(map[string]any{"error": failureOf(sqlFailure(err)).body})
-	}
-	return enc.Encode(map[string]any{"rows": n, "more": rows.More()})
-}
-
-// writeCSV writes a header line and the rows; null is the empty field.
-func writeCSV(out io.Writer, rows facts.Rows) error {
-	w := csv.NewWriter(out)
-	record := make([]string, len(rows.Columns()))
-	for i, c := range rows.Columns() {
-		record[i] = c.Name
-	}
-	if err := w.Write(record); err != nil {
-		return err
-	}
-	for rows.Next() {
-		for i, v := range rows.Values() {
-			record[i] = csvField(v)
-		}
-		if err := w.Write(record); err != nil {
-			return err
-		}
-	}
-	w.Flush()
-	return errors.Join(rows.Err(), w.Error())
-}
-
-func csvField(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return ""
-	case string:
-		return v
-	case time.Time:
-		return v.UTC().Format(time.RFC3339Nano)
-	case []any, map[string]any:
-		text, err := json.Marshal(v)
-		if err != nil {
-			return fmt.Sprint(v)
-		}
-		return string(text)
-	default:
-		return fmt.Sprint(v)
-	}
 }

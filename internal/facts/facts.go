@@ -8,6 +8,7 @@ package facts
 import (
 	"context"
 	"errors"
+	"os"
 	"time"
 
 	"heed/internal/event"
@@ -50,17 +51,38 @@ type Store interface {
 	Query(ctx context.Context, q *measure.Query, now int64) (measure.Result, error)
 	// SQL runs one SELECT over the public views (docs/sql.md).
 	SQL(ctx context.Context, text string, o Options) (Rows, error)
-	// Past hands over what the store holds, for whoever builds something of it
-	// anew: first each id that has become another user's (merged), then the events
-	// from a time on (µs) whose offset is below until[partition], in order of event
-	// time, equal times in the order of the log. An event has no session id, and is
-	// valid until take returns. An error of the callbacks ends it and is returned.
-	Past(ctx context.Context, from int64, until []uint64, merged func(from, to string) error, take func(*event.Event) error) error
 	// Status tells how the store stands. It does not wait.
 	Status() Status
 	// Close stops what runs and closes the store. What is not on the disk yet
 	// is read from the log after the next start.
 	Close() error
+}
+
+// Files makes Parquet files of answers; the caller closes them. Methods may be
+// called concurrently.
+type Files interface {
+	// Parquet is Store.SQL with the whole answer as a Parquet file: all rows or an
+	// error.
+	Parquet(ctx context.Context, text string, o Options) (*os.File, error)
+	// ParquetOf makes a Parquet file of rows that were answered.
+	ParquetOf(ctx context.Context, head []measure.Column, rows [][]any) (*os.File, error)
+}
+
+// Past is what a store holds, for whoever builds something of it anew.
+type Past interface {
+	// Past hands over first each id that has become another user's (merged), then
+	// the events from a time on (µs) whose offset is below until[partition], in
+	// order of event time, equal times in the order of the log. An event has no
+	// session id, and is valid until take returns. An error of the callbacks ends
+	// it and is returned.
+	Past(ctx context.Context, from int64, until []uint64, merged func(from, to string) error, take func(*event.Event) error) error
+}
+
+// Driver is all that a driver does.
+type Driver interface {
+	Store
+	Files
+	Past
 }
 
 // ReadLog reads the offsets [from, to) of a partition, as far as the log has
@@ -69,7 +91,8 @@ type ReadLog func(ctx context.Context, partition int, from, to uint64, take func
 
 // Options of a query. Zero means the store's own limits, which are the largest.
 type Options struct {
-	Rows    int // at most so many rows; Rows.More tells whether there were others
+	Rows    int  // at most so many rows; Rows.More tells whether there were others
+	All     bool // of Parquet: the rows are not limited, only the bytes
 	Timeout time.Duration
 }
 

@@ -1,11 +1,6 @@
 package journey
 
-import (
-	"cmp"
-	"slices"
-
-	"heed/internal/measure"
-)
+import "heed/internal/measure"
 
 // paths is a compiled question for paths.
 type paths struct {
@@ -98,7 +93,7 @@ func (e *query) paths(q *measure.Paths) (*measure.PathsResult, error) {
 	res := &measure.PathsResult{Users: sum.users, Depths: [][]measure.PathNode{}}
 	var places [measure.MaxPathDepth + 1]map[uint32]int // of a name among the nodes of its depth
 	for depth := 1; depth <= q.Depth && len(sum.at[depth]) > 0; depth++ {
-		nodes, place := e.nodes(sum.at[depth], q.Top)
+		nodes, place := measure.PathNodes(sum.at[depth], e.x.names.texts, q.Top)
 		res.Depths, places[depth] = append(res.Depths, nodes), place
 	}
 	links := map[measure.PathLink]int64{}
@@ -127,46 +122,8 @@ func (e *query) paths(q *measure.Paths) (*measure.PathsResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	for l, n := range links {
-		l.Users = n
-		res.Links = append(res.Links, l)
-	}
-	slices.SortFunc(res.Links, func(a, b measure.PathLink) int {
-		return cmp.Or(cmp.Compare(a.Depth, b.Depth), cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
-	})
+	res.Links = measure.PathLinks(links)
 	return res, nil
-}
-
-// nodes orders the names of a depth and says where each of them is found.
-func (e *query) nodes(users map[uint32]int64, top int) ([]measure.PathNode, map[uint32]int) {
-	var names []uint32
-	for n := range users {
-		if n != 0 {
-			names = append(names, n)
-		}
-	}
-	texts := e.x.names.texts
-	slices.SortFunc(names, func(a, b uint32) int {
-		return cmp.Or(cmp.Compare(users[b], users[a]), cmp.Compare(texts[a], texts[b]))
-	})
-	var nodes []measure.PathNode
-	place := map[uint32]int{}
-	for i, n := range names {
-		switch {
-		case i < top:
-			nodes = append(nodes, measure.PathNode{Event: texts[n], Users: users[n]})
-		case i == top:
-			nodes = append(nodes, measure.PathNode{Other: true, Users: users[n]})
-		default:
-			nodes[top].Users += users[n]
-		}
-		place[n] = min(i, top)
-	}
-	if n := users[0]; n > 0 {
-		place[0] = len(nodes)
-		nodes = append(nodes, measure.PathNode{End: true, Users: n})
-	}
-	return nodes, place
 }
 
 func (e *query) inPath(in *measure.InPath, among bitset) (bitset, error) {

@@ -1,6 +1,9 @@
 package measure
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // PercentilesOf are the percentiles of values, whose order it changes; nil of
 // none.
@@ -66,4 +69,49 @@ func SortRows(rows []Row) {
 		}
 		return slices.CompareFunc(a.Values, b.Values, Compare)
 	})
+}
+
+// PathNodes orders the names of a depth, which users and texts have by number, and
+// says where each of them is found. Number 0 is the end.
+func PathNodes(users map[uint32]int64, texts []string, top int) ([]PathNode, map[uint32]int) {
+	var names []uint32
+	for n := range users {
+		if n != 0 {
+			names = append(names, n)
+		}
+	}
+	slices.SortFunc(names, func(a, b uint32) int {
+		return cmp.Or(cmp.Compare(users[b], users[a]), cmp.Compare(texts[a], texts[b]))
+	})
+	var nodes []PathNode
+	place := map[uint32]int{}
+	for i, n := range names {
+		switch {
+		case i < top:
+			nodes = append(nodes, PathNode{Event: texts[n], Users: users[n]})
+		case i == top:
+			nodes = append(nodes, PathNode{Other: true, Users: users[n]})
+		default:
+			nodes[top].Users += users[n]
+		}
+		place[n] = min(i, top)
+	}
+	if n := users[0]; n > 0 {
+		place[0] = len(nodes)
+		nodes = append(nodes, PathNode{End: true, Users: n})
+	}
+	return nodes, place
+}
+
+// PathLinks puts links, counted under their places, in order.
+func PathLinks(users map[PathLink]int64) []PathLink {
+	var links []PathLink
+	for l, n := range users {
+		l.Users = n
+		links = append(links, l)
+	}
+	slices.SortFunc(links, func(a, b PathLink) int {
+		return cmp.Or(cmp.Compare(a.Depth, b.Depth), cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
+	})
+	return links
 }

@@ -215,6 +215,17 @@ type Credit struct {
 type ReturnResult struct {
 	Treated Arm `json:"treated"`
 	Holdout Arm `json:"holdout"`
+	// Lift is nil if one of them has nobody.
+	Lift *Lift `json:"lift,omitempty"`
+}
+
+// Lift is how much greater the share of those who converted is among the treated,
+// and what it lies between with a confidence of 95 %. 0.02 is two points of a
+// hundred.
+type Lift struct {
+	Difference float64 `json:"difference"`
+	Low        float64 `json:"low"`
+	High       float64 `json:"high"`
 }
 
 // Arm is one side of the comparison.

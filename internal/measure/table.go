@@ -6,13 +6,63 @@ import (
 	"time"
 )
 
-// Table lays an answer out as rows under a header, as it would be read in a
-// spreadsheet; times are in the zone of the answer. Every number of the answer
-// that stands for people or events is in it.
+// Table lays an answer out as Rows, in text, as it would be read in a spreadsheet;
+// times are in the zone of the answer.
 func Table(q *Query, res *Result) [][]string {
-	at := func(micros int64) string { return time.UnixMicro(micros).In(zoneOf(res)).Format(time.RFC3339) }
-	whole := func(n int64) string { return strconv.FormatInt(n, 10) }
-	real := func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
+	head, rows := Rows(q, res)
+	out := make([][]string, 1, len(rows)+1)
+	for _, c := range head {
+		out[0] = append(out[0], c.Name)
+	}
+	for _, r := range rows {
+		cells := make([]string, len(r))
+		for i, v := range r {
+			switch v := v.(type) {
+			case string:
+				cells[i] = v
+			case int64:
+				cells[i] = strconv.FormatInt(v, 10)
+			case float64:
+				cells[i] = strconv.FormatFloat(v, 'f', -1, 64)
+			case time.Time:
+				cells[i] = v.Format(time.RFC3339)
+			default:
+				cells[i] = "(all)"
+			}
+		}
+		out = append(out, cells)
+	}
+	return out
+}
+
+// Column is one of a table, whose cells are string, int64, float64 or time.Time.
+type Column struct {
+	Name string
+	Type CellType
+}
+
+// CellType is what the cells of a column are.
+type CellType int
+
+// The types of cells.
+const (
+	Text CellType = iota
+	Whole
+	Real
+	Time
+)
+
+// Rows lays an answer out as rows of typed cells. Every number of the answer that
+// stands for people or events is in it. A time that is nil stands for all.
+func Rows(q *Query, res *Result) (head []Column, out [][]any) {
+	at := func(micros int64) any { return time.UnixMicro(micros).In(zoneOf(res)) }
+	whole := func(n int64) any { return n }
+	real := func(f float64) any { return f }
+	name := func(t CellType, names ...string) {
+		for _, n := range names {
+			head = append(head, Column{n, t})
+		}
+	}
 	value := func(v *string, other bool) string {
 		switch {
 		case other:
@@ -22,32 +72,32 @@ func Table(q *Query, res *Result) [][]string {
 		}
 		return *v
 	}
-	var out [][]string
-	add := func(cells ...string) { out = append(out, cells) }
+	add := func(cells ...any) { out = append(out, cells) }
 	switch {
 	case res.Series != nil:
-		add("start", "event", "value", "count")
+		name(Time, "start")
+		name(Text, "event", "value")
+		name(Real, "count")
 		for _, l := range res.Series.Lines {
 			for i, start := range res.Series.Buckets {
-				name := ""
+				match := ""
 				if l.Match < len(q.Series.Of) {
-					name = q.Series.Of[l.Match].Event
+					match = q.Series.Of[l.Match].Event
 				}
 				split := ""
 				if q.Series.By != nil {
 					split = value(l.Value, l.Other)
 				}
-				add(at(start), name, split, real(l.Points[i]))
+				add(at(start), match, split, real(l.Points[i]))
 			}
 		}
 	case res.Breakdown != nil:
-		head := []string{}
 		for _, d := range q.Breakdown.By {
-			head = append(head, header(d))
+			name(Text, header(d))
 		}
-		out = append(out, append(head, "count"))
+		name(Real, "count")
 		row := func(r *Row, other bool) {
-			cells := []string{}
+			cells := []any{}
 			for i := range q.Breakdown.By {
 				var v *string
 				if i < len(r.Values) {
@@ -64,10 +114,13 @@ func Table(q *Query, res *Result) [][]string {
 			row(res.Breakdown.Other, true)
 		}
 	case res.Funnel != nil:
-		add("group", "step", "event", "reached", "stuck", "in progress")
+		name(Text, "group")
+		name(Whole, "step")
+		name(Text, "event")
+		name(Whole, "reached", "stuck", "in progress")
 		steps := func(group string, c *FunnelCount) {
 			for i, s := range c.Steps {
-				add(group, strconv.Itoa(i+1), q.Funnel.Steps[i].Event, whole(s.Reached), whole(s.Stuck), whole(s.Progress))
+				add(group, whole(int64(i+1)), q.Funnel.Steps[i].Event, whole(s.Reached), whole(s.Stuck), whole(s.Progress))
 			}
 		}
 		steps("", &res.Funnel.FunnelCount)
@@ -76,53 +129,61 @@ func Table(q *Query, res *Result) [][]string {
 			steps(value(g.Value, g.Other), &g.FunnelCount)
 		}
 	case res.Retention != nil:
-		add("cohort", "period", "users")
+		name(Time, "cohort")
+		name(Whole, "period", "users")
 		for _, c := range res.Retention.Cohorts {
 			for i, n := range c.Cells {
-				add(at(c.Start), strconv.Itoa(i), whole(n))
+				add(at(c.Start), whole(int64(i)), whole(n))
 			}
 		}
 	case res.Users != nil:
-		add("user")
+		name(Text, "user")
 		for _, id := range res.Users.IDs {
 			add(id)
 		}
 	case res.Paths != nil:
-		add("depth", "event", "users")
+		name(Whole, "depth")
+		name(Text, "event")
+		name(Whole, "users")
 		for i, nodes := range res.Paths.Depths {
 			for _, n := range nodes {
-				name := n.Event
+				event := n.Event
 				switch {
 				case n.Other:
-					name = "(other)"
+					event = "(other)"
 				case n.End:
-					name = "(end)"
+					event = "(end)"
 				}
-				add(strconv.Itoa(i+1), name, whole(n.Users))
+				add(whole(int64(i+1)), event, whole(n.Users))
 			}
 		}
 	case res.Live != nil:
-		add("minute", "events")
+		name(Time, "minute")
+		name(Whole, "events")
 		for i, n := range res.Live.Minutes {
 			add(at(res.AsOf-int64(len(res.Live.Minutes)-i)*60e6), whole(n))
 		}
 	case res.Timeline != nil:
-		add("time", "event", "type", "message id", "source", "page", "properties")
+		name(Time, "time")
+		name(Text, "event", "type", "message id", "source", "page", "properties")
 		for _, e := range res.Timeline.Events {
 			add(at(e.At), e.Name, e.Type, e.MessageID, e.Source, e.URL, string(e.Properties))
 		}
 	case res.Sessions != nil:
-		add("start", "sessions", "users", "events")
-		row := func(start string, c *SessionsCount) {
+		name(Time, "start")
+		name(Whole, "sessions", "users", "events")
+		row := func(start any, c *SessionsCount) {
 			add(start, whole(c.Sessions), whole(c.Users), whole(c.Events))
 		}
 		for i := range res.Sessions.Buckets {
 			row(at(res.Sessions.Buckets[i].Start), &res.Sessions.Buckets[i].SessionsCount)
 		}
-		row("(all)", &res.Sessions.SessionsCount)
+		row(nil, &res.Sessions.SessionsCount)
 	case res.Attribution != nil:
-		add("touch", "conversions", "users", "value")
-		row := func(c *Credit, name string) { add(name, whole(c.Conversions), whole(c.Users), real(c.Value)) }
+		name(Text, "touch")
+		name(Whole, "conversions", "users")
+		name(Real, "value")
+		row := func(c *Credit, touch string) { add(touch, whole(c.Conversions), whole(c.Users), real(c.Value)) }
 		for i := range res.Attribution.Rows {
 			row(&res.Attribution.Rows[i], res.Attribution.Rows[i].Touch)
 		}
@@ -130,12 +191,14 @@ func Table(q *Query, res *Result) [][]string {
 			row(res.Attribution.Other, "(other)")
 		}
 	case res.Return != nil:
-		add("arm", "users", "converted", "value")
-		row := func(name string, a Arm) { add(name, whole(a.Users), whole(a.Converted), real(a.Value)) }
+		name(Text, "arm")
+		name(Whole, "users", "converted")
+		name(Real, "value")
+		row := func(arm string, a Arm) { add(arm, whole(a.Users), whole(a.Converted), real(a.Value)) }
 		row("treated", res.Return.Treated)
 		row("holdout", res.Return.Holdout)
 	}
-	return out
+	return head, out
 }
 
 func header(d Dimension) string { return cmp.Or(d.Name, d.Field, "value") }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/duckdb/duckdb-go/v2"
+
+	"heed/internal/driver/duckdb/ask"
 )
 
 // engine is one DuckDB without a database of its own: it computes over hot rows
@@ -77,7 +79,7 @@ func openEngine(ctx context.Context, l limits, env *environment) (_ *engine, err
 func (e *engine) Close() error { return errors.Join(e.db.Close(), e.connector.Close()) }
 
 // quote makes a text a SQL string.
-func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+func quote(s string) string { return ask.Quote(s) }
 
 // quoteName makes a text a SQL name.
 func quoteName(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }

@@ -17,7 +17,7 @@ func (s *Store) Query(ctx context.Context, q *measure.Query, now int64) (out mea
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
 	m := &moment{}
-	if m.running, err = s.queries.begin(ctx); err != nil {
+	if m.running, err = s.queries.begin(ctx, false); err != nil {
 		return out, s.explain(ctx, err, s.cfg.QueryTimeout)
 	}
 	defer func() { err = errors.Join(err, m.end()) }()

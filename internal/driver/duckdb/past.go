@@ -13,13 +13,13 @@ import (
 	"heed/internal/facts"
 )
 
-// Past is facts.Store's. It goes day by day, so that putting them in order needs
+// Past is facts.Past's. It goes day by day, so that putting them in order needs
 // little room, and it takes a query's place until it is done.
 func (s *Store) Past(ctx context.Context, from int64, until []uint64, merged func(from, to string) error, take func(*event.Event) error) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
-	q, err := s.queries.begin(ctx)
+	q, err := s.queries.begin(ctx, true)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ type queryPool struct {
 	s       *Store
 	free    chan *place
 	waiting chan struct{} // a token for each query that waits
+	foreign chan struct{} // one for each place that a statement from outside has: it may hold it while nobody reads
 	mu      sync.Mutex
 	engine  *engine
 	places  []*place
@@ -36,6 +37,7 @@ func (p *queryPool) open(s *Store) {
 	p.s = s
 	p.free = make(chan *place, s.cfg.Queries)
 	p.waiting = make(chan struct{}, s.cfg.Waiting+s.cfg.Queries)
+	p.foreign = make(chan struct{}, max(1, s.cfg.Queries-1))
 	for i := range s.cfg.Queries {
 		pl := &place{number: int64(i)}
 		p.places = append(p.places, pl)
@@ -68,27 +70,42 @@ type running struct {
 	place   *place
 	conn    *sql.Conn
 	version *version
+	foreign bool
 }
 
-// begin waits for a place and pins the version of now.
-func (p *queryPool) begin(ctx context.Context) (*running, error) {
+// begin waits for a place and pins the version of now. foreign: for a statement from
+// outside; those leave one place to others.
+func (p *queryPool) begin(ctx context.Context, foreign bool) (_ *running, err error) {
 	select {
 	case p.waiting <- struct{}{}:
 	default:
 		return nil, fmt.Errorf("%w: %d are waiting", facts.ErrBusy, p.s.cfg.Waiting)
 	}
 	defer func() { <-p.waiting }()
-	var pl *place
+	if foreign {
+		select {
+		case p.foreign <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-p.s.life.Done():
+			return nil, facts.ErrClosed
+		}
+	}
+	q := &running{pool: p, foreign: foreign}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, q.end())
+		}
+	}()
 	select {
-	case pl = <-p.free:
+	case q.place = <-p.free:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-p.s.life.Done():
 		return nil, facts.ErrClosed
 	}
-	q := &running{pool: p, place: pl}
 	if err := q.prepare(ctx); err != nil {
-		return nil, errors.Join(err, q.end())
+		return nil, err
 	}
 	return q, nil
 }
@@ -147,7 +164,12 @@ func (q *running) end() error {
 		s.mu.Unlock()
 		s.release(q.version)
 	}
-	q.pool.free <- q.place
+	if q.place != nil {
+		q.pool.free <- q.place
+	}
+	if q.foreign {
+		<-q.pool.foreign
+	}
 	return nil
 }
 
@@ -168,14 +190,18 @@ func (s *Store) query(ctx context.Context, text string, o facts.Options, foreign
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	unhook := context.AfterFunc(s.life, cancel)
-	end := func() { unhook(); cancel() }
+	release := func() {}
+	if foreign {
+		ctx, release = s.guard.watch(ctx)
+	}
+	end := func() { release(); unhook(); cancel() }
 	defer func() {
 		if err != nil {
 			err = s.explain(ctx, err, timeout)
 			end()
 		}
 	}()
-	q, err := s.queries.begin(ctx)
+	q, err := s.queries.begin(ctx, foreign)
 	if err != nil {
 		return nil, err
 	}
@@ -207,6 +233,8 @@ func (s *Store) explain(ctx context.Context, err error, timeout time.Duration) e
 	switch {
 	case s.life.Err() != nil:
 		return facts.ErrClosed
+	case errors.Is(context.Cause(ctx), facts.ErrTooBig):
+		return context.Cause(ctx)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("%w: more than %s", facts.ErrTimeout, timeout)
 	case ctx.Err() != nil:

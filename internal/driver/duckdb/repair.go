@@ -170,7 +170,7 @@ func (s *Store) beginRepair(ctx context.Context) (*repair, error) {
 }
 
 func (s *Store) markPresent(ctx context.Context, r *repair) (err error) {
-	q, err := s.queries.begin(ctx)
+	q, err := s.queries.begin(ctx, false)
 	if err != nil {
 		return err
 	}

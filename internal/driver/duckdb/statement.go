@@ -39,6 +39,9 @@ func bloatingFunctions() []string {
 // that calls nothing but what only reads. It looks at the statement's tree before
 // anything of it is bound.
 func prepareSelect(ctx context.Context, conn *sql.Conn, text string) error {
+	if strings.Contains(text, "\x00") {
+		return errors.New("it has a NUL character")
+	}
 	var tree string
 	if err := conn.QueryRowContext(ctx, "SELECT json_serialize_sql("+quote(text)+"::VARCHAR)::VARCHAR").Scan(&tree); err != nil {
 		return err

@@ -35,7 +35,7 @@ type Deps struct {
 	At func(point string)
 }
 
-// Store is the facts store. See facts.Store for who may call what.
+// Store is the facts store. See facts.Driver for who may call what.
 type Store struct {
 	cfg    Config
 	deps   Deps
@@ -45,6 +45,7 @@ type Store struct {
 	env    *environment
 
 	queries queryPool
+	guard   guard
 	writer  *engine         // flushes and compacts; made when first needed
 	wake    chan struct{}   // there is something to write
 	life    context.Context //nolint:containedctx // it ends with the store
@@ -92,7 +93,7 @@ type group struct {
 	merges []merge
 }
 
-var _ facts.Store = (*Store)(nil)
+var _ facts.Driver = (*Store)(nil)
 
 // Open opens the folder or makes it. What is damaged beyond its copies is set
 // aside, to be brought back by Repair. DuckDB itself starts with the first
@@ -120,6 +121,7 @@ func Open(cfg Config, deps Deps) (_ *Store, err error) {
 	}
 	s.life, s.stop = context.WithCancel(context.Background())
 	s.env = &environment{layout: s.layout, users: s.users, hot: s.pinHot}
+	s.guard.limit = cfg.Memory + guardSlack
 	s.queries.open(s)
 	if err := s.load(); err != nil {
 		return nil, fmt.Errorf("open facts in %s: %w", cfg.Dir, err)

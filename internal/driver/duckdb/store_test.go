@@ -37,7 +37,7 @@ func open(t *testing.T, cfg Config, deps Deps) *Store {
 func TestConformance(t *testing.T) {
 	for name, cfg := range map[string]Config{"hot": {}, "files": {FlushRows: 1}} {
 		t.Run(name, func(t *testing.T) {
-			factstest.Run(t, func(t *testing.T, dir string) facts.Store {
+			factstest.Run(t, func(t *testing.T, dir string) facts.Driver {
 				cfg := cfg
 				cfg.Dir = dir
 				return open(t, cfg, Deps{})

@@ -1,4 +1,4 @@
-// Package factstest owns the suite that every driver of facts.Store runs.
+// Package factstest owns the suite that every driver of facts.Driver runs.
 package factstest
 
 import (
@@ -24,7 +24,7 @@ const Partitions = 2
 const Noon = int64(1_790_000_000_000_000)
 
 // Opener opens a store. Opening the same folder again, after Close, is a restart.
-type Opener func(t *testing.T, dir string) facts.Store
+type Opener func(t *testing.T, dir string) facts.Driver
 
 // Track makes an event of an anonymous user.
 func Track(user, name string, at int64) event.Event {
@@ -53,7 +53,7 @@ func Chunk(base uint64, events ...event.Event) eventlog.Chunk {
 }
 
 // Rows runs a SELECT and prints its rows, a line each.
-func Rows(t *testing.T, s facts.Store, text string) string {
+func Rows(t *testing.T, s facts.Driver, text string) string {
 	t.Helper()
 	rows, err := s.SQL(t.Context(), text, facts.Options{})
 	if err != nil {
@@ -70,14 +70,14 @@ func Rows(t *testing.T, s facts.Store, text string) string {
 }
 
 // Append takes a record in or fails the test.
-func Append(t *testing.T, s facts.Store, partition int, c eventlog.Chunk) {
+func Append(t *testing.T, s facts.Driver, partition int, c eventlog.Chunk) {
 	t.Helper()
 	if err := s.Append(t.Context(), partition, c); err != nil {
 		t.Fatalf("append to partition %d: %v", partition, err)
 	}
 }
 
-func expect(t *testing.T, s facts.Store, query, want string) {
+func expect(t *testing.T, s facts.Driver, query, want string) {
 	t.Helper()
 	if got := Rows(t, s, query); got != want {
 		t.Errorf("%s: got %q, want %q", query, got, want)

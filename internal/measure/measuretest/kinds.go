@@ -624,6 +624,7 @@ func (o *oracle) campaign(r *measure.Return) {
 			break
 		}
 	}
+	res.Lift = measure.LiftOf(res.Treated, res.Holdout)
 	o.res.Return = res
 }
 

@@ -108,8 +108,32 @@ func (h *History) untie() {
 
 func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
 
-// Ask makes a random query that Check accepts and Resolve leaves as it is.
-func Ask(r *rand.Rand, now int64) *measure.Query {
+// AskFacts is Ask, and asks for what only the facts can answer too.
+func AskFacts(r *rand.Rand, now int64) *measure.Query {
+	if r.IntN(6) > 0 {
+		return Ask(r, now)
+	}
+	q := common(r, now)
+	if r.IntN(3) == 0 {
+		q.Return = &measure.Return{
+			Campaign: pick(r, "k", "k", "k", "other"), Goal: match(r), Within: pick(r, period.Period(time.Hour), period.Period(72*time.Hour)),
+			Value: pick(r, "", "properties.revenue"),
+		}
+		return q
+	}
+	q.Attribution = &measure.Attribution{
+		Goal: match(r), Value: pick(r, "", "properties.revenue"), Model: pick(r, measure.FirstTouch, measure.LastTouch),
+		Lookback: pick(r, period.Period(10*time.Minute), period.Period(24*time.Hour), measure.DefaultLookback),
+		By:       pick(r, measure.BySource, measure.ByMedium, measure.ByCampaign), Top: 1 + r.IntN(3),
+	}
+	if r.IntN(3) == 0 {
+		q.Attribution.Returns = []string{"search.example"}
+	}
+	return q
+}
+
+// common is what every query has.
+func common(r *rand.Rand, now int64) *measure.Query {
 	q := &measure.Query{
 		Range: span(r, now), Zone: pick(r, "", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"),
 		WeekStart: pick(r, "", "sunday"),
@@ -124,6 +148,12 @@ func Ask(r *rand.Rand, now int64) *measure.Query {
 	if r.IntN(4) == 0 {
 		q.Where = where(r)
 	}
+	return q
+}
+
+// Ask makes a random query that Check accepts and Resolve leaves as it is.
+func Ask(r *rand.Rand, now int64) *measure.Query {
+	q := common(r, now)
 	count := pick(r, measure.CountEvents, measure.CountUsers)
 	switch r.IntN(9) {
 	case 0:

@@ -60,6 +60,7 @@ type Database interface {
 // asking is one measure being answered: the relations that its statements are
 // made of.
 type asking struct {
+	ctx    context.Context
 	db     Database
 	q      *measure.Query
 	frame  measure.Frame
@@ -76,7 +77,7 @@ func unsupported(format string, args ...any) error {
 
 // Answer answers a measure that was resolved. now is in µs since the Unix epoch.
 func Answer(ctx context.Context, db Database, q *measure.Query, now int64) (out measure.Result, err error) {
-	a := &asking{db: db, q: q}
+	a := &asking{ctx: ctx, db: db, q: q}
 	if a.frame, err = q.Frame(now); err != nil {
 		return out, err
 	}
@@ -110,6 +111,14 @@ func (a *asking) answer(ctx context.Context, out *measure.Result) (err error) {
 		out.Users, err = a.listed(ctx, q.Users)
 	case measure.KindTimeline:
 		out.Timeline, err = a.timeline(ctx, q.Timeline)
+	case measure.KindPaths:
+		out.Paths, err = a.paths(ctx, q.Paths)
+	case measure.KindSessions:
+		out.Sessions, err = a.sessions(ctx, q.Sessions)
+	case measure.KindAttribution:
+		out.Attribution, err = a.attribution(ctx, q.Attribution)
+	case measure.KindReturn:
+		out.Return, err = a.campaignReturn(ctx, q.Return)
 	default:
 		err = unsupported("%s over the facts", q.Kind())
 	}
@@ -153,9 +162,12 @@ func (a *asking) base() string {
 	return fmt.Sprintf("(SELECT * FROM %s WHERE %s)", a.ever(), a.before())
 }
 
+// eventsOf makes a relation of the events that meet a predicate. mayBeQuiet: they
+// may be no activity, then their user must exist by others.
+type eventsOf func(predicate string, mayBeQuiet bool) (string, error)
+
 // events is those of base that the query's Where and audience let pass and that
-// meet a predicate. mayBeQuiet: they may be no activity, then their user must
-// exist by others.
+// meet a predicate.
 func (a *asking) events(predicate string, mayBeQuiet bool) (string, error) {
 	where, err := a.holds(a.q.Where)
 	if err != nil {
@@ -184,7 +196,7 @@ func (a *asking) alive() string {
 func (a *asking) match(m measure.Match) (predicate string, quiet bool, err error) {
 	predicate = activity
 	if m.Event != "" {
-		predicate = "event = " + quote(m.Event)
+		predicate = "event = " + Quote(m.Event)
 		quiet = strings.HasPrefix(m.Event, event.ReservedPrefix)
 	}
 	where, err := a.holds(m.Where)
@@ -407,5 +419,11 @@ func (a *asking) each(ctx context.Context, text string, visit func(*sql.Rows) er
 	return rows.Err()
 }
 
-// quote makes a text a SQL string.
-func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+// Quote makes a text a SQL string. A statement ends at its first NUL.
+func Quote(s string) string {
+	text := "'" + strings.ReplaceAll(s, "'", "''") + "'"
+	if strings.Contains(s, "\x00") {
+		return "(" + strings.ReplaceAll(text, "\x00", "' || chr(0) || '") + ")"
+	}
+	return text
+}

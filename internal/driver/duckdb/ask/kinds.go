@@ -269,7 +269,7 @@ func (a *asking) listed(ctx context.Context, p *measure.Users) (*measure.UsersRe
 	if p.Limit == 0 {
 		return out, nil
 	}
-	text := fmt.Sprintf("SELECT id FROM (SELECT %s(u) AS id FROM %s) WHERE id > %s ORDER BY id LIMIT %d", IDFunction, hits, quote(p.After), p.Limit+1)
+	text := fmt.Sprintf("SELECT id FROM (SELECT %s(u) AS id FROM %s) WHERE id > %s ORDER BY id LIMIT %d", IDFunction, hits, Quote(p.After), p.Limit+1)
 	err = a.each(ctx, text, func(r *sql.Rows) error {
 		var id string
 		if err := r.Scan(&id); err != nil {

@@ -24,8 +24,18 @@ func (a *asking) audience(n *measure.Audience) (string, error) {
 		return a.did(n.Did)
 	case n.Is != nil:
 		return a.is(n.Is)
-	case n.Where != nil, n.Consent != "", n.Funnel != nil, n.Retention != nil, n.Path != nil, n.Session != nil:
-		return "", unsupported("an audience by traits, consent, funnel, retention, path or session over the facts")
+	case n.Where != nil:
+		return a.byTraits(*n.Where)
+	case n.Consent != "":
+		return a.consenting(n.Consent)
+	case n.Funnel != nil:
+		return a.inFunnel(n.Funnel)
+	case n.Retention != nil:
+		return a.inRetention(n.Retention)
+	case n.Path != nil:
+		return a.inPath(n.Path)
+	case n.Session != nil:
+		return a.inSession(n.Session)
 	case n.Audience != "":
 		return "", fmt.Errorf("the audience %q was not resolved", n.Audience)
 	}
@@ -111,7 +121,7 @@ func literal(v *string) string {
 	if v == nil {
 		return "NULL"
 	}
-	return quote(*v)
+	return Quote(*v)
 }
 
 func (a *asking) is(is *measure.Is) (string, error) {
@@ -169,6 +179,8 @@ func (a *asking) valuesOf(d *measure.Dimension) (string, error) {
 	case head == "user" && plainColumn("context."+name) != "":
 		column := plainColumn("context." + name)
 		return all("arg_max("+column+", "+inOrder+")", column+" IS NOT NULL"), nil
+	case head == "traits", head == "consent":
+		return a.said(d, head, name)
 	case head == "acquisition":
 		return all(a.acquired(name), "true"), nil
 	}

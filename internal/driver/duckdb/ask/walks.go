@@ -4,39 +4,78 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"slices"
-	"sort"
 	"strings"
 
 	"heed/internal/measure"
 )
 
-// step is one event of a walk over a user's events: its time and which of the
-// query's predicates it meets.
-type step struct {
-	at   int64
-	meet uint64
+// walk is what a walk over users' events looks at.
+type walk struct {
+	from       string   // a relation of events
+	predicates []string // events that meet none of them are passed over
+	amount     string   // of an event, an expression; "": nothing is asked
+	text       string   // of an event, likewise
+	texts      *texts   // gathers what text says
 }
+
+// texts numbers what it has met, from 1.
+type texts struct {
+	numbers map[string]uint32
+	by      []string // number; 0 is none
+}
+
+func newTexts() *texts { return &texts{numbers: map[string]uint32{}, by: []string{""}} }
+
+func (t *texts) number(s string) uint32 {
+	n := t.numbers[s]
+	if n == 0 {
+		n = uint32(len(t.by))
+		t.numbers[s], t.by = n, append(t.by, s)
+	}
+	return n
+}
+
+// step is one event of a walk: its time, which of the predicates it meets, and
+// what was asked of it.
+type step struct {
+	at     int64
+	meet   uint64
+	text   uint32 // its number; 0: it has none
+	amount float64
+}
+
+func (s *step) meets(predicate int) bool { return s.meet>>predicate&1 == 1 }
 
 // walks visits the users one after the other, each with the events that meet
 // any of the predicates, in order. steps is reused.
-func (a *asking) walks(ctx context.Context, from string, predicates []string, visit func(user uint32, steps []step)) error {
-	bits := make([]string, len(predicates))
-	for i, p := range predicates {
+func (a *asking) walks(ctx context.Context, w walk, visit func(user uint32, steps []step)) error {
+	bits := make([]string, len(w.predicates))
+	for i, p := range w.predicates {
 		bits[i] = fmt.Sprintf("CASE WHEN %s THEN %d::BIGINT ELSE 0 END", p, int64(1)<<i)
 	}
 	meet := strings.Join(bits, " + ")
-	text := fmt.Sprintf("SELECT u, t, meet FROM (SELECT u, t, part, pos, %s AS meet FROM %s) WHERE meet <> 0 ORDER BY u, t, part, pos", meet, from)
+	columns, more := "u, t, meet", ""
+	var text sql.NullString
+	var u uint32
+	var s step
+	targets := []any{&u, &s.at, &s.meet}
+	if w.text != "" {
+		columns, more, targets = columns+", text", more+", "+w.text+" AS text", append(targets, &text)
+	}
+	if w.amount != "" {
+		columns, more, targets = columns+", amount", more+", "+w.amount+" AS amount", append(targets, &s.amount)
+	}
+	statement := fmt.Sprintf("SELECT %s FROM (SELECT u, t, part, pos, %s AS meet%s FROM %s) WHERE meet <> 0 ORDER BY u, t, part, pos",
+		columns, meet, more, w.from)
 	var steps []step
 	var user uint32
-	err := a.each(ctx, text, func(r *sql.Rows) error {
-		var u uint32
-		var s step
-		var bits int64
-		if err := r.Scan(&u, &s.at, &bits); err != nil {
+	err := a.each(ctx, statement, func(r *sql.Rows) error {
+		if err := r.Scan(targets...); err != nil {
 			return err
 		}
-		s.meet = uint64(bits)
+		if s.text = 0; text.Valid {
+			s.text = w.texts.number(text.String)
+		}
 		if u != user && len(steps) > 0 {
 			visit(user, steps)
 			steps = steps[:0]
@@ -100,30 +139,38 @@ func walkFunnel(steps []step, n int, window, asOf int64, in measure.Span, best [
 	return w
 }
 
-func (a *asking) funnel(ctx context.Context, f *measure.Funnel) (*measure.FunnelResult, error) {
+// funnelWalk is a walk for walkFunnel over the events of a relation that eventsOf
+// makes.
+func (a *asking) funnelWalk(f *measure.Funnel, in measure.Span, eventsOf eventsOf) (w walk, err error) {
 	n := len(f.Steps)
-	predicates := make([]string, 2*n)
+	w.predicates = make([]string, 2*n)
 	quiet := false
 	for i := range f.Steps {
 		p, q, err := a.match(f.Steps[i].Match())
 		if err != nil {
-			return nil, err
+			return w, err
 		}
-		predicates[i], predicates[n+i] = p, "false"
+		w.predicates[i], w.predicates[n+i] = p, "false"
 		quiet = quiet || q
 		if f.Strict && i > 0 {
-			predicates[n+i] = activity
+			w.predicates[n+i] = activity
 		}
 		for _, m := range f.Steps[i].Without {
 			p, q, err := a.match(m)
 			if err != nil {
-				return nil, err
+				return w, err
 			}
-			predicates[n+i] += " OR " + p
+			w.predicates[n+i] += " OR " + p
 			quiet = quiet || q
 		}
 	}
-	from, err := a.events(a.within(measure.Span{From: a.span.From, To: a.frame.AsOf}), quiet)
+	w.from, err = eventsOf(a.within(measure.Span{From: in.From, To: a.frame.AsOf}), quiet)
+	return w, err
+}
+
+func (a *asking) funnel(ctx context.Context, f *measure.Funnel) (*measure.FunnelResult, error) {
+	n := len(f.Steps)
+	over, err := a.funnelWalk(f, a.span, a.events)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +183,7 @@ func (a *asking) funnel(ctx context.Context, f *measure.Funnel) (*measure.Funnel
 	best := make([]int64, n+1)
 	total := newFunnelCount(n)
 	groups := map[string]*funnelCount{}
-	err = a.walks(ctx, from, predicates, func(user uint32, steps []step) {
+	err = a.walks(ctx, over, func(user uint32, steps []step) {
 		w := walkFunnel(steps, n, f.Window.Micros(), a.frame.AsOf, a.span, best)
 		if w.level == 0 {
 			return
@@ -247,65 +294,4 @@ func groupsOf(groups map[string]*funnelCount, n, top int) []measure.FunnelGroup 
 		out = append(out, measure.FunnelGroup{Other: true, FunnelCount: rest.result()})
 	}
 	return out
-}
-
-func (a *asking) retention(ctx context.Context, r *measure.Retention) (*measure.RetentionResult, error) {
-	starts, err := a.frame.Buckets(a.span, r.Per, measure.MaxBuckets)
-	if err != nil {
-		return nil, err
-	}
-	first, quiet1, err := a.match(r.First)
-	if err != nil {
-		return nil, err
-	}
-	back, quiet2, err := a.match(r.Return)
-	if err != nil {
-		return nil, err
-	}
-	since := a.within(measure.Span{From: a.span.From, To: a.frame.AsOf})
-	if r.New {
-		since = "true"
-	}
-	from, err := a.events(since, quiet1 || quiet2)
-	if err != nil {
-		return nil, err
-	}
-	out := &measure.RetentionResult{Cohorts: make([]measure.Cohort, len(starts))}
-	limits := make([][]int64, len(starts)) // starts of the units of a cohort, and the end of the last
-	for i, start := range starts {
-		c := measure.Cohort{Start: start}
-		for p := 0; p <= r.Periods && (p == 0 || a.frame.Add(start, r.Per, p) < a.frame.AsOf); p++ {
-			c.Cells = append(c.Cells, 0)
-			limits[i] = append(limits[i], a.frame.Add(start, r.Per, p))
-		}
-		end := a.frame.Add(start, r.Per, len(c.Cells))
-		limits[i] = append(limits[i], end)
-		c.Partial = end > a.frame.AsOf
-		out.Cohorts[i] = c
-	}
-	err = a.walks(ctx, from, []string{first, back}, func(_ uint32, steps []step) {
-		at := slices.IndexFunc(steps, func(s step) bool { return s.meet&1 == 1 && (r.New || a.span.Holds(s.at)) })
-		if at < 0 || !a.span.Holds(steps[at].at) {
-			return
-		}
-		cohort := sort.Search(len(starts), func(i int) bool { return starts[i] > steps[at].at }) - 1
-		cells, units := out.Cohorts[cohort].Cells, limits[cohort]
-		cells[0]++
-		done := 0 // cells up to this one have counted the user
-		for _, s := range steps[at:] {
-			p := sort.Search(len(units), func(i int) bool { return units[i] > s.at }) - 1
-			switch {
-			case s.meet&2 == 0 || p <= done && p < len(cells):
-			case r.Unbounded:
-				for done < min(p, len(cells)-1) {
-					done++
-					cells[done]++
-				}
-			case p < len(cells):
-				cells[p]++
-				done = p
-			}
-		}
-	})
-	return out, err
 }

@@ -374,7 +374,8 @@ export interface paths {
         };
         /**
          * The log's events as one file (admin, or a token with scope admin)
-         * @description An Avro object container file (deflate) or JSON lines, up to the newest event of the moment of asking.
+         * @description An Avro object container file (deflate) or JSON lines, up to the newest event of the moment of asking. Parquet is
+         *     the view `events` of docs/sql.md: what is kept for analysis, by the time of its reception.
          */
         get: operations["exportEvents"];
         put?: never;
@@ -398,7 +399,8 @@ export interface paths {
          * One SELECT over the events kept for analysis
          * @description The views are described in docs/sql.md. JSON lines: first `{"columns": [{"name", "type"}]}`, then an array a row,
          *     last `{"rows": n, "more": bool}`, where `more` says that the limit cut rows off, or `{"error": {...}}`. CSV has a
-         *     header line; an error breaks the connection. Events are in every answer within a second of being acknowledged.
+         *     header line; an error breaks the connection. Parquet has the columns' types, and all rows or none: without a limit,
+         *     more than the server allows are `too_large`. Events are in every answer within a second of being acknowledged.
          */
         post: operations["runSQL"];
         delete?: never;
@@ -419,7 +421,8 @@ export interface paths {
         /**
          * One measure: series, breakdown, funnel, retention, paths, live, users, timeline, sessions, attribution or return
          * @description Query and answer are described by example in docs/measures.md. Answers are exact and carry their range and as-of
-         *     time; unknown keys, names and fields are refused with their place. CSV has the numbers of the answer as a table.
+         *     time; unknown keys, names and fields are refused with their place. CSV and Parquet have the numbers of the answer as a
+         *     table.
          */
         post: operations["queryMeasure"];
         delete?: never;
@@ -2663,7 +2666,7 @@ export interface operations {
     exportEvents: {
         parameters: {
             query?: {
-                format?: "avro" | "jsonl";
+                format?: "avro" | "jsonl" | "parquet";
                 /** @description A time (RFC 3339), `earliest`, `now`, or a period back such as `15m`; default: `now` with follow, else `earliest` */
                 from?: components["parameters"]["from"];
                 /** @description A time (RFC 3339) */
@@ -2685,6 +2688,7 @@ export interface operations {
                 content: {
                     "application/avro": string;
                     "application/x-ndjson": string;
+                    "application/vnd.apache.parquet": string;
                 };
             };
             default: components["responses"]["Failure"];
@@ -2693,7 +2697,7 @@ export interface operations {
     runSQL: {
         parameters: {
             query?: {
-                format?: "jsonl" | "csv";
+                format?: "jsonl" | "csv" | "parquet";
             };
             header?: never;
             path?: never;
@@ -2713,6 +2717,7 @@ export interface operations {
                 content: {
                     "application/x-ndjson": string;
                     "text/csv": string;
+                    "application/vnd.apache.parquet": string;
                 };
             };
             default: components["responses"]["Failure"];
@@ -2721,7 +2726,7 @@ export interface operations {
     queryMeasure: {
         parameters: {
             query?: {
-                format?: "json" | "csv";
+                format?: "json" | "csv" | "parquet";
             };
             header?: never;
             path?: never;
@@ -2745,6 +2750,7 @@ export interface operations {
                         [key: string]: unknown;
                     };
                     "text/csv": string;
+                    "application/vnd.apache.parquet": string;
                 };
             };
             default: components["responses"]["Failure"];
