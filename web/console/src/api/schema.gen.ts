@@ -1086,9 +1086,20 @@ export interface components {
             audience?: string;
             hold?: boolean;
         };
+        /** @description A tree over users: where, all, any, not, is, did, consent, audience, users, funnel, retention, path or session; see docs/measures.md */
         AudienceSpec: {
             description?: string;
-            where: components["schemas"]["Condition"];
+            /** @description Of its days */
+            zone?: string;
+            weekStart?: string;
+            /**
+             * Format: date-time
+             * @description The members are those of then
+             */
+            frozen?: string;
+            where?: components["schemas"]["Condition"];
+        } & {
+            [key: string]: unknown;
         };
         TemplateSpec: {
             channel: string;
@@ -1103,8 +1114,15 @@ export interface components {
         };
         CampaignSpec: {
             description?: string;
+            /** @description A trigger, or an audience by behavior that users enter or leave */
             when: {
                 trigger?: string;
+                audience?: string;
+                /**
+                 * @default enter
+                 * @enum {string}
+                 */
+                on: "enter" | "leave";
             };
             who?: string[];
             what: {
