@@ -1086,20 +1086,9 @@ export interface components {
             audience?: string;
             hold?: boolean;
         };
-        /** @description A tree over users: where, all, any, not, is, did, consent, audience, users, funnel, retention, path or session; see docs/measures.md */
         AudienceSpec: {
             description?: string;
-            /** @description Of its days */
-            zone?: string;
-            weekStart?: string;
-            /**
-             * Format: date-time
-             * @description The members are those of then
-             */
-            frozen?: string;
-            where?: components["schemas"]["Condition"];
-        } & {
-            [key: string]: unknown;
+            where: components["schemas"]["Condition"];
         };
         TemplateSpec: {
             channel: string;
