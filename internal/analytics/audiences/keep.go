@@ -275,7 +275,11 @@ func (k *Keeper) ask(ctx context.Context, a *kept, now int64) (is *members, c *c
 		})
 		return is, c, err
 	}
-	q, err := measure.Resolve(a.def.Query(), k.names(ctx, k.set))
+	names := k.names(ctx, k.set)
+	q, err := measure.Resolve(a.def.Query(), names)
+	if *names.waits {
+		return nil, nil, facts.ErrLoading
+	}
 	if err != nil {
 		return nil, nil, err
 	}

@@ -17,6 +17,7 @@ import (
 
 // status is what is shown of an audience.
 type status struct {
+	print  string // what it is the status of
 	state  api.AudienceState
 	err    string
 	size   int64
@@ -31,7 +32,7 @@ type status struct {
 const staleAfter = int64(120e6)
 
 func (s *status) stale(now int64) bool {
-	return s.state != api.AudienceReady || !s.frozen && now-s.asOf > staleAfter
+	return !s.frozen && now-max(s.asOf, s.since) > staleAfter
 }
 
 // show tells others how an audience stands.
@@ -47,7 +48,7 @@ func (k *Keeper) show(a *kept) {
 }
 
 func statusOf(h *head, as kind, print string, points []point) *status {
-	s := &status{state: api.AudienceCounting, frozen: as == frozen}
+	s := &status{print: print, state: api.AudienceCounting, frozen: as == frozen}
 	if h == nil {
 		return s
 	}
@@ -111,11 +112,12 @@ func (k *Keeper) behind() time.Duration {
 
 // status is how an audience stands: what Run last said, else what is stored.
 func (k *Keeper) status(ctx context.Context, set *definition.Set, name string) (*status, error) {
+	_, print, wrong := meaning(set, name)
 	if k.running.Load() {
 		k.mu.Lock()
 		s := k.shown[name]
 		k.mu.Unlock()
-		if s != nil {
+		if s != nil && s.print == print {
 			return s, nil
 		}
 	}
@@ -127,10 +129,9 @@ func (k *Keeper) status(ctx context.Context, set *definition.Set, name string) (
 	if err != nil {
 		return nil, err
 	}
-	_, print, err := meaning(set, name)
 	s := statusOf(h, kindOf(set.Audiences[name]), print, points)
-	if err != nil {
-		s.state, s.err = api.AudienceFailed, err.Error()
+	if wrong != nil {
+		s.state, s.err = api.AudienceFailed, wrong.Error()
 	}
 	return s, nil
 }
@@ -288,9 +289,13 @@ type names struct {
 	*definition.Set
 	k   *Keeper
 	ctx context.Context //nolint:containedctx // of the one query that asks
+
+	waits *bool // it asked for members that are not counted yet
 }
 
-func (k *Keeper) names(ctx context.Context, set *definition.Set) names { return names{set, k, ctx} }
+func (k *Keeper) names(ctx context.Context, set *definition.Set) names {
+	return names{set, k, ctx, new(bool)}
+}
 
 // Names looks names up for one query, those of frozen audiences too.
 func (k *Keeper) Names(ctx context.Context) measure.Names {
@@ -314,6 +319,7 @@ func (n names) AudienceNamed(name string) (*measure.Audience, error) {
 		return nil, err
 	}
 	if h == nil || !h.Filled || h.Kind != frozen || h.Print != print {
+		*n.waits = true
 		return nil, errCounting
 	}
 	n.k.frozenMu.Lock()
