@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,14 +32,17 @@ const begin = 1_795_132_800_000_000
 type world struct {
 	t     testing.TB
 	db    *memory.DB
-	now   int64
+	now   int64 // unless the clock is real
+	real  bool
+	asked int           // how often the facts were
+	slow  time.Duration // of each time
 	set   *definition.Set
 	index *journey.Index // nil: the facts answer
 	facts *factsOf
 	users map[string]*profile.Profile
 	k     *Keeper
 	past  measuretest.History
-	seq   int
+	mu    sync.Mutex // of past, users and asked
 
 	// Of crashes: the write at which the process dies, from 1; 0: never.
 	writes, dieAt int
@@ -62,7 +66,12 @@ func newWorld(t testing.TB, partitions int) *world {
 	return w
 }
 
-func (w *world) clock() time.Time { return time.UnixMicro(w.now) }
+func (w *world) clock() time.Time {
+	if w.real {
+		return time.Now()
+	}
+	return time.UnixMicro(w.now)
+}
 
 // start starts the process.
 func (w *world) start() {
@@ -130,12 +139,14 @@ func (w *world) settle() bool {
 
 // happen takes events into what is asked.
 func (w *world) happen(events ...event.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for i := range events {
 		e := &events[i]
 		if e.Timestamp == 0 {
-			e.Timestamp = w.now - 1
+			e.Timestamp = w.clock().UnixMicro() - 1
 		}
-		e.ReceivedAt = w.now
+		e.ReceivedAt = w.clock().UnixMicro()
 		if w.index != nil {
 			w.index.Write(func(to *journey.Writer) { to.Add(e) })
 		}
@@ -177,6 +188,8 @@ func (w *world) define(yaml string) {
 func (w *world) Current() *definition.Set { return w.set }
 
 func (w *world) Profile(_ context.Context, user string) (*profile.Profile, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	return w.users[user], nil
 }
 
@@ -194,10 +207,18 @@ func (w *world) Answer(ctx context.Context, q *measure.Query, names measure.Name
 type factsOf struct{ w *world }
 
 func (f *factsOf) Query(_ context.Context, q *measure.Query, now int64) (measure.Result, error) {
-	return f.w.past.Answer(q, now)
+	f.w.mu.Lock()
+	f.w.asked++
+	slow := f.w.slow
+	res, err := f.w.past.Answer(q, now)
+	f.w.mu.Unlock()
+	time.Sleep(slow)
+	return res, err
 }
 
 func (f *factsOf) Status() facts.Status {
+	f.w.mu.Lock()
+	defer f.w.mu.Unlock()
 	next := make([]uint64, f.w.db.Log().Partitions())
 	for p := range next {
 		next[p] = 1<<40 + uint64(len(f.w.past.Events)+len(f.w.past.Merges))
