@@ -177,19 +177,19 @@ func (k *Keeper) Run(ctx context.Context) error {
 		began := k.deps.Clock()
 		worked, err := k.turn(ctx)
 		if ctx.Err() != nil || errors.Is(err, eventlog.ErrClosed) || errors.Is(err, documents.ErrClosed) {
-			return nil //nolint:nilerr // the error is that of the end
+			return nil // the error is that of the end
 		}
-		pause := lookEvery
-		if err != nil {
+		took := k.deps.Clock().Sub(began)
+		switch {
+		case err != nil:
 			k.log.Warn("the audiences cannot be kept; it will be tried again", "error", err)
-			pause = retryAfter
-		}
-		if worked {
-			took := k.deps.Clock().Sub(began)
+			rest.Reset(retryAfter)
+		case worked:
 			k.metrics.seconds.Add(took.Seconds())
-			pause = max(pause, took*time.Duration(k.cfg.Rest))
+			rest.Reset(took * time.Duration(k.cfg.Rest))
+		default:
+			rest.Reset(lookEvery)
 		}
-		rest.Reset(pause)
 	}
 }
 

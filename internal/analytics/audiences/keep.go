@@ -120,7 +120,7 @@ func (k *Keeper) look(ctx context.Context, a *kept, now int64) error {
 	case a.err != nil:
 		k.showFailure(a, a.err)
 		a.retry = 0
-		return nil
+		return nil //nolint:nilerr // there is nothing to try again
 	case a.kind == frozen && now < a.frozenAt():
 		a.retry = 0
 		return nil // its time has not come

@@ -295,6 +295,7 @@ func split(at int64, replace bool, c *change) (out []*entry) {
 		room(len(m.from) + len(m.to) + 4)
 		e.removed = append(e.removed, m.from)
 		switch m.how {
+		case stays:
 		case came:
 			e.added = append(e.added, m.to)
 		case went:
