@@ -115,6 +115,7 @@ type Keeper struct {
 	opened bool           // what is stored was looked through
 	until  []uint64       // what the log held then: facts that have less are not asked
 	kept   map[string]*kept
+	waited time.Duration // for stores, in this turn
 
 	running atomic.Bool
 	mu      sync.Mutex
@@ -175,11 +176,12 @@ func (k *Keeper) Run(ctx context.Context) error {
 		case <-rest.C:
 		}
 		began := k.deps.Clock()
+		k.waited = 0
 		worked, err := k.turn(ctx)
 		if ctx.Err() != nil || errors.Is(err, eventlog.ErrClosed) || errors.Is(err, documents.ErrClosed) {
 			return nil // the error is that of the end
 		}
-		took := k.deps.Clock().Sub(began)
+		took := k.deps.Clock().Sub(began) - k.waited
 		switch {
 		case err != nil:
 			k.log.Warn("the audiences cannot be kept; it will be tried again", "error", err)

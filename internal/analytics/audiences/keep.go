@@ -299,6 +299,9 @@ func (k *Keeper) ask(ctx context.Context, a *kept, now int64) (is *members, c *c
 	}
 	q.Users = &measure.Users{Limit: math.MaxInt32}
 	res, err := k.deps.Facts.Query(ctx, q, now)
+	if errors.Is(err, facts.ErrUnsupported) && k.index != nil {
+		err = fmt.Errorf("the behavioral index lacks what it asks of events (behavior.promote adds properties), and %w", err)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -359,7 +362,10 @@ func (k *Keeper) tell(ctx context.Context, a *kept, e *entry) error {
 	if err != nil {
 		return err
 	}
-	if err := k.deps.Log.Append(ctx, eventlog.Events, made); err != nil {
+	waited := k.waiting()
+	err = k.deps.Log.Append(ctx, eventlog.Events, made)
+	waited()
+	if err != nil {
 		a.read = false
 		return fmt.Errorf("tell the log who is in audience %q: %w", a.name, err)
 	}
@@ -372,6 +378,12 @@ func (k *Keeper) tell(ctx context.Context, a *kept, e *entry) error {
 	h.count(e.at, len(e.entered), len(e.left))
 	a.listed(e)
 	return k.saveHead(ctx, a)
+}
+
+// waiting begins a time that does not count as work; what it returns ends it.
+func (k *Keeper) waiting() (end func()) {
+	began := k.deps.Clock()
+	return func() { k.waited += k.deps.Clock().Sub(began) }
 }
 
 // count notes who entered and left.
@@ -392,6 +404,7 @@ func (h *head) count(at int64, entered, left int) {
 // write stores something of an audience. If that fails, nobody knows what is
 // stored: it is read again.
 func (k *Keeper) write(ctx context.Context, a *kept, d documents.Durability, writes ...documents.Write) error {
+	defer k.waiting()()
 	if err := k.deps.Documents.Apply(ctx, d, writes...); err != nil {
 		a.read = false
 		return fmt.Errorf("store audience %q: %w", a.name, err)

@@ -100,7 +100,7 @@ func (k *Keeper) behind() time.Duration {
 	}
 	for _, s := range k.shown {
 		switch {
-		case s.frozen:
+		case s.frozen, s.asOf == 0 && s.state == api.AudienceFailed: // nothing is old, or nobody can do anything
 		case s.asOf == 0:
 			most = max(most, now-s.since)
 		default:
