@@ -116,6 +116,9 @@ type Keeper struct {
 	until  []uint64       // what the log held then: facts that have less are not asked
 	kept   map[string]*kept
 	waited time.Duration // for stores, in this turn
+	// atLeast is how often every audience is looked at, so that what is stored says
+	// that it still holds.
+	atLeast int64
 
 	running atomic.Bool
 	mu      sync.Mutex
@@ -143,6 +146,7 @@ func New(cfg Config, deps Deps) (*Keeper, error) {
 	}
 	k := &Keeper{
 		cfg: cfg, deps: deps, log: deps.Logger, kept: map[string]*kept{}, shown: map[string]*status{}, frozen: map[string]frozenMembers{},
+		atLeast: minute,
 	}
 	var err error
 	if k.metrics, err = newMetrics(deps.Registerer, k.behind); err != nil {
@@ -220,7 +224,7 @@ func (k *Keeper) turn(ctx context.Context) (worked bool, err error) {
 	most := 0.0
 	for _, name := range slices.Sorted(maps.Keys(k.kept)) {
 		a := k.kept[name]
-		if !a.due(now, v, newest, k.cfg.TimeEvery) {
+		if !k.due(a, now, v, newest) {
 			k.confirm(a, now)
 			continue
 		}
@@ -315,7 +319,11 @@ func (k *Keeper) define(set *definition.Set) {
 		tree, print, err := meaning(set, name)
 		a.err = err // of a dimension that is not there any more, say; the set was checked
 		a.print = print
-		a.timed = err == nil && timed(tree)
+		a.reads, a.timed = journey.Reads{}, false
+		if err == nil {
+			reads(tree, &a.reads)
+			a.timed = timed(tree)
+		}
 		k.show(a)
 	}
 	for name, a := range k.kept {

@@ -23,6 +23,7 @@ type kept struct {
 	def   *definition.Audience // nil: it is not defined any more
 	kind  kind
 	print string
+	reads journey.Reads
 	timed bool
 	err   error // of its definition
 
@@ -61,10 +62,13 @@ func (a *kept) current() bool {
 }
 
 // due tells whether the audience has to be looked at.
-func (a *kept) due(now int64, v version, newest int64, every time.Duration) bool {
-	changed := a.asked.index != v.index || newest >= a.at
-	if a.facts {
-		changed = a.asked.facts != v.facts
+func (k *Keeper) due(a *kept, now int64, v version, newest int64) bool {
+	every := k.cfg.TimeEvery.Microseconds()
+	changed := func() bool {
+		if a.facts || k.index == nil {
+			return a.asked.facts != v.facts
+		}
+		return newest >= a.at || a.asked.index != v.index && k.index.Changed(&a.reads, a.asked.index)
 	}
 	switch {
 	case a.retry != 0:
@@ -78,14 +82,10 @@ func (a *kept) due(now int64, v version, newest int64, every time.Duration) bool
 	case !a.current() || a.at == 0:
 		return true
 	case a.kind == frozen: // only ids become others
-		return changed && now-a.at >= every.Microseconds()
+		return now-a.at >= every && changed()
 	}
-	return changed || a.timed && now-a.at >= every.Microseconds() || now-a.at >= atLeast
+	return now-a.at >= k.atLeast || a.timed && now-a.at >= every || changed()
 }
-
-// atLeast is how often every audience is looked at, so that what is stored says
-// that it still holds.
-const atLeast = minute
 
 func (a *kept) frozenAt() int64 {
 	at, err := time.Parse(time.RFC3339, a.def.Frozen)

@@ -267,6 +267,11 @@ func TestMetrics(t *testing.T) {
 	w.settle()
 	w.happen(track("ann", "purchase"))
 	w.settle()
+	w.happen(track("bob", "noise")) // nobody asks because of it
+	w.settle()
+	w.happen(track("ann", "purchase"))
+	w.now++
+	w.settle()
 	w.now += 90e6
 	got := map[string]float64{}
 	families, err := registry.Gather()
@@ -282,7 +287,8 @@ func TestMetrics(t *testing.T) {
 			got[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
 		}
 	}
-	if got["heed_audiences_changes_total entered"] != 1 || got["heed_audiences_evaluations_total changed"] != 2 || got["heed_audiences_behind_seconds"] != 90 {
+	if got["heed_audiences_changes_total entered"] != 1 || got["heed_audiences_evaluations_total changed"] != 2 ||
+		got["heed_audiences_evaluations_total same"] != 1 || got["heed_audiences_behind_seconds"] != 90 {
 		t.Errorf("%v", got)
 	}
 }

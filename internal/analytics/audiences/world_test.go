@@ -110,7 +110,7 @@ func (w *world) restart() {
 			for _, m := range w.past.Merges {
 				to.Merge(m.From, m.To)
 			}
-			for i := range slices.Backward(w.past.Events) {
+			for i := range w.past.Events {
 				to.Add(&w.past.Events[i])
 			}
 		})
