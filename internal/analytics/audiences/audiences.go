@@ -118,7 +118,8 @@ type Keeper struct {
 	waited time.Duration // for stores, in this turn
 	// atLeast is how often every audience is looked at, so that what is stored says
 	// that it still holds.
-	atLeast int64
+	atLeast    int64
+	entryBytes int // of ids in an entry of the journal
 
 	running atomic.Bool
 	mu      sync.Mutex
@@ -146,7 +147,7 @@ func New(cfg Config, deps Deps) (*Keeper, error) {
 	}
 	k := &Keeper{
 		cfg: cfg, deps: deps, log: deps.Logger, kept: map[string]*kept{}, shown: map[string]*status{}, frozen: map[string]frozenMembers{},
-		atLeast: minute,
+		atLeast: minute, entryBytes: 128 << 10,
 	}
 	var err error
 	if k.metrics, err = newMetrics(deps.Registerer, k.behind); err != nil {

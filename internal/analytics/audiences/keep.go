@@ -249,7 +249,7 @@ func (k *Keeper) compare(ctx context.Context, a *kept, now int64) (n int, err er
 	if !a.current() {
 		c.silence()
 	}
-	for _, e := range split(now, !a.head.Filled && a.head.Done == 0, c) {
+	for _, e := range split(now, !a.head.Filled && a.head.Done == 0, c, k.entryBytes) {
 		if err := k.commit(ctx, a, e); err != nil {
 			return 0, err
 		}

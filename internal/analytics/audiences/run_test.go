@@ -192,12 +192,12 @@ func TestFolds(t *testing.T) {
 	w := newWorld(t, 2)
 	w.define("kind: audience\nname: odd\nall: [{did: {event: on}}, {did: {event: off, max: 0, during: {last: 1m}}}]\n")
 	for i := range 5000 {
-		w.happen(track(names5(i), "on"))
+		w.happen(track(user(i), "on"))
 	}
 	w.settle()
 	for range 10 {
 		for i := range 700 {
-			w.happen(track(names5(i), "off"))
+			w.happen(track(user(i), "off"))
 		}
 		w.settle()
 		w.now += 80e6
@@ -223,13 +223,11 @@ func TestFolds(t *testing.T) {
 	}
 }
 
-func names5(i int) string { return "u" + time.Duration(i).String() }
-
 func TestPreview(t *testing.T) {
 	w := newWorld(t, 2)
 	w.define("kind: audience\nname: then\nfrozen: 2026-11-20T00:00:00Z\ndid: {event: purchase}\n")
 	for i := range 30 {
-		w.happen(track(names5(i), "purchase"))
+		w.happen(track(user(i), "purchase"))
 	}
 	ask := func(text string) (api.AudiencePreview, error) {
 		q, err := measure.ParseUsers([]byte(text))

@@ -55,7 +55,6 @@ type moves struct {
 
 // Bounds of what is stored.
 const (
-	entryBytes  = 128 << 10          // of ids in an entry
 	chunkBytes  = 256 << 10          // of ids in a document of members
 	keptChanges = 1000               // who entered and left is listed so far back
 	movesEvery  = int64(600e6)       // length of a part of an hour
@@ -273,11 +272,11 @@ func (k *Keeper) members(ctx context.Context, name string, h *head) (ids []strin
 
 // split makes entries of what is too large for one. What is said of one person's
 // ids stays together: a crash between two entries must not part it.
-func split(at int64, replace bool, c *change) (out []*entry) {
+func split(at int64, replace bool, c *change, most int) (out []*entry) {
 	e := &entry{at: at, replace: replace}
 	size := 0
 	room := func(n int) {
-		if size > 0 && size+n > entryBytes {
+		if size > 0 && size+n > most {
 			out = append(out, e)
 			e, size = &entry{at: at}, 0
 		}
