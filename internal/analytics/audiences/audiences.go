@@ -325,7 +325,9 @@ func (k *Keeper) define(set *definition.Set) {
 			reads(tree, &a.reads)
 			a.timed = timed(tree)
 		}
-		k.show(a)
+		if a.read { // else what is stored is shown
+			k.show(a)
+		}
 	}
 	for name, a := range k.kept {
 		if set.Audiences[name] == nil {

@@ -130,6 +130,9 @@ func (k *Keeper) status(ctx context.Context, set *definition.Set, name string) (
 		return nil, err
 	}
 	s := statusOf(h, kindOf(set.Audiences[name]), print, points)
+	if k.running.Load() {
+		s.since = k.now() // it is about to be looked at
+	}
 	if wrong != nil {
 		s.state, s.err = api.AudienceFailed, wrong.Error()
 	}
