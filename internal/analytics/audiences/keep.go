@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"heed/internal/definition"
@@ -41,7 +42,6 @@ type kept struct {
 	at      int64 // when it was looked at last
 	asked   version
 	facts   bool    // they answered, not the index
-	asOf    int64   // until when what came of it surely held
 	changes float64 // of the last looks, the latest counting most
 	fails   int     // looks in a row that failed
 	retry   int64   // not before; 0: it did not fail
@@ -141,8 +141,8 @@ func (k *Keeper) look(ctx context.Context, a *kept, now int64) error {
 		return err
 	}
 	same := a.current() && a.head.Size == before && n == 0
-	a.head.Kind, a.head.Print, a.head.Filled, a.head.Error = a.kind, a.print, true, ""
-	a.at, a.asOf, a.retry, a.fails = now, now, 0, 0
+	a.head.Kind, a.head.Print, a.head.Filled = a.kind, a.print, true
+	a.at, a.retry, a.fails = now, 0, 0
 	a.changes = a.changes/2 + float64(n)/2
 	if err := k.save(ctx, a, now, !same); err != nil {
 		return err
@@ -221,6 +221,10 @@ func (a *kept) listed(e *entry) {
 
 // clear takes everybody out of an audience and forgets it.
 func (k *Keeper) clear(ctx context.Context, a *kept, now int64) error {
+	if a.version == 0 { // nobody was told anything
+		a.head = nil
+		return nil
+	}
 	if a.head.Kind != byProfile {
 		if err := k.commit(ctx, a, &entry{at: now, replace: true}); err != nil {
 			return err
@@ -475,18 +479,24 @@ func (a *kept) note(p point) {
 // fold writes all members, and drops what nobody needs of the journal.
 func (k *Keeper) fold(ctx context.Context, a *kept) error {
 	h := a.head
-	current := fmt.Sprintf("%s/%016x/", a.name, h.Round)
 	prefix := a.name + "/"
-	if err := k.remove(ctx, collMembers, prefix, func(key string) bool { return key[:min(len(key), len(current))] != current }); err != nil {
-		return err // of a fold that was interrupted
+	dropOthers := func() error {
+		return k.remove(ctx, collMembers, prefix, func(key string) bool { return !strings.HasPrefix(key, roundPrefix(a.name, h.Round)) })
+	}
+	if err := dropOthers(); err != nil {
+		return err // those of a fold that was interrupted
 	}
 	var chunk []byte
 	var writes []documents.Write
+	next := func() {
+		writes = append(writes, documents.Write{
+			Collection: collMembers, Key: fmt.Sprintf("%s%06x", roundPrefix(a.name, h.Round+1), len(writes)), Value: chunk, Expect: documents.Any,
+		})
+		chunk = nil
+	}
 	put := func(id string) {
-		chunk = append(binary.AppendUvarint(chunk, uint64(len(id))), id...)
-		if len(chunk) >= chunkBytes {
-			writes = append(writes, documents.Write{Collection: collMembers, Key: membersKey(a.name, h.Round+1, len(writes)), Value: chunk, Expect: documents.Any})
-			chunk = nil
+		if chunk = append(binary.AppendUvarint(chunk, uint64(len(id))), id...); len(chunk) >= chunkBytes {
+			next()
 		}
 	}
 	k.reading(func(p people) {
@@ -498,7 +508,7 @@ func (k *Keeper) fold(ctx context.Context, a *kept) error {
 		put(id)
 	}
 	if len(chunk) > 0 {
-		writes = append(writes, documents.Write{Collection: collMembers, Key: membersKey(a.name, h.Round+1, len(writes)), Value: chunk, Expect: documents.Any})
+		next()
 	}
 	for some := range slices.Chunk(writes, 8) {
 		if err := k.write(ctx, a, documents.Relaxed, some...); err != nil {
@@ -522,6 +532,5 @@ func (k *Keeper) fold(ctx context.Context, a *kept) error {
 	if err := k.remove(ctx, collJournal, prefix, func(key string) bool { return !keep[key] }); err != nil {
 		return err
 	}
-	current = fmt.Sprintf("%s/%016x/", a.name, h.Round)
-	return k.remove(ctx, collMembers, prefix, func(key string) bool { return key[:min(len(key), len(current))] != current })
+	return dropOthers()
 }

@@ -53,10 +53,7 @@ func statusOf(h *head, as kind, print string, points []point) *status {
 		return s
 	}
 	s.size, s.asOf, s.moves, s.points = h.Size, h.AsOf, slices.Clone(h.Moves), points
-	switch {
-	case h.Error != "":
-		s.state, s.err = api.AudienceFailed, h.Error
-	case h.Filled && h.Kind == as && h.Print == print:
+	if h.Filled && h.Kind == as && h.Print == print {
 		s.state = api.AudienceReady
 	}
 	return s
@@ -76,7 +73,6 @@ func (k *Keeper) confirm(a *kept, now int64) {
 	if a.retry != 0 || a.timed || a.kind == frozen || a.err != nil || !a.current() {
 		return
 	}
-	a.asOf = now
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if s := k.shown[a.name]; s != nil {

@@ -37,7 +37,6 @@ type head struct {
 	Filled bool   `json:"filled,omitempty"`
 	Size   int64  `json:"size"`
 	AsOf   int64  `json:"asOf,omitempty"`
-	Error  string `json:"error,omitempty"`
 
 	Done   uint64 `json:"done"`   // entries up to it are in the log
 	Folded uint64 `json:"folded"` // entries up to it are in the members as written
@@ -124,9 +123,7 @@ func decodeEntry(seq uint64, b []byte) (*entry, error) {
 // journalKey is in order of seq. Names have no slash.
 func journalKey(name string, seq uint64) string { return fmt.Sprintf("%s/%016x", name, seq) }
 
-func membersKey(name string, round uint64, n int) string {
-	return fmt.Sprintf("%s/%016x/%06x", name, round, n)
-}
+func roundPrefix(name string, round uint64) string { return fmt.Sprintf("%s/%016x/", name, round) }
 
 // each visits the documents of a collection by prefix, in order.
 func (k *Keeper) each(ctx context.Context, collection, prefix string, visit func(d documents.Document) error) error {
@@ -246,7 +243,7 @@ func (k *Keeper) members(ctx context.Context, name string, h *head) (ids []strin
 		return nil, nil, err
 	}
 	if !replaced {
-		err = k.each(ctx, collMembers, fmt.Sprintf("%s/%016x/", name, h.Round), func(d documents.Document) error {
+		err = k.each(ctx, collMembers, roundPrefix(name, h.Round), func(d documents.Document) error {
 			r := varint.NewReader(d.Value)
 			for len(r.Rest()) > 0 {
 				id := r.String()
