@@ -134,6 +134,14 @@ body: Welcome
 	if preview.Size != 1 || !slices.Equal(preview.Sample, []string{"user-00"}) {
 		t.Errorf("preview: %+v", preview)
 	}
+	var why struct {
+		InForce bool
+		Firings int
+	}
+	s.admin("GET", "/users/user-05/triggers/audience:twice:enter", "", &why)
+	if !why.InForce || why.Firings != 1 {
+		t.Errorf("explained: %+v", why)
+	}
 	s.stop()
 
 	entered := map[string]int{}
