@@ -119,6 +119,24 @@ body: Welcome
 	if n := count("sent", "welcome"); int64(n) != members-5 {
 		t.Errorf("%d welcomes, want %d", n, members-5)
 	}
+	// Somebody who logs in stays a member, and is welcomed once.
+	call := func(kind string, ids map[string]any) {
+		t.Helper()
+		sent++
+		ids["writeKey"], ids["messageId"] = "site-key", fmt.Sprintf("m%d", sent)
+		if status, err := s.post("/v1/"+kind, ids, nil); err != nil || status != 200 {
+			t.Fatalf("%s: %d, %v", kind, status, err)
+		}
+	}
+	for range 2 {
+		call("track", map[string]any{"event": "purchase", "anonymousId": "browser"})
+	}
+	size(members + 1)
+	call("identify", map[string]any{"anonymousId": "browser", "userId": "customer"})
+	call("track", map[string]any{"event": "visit", "userId": "customer", "properties": map[string]any{"n": 99}})
+	members++
+	eventually(t, 10*time.Second, "the customer's visit has come to its end", func() bool { return int64(count("sent", "loyal")) == members })
+	eventually(t, 10*time.Second, "the customer is welcomed", func() bool { return int64(count("sent", "welcome")) == members-5 })
 	var changes struct {
 		Changes []struct{ User, Change string }
 	}
@@ -159,7 +177,7 @@ body: Welcome
 	}
 	for i := range users {
 		want := 0
-		if i >= 5 && int64(i) < members {
+		if i >= 5 && i < users-10 {
 			want = 1
 		}
 		if entered[user(i)] != want {
