@@ -277,7 +277,7 @@ func (k *Keeper) ready(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	// Numbers of another index mean nothing: members are read anew.
-	k.index, k.set = x, nil
+	k.index, k.set, k.opened = x, nil, false
 	clear(k.kept)
 	names, err := k.storedNames(ctx)
 	if err != nil {
