@@ -12,7 +12,7 @@ import (
 // Measures answers what can be asked about behavior: from the index where that
 // is exact, else from the facts. Its methods may be called concurrently.
 type Measures struct {
-	Behavior *Behavior // nil: there is no index
+	Behavior *Behavior   // nil: there is no index
 	Facts    interface { // nil: there are none
 		Query(ctx context.Context, q *measure.Query, now int64) (measure.Result, error)
 	}
