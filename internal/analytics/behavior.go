@@ -187,6 +187,18 @@ func (b *Behavior) Ready() error { return nil }
 // loaded tells whether everything is in that the log held at the start.
 func (b *Behavior) loaded() bool { return b.ready.Load() }
 
+// Index is the index once it holds all that the log held at the start; until
+// then, loading is true. It is nil after it was given up.
+func (b *Behavior) Index() (x *journey.Index, loading bool) {
+	if b == nil || b.givenUp.Load() != nil {
+		return nil, false
+	}
+	if !b.loaded() {
+		return nil, true
+	}
+	return b.index.Load(), false
+}
+
 // Query answers a resolved measure at a time (µs since the Unix epoch); ok is
 // false if the facts have to.
 func (b *Behavior) Query(ctx context.Context, q *measure.Query, now int64) (res measure.Result, ok bool, err error) {

@@ -141,7 +141,8 @@ type Demo interface {
 }
 
 // Deps are what the console works with. Live, Progress, BadEvents, Health, Demo,
-// Backtests, Facts, Measures and Sends may be nil: the answers then say what is missing.
+// Backtests, Facts, Measures, Audiences and Sends may be nil: the answers then say
+// what is missing.
 type Deps struct {
 	Log         eventlog.Log
 	Documents   documents.Store
@@ -155,6 +156,7 @@ type Deps struct {
 	Backtests   Backtests
 	Facts       Facts
 	Measures    Measures
+	Audiences   Audiences
 	Sends       Sends
 	// Pages holds index.html and its assets.
 	Pages fs.FS

@@ -7,10 +7,12 @@
 package definition
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
 	"heed/internal/condition"
+	"heed/internal/event"
 	"heed/internal/measure"
 	"heed/internal/period"
 	"heed/internal/render"
@@ -67,7 +69,8 @@ type Audience struct {
 	measure.Audience `yaml:",inline"`
 }
 
-// ErrBehavior says that an audience needs more than the profile.
+// ErrBehavior says that an audience needs more than the profile: the log says
+// who is in (event.NameMembership).
 var ErrBehavior = errors.New("asks what users did")
 
 // Program compiles an audience that is decided by the profile alone; for others
@@ -134,12 +137,42 @@ type Campaign struct {
 	Status      Status         `yaml:"status" json:"status"`
 }
 
-// When says what starts a campaign: exactly one of these.
+// When says what starts a campaign: a trigger, that a user enters or leaves an
+// audience, or a person.
 type When struct {
-	Trigger string `yaml:"trigger,omitempty" json:"trigger,omitempty"`
+	Trigger  string `yaml:"trigger,omitempty" json:"trigger,omitempty"`
+	Audience string `yaml:"audience,omitempty" json:"audience,omitempty"`
+	On       string `yaml:"on,omitempty" json:"on,omitempty"` // enter (default) | leave
 	// Once is the id of the order by which a person sends it to the users that
 	// were in its audiences at that moment. Without that order nothing starts it.
 	Once string `yaml:"once,omitempty" json:"once,omitempty"`
+}
+
+// What When.On may say.
+const (
+	Enter = "enter"
+	Leave = "leave"
+)
+
+// Starts is the name of the trigger that starts the campaign: of one that was
+// defined, or of one that Set.AllTriggers adds. No defined one has a colon.
+func (w When) Starts() string {
+	if w.Audience == "" {
+		return w.Trigger
+	}
+	return "audience:" + w.Audience + ":" + cmp.Or(w.On, Enter)
+}
+
+// implied is the trigger on the event that tells of an audience's coming or
+// going.
+func (w When) implied() *trigger.Definition {
+	name := event.NameAudienceEntered
+	if w.On == Leave {
+		name = event.NameAudienceLeft
+	}
+	return &trigger.Definition{Name: w.Starts(), Pattern: []trigger.Step{{
+		Event: name, Where: &condition.Condition{Field: "properties.audience", Op: condition.Eq, Value: w.Audience},
+	}}}
 }
 
 // Variant is one of the contents a campaign chooses from, by weight.

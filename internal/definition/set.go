@@ -173,7 +173,6 @@ func (c *checker) trigger(t *trigger.Definition) {
 	c.pulled("pattern", t.Fields())
 	if t.Audience != "" {
 		c.refer("audience", KindAudience, t.Audience, maps.Keys(c.set.Audiences))
-		c.decided("audience", t.Audience)
 	}
 }
 
@@ -221,16 +220,6 @@ func (c *checker) measure(err error) {
 		c.fail(me.Path, "", "%s", me.Message)
 	} else if err != nil {
 		c.fail("", "", "%v", err)
-	}
-}
-
-// decided checks that an audience can be decided where triggers and campaigns
-// are: by the profile alone.
-func (c *checker) decided(path, name string) {
-	if a := c.set.Audiences[name]; a != nil {
-		if _, err := a.Program(); errors.Is(err, ErrBehavior) {
-			c.fail(path, "explore it; triggers and campaigns take audiences on traits so far", "%v", err)
-		}
 	}
 }
 
@@ -308,21 +297,9 @@ func (c *checker) channel(ch *Channel) {
 }
 
 func (c *checker) campaign(k *Campaign) {
-	switch w := k.When; {
-	case w == When{}:
-		c.fail("when", "when: {trigger: three-wins}", "says nothing")
-	case w.Trigger != "" && w.Once != "":
-		c.fail("when", "", "says several things")
-	case w.Trigger != "":
-		c.refer("when.trigger", KindTrigger, w.Trigger, maps.Keys(c.set.Triggers))
-	case !ValidName(w.Once):
-		c.fail("when.once", "it is made when somebody sends from the console", "%q is not the id of an order", w.Once)
-	}
+	c.when(&k.When)
 	for i, who := range k.Who {
 		c.refer(fmt.Sprintf("who[%d]", i), KindAudience, who, maps.Keys(c.set.Audiences))
-		if k.When.Once == "" { // the list of an order was asked already
-			c.decided(fmt.Sprintf("who[%d]", i), who)
-		}
 	}
 	if len(k.What) == 0 {
 		c.fail("what", "what: [{channel: web, template: wow}]", "is empty")
@@ -364,6 +341,40 @@ func (c *checker) pulled(path string, fields []string) {
 			seen[name] = true
 			c.refer(path, KindCollection, name, maps.Keys(c.set.Collections))
 		}
+	}
+}
+
+func (c *checker) when(w *When) {
+	said := 0
+	for _, s := range []string{w.Trigger, w.Audience, w.Once} {
+		if s != "" {
+			said++
+		}
+	}
+	switch {
+	case said > 1:
+		c.fail("when", "make a campaign of each", "says several things")
+	case w.Audience != "":
+		c.refer("when.audience", KindAudience, w.Audience, maps.Keys(c.set.Audiences))
+		if a := c.set.Audiences[w.Audience]; a != nil {
+			if _, err := a.Program(); !errors.Is(err, ErrBehavior) {
+				c.fail("when.audience", "name it in an audience of its own, as all: [{audience: "+w.Audience+"}], and take that one",
+					"audience %q is decided by the profile when it is asked for, so nobody is told to enter it", w.Audience)
+			}
+		}
+		if w.On != "" && w.On != Enter && w.On != Leave {
+			c.fail("when.on", "enter or leave", "%q is neither", w.On)
+		}
+	case w.On != "":
+		c.fail("when.on", "when: {audience: vip, on: enter}", "needs an audience")
+	case w.Once != "":
+		if !ValidName(w.Once) {
+			c.fail("when.once", "it is made when somebody sends from the console", "%q is not the id of an order", w.Once)
+		}
+	case w.Trigger == "":
+		c.fail("when", "when: {trigger: three-wins}", "says nothing")
+	default:
+		c.refer("when.trigger", KindTrigger, w.Trigger, maps.Keys(c.set.Triggers))
 	}
 }
 
@@ -429,11 +440,29 @@ func appendKind[T any](docs []Document, k Kind, m map[string]*T) []Document {
 func (s *Set) CampaignsOn(triggerName string) []*Campaign {
 	var out []*Campaign
 	for _, k := range s.Campaigns {
-		if k.Status == Live && k.When.Trigger == triggerName {
+		if k.Status == Live && k.When.Starts() == triggerName {
 			out = append(out, k)
 		}
 	}
 	slices.SortFunc(out, func(a, b *Campaign) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+// AllTriggers are the triggers that were defined, and those that live campaigns
+// on an audience stand for.
+func (s *Set) AllTriggers() map[string]*trigger.Definition {
+	out := s.Triggers
+	for _, k := range s.Campaigns {
+		if k.Status != Live || k.When.Audience == "" {
+			continue
+		}
+		if len(out) == len(s.Triggers) {
+			if out = maps.Clone(s.Triggers); out == nil {
+				out = map[string]*trigger.Definition{}
+			}
+		}
+		out[k.When.Starts()] = k.When.implied()
+	}
 	return out
 }
 

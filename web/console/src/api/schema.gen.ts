@@ -374,8 +374,7 @@ export interface paths {
         };
         /**
          * The log's events as one file (admin, or a token with scope admin)
-         * @description An Avro object container file (deflate) or JSON lines, up to the newest event of the moment of asking. Parquet is
-         *     the view `events` of docs/sql.md: what is kept for analysis, by the time of its reception.
+         * @description An Avro object container file (deflate) or JSON lines, up to the newest event of the moment of asking.
          */
         get: operations["exportEvents"];
         put?: never;
@@ -399,8 +398,7 @@ export interface paths {
          * One SELECT over the events kept for analysis
          * @description The views are described in docs/sql.md. JSON lines: first `{"columns": [{"name", "type"}]}`, then an array a row,
          *     last `{"rows": n, "more": bool}`, where `more` says that the limit cut rows off, or `{"error": {...}}`. CSV has a
-         *     header line; an error breaks the connection. Parquet has the columns' types, and all rows or none: without a limit,
-         *     more than the server allows are `too_large`. Events are in every answer within a second of being acknowledged.
+         *     header line; an error breaks the connection. Events are in every answer within a second of being acknowledged.
          */
         post: operations["runSQL"];
         delete?: never;
@@ -421,8 +419,7 @@ export interface paths {
         /**
          * One measure: series, breakdown, funnel, retention, paths, live, users, timeline, sessions, attribution or return
          * @description Query and answer are described by example in docs/measures.md. Answers are exact and carry their range and as-of
-         *     time; unknown keys, names and fields are refused with their place. CSV and Parquet have the numbers of the answer as a
-         *     table.
+         *     time; unknown keys, names and fields are refused with their place. CSV has the numbers of the answer as a table.
          */
         post: operations["queryMeasure"];
         delete?: never;
@@ -599,6 +596,86 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/audiences": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All audiences with their sizes, in order of name
+         * @description Sizes are kept by the role analytics, which looks again at what has changed within seconds, and at what only time
+         *     changes within a minute. Without that role here, what it last stored is answered, with `stale`.
+         */
+        get: operations["listAudiences"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audiences/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One audience with its size */
+        get: operations["getAudience"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audiences/{name}/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who entered and left lately, newest first
+         * @description Of audiences by behavior, the last 1,000 changes. The first members of a new audience did not enter it, and who is in it or out
+         *     of it because its definition was edited neither entered nor left. Audiences by profile have no list of changes.
+         */
+        get: operations["listAudienceChanges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audiences:preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Size, reach and some members of an audience that is not saved
+         * @description For editors, which ask at every change. A tree that does not hold together is 400 `bad_request` with the path of the fault;
+         *     one that only the facts can answer may be 422 `unsupported` or `too_large`, and 503 while they load.
+         */
+        post: operations["previewAudience"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/deliveries": {
         parameters: {
             query?: never;
@@ -661,45 +738,6 @@ export interface paths {
         get: operations["getCampaignReport"];
         put?: never;
         post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/sends:review": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Whom a message would reach that is sent once, and what one of them would read; nothing is sent or kept */
-        post: operations["reviewSend"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/sends": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Send once, to everybody who is in the audience now
-         * @description Keeps the audience, the template and a campaign, all under the name, and orders the sending. Asking again with the
-         *     same id is no harm and sends nothing more. If there are more or fewer users than were reviewed, nothing is sent:
-         *     the code is `drifted`.
-         */
-        post: operations["postSend"];
         delete?: never;
         options?: never;
         head?: never;
@@ -784,7 +822,7 @@ export interface components {
         Error: {
             /**
              * @description not_signed_in, forbidden, bad_credentials, throttled, insecure_cookie, setup_needed, setup_done, cross_origin,
-             *     not_found, bad_request, invalid, conflict, drifted, too_large, no_demo, busy, timeout, unavailable, internal
+             *     not_found, bad_request, invalid, conflict, too_large, no_demo, busy, timeout, unavailable, internal
              */
             code: string;
             message: string;
@@ -1061,23 +1099,19 @@ export interface components {
             expires?: components["schemas"]["Period"];
         };
         ChannelSpec: {
-            /** @enum {string} */
-            type: "web" | "outbox" | "webhook" | "pull";
-            /** @description Of a webhook */
-            url?: string;
-            /** @description Of a webhook: it signs */
-            secret?: string;
-            allowPrivate?: boolean;
-            timeout?: components["schemas"]["Period"];
-            /** @description Of a channel of type pull */
-            collection?: string;
+            type: string;
         };
         CampaignSpec: {
             description?: string;
+            /** @description A trigger, or an audience by behavior that users enter or leave */
             when: {
                 trigger?: string;
-                /** @description The id of the order by which somebody sends it once */
-                once?: string;
+                audience?: string;
+                /**
+                 * @default enter
+                 * @enum {string}
+                 */
+                on: "enter" | "leave";
             };
             who?: string[];
             what: {
@@ -1100,70 +1134,6 @@ export interface components {
             };
             /** @enum {string} */
             status: "draft" | "live" | "paused" | "ended";
-        };
-        SendDraft: {
-            /** @description Of the campaign, its template and its audience */
-            name: string;
-            /** @description A tree, as in docs/measures.md; without it, everybody */
-            audience?: components["schemas"]["AnyJSON"];
-            zone?: string;
-            weekStart?: string;
-            channel: string;
-            /** @description How web content is shown: popup, banner, slot:NAME or inline */
-            as?: string;
-            subject?: string;
-            /** @description Liquid, as in docs/templates.md */
-            body: string;
-            /**
-             * @description Share of users held back to measure what the message does, such as 10%
-             * @default 0%
-             */
-            holdout: string;
-        };
-        SendOrder: components["schemas"]["SendDraft"] & {
-            /** @description Made by the caller; the same for a repeat */
-            id: string;
-            /**
-             * Format: int64
-             * @description As reviewed
-             */
-            matched: number;
-        };
-        SendReview: {
-            /** Format: date-time */
-            asOf: string;
-            /** Format: int64 */
-            matched: number;
-            excluded: components["schemas"]["Exclusion"][];
-            /**
-             * Format: int64
-             * @description matched = sending + all excluded
-             */
-            sending: number;
-            preview?: components["schemas"]["SendPreview"];
-        };
-        Exclusion: {
-            reason: string;
-            sentence: string;
-            /** Format: int64 */
-            users: number;
-        };
-        /** @description What one of the users would read */
-        SendPreview: {
-            user: string;
-            subject?: string;
-            body: string;
-            /** @description Fields without a value for this user */
-            missing: string[];
-            /** @description Why it cannot be rendered */
-            error?: string;
-        };
-        Sent: {
-            campaign: string;
-            /** Format: date-time */
-            at: string;
-            /** Format: int64 */
-            users: number;
         };
         Home: {
             /** Format: date-time */
@@ -1786,6 +1756,92 @@ export interface components {
             triggers: components["schemas"]["UserTrigger"][];
             audiences: string[];
         };
+        Audience: {
+            name: string;
+            description?: string;
+            /**
+             * @description profile: decided by what users are, when it is asked for; behavior: by what they did, kept up to date; frozen: the members are those of a time
+             * @enum {string}
+             */
+            kind: "profile" | "behavior" | "frozen";
+            /**
+             * @description counting: not counted since it was defined or edited; failed: see `error`, the size is the last one known
+             * @enum {string}
+             */
+            state: "ready" | "counting" | "failed";
+            /** @description Why it could not be counted */
+            error?: string;
+            /**
+             * Format: int64
+             * @description Members; 0 and without `asOf` while it was never counted
+             */
+            size: number;
+            /**
+             * Format: date-time
+             * @description When that was true; of a frozen one, the time of its members
+             */
+            asOf?: string;
+            /** @description It should have been looked at again by now: analysis is behind, or does not run */
+            stale: boolean;
+            /** @description By channel, in order of name. Channels whose reach cannot be counted are not in it */
+            reachable: components["schemas"]["AudienceReach"][];
+            /** @description A point where the size changed, at most one a minute, for 7 days, oldest first; in the list of all audiences at most one an hour */
+            history: components["schemas"]["AudienceSize"][];
+            /** @description Definitions that name it */
+            usedBy: components["schemas"]["AudienceUse"][];
+            /**
+             * Format: int64
+             * @description In the last 24 hours, to ten minutes; of audiences by profile 0, as nobody looks
+             */
+            entered24h: number;
+            /** Format: int64 */
+            left24h: number;
+        };
+        AudienceReach: {
+            channel: string;
+            /** Format: int64 */
+            users: number;
+        };
+        AudienceSize: {
+            /** Format: date-time */
+            time: string;
+            /** Format: int64 */
+            size: number;
+        };
+        AudienceUse: {
+            /** @description trigger, campaign or audience */
+            kind: string;
+            name: string;
+        };
+        AudienceList: {
+            audiences: components["schemas"]["Audience"][];
+        };
+        AudienceChange: {
+            /** Format: date-time */
+            time: string;
+            user: string;
+            /** @enum {string} */
+            change: "entered" | "left";
+        };
+        AudienceChangeList: {
+            changes: components["schemas"]["AudienceChange"][];
+        };
+        /** @description `zone`, `weekStart` and the tree beside each other, as in a definition: {"zone": "Europe/Berlin", "did": {"event": "purchase", "min": 2}} */
+        AudiencePreviewRequest: {
+            zone?: string;
+            weekStart?: string;
+        } & {
+            [key: string]: unknown;
+        };
+        AudiencePreview: {
+            /** Format: int64 */
+            size: number;
+            /** Format: date-time */
+            asOf: string;
+            reachable: components["schemas"]["AudienceReach"][];
+            /** @description Ids of members */
+            sample: string[];
+        };
         TimelineItem: {
             /** @enum {string} */
             kind: "event" | "delivery";
@@ -1909,7 +1965,6 @@ export interface components {
             /** Format: int64 */
             memoryBytes?: number;
             facts?: components["schemas"]["FactsHealth"];
-            behavior?: components["schemas"]["BehaviorHealth"];
             notes?: string[];
         };
         /** @description The events kept for analysis */
@@ -1942,29 +1997,6 @@ export interface components {
             lost: components["schemas"]["LostFacts"][];
             rebuilding?: components["schemas"]["FactsRebuild"];
             /** @description What is wrong at the moment */
-            message?: string;
-        };
-        /** @description The behavioral index, in memory, which answers what walks users' histories */
-        BehaviorHealth: {
-            /** @enum {string} */
-            state: "loading" | "ready" | "given_up";
-            /** Format: int64 */
-            events: number;
-            /** Format: int64 */
-            users: number;
-            /**
-             * Format: int64
-             * @description Of memory, about
-             */
-            bytes: number;
-            /**
-             * Format: int64
-             * @description While it loads: users of its snapshot, then events of the log
-             */
-            done?: number;
-            /** Format: int64 */
-            of?: number;
-            /** @description Why it was given up */
             message?: string;
         };
         /** @description What a damaged file held and is not back */
@@ -2666,7 +2698,7 @@ export interface operations {
     exportEvents: {
         parameters: {
             query?: {
-                format?: "avro" | "jsonl" | "parquet";
+                format?: "avro" | "jsonl";
                 /** @description A time (RFC 3339), `earliest`, `now`, or a period back such as `15m`; default: `now` with follow, else `earliest` */
                 from?: components["parameters"]["from"];
                 /** @description A time (RFC 3339) */
@@ -2688,7 +2720,6 @@ export interface operations {
                 content: {
                     "application/avro": string;
                     "application/x-ndjson": string;
-                    "application/vnd.apache.parquet": string;
                 };
             };
             default: components["responses"]["Failure"];
@@ -2697,7 +2728,7 @@ export interface operations {
     runSQL: {
         parameters: {
             query?: {
-                format?: "jsonl" | "csv" | "parquet";
+                format?: "jsonl" | "csv";
             };
             header?: never;
             path?: never;
@@ -2717,7 +2748,6 @@ export interface operations {
                 content: {
                     "application/x-ndjson": string;
                     "text/csv": string;
-                    "application/vnd.apache.parquet": string;
                 };
             };
             default: components["responses"]["Failure"];
@@ -2726,7 +2756,7 @@ export interface operations {
     queryMeasure: {
         parameters: {
             query?: {
-                format?: "json" | "csv" | "parquet";
+                format?: "json" | "csv";
             };
             header?: never;
             path?: never;
@@ -2750,7 +2780,6 @@ export interface operations {
                         [key: string]: unknown;
                     };
                     "text/csv": string;
-                    "application/vnd.apache.parquet": string;
                 };
             };
             default: components["responses"]["Failure"];
@@ -2971,6 +3000,100 @@ export interface operations {
             default: components["responses"]["Failure"];
         };
     };
+    listAudiences: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The audiences */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AudienceList"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    getAudience: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: components["parameters"]["name"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The audience */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Audience"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    listAudienceChanges: {
+        parameters: {
+            query?: {
+                limit?: components["parameters"]["limit"];
+            };
+            header?: never;
+            path: {
+                name: components["parameters"]["name"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The changes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AudienceChangeList"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    previewAudience: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AudiencePreviewRequest"];
+            };
+        };
+        responses: {
+            /** @description The preview */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AudiencePreview"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
     listDeliveries: {
         parameters: {
             query?: {
@@ -3065,56 +3188,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CampaignReport"];
-                };
-            };
-            default: components["responses"]["Failure"];
-        };
-    };
-    reviewSend: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["SendDraft"];
-            };
-        };
-        responses: {
-            /** @description The review */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SendReview"];
-                };
-            };
-            default: components["responses"]["Failure"];
-        };
-    };
-    postSend: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["SendOrder"];
-            };
-        };
-        responses: {
-            /** @description It is being sent */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Sent"];
                 };
             };
             default: components["responses"]["Failure"];
