@@ -34,7 +34,7 @@ var layers = [][]string{
 	{"internal/facts"},
 	{"internal/eventlog", "internal/userstate", "internal/inbox", "internal/documents"},
 	{"internal/replay", "internal/journey", "internal/measure/measuretest"},
-	{"internal/definition"},
+	{"internal/definition", "internal/session"},
 	{"internal/trigger", "internal/policy", "internal/render", "internal/measure"},
 	{"internal/condition", "internal/profile", "internal/consent"},
 	{"internal/period", "internal/event/ocf"},

@@ -7,6 +7,7 @@ import (
 
 	"heed/internal/event"
 	"heed/internal/profile"
+	"heed/internal/session"
 )
 
 // user is a hot user: what was last read or committed, and within a batch what
@@ -23,6 +24,8 @@ type user struct {
 	stored   int64 // the one that the partition holds
 	slot     *slot // decoded, within a batch
 	fetching bool  // rows are loaded with this batch
+
+	session session.User
 
 	refused int64 // log time when a refusal for being outside an audience was noted
 
@@ -120,7 +123,7 @@ func (c *users) add(id string) *user {
 	} else {
 		u = new(user)
 	}
-	u.id, u.hot = strings.Clone(id), true
+	u.id, u.hot, u.session = strings.Clone(id), true, session.UserOf(id)
 	c.ring = append(c.ring, u)
 	c.byID[u.id] = u
 	c.measure(u)

@@ -181,6 +181,25 @@ func (h *harness) pump() {
 			for h.once(w) {
 				again = true
 			}
+			again = h.tell(w) || again
+		}
+	}
+}
+
+// tell appends the session_start events that a worker has made; false if there
+// was none.
+func (h *harness) tell(w *worker) bool {
+	h.t.Helper()
+	if w.sessions.starts.pending() == 0 {
+		return false
+	}
+	for { // the hostile log says no now and then
+		switch err := w.flushStarts(h.ctx()); {
+		case errors.Is(err, eventlog.ErrUnavailable):
+		case err != nil:
+			h.t.Fatal(err)
+		default:
+			return true
 		}
 	}
 }

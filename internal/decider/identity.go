@@ -11,6 +11,7 @@ import (
 	"heed/internal/eventlog"
 	"heed/internal/inbox"
 	"heed/internal/profile"
+	"heed/internal/session"
 	"heed/internal/trigger"
 	"heed/internal/userstate"
 )
@@ -97,9 +98,10 @@ type body struct {
 	To      string `json:"to,omitempty"`
 	Trusted bool   `json:"trusted,omitempty"`
 	// Of a hand-over.
-	Refused string `json:"refused,omitempty"` // the link does not hold: there is nothing to hand over
-	Rows    []byte `json:"rows,omitempty"`
-	Profile []byte `json:"profile,omitempty"`
+	Refused string        `json:"refused,omitempty"` // the link does not hold: there is nothing to hand over
+	Rows    []byte        `json:"rows,omitempty"`
+	Profile []byte        `json:"profile,omitempty"`
+	Seen    *session.Seen `json:"seen,omitempty"`
 	event.Forwarded
 
 	Hops int `json:"hops,omitempty"`
@@ -376,6 +378,9 @@ func (b *batch) handOver(it *item) {
 	if p.Known() {
 		out.Profile = p.Append(nil)
 	}
+	if seen, ok := b.w.sessions.tracker.Seen(&u.session, it.time); ok {
+		out.Seen = &seen
+	}
 	p.Moved, u.touched = profile.Move{To: c.To, At: it.time, Trusted: c.Trusted}, true
 	b.counted.ids.handedOver++
 	b.emit(it, event.NameHandOver, c.To, out)
@@ -454,6 +459,9 @@ func (b *batch) take(it *item) {
 		w.targets.joinAll(w.rules, u.id)
 		s.dirty = true
 		b.collect(s, nil, w.board.logTime)
+	}
+	if c.Seen != nil {
+		w.sessions.tracker.Merge(&u.session, *c.Seen, it.time)
 	}
 	from, err := profile.Decode(c.Profile)
 	if err != nil {

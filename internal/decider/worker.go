@@ -34,7 +34,8 @@ type worker struct {
 	board    board // counts, including the batch in hand
 	users    *users
 	targets  targets
-	epochs   memberships      // of audiences that the log speaks of
+	epochs   memberships // of audiences that the log speaks of
+	sessions sessions
 	chunks   []eventlog.Chunk // read, not consumed
 	held     int              // bytes of chunks
 	next     uint64           // offset behind the last consumed event
@@ -43,6 +44,8 @@ type worker struct {
 	poison   poison
 	batch    batch
 	trap     func(*event.Event) // tests make events panic with it
+
+	sessionUsers int // who are remembered at most
 
 	shared shared
 }
@@ -59,7 +62,7 @@ type wakeKey struct {
 	user     string
 }
 
-func newWorker(d *Decider, number int, cacheBytes int64) *worker {
+func newWorker(d *Decider, number int, cacheBytes int64, sessionUsers int) *worker {
 	w := &worker{
 		d: d, number: number,
 		logger:  d.deps.Logger.With("partition", number),
@@ -67,7 +70,10 @@ func newWorker(d *Decider, number int, cacheBytes int64) *worker {
 		events:  d.metrics.events.WithLabelValues(strconv.Itoa(number)),
 		seed:    maphash.MakeSeed(),
 		users:   newUsers(cacheBytes),
-		poison:  poison{events: make(map[uint64]phase), wakes: make(map[wakeKey]bool)},
+
+		sessionUsers: sessionUsers,
+
+		poison: poison{events: make(map[uint64]phase), wakes: make(map[wakeKey]bool)},
 	}
 	w.shared.err = errStarting
 	w.batch.w = w
@@ -146,6 +152,7 @@ func (w *worker) own(ctx context.Context) (err error) {
 		return err
 	}
 	w.publish()
+	defer w.tellStarts(ctx)()
 	for {
 		if err := w.gather(ctx); err != nil {
 			return err
@@ -171,7 +178,11 @@ func (w *worker) open(ctx context.Context) error {
 	w.targets.forget()
 	w.next = part.Next()
 	w.heard = w.d.deps.Clock().UnixMicro()
-	if err := w.restore(ctx); err != nil {
+	err = w.openSessions(ctx)
+	if err == nil {
+		err = w.restore(ctx)
+	}
+	if err != nil {
 		return errors.Join(err, part.Close())
 	}
 	return nil
@@ -180,6 +191,7 @@ func (w *worker) open(ctx context.Context) error {
 // restore takes what was committed; nothing of a batch in hand is left.
 func (w *worker) restore(ctx context.Context) error {
 	w.users.clear()
+	w.sessions.tracker.Rollback()
 	b, err := decodeBoard(w.part.Meta())
 	if err != nil {
 		return err
