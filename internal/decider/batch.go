@@ -242,7 +242,7 @@ func (b *batch) admit(ctx context.Context, it *item, record []byte, offset uint6
 	idle := !relevant && u != nil && u.known && !u.reading && !u.glance.Apart() && u.glance.Full() && event.Plain(record) && u.glance.Unchanged(w.seed, e)
 	seen := idle && counts
 	if seen {
-		it.start, it.begins = w.sessions.tracker.See(&u.session, e.Timestamp, logTime)
+		it.start, it.begins = w.sees(u, e, logTime)
 		idle = !it.begins
 	}
 	if !idle {
@@ -285,14 +285,14 @@ func (b *batch) admit(ctx context.Context, it *item, record []byte, offset uint6
 		b.needProfile = append(b.needProfile, u)
 	}
 	if !seen && counts && !u.reading { // nothing can come between the event and its user
-		it.start, it.begins = w.sessions.tracker.See(&u.session, e.Timestamp, logTime)
+		it.start, it.begins = w.sees(u, e, logTime)
 	}
 	if !relevant && !u.reading && !it.begins {
 		return false, false, nil
 	}
 	steps := relevant
 	if !steps && counts && w.rules.set.Relevant(event.NameSessionStart) {
-		steps = it.begins || u.reading && w.sessions.tracker.Due(&u.session, e.Timestamp, logTime)
+		steps = it.begins || u.reading && w.sessions.journal.Tracker.Due(&u.session, e.Timestamp, logTime)
 	}
 	if _, links := e.Links(); steps || links {
 		b.load(u, false)

@@ -190,11 +190,11 @@ func (h *harness) pump() {
 // was none.
 func (h *harness) tell(w *worker) bool {
 	h.t.Helper()
-	if w.sessions.starts.pending() == 0 {
+	if w.sessions.starts.Pending() == 0 {
 		return false
 	}
 	for { // the hostile log says no now and then
-		switch err := w.flushStarts(h.ctx()); {
+		switch err := w.sessions.starts.Flush(h.ctx()); {
 		case errors.Is(err, eventlog.ErrUnavailable):
 		case err != nil:
 			h.t.Fatal(err)

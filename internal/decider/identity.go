@@ -378,7 +378,7 @@ func (b *batch) handOver(it *item) {
 	if p.Known() {
 		out.Profile = p.Append(nil)
 	}
-	if seen, ok := b.w.sessions.tracker.Seen(&u.session, it.time); ok {
+	if seen, ok := b.w.sessions.journal.Tracker.Seen(&u.session, it.time); ok {
 		out.Seen = &seen
 	}
 	p.Moved, u.touched = profile.Move{To: c.To, At: it.time, Trusted: c.Trusted}, true
@@ -461,7 +461,7 @@ func (b *batch) take(it *item) {
 		b.collect(s, nil, w.board.logTime)
 	}
 	if c.Seen != nil {
-		w.sessions.tracker.Merge(&u.session, *c.Seen, it.time)
+		w.sessions.journal.Tracker.Merge(&u.session, *c.Seen, it.time)
 	}
 	from, err := profile.Decode(c.Profile)
 	if err != nil {

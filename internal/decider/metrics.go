@@ -145,8 +145,8 @@ func (b *batch) report() {
 	add(m.wakes, t.wakes)
 	add(m.sessions, t.sessions)
 	s := &b.w.sessions
-	add(m.evicted, s.tracker.Evicted()-s.evicted)
-	s.evicted = s.tracker.Evicted()
+	add(m.evicted, s.journal.Tracker.Evicted()-s.evicted)
+	s.evicted = s.journal.Tracker.Evicted()
 	add(m.poisoned, t.poisoned)
 	add(m.corrupt, t.corrupt)
 	m.ids.report(&t.ids)

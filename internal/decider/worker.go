@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"heed/internal/decider/later"
 	"heed/internal/event"
 	"heed/internal/eventlog"
 	"heed/internal/userstate"
@@ -45,8 +46,6 @@ type worker struct {
 	batch    batch
 	trap     func(*event.Event) // tests make events panic with it
 
-	sessionUsers int // who are remembered at most
-
 	shared shared
 }
 
@@ -70,10 +69,12 @@ func newWorker(d *Decider, number int, cacheBytes int64, sessionUsers int) *work
 		events:  d.metrics.events.WithLabelValues(strconv.Itoa(number)),
 		seed:    maphash.MakeSeed(),
 		users:   newUsers(cacheBytes),
-
-		sessionUsers: sessionUsers,
-
-		poison: poison{events: make(map[uint64]phase), wakes: make(map[wakeKey]bool)},
+		poison:  poison{events: make(map[uint64]phase), wakes: make(map[wakeKey]bool)},
+	}
+	w.sessions.users = sessionUsers
+	w.sessions.starts = later.Queue{
+		Partition: number, Kind: userstate.Sessions, Prefix: startsPrefix,
+		Log: d.deps.Log, State: d.deps.State, Logger: w.logger, Corrupt: w.metrics.corrupt.Inc,
 	}
 	w.shared.err = errStarting
 	w.batch.w = w
@@ -191,7 +192,7 @@ func (w *worker) open(ctx context.Context) error {
 // restore takes what was committed; nothing of a batch in hand is left.
 func (w *worker) restore(ctx context.Context) error {
 	w.users.clear()
-	w.sessions.tracker.Rollback()
+	w.sessions.journal.Tracker.Rollback()
 	b, err := decodeBoard(w.part.Meta())
 	if err != nil {
 		return err
