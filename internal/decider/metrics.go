@@ -90,6 +90,10 @@ func (m *metrics) register(r prometheus.Registerer, d *Decider) error {
 	all := []prometheus.Collector{
 		m.events, m.discarded, m.survey, m.firings, m.wakes, m.unmatched, m.poisoned, m.corrupt, m.lost, m.ticks,
 		m.sessions, m.evicted, m.reopened, m.leftOut, m.commit, m.batch,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "sessions_pending",
+			Help: "Commits with a session_start that is not in the log yet.",
+		}, func() float64 { return float64(d.Telling()) }),
 		&lag{d: d, desc: prometheus.NewDesc("heed_decider_lag_events", "Offsets that are durable and not decided.", []string{"partition"}, nil)},
 	}
 	for _, c := range append(all, m.ids.all()...) {

@@ -207,20 +207,31 @@ func (k *Tracker) Rollback() {
 // Sweep takes back the room of users who are forgotten by a log time (µs).
 func (k *Tracker) Sweep(logTime int64) {
 	now := seconds(logTime)
+	k.drop(func(u *tracked) bool { return u.expired(now) })
+}
+
+// Keep forgets everybody of whom keep is false, by the xxhash64 of the profile id.
+func (k *Tracker) Keep(keep func(hash uint64) bool) {
+	k.drop(func(u *tracked) bool { return !keep(u.hash) })
+}
+
+func (k *Tracker) drop(gone func(u *tracked) bool) {
 	for i := 0; i < len(k.users); {
-		if k.users[i].expired(now) {
-			k.remove(k.users[i].hash)
+		if u := &k.users[i]; gone(u) {
+			k.remove(u.hash)
 			continue
 		}
 		i++
 	}
 }
 
-// Len is how many users take room.
-func (k *Tracker) Len() int { return len(k.users) }
-
-// UserBytes is what a user takes, about.
-const UserBytes = 48
+// Bytes is what the users take, about. A nil Tracker has none.
+func (k *Tracker) Bytes() int64 {
+	if k == nil {
+		return 0
+	}
+	return 48 * int64(len(k.users))
+}
 
 // Evicted is how many users were forgotten for want of room.
 func (k *Tracker) Evicted() int { return k.evicted }
