@@ -3,6 +3,8 @@ package decider
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -185,6 +187,65 @@ func TestSessionUsersAreBounded(t *testing.T) {
 	h.pump()
 	if n := len(h.controls(event.NameSessionStart)); n != 61 {
 		t.Errorf("%d sessions", n)
+	}
+}
+
+// A session begins live where it begins in a replay of the same events, over which
+// it does not matter that some of them are Heed's own session_start.
+func TestSessionsLiveAndReplayed(t *testing.T) {
+	const rules = `
+{kind: trigger, name: visit, pattern: [{event: session_start}]}
+---
+{kind: trigger, name: looks, pattern: [{event: session_start}, {event: win, times: 2}], within: 20m}
+`
+	for seed := range uint64(4) {
+		ops := history(seed+300, 6, 200)
+		r := rand.New(rand.NewPCG(seed, 9))
+		for i, add := 0, int64(0); i < len(ops); i++ {
+			if i%10 == 9 {
+				add += 10*minute + r.Int64N(35*minute)
+			}
+			ops[i].at += add
+			for k := range ops[i].events {
+				ops[i].events[k].Timestamp += add
+			}
+		}
+		want := replayed(t, rules, ops)
+		if len(want) < 30 {
+			t.Fatalf("seed %d fires only %d times", seed, len(want))
+		}
+		for _, partitions := range []int{1, 8} {
+			h := newHarness(t, partitions, Config{BatchEvents: 7})
+			h.playBy(rules, ops, func() {
+				if r.IntN(4) == 0 {
+					h.pump()
+				}
+				if r.IntN(40) == 0 {
+					h.crash()
+				}
+			})
+			h.pump()
+			var got []string
+			for _, in := range h.intents() {
+				got = append(got, fmt.Sprintf("%s %s %d", in.Trigger, in.FireID, in.At))
+			}
+			slices.Sort(got)
+			if diff := gocmp.Diff(want, got); diff != "" {
+				t.Fatalf("seed %d, %d partitions (-replay +live):\n%s", seed, partitions, diff)
+			}
+			if partitions > 1 {
+				continue
+			}
+			var all []op // with what Heed made
+			h.each(0, func(_ uint64, e event.Event) {
+				if e.Type != event.System {
+					all = append(all, op{at: e.ReceivedAt, events: []event.Event{e}})
+				}
+			})
+			if diff := gocmp.Diff(want, replayed(t, rules, all)); diff != "" {
+				t.Errorf("seed %d, from the log (-want +got):\n%s", seed, diff)
+			}
+		}
 	}
 }
 

@@ -112,7 +112,7 @@ func (a *asking) funnel(ctx context.Context, f *measure.Funnel) (*measure.Funnel
 		predicates[i], predicates[n+i] = p, "false"
 		quiet = quiet || q
 		if f.Strict && i > 0 {
-			predicates[n+i] = activity
+			predicates[n+i] = Activity
 		}
 		for _, m := range f.Steps[i].Without {
 			p, q, err := a.match(m)
