@@ -25,8 +25,6 @@ type user struct {
 	slot     *slot // decoded, within a batch
 	fetching bool  // rows are loaded with this batch
 
-	session session.User
-
 	refused int64 // log time when a refusal for being outside an audience was noted
 
 	hasMembers bool // members are those of the partition
@@ -35,6 +33,8 @@ type user struct {
 	// Notes, as encoded.
 	hasNotes bool // notes are those of the partition
 	notes    []byte
+
+	session session.User
 
 	// Profile.
 	known   bool // glance and traits are those of the partition

@@ -15,10 +15,11 @@ const (
 	version      = 1        // the first byte of a row (docs/format/state.md)
 	changesBytes = 2 << 10  // from which on a row of changes is not written again
 	minChanges   = 64 << 10 // of changes, until everybody is written
+	maxChanges   = 3        // times the bytes of everybody
 )
 
 // Journal keeps what a Tracker remembers as named rows: who changed with each
-// commit and, when that has come to as much, everybody.
+// commit and, when that has come to much more, everybody.
 type Journal struct {
 	Tracker *Tracker
 
@@ -64,9 +65,9 @@ func (j *Journal) Rows(logTime int64, write func(name string, row []byte)) {
 	if before == 0 {
 		j.changes = append(j.changes, version)
 	}
-	j.changes = j.Tracker.AppendChanges(j.changes)
+	j.changes = j.Tracker.AppendChanges(j.changes, logTime)
 	j.size += len(j.changes) - before
-	if j.size <= max(minChanges, j.all) {
+	if j.size <= max(minChanges, maxChanges*j.all) {
 		if j.name == "" {
 			j.name = changesName(j.number)
 		}
@@ -77,7 +78,7 @@ func (j *Journal) Rows(logTime int64, write func(name string, row []byte)) {
 	for i := range j.number + 1 {
 		write(changesName(i), nil) // the last one may not be there
 	}
-	j.changes = j.Tracker.Append(append(j.changes[:0], version))
+	j.changes = j.Tracker.Append(append(j.changes[:0], version), logTime)
 	write(rowEverybody, j.changes)
 	j.all, j.size = len(j.changes), 0
 	j.next()

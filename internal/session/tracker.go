@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"github.com/cespare/xxhash/v2"
+
+	"heed/internal/varint"
 )
 
 // Seen is the latest activity of a user.
@@ -42,12 +44,15 @@ type tracked struct {
 	round uint32 // in which it was changed last
 }
 
-// change is what a user was before the round.
+// change is who was at a place before the round.
 type change struct {
-	tracked
-	index uint32 // where the user is, unless others were removed since
-	known bool
+	hash  uint64
+	Seen         // Heard is nobody if there was none
+	index uint32 // the place
 }
+
+// nobody is no log time.
+const nobody = ^uint32(0)
 
 // NewTracker makes a Tracker of so many users at most.
 func NewTracker(limit int) *Tracker {
@@ -62,7 +67,7 @@ func (k *Tracker) See(user *User, t, logTime int64) (at int64, begins bool) {
 	heard := seconds(logTime)
 	u := k.find(user)
 	if u == nil {
-		k.insert(user.hash, Seen{t, heard})
+		user.index = k.insert(user.hash, Seen{t, heard})
 		return t - 1, true
 	}
 	k.note(u, user.index)
@@ -137,27 +142,31 @@ func (k *Tracker) note(u *tracked, index uint32) {
 	if u.round == k.round {
 		return
 	}
-	k.changes = append(k.changes, change{*u, index, true})
+	k.changes = append(k.changes, change{u.hash, u.Seen, index})
 	u.round = k.round
 }
 
-func (k *Tracker) insert(hash uint64, s Seen) {
-	if len(k.users) >= k.limit {
-		k.evict()
-	}
+// insert puts a user in who is not there, and tells where.
+func (k *Tracker) insert(hash uint64, s Seen) (index uint32) {
 	u := tracked{hash, s, k.round}
-	k.changes = append(k.changes, change{tracked: u, index: uint32(len(k.users))})
-	k.put(u)
+	if len(k.users) >= k.limit {
+		index = k.evict()
+		was := &k.users[index]
+		k.changes = append(k.changes, change{was.hash, was.Seen, index})
+		delete(k.at, was.hash)
+		*was = u
+	} else {
+		index = uint32(len(k.users))
+		k.changes = append(k.changes, change{hash, Seen{Heard: nobody}, index})
+		k.users = append(k.users, u)
+	}
+	k.at[hash] = index
+	return index
 }
 
-func (k *Tracker) put(u tracked) {
-	k.at[u.hash] = uint32(len(k.users))
-	k.users = append(k.users, u)
-}
-
-// evict makes room: of the next few users it forgets the one that is silent for
-// longest.
-func (k *Tracker) evict() {
+// evict says whose place is taken: of the next few users, of the one that is
+// silent for longest.
+func (k *Tracker) evict() uint32 {
 	const look = 16
 	worst := -1
 	for range min(look, len(k.users)) {
@@ -170,8 +179,7 @@ func (k *Tracker) evict() {
 		k.hand++
 	}
 	k.evicted++
-	k.changes = append(k.changes, change{k.users[worst], uint32(worst), true})
-	k.remove(k.users[worst].hash)
+	return uint32(worst)
 }
 
 func (k *Tracker) remove(hash uint64) {
@@ -196,10 +204,13 @@ func (k *Tracker) Commit() {
 func (k *Tracker) Rollback() {
 	for i := len(k.changes) - 1; i >= 0; i-- {
 		c := &k.changes[i]
-		k.remove(c.hash)
-		if c.known {
-			k.put(c.tracked)
+		delete(k.at, k.users[c.index].hash)
+		if c.Heard == nobody { // it was the last place then, too
+			k.users = k.users[:c.index]
+			continue
 		}
+		k.users[c.index] = tracked{hash: c.hash, Seen: c.Seen}
+		k.at[c.hash] = c.index
 	}
 	k.Commit()
 }
@@ -236,19 +247,19 @@ func (k *Tracker) Bytes() int64 {
 // Evicted is how many users were forgotten for want of room.
 func (k *Tracker) Evicted() int { return k.evicted }
 
-// seenBytes is the length of a user's bytes (docs/format/state.md).
-const seenBytes = 8 + 8 + 4
-
-func (u *tracked) append(dst []byte) []byte {
+// append writes a user relative to a log time in s (docs/format/state.md).
+func (u *tracked) append(dst []byte, base int64) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, u.hash)
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(u.Last))
-	return binary.LittleEndian.AppendUint32(dst, u.Heard)
+	dst = binary.AppendVarint(dst, base*1e6-u.Last)
+	return binary.AppendVarint(dst, base-int64(u.Heard))
 }
 
-// Append writes everybody.
-func (k *Tracker) Append(dst []byte) []byte {
+// Append writes everybody as of a log time (µs).
+func (k *Tracker) Append(dst []byte, logTime int64) []byte {
+	base := int64(seconds(logTime))
+	dst = binary.AppendUvarint(binary.AppendVarint(dst, base), uint64(len(k.users)))
 	for i := range k.users {
-		dst = k.users[i].append(dst)
+		dst = k.users[i].append(dst, base)
 	}
 	return dst
 }
@@ -256,13 +267,13 @@ func (k *Tracker) Append(dst []byte) []byte {
 // Changed tells whether AppendChanges has something to write.
 func (k *Tracker) Changed() bool { return len(k.changes) > 0 }
 
-// AppendChanges writes those who changed since the last Commit.
-func (k *Tracker) AppendChanges(dst []byte) []byte {
+// AppendChanges writes those who changed since the last Commit as of a log time
+// (µs).
+func (k *Tracker) AppendChanges(dst []byte, logTime int64) []byte {
+	base := int64(seconds(logTime))
+	dst = binary.AppendUvarint(binary.AppendVarint(dst, base), uint64(len(k.changes)))
 	for i := range k.changes {
-		c := &k.changes[i]
-		if u := k.find(&User{c.hash, c.index}); u != nil {
-			dst = u.append(dst)
-		}
+		dst = k.users[k.changes[i].index].append(dst, base)
 	}
 	return dst
 }
@@ -270,20 +281,30 @@ func (k *Tracker) AppendChanges(dst []byte) []byte {
 // ErrFormat: the bytes are none that Append has written.
 var ErrFormat = errors.New("session: unreadable bytes")
 
-// Read takes what Append or AppendChanges wrote; what comes later counts.
+// Read takes what Append and AppendChanges wrote, one behind the other; what comes
+// later counts.
 func (k *Tracker) Read(b []byte) error {
-	if len(b)%seenBytes != 0 {
-		return ErrFormat
-	}
-	for ; len(b) > 0; b = b[seenBytes:] {
-		hash := binary.LittleEndian.Uint64(b)
-		s := Seen{int64(binary.LittleEndian.Uint64(b[8:])), binary.LittleEndian.Uint32(b[16:])}
-		if i, ok := k.at[hash]; ok {
-			k.users[i].Seen = s
-			continue
+	r := varint.NewReader(b)
+	for len(r.Rest()) > 0 && !r.Bad() {
+		base := r.Varint()
+		for range r.Count(8 + 1 + 1) {
+			hash := r.Bytes(8)
+			last, heard := base*1e6-r.Varint(), base-r.Varint()
+			if r.Bad() || heard < 0 || heard >= int64(nobody) {
+				return ErrFormat
+			}
+			u := User{hash: binary.LittleEndian.Uint64(hash)}
+			s := Seen{last, uint32(heard)}
+			if known := k.find(&u); known != nil {
+				known.Seen = s
+			} else {
+				k.insert(u.hash, s)
+			}
 		}
-		k.insert(hash, s)
 	}
 	k.Commit()
+	if r.Bad() {
+		return ErrFormat
+	}
 	return nil
 }
