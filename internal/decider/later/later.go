@@ -216,7 +216,8 @@ func (q *Queue) batch(data []byte) *eventlog.Batch {
 	} else {
 		d := event.NewDecoder(data[1:])
 		var e event.Event
-		for ok := true; ; {
+		for {
+			var ok bool
 			if ok, err = d.Next(&e); !ok {
 				break
 			}
