@@ -178,6 +178,7 @@ func TestPreview(t *testing.T) {
 	l := newLive(t)
 	const users = 4000 // 16,000 events, 2,000 a partition
 	req := backtest.Request{Trigger: l.crowd(users), Days: 1, Examples: 20}
+	l.decided()
 	for _, sample := range []int{1000, 5000, 100_000} {
 		b := l.backtester(backtest.Config{SampleEvents: sample})
 		res, err := b.Preview(t.Context(), req)

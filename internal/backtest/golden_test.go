@@ -41,6 +41,7 @@ func TestGolden(t *testing.T) {
 				d.ScanArgs(t, "user", &user)
 				l.damage(user)
 			case "at":
+				l.decided() // what the Decider appends of sessions gets the time at which it was made
 				l.now.Store(epoch + duration(t, d.CmdArgs[0].Key))
 			case "backtest":
 				return l.golden(d)

@@ -233,7 +233,7 @@ func (l *live) decided() {
 		if err != nil {
 			l.t.Fatal(err)
 		}
-		behind := false
+		behind := l.d.Telling() > 0 // what follows is in the log afterwards
 		for p, next := range at {
 			b, err := l.db.Log().Bounds(l.t.Context(), eventlog.Events, p)
 			if err != nil {
@@ -377,6 +377,10 @@ const rules = `
 ---
 {kind: trigger, name: sorted, pattern: [{event: view}, {event: buy}], within: 3m, order: event, lateness: 30s, increasing: true}
 ---
+{kind: trigger, name: visits, pattern: [{event: session_start}, {event: view, times: 2}], within: 4m}
+---
+{kind: trigger, name: visit, pattern: [{event: session_start}]}
+---
 {kind: trigger, name: keyed, pattern: [{event: view, times: 2}], within: 6m, by: properties.product, overlap: true}
 `
 
@@ -401,6 +405,9 @@ func TestSameAsLive(t *testing.T) {
 		names := []string{"win", "win", "loss", "view", "view", "cart", "buy", "logout", "scroll", "heed.shown"}
 		for range 120 {
 			l.now.Add(r.Int64N(40 * second))
+			if r.IntN(15) == 0 {
+				l.quiet(r.Int64N(40 * minute)) // a silence, or almost
+			}
 			var events []event.Event
 			for range 1 + r.IntN(4) {
 				e := event.Event{
@@ -435,7 +442,7 @@ func TestSameAsLive(t *testing.T) {
 		}
 		l.end()
 	}
-	for _, name := range []string{"wins", "relaxed", "left", "later", "gold", "trait", "sorted", "keyed", "silent"} {
+	for _, name := range []string{"wins", "relaxed", "left", "later", "gold", "trait", "sorted", "keyed", "visit", "visits", "silent"} {
 		if fired[name] < 5 {
 			t.Errorf("%s fired %d times in all: the histories say little", name, fired[name])
 		}
@@ -463,6 +470,9 @@ func TestLoginSameAsLive(t *testing.T) {
 		names := []string{"win", "win", "loss", "view", "view", "cart", "buy"}
 		for range 100 {
 			l.now.Add(second + r.Int64N(30*second))
+			if r.IntN(12) == 0 {
+				l.quiet(r.Int64N(40 * minute)) // a silence, or almost
+			}
 			n := strconv.Itoa(r.IntN(8))
 			e := event.Event{Type: event.Track, Name: names[r.IntN(len(names))], Properties: fmt.Appendf(nil, `{"product":"p%d"}`, r.IntN(2))}
 			switch r.IntN(8) {
@@ -494,4 +504,9 @@ func TestLoginSameAsLive(t *testing.T) {
 		l.end()
 	}
 	t.Log(fired)
+	for _, name := range []string{"visit", "visits"} {
+		if fired[name] < 5 {
+			t.Errorf("%s fired %d times in all: the histories say little", name, fired[name])
+		}
+	}
 }

@@ -19,6 +19,7 @@ import (
 	"heed/internal/eventlog"
 	"heed/internal/profile"
 	"heed/internal/replay"
+	"heed/internal/session"
 	"heed/internal/trigger"
 	"heed/internal/userstate"
 )
@@ -39,6 +40,7 @@ type run struct {
 	maxAge    int64
 	audiences map[string]*condition.Program
 	profiles  bool
+	sessions  *session.Tracker // nil: no trigger asks when they begin
 
 	now, asked int64 // the range
 	from       int64 // firings count from here; behind asked if a sample has not the whole range
@@ -58,6 +60,7 @@ type run struct {
 	logTime int64 // of the record in hand
 	level   int32 // users of lower levels are left out
 	swept   int   // users that the last sweep left
+	forgot  int64 // log time when sessions were swept
 	unseen  int   // events since the last turn
 	pace    pace
 	header  event.Header
@@ -94,6 +97,9 @@ func newRun(b *Backtester, req Request) (*run, error) {
 	}
 	r.clocks = trigger.NewSet(append(programs, p))
 	r.maxAge = r.clocks.MaxAge()
+	if r.clocks.Relevant(event.NameSessionStart) {
+		r.sessions = session.NewTracker(math.MaxInt32)
+	}
 	r.profiles = req.Trigger.Audience != "" || asks(req.Trigger, "traits.")
 	if req.Campaign != nil && len(req.Campaign.Who) > 0 {
 		r.profiles = true
@@ -129,6 +135,10 @@ func (r *run) plan(ctx context.Context, sample int) error {
 	}
 	// The age at which events may still count live is added in reading alone:
 	// log time is never before the time of the event.
+	first := r.warm
+	if r.sessions != nil && !whole {
+		first -= session.Keep // a session begins behind a silence
+	}
 	for n := range log.Partitions() {
 		b, err := log.Bounds(ctx, eventlog.Events, n)
 		if err != nil {
@@ -148,8 +158,8 @@ func (r *run) plan(ctx context.Context, sample int) error {
 			continue
 		}
 		p := part{number: n, first: b.First, end: b.Next}
-		if ok && oldest.Appended < r.warm {
-			if p.first, err = eventlog.OffsetAt(ctx, log, eventlog.Events, n, b, r.warm); err != nil {
+		if ok && oldest.Appended < first {
+			if p.first, err = eventlog.OffsetAt(ctx, log, eventlog.Events, n, b, first); err != nil {
 				return fmt.Errorf("backtest: begin of the range: %w", err)
 			}
 		}
@@ -159,7 +169,7 @@ func (r *run) plan(ctx context.Context, sample int) error {
 		}
 	}
 	r.short = r.logFrom == 0 || !whole && r.logFrom > r.warm || whole && r.logFrom > r.from
-	if r.begin = max(r.warm, r.logFrom); r.logFrom == 0 {
+	if r.begin = max(first, r.logFrom); r.logFrom == 0 {
 		r.begin = r.from
 	}
 	r.pace.brisk = sample > 0 || r.b.deps.Alone
@@ -203,7 +213,11 @@ func (r *run) sample(ctx context.Context, limit int64) error {
 	}
 	// The warm-up takes at most half of what is read.
 	back := r.from - max(r.warm, r.from-400*day)
-	from := max(r.from, min(marks[0]+back, marks[1]))
+	behind := marks[0] + back
+	if r.sessions != nil {
+		behind += session.Keep
+	}
+	from := max(r.from, min(behind, marks[1]))
 	counted := float64(limit) / 2
 	if span := marks[1] - marks[0]; span > 0 {
 		counted += counted * float64(max(0, marks[1]-from)) / float64(span)
@@ -424,18 +438,21 @@ func (r *run) consider(s *source, offset uint64, record []byte) {
 		return
 	}
 	tells := h.Type == event.Identify || h.Type == event.Alias
-	if !r.clocks.Relevant(h.Name) && !tells {
+	counts := r.sessions != nil && !strings.HasPrefix(h.Name, event.ReservedPrefix)
+	if !r.clocks.Relevant(h.Name) && !tells && !counts {
 		return
 	}
 	user := h.User()
-	if user == "" || h.Timestamp < r.warm && !tells || r.ids != nil && !slices.Contains(r.ids, user) {
+	if user == "" || h.Timestamp < r.warm && !tells && !counts || r.ids != nil && !slices.Contains(r.ids, user) {
 		return
 	}
 	if err := event.DecodeAvro(record, &r.event); err != nil {
 		r.tally.counts.Unreadable++
 		return
 	}
-	r.safely(func() { r.act(s, offset) })
+	if !session.Made(&r.event) { // it is made again
+		r.safely(func() { r.act(s, offset) })
+	}
 }
 
 // act lets the event act on its user.
@@ -472,14 +489,36 @@ func (r *run) control(s *source, record []byte) {
 
 // step lets an event act that stood at a place in the log at a log time.
 func (r *run) step(user string, e *event.Event, place uint64, logTime int64) {
+	if r.req.User != "" && user != r.req.User || levelOf(user) < r.level {
+		return
+	}
+	r.session(user, e, place, logTime)
+	r.move(user, e, place, logTime)
+}
+
+// session lets the session_start of an event act in front of it, if a session of
+// the user begins with it.
+func (r *run) session(user string, e *event.Event, place uint64, logTime int64) {
+	if r.sessions == nil || !session.Activity(e) {
+		return
+	}
+	who := session.UserOf(user)
+	at, begins := r.sessions.See(&who, e.Timestamp, logTime)
+	r.sessions.Commit()
+	if !begins || e.Name == event.NameSessionStart {
+		return
+	}
+	start := session.Start(user, e, event.KeyOf(e.Source, e.MessageID), at)
+	r.move(user, &start, place, logTime)
+}
+
+// move lets an event act on the rows of its user.
+func (r *run) move(user string, e *event.Event, place uint64, logTime int64) {
 	age := e.ReceivedAt - e.Timestamp
 	old := e.Context.Historical || age > r.prog.MaxAge()
 	if old {
 		// It came long after it happened: it counts as though it had come then.
 		logTime = e.Timestamp
-	}
-	if r.req.User != "" && user != r.req.User || levelOf(user) < r.level {
-		return
 	}
 	step := r.set.Relevant(e.Name) && e.Timestamp >= r.warm
 	if step {
@@ -539,6 +578,7 @@ func (r *run) whose(e *event.Event, logTime int64) string {
 		if l := r.linked(from, id); !l.merged {
 			l.merged = true
 			r.rows.Link(from, id, logTime)
+			r.unite(from, id, logTime)
 		}
 	}
 	switch l := r.moved[id]; {
@@ -552,6 +592,18 @@ func (r *run) whose(e *event.Event, logTime int64) string {
 		return ""
 	}
 	return id
+}
+
+// unite gives a user what is known of the sessions of a linked id.
+func (r *run) unite(from, to string, logTime int64) {
+	if r.sessions == nil {
+		return
+	}
+	src, dst := session.UserOf(from), session.UserOf(to)
+	if seen, ok := r.sessions.Seen(&src, logTime); ok {
+		r.sessions.Merge(&dst, seen, logTime)
+		r.sessions.Commit()
+	}
 }
 
 // moves tells to whom the Decider has linked an id.
@@ -601,10 +653,17 @@ func (r *run) shrink() {
 		r.safely(func() { r.rows.Sweep(r.logTime, false) })
 		r.swept = r.rows.Len()
 	}
-	for r.rows.Bytes()+r.tally.bytes+movedBytes*int64(len(r.moved)) > r.b.cfg.MemoryBytes && r.level < levels-1 {
+	if r.sessions != nil && r.logTime-r.forgot > session.Keep {
+		r.sessions.Sweep(r.logTime)
+		r.forgot = r.logTime
+	}
+	for r.rows.Bytes()+r.sessions.Bytes()+r.tally.bytes+movedBytes*int64(len(r.moved)) > r.b.cfg.MemoryBytes && r.level < levels-1 {
 		r.level++
 		r.rows.Keep(func(user string) bool { return levelOf(user) >= r.level })
 		r.tally.keep(r.level)
+		if r.sessions != nil {
+			r.sessions.Keep(func(hash uint64) bool { return levelOfHash(hash) >= r.level })
+		}
 		r.swept = r.rows.Len()
 	}
 }
@@ -655,8 +714,9 @@ const levels = 16
 
 // levelOf sorts users by a hash: half of them are at level 0, half of the others
 // at 1, and so on. It is independent of their partition.
-func levelOf(user string) int32 {
-	h := xxhash.Sum64String(user)
+func levelOf(user string) int32 { return levelOfHash(xxhash.Sum64String(user)) }
+
+func levelOfHash(h uint64) int32 {
 	level := int32(0)
 	for ; level < levels-1 && h&(1<<63) == 0; level++ {
 		h <<= 1

@@ -15,6 +15,7 @@ import (
 	"heed/internal/event"
 	"heed/internal/inbox"
 	"heed/internal/profile"
+	"heed/internal/session"
 	"heed/internal/trigger"
 	"heed/internal/userstate"
 )
@@ -58,7 +59,8 @@ type batch struct {
 	newMembers []*user // whose memberships are to be loaded
 	rejoined   []*user // whose memberships have changed
 	membership *event.Membership
-	who        *user // whose audiences are asked for
+	starts     [][]byte // rows of session_start events
+	who        *user    // whose audiences are asked for
 	noted      []noted
 	noting     []*user // users of noted
 	notes      notes
@@ -88,6 +90,8 @@ type item struct {
 	offset   uint64
 	time     int64 // log time
 	relevant bool
+	begins   bool     // a session, at the time start; asked of nobody whose profile is loaded
+	start    int64    // event time, µs
 	control  *control // nil: an event that stands in the log by itself
 }
 
@@ -100,9 +104,9 @@ type slot struct {
 
 // tally is what goes to the metrics once the batch is committed.
 type tally struct {
-	events, discarded, outside, poisoned, wakes, corrupt int
-	counts                                               trigger.Counts
-	ids                                                  idTally
+	events, discarded, outside, poisoned, wakes, corrupt, sessions int
+	counts                                                         trigger.Counts
+	ids                                                            idTally
 }
 
 // reset begins the batch.
@@ -114,6 +118,8 @@ func (b *batch) reset() {
 	b.intents, b.encoded, b.noted = b.intents[:0], b.encoded[:0], b.noted[:0]
 	b.rules, b.only, b.changed = nil, false, false
 	b.membership, b.newMembers, b.rejoined, b.who = nil, b.newMembers[:0], b.rejoined[:0], nil
+	clear(b.starts)
+	b.starts = b.starts[:0]
 	b.counted = tally{}
 	clear(b.settled)
 	b.out.Reset()
@@ -221,11 +227,27 @@ func (b *batch) admit(ctx context.Context, it *item, record []byte, offset uint6
 		b.unreadable(offset, err)
 		return false, false, nil
 	}
+	if e.Name == event.NameSessionStart {
+		if err := event.DecodeAvro(record, e); err != nil {
+			b.unreadable(offset, err)
+			return false, false, nil
+		}
+		if session.Made(e) {
+			return false, false, nil // it is for others: here it was made
+		}
+	}
 	relevant, counts := e.Type == event.System || w.rules.set.Relevant(e.Name), profile.Counts(e)
-	u := w.users.find(e.User())
+	id := e.User()
+	u := w.users.find(id)
+	it.begins = false
 	// Of an event that no trigger reads, from which the profile learns nothing,
 	// no more is decoded: that is nearly every event.
 	idle := !relevant && u != nil && u.known && !u.reading && !u.glance.Apart() && u.glance.Full() && event.Plain(record) && u.glance.Unchanged(w.seed, e)
+	seen := idle && counts
+	if seen {
+		it.start, it.begins = w.sees(u, e, logTime)
+		idle = !it.begins
+	}
 	if !idle {
 		if err := event.DecodeAvro(record, e); err != nil {
 			b.unreadable(offset, err)
@@ -252,7 +274,6 @@ func (b *batch) admit(ctx context.Context, it *item, record []byte, offset uint6
 	} else if b.outside(e, u, logTime) {
 		relevant = false
 	}
-	id := e.User()
 	if id == "" || idle || !relevant && !counts {
 		return false, false, nil
 	}
@@ -266,10 +287,17 @@ func (b *batch) admit(ctx context.Context, it *item, record []byte, offset uint6
 		u.reading = true
 		b.needProfile = append(b.needProfile, u)
 	}
-	if !relevant && !u.reading {
+	if !seen && counts && !u.reading { // nothing can come between the event and its user
+		it.start, it.begins = w.sees(u, e, logTime)
+	}
+	if !relevant && !u.reading && !it.begins {
 		return false, false, nil
 	}
-	if _, links := e.Links(); relevant || links {
+	steps := relevant
+	if !steps && counts && w.rules.set.Relevant(event.NameSessionStart) {
+		steps = it.begins || u.reading && w.sessions.journal.Tracker.Due(&u.session, e.Timestamp, logTime)
+	}
+	if _, links := e.Links(); steps || links {
 		b.load(u, false)
 		b.linking = b.linking || links
 	}
@@ -430,6 +458,7 @@ func (b *batch) apply(it *item) {
 		b.w.trap(&it.event)
 	}
 	u := it.user
+	b.begin(it)
 	if u.profile != nil {
 		if u.profile.Apply(&it.event) {
 			u.touched = true
@@ -491,9 +520,13 @@ func (b *batch) wake(s *slot, logTime, now int64) {
 
 // advanceRows lets an event act on its user's rows.
 func (b *batch) advanceRows(it *item) {
-	e, u := &it.event, it.user
-	s := b.rowsOf(u)
 	offset, logTime := it.origin()
+	b.stepRows(it.user, &it.event, offset, logTime)
+}
+
+// stepRows lets an event that stands at a place in the log act on a user's rows.
+func (b *batch) stepRows(u *user, e *event.Event, offset uint64, logTime int64) {
+	s := b.rowsOf(u)
 	b.who = u
 	b.in = trigger.Input{
 		Event: e, Time: e.Timestamp, LogTime: logTime, Offset: offset,
@@ -666,6 +699,7 @@ func (b *batch) commit(ctx context.Context) error {
 		}
 	}
 	b.encodeMembers()
+	b.encodeSessions()
 	if err := b.encodeNotes(ctx); err != nil {
 		return err
 	}
@@ -740,6 +774,7 @@ func (b *batch) finish(ctx context.Context) error {
 		u.queue, u.queued = nil, false
 		w.users.measure(u)
 	}
+	b.finishSessions()
 	for _, t := range b.com.Set {
 		w.earliest = min(w.earliest, t.Deadline)
 	}

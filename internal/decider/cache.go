@@ -7,6 +7,7 @@ import (
 
 	"heed/internal/event"
 	"heed/internal/profile"
+	"heed/internal/session"
 )
 
 // user is a hot user: what was last read or committed, and within a batch what
@@ -33,6 +34,8 @@ type user struct {
 	// Notes, as encoded.
 	hasNotes bool // notes are those of the partition
 	notes    []byte
+
+	session session.User
 
 	// Profile.
 	known   bool // glance and traits are those of the partition
@@ -121,7 +124,7 @@ func (c *users) add(id string) *user {
 	} else {
 		u = new(user)
 	}
-	u.id, u.hot = strings.Clone(id), true
+	u.id, u.hot, u.session = strings.Clone(id), true, session.UserOf(id)
 	c.ring = append(c.ring, u)
 	c.byID[u.id] = u
 	c.measure(u)

@@ -698,7 +698,7 @@ func TestConsumed(t *testing.T) {
 	h.crash()
 	f(2)
 	h.pump()
-	f(3)
+	f(4) // with the session_start
 }
 
 func TestBoardCodec(t *testing.T) {

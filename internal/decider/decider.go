@@ -51,6 +51,9 @@ type Config struct {
 	// SurveyEvery is how often it is gone over all users to see whom the triggers
 	// with an audience are for.
 	SurveyEvery time.Duration `yaml:"survey_every"`
+	// SessionUsers is of how many users, all partitions together, it is remembered
+	// when they were last active.
+	SessionUsers int `yaml:"session_users"`
 	// TimerPage is how many due timers are looked at together.
 	TimerPage int `yaml:"timer_page"`
 }
@@ -72,6 +75,9 @@ func (c *Config) Defaults() {
 	if c.SurveyEvery == 0 {
 		c.SurveyEvery = 24 * time.Hour
 	}
+	if c.SessionUsers == 0 {
+		c.SessionUsers = 2_000_000
+	}
 	if c.TimerPage == 0 {
 		c.TimerPage = 4096
 	}
@@ -90,6 +96,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("tick_after is %s: at least 1ms", c.TickAfter)
 	case c.SurveyEvery < time.Second:
 		return fmt.Errorf("survey_every is %s: at least 1s", c.SurveyEvery)
+	case c.SessionUsers < 1 || c.SessionUsers > 1<<30:
+		return fmt.Errorf("session_users is %d: 1 to %d", c.SessionUsers, 1<<30)
 	case c.TimerPage < 1:
 		return fmt.Errorf("timer_page is %d: at least 1", c.TimerPage)
 	}
@@ -145,7 +153,7 @@ func New(cfg Config, deps Deps) (*Decider, error) {
 	partitions := deps.Log.Partitions()
 	d.surveys = make(chan *survey, partitions)
 	for n := range partitions {
-		d.workers = append(d.workers, newWorker(d, n, cfg.CacheBytes/int64(partitions)))
+		d.workers = append(d.workers, newWorker(d, n, cfg.CacheBytes/int64(partitions), (cfg.SessionUsers+partitions-1)/partitions))
 	}
 	if err := d.metrics.register(deps.Registerer, d); err != nil {
 		return nil, fmt.Errorf("decider: %w", err)

@@ -31,6 +31,7 @@ import (
 //	counted                 what became of linked ids
 //	merges                  what others are told of merges
 //	fires                   fire ids of all intents
+//	sessions                all session_start events, however they came
 func TestGolden(t *testing.T) {
 	datadriven.Walk(t, "testdata/golden", func(t *testing.T, path string) {
 		s := &script{harness: newHarness(t, 2, Config{})}
@@ -135,12 +136,29 @@ func (s *script) run(d *datadriven.TestData) string {
 			out = append(out, string(e.Properties)+"\n")
 		}
 		return sorted(out)
+	case "sessions":
+		var out []string
+		for _, e := range s.controls(event.NameSessionStart) {
+			out = append(out, sessionLine(&e))
+		}
+		return sorted(out)
 	case "fires":
 		return strings.Join(fires(s.intents()), "\n") + "\n"
 	default:
 		d.Fatalf(s.t, "unknown command %s", d.Cmd)
 	}
 	return ""
+}
+
+func sessionLine(e *event.Event) string {
+	line := fmt.Sprintf("%s at=%s from=%s", e.User(), since(e.Timestamp), e.Source)
+	if e.AnonymousID != "" && e.UserID != "" {
+		line += " anon=" + e.AnonymousID
+	}
+	if e.Context.Historical {
+		line += " historical"
+	}
+	return line + "\n"
 }
 
 func (s *script) parse(d *datadriven.TestData, words []string) event.Event {

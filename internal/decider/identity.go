@@ -11,6 +11,7 @@ import (
 	"heed/internal/eventlog"
 	"heed/internal/inbox"
 	"heed/internal/profile"
+	"heed/internal/session"
 	"heed/internal/trigger"
 	"heed/internal/userstate"
 )
@@ -101,7 +102,8 @@ type body struct {
 	Rows    []byte `json:"rows,omitempty"`
 	Profile []byte `json:"profile,omitempty"`
 	// Audiences are those that membership records have put the id into.
-	Audiences []string `json:"audiences,omitempty"`
+	Audiences []string      `json:"audiences,omitempty"`
+	Seen      *session.Seen `json:"seen,omitempty"`
 	event.Forwarded
 
 	Hops int `json:"hops,omitempty"`
@@ -380,6 +382,9 @@ func (b *batch) handOver(it *item) {
 		out.Profile = p.Append(nil)
 	}
 	out.Audiences = b.yieldMembers(u)
+	if seen, ok := b.w.sessions.journal.Tracker.Seen(&u.session, it.time); ok {
+		out.Seen = &seen
+	}
 	p.Moved, u.touched = profile.Move{To: c.To, At: it.time, Trusted: c.Trusted}, true
 	b.counted.ids.handedOver++
 	b.emit(it, event.NameHandOver, c.To, out)
@@ -462,6 +467,9 @@ func (b *batch) take(it *item) {
 	}
 	for _, name := range c.Audiences {
 		b.setMember(u, name, true)
+	}
+	if c.Seen != nil {
+		w.sessions.journal.Tracker.Merge(&u.session, *c.Seen, it.time)
 	}
 	from, err := profile.Decode(c.Profile)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"heed/internal/event"
 	"heed/internal/inbox"
 	"heed/internal/profile"
+	"heed/internal/session"
 	"heed/internal/trigger"
 )
 
@@ -43,6 +44,11 @@ reset: [logout]
 kind: trigger
 name: idle
 pattern: [{event: page}, {idle: 4s}]
+---
+kind: trigger
+name: visit
+pattern: [{event: session_start}, {event: win}]
+within: 40s
 ---
 kind: trigger
 name: first-win
@@ -100,6 +106,10 @@ func idHistory(seed uint64, n int) []idOp {
 	for i := range n {
 		now += r.Int64N(900_000)
 		o := idOp{op: op{at: now}}
+		if i%25 == 24 { // a silence, or almost; what is under way gets there before
+			now += 20*60*second + r.Int64N(20*60*second)
+			o.at, o.quiet = now, true
+		}
 		for k := range 1 + r.IntN(3) {
 			d := &devices[r.IntN(len(devices))]
 			e := event.Event{
@@ -157,7 +167,7 @@ func idHistory(seed uint64, n int) []idOp {
 }
 
 // idOracle knows who is who at once: there is one place for everybody.
-func idOracle(t *testing.T, ops []idOp) (fired []string, profiles map[string]profile.Profile) {
+func idOracle(t *testing.T, ops []idOp) (fired, began []string, profiles map[string]profile.Profile) {
 	t.Helper()
 	defs := &revisions{}
 	defs.add(t, 1, idRules)
@@ -170,12 +180,14 @@ func idOracle(t *testing.T, ops []idOp) (fired []string, profiles map[string]pro
 		state   trigger.State
 		profile profile.Profile
 		traits  []byte
+		who     session.User
 	}
+	tracker := session.NewTracker(1000)
 	people := make(map[string]*person)
 	var all []*person
 	of := func(id string) *person {
 		if people[id] == nil {
-			people[id] = &person{id: id}
+			people[id] = &person{id: id, who: session.UserOf(id)}
 			all = append(all, people[id])
 		}
 		return people[id]
@@ -200,32 +212,56 @@ func idOracle(t *testing.T, ops []idOp) (fired []string, profiles map[string]pro
 				f := of(from)
 				if f.profile.Moved.To == "" && f.profile.UserID != from {
 					rs.set.Merge(&p.state, &f.state, o.at, &out)
+					if seen, ok := tracker.Seen(&f.who, o.at); ok {
+						tracker.Merge(&p.who, seen, o.at)
+					}
 					p.profile.Merge(&f.profile)
 					p.profile.Link(from)
 					f.profile.Moved.To = e.UserID
 				}
 			}
-			p.profile.Apply(&e)
-			p.traits = p.profile.AppendTraits(nil)
-			if rs.set.Relevant(e.Name) {
+			step := func(e *event.Event) {
+				if !rs.set.Relevant(e.Name) {
+					return
+				}
 				rs.set.Step(&p.state, p.id, &trigger.Input{
-					Event: &e, Time: e.Timestamp, LogTime: o.at, Key: event.KeyOf(e.Source, e.MessageID),
+					Event: e, Time: e.Timestamp, LogTime: o.at, Key: event.KeyOf(e.Source, e.MessageID),
 					Traits: p.traits, InAudience: in(rs, p.traits), Live: true,
 				}, &out)
 			}
+			if at, begins := tracker.See(&p.who, e.Timestamp, o.at); begins {
+				start := session.Start(p.id, &e, event.KeyOf(e.Source, e.MessageID), at)
+				began = append(began, fmt.Sprintf("%s of %s at %d", start.MessageID, start.User(), start.Timestamp))
+				step(&start)
+			}
+			p.profile.Apply(&e)
+			p.traits = p.profile.AppendTraits(nil)
+			step(&e)
 		}
 	}
 	for _, f := range out.Firings {
 		fired = append(fired, fmt.Sprintf("%x", f.FireID))
 	}
 	slices.Sort(fired)
+	slices.Sort(began)
 	profiles = make(map[string]profile.Profile)
 	for id, p := range people {
 		if strings.HasPrefix(id, "u") {
 			profiles[id] = p.profile
 		}
 	}
-	return fired, profiles
+	return fired, began, profiles
+}
+
+// began are the session_start events of the log as the oracle writes them.
+func (h *harness) began() []string {
+	h.t.Helper()
+	var out []string
+	for _, e := range h.controls(event.NameSessionStart) {
+		out = append(out, fmt.Sprintf("%s of %s at %d", e.MessageID, e.User(), e.Timestamp))
+	}
+	slices.Sort(out)
+	return out
 }
 
 // playIDs puts the history into the log, with whatever happens in between.
@@ -277,7 +313,7 @@ func TestSameFiringsWhoeverLogsIn(t *testing.T) {
 	merged := 0.0
 	for seed := range seeds {
 		ops := idHistory(seed, 200)
-		want, profiles := idOracle(t, ops)
+		want, began, profiles := idOracle(t, ops)
 		if len(want) < 60 {
 			t.Fatalf("seed %d: the history fires only %d times", seed, len(want))
 		}
@@ -286,6 +322,9 @@ func TestSameFiringsWhoeverLogsIn(t *testing.T) {
 			h.playIDs(ops, func(i int) { between(h, i) })
 			if diff := gocmp.Diff(want, fires(h.intents())); diff != "" {
 				t.Errorf("seed %d, %s (-want +got):\n%s", seed, name, diff)
+			}
+			if diff := gocmp.Diff(began, h.began()); diff != "" {
+				t.Errorf("seed %d, %s: sessions (-want +got):\n%s", seed, name, diff)
 			}
 			got := make(map[string]profile.Profile)
 			for id := range profiles {
@@ -345,7 +384,7 @@ func TestSameFiringsWhoeverLogsIn(t *testing.T) {
 
 func TestSameFiringsOfLoginsOnPebble(t *testing.T) {
 	ops := idHistory(42, 120)
-	want, _ := idOracle(t, ops)
+	want, began, _ := idOracle(t, ops)
 	h := newHarness(t, 4, Config{BatchEvents: 8})
 	dir := t.TempDir()
 	var db *pebble.DB
@@ -378,6 +417,9 @@ func TestSameFiringsOfLoginsOnPebble(t *testing.T) {
 	})
 	if diff := gocmp.Diff(want, fires(h.intents())); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := gocmp.Diff(began, h.began()); diff != "" {
+		t.Errorf("sessions (-want +got):\n%s", diff)
 	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)

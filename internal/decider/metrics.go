@@ -25,6 +25,8 @@ type metrics struct {
 	corrupt   prometheus.Counter
 	lost      prometheus.Counter
 	ticks     prometheus.Counter
+	sessions  prometheus.Counter
+	evicted   prometheus.Counter
 	reopened  prometheus.Counter
 	leftOut   prometheus.Gauge
 	ids       idMetrics
@@ -65,6 +67,8 @@ func newMetrics() *metrics {
 		corrupt:  counter("corrupt_total", "Stored rows and profiles that could not be read."),
 		lost:     counter("lost_total", "Offsets that retention removed before they were decided."),
 		ticks:    counter("ticks_total", "Ticks appended to the log."),
+		sessions: counter("sessions_total", "Sessions that began, told with a session_start of Heed."),
+		evicted:  counter("sessions_evicted_total", "Users whose last activity was forgotten early for want of room (decider.session_users)."),
 		reopened: counter("reopened_total", "Times a partition was opened again after an error."),
 		ids:      newIDMetrics(counter),
 		leftOut: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -87,7 +91,11 @@ func (m *metrics) register(r prometheus.Registerer, d *Decider) error {
 	}
 	all := []prometheus.Collector{
 		m.events, m.discarded, m.survey, m.firings, m.wakes, m.unmatched, m.poisoned, m.unpulled, m.corrupt, m.lost, m.ticks,
-		m.reopened, m.leftOut, m.commit, m.batch,
+		m.sessions, m.evicted, m.reopened, m.leftOut, m.commit, m.batch,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "sessions_pending",
+			Help: "Commits with a session_start that is not in the log yet.",
+		}, func() float64 { return float64(d.Telling()) }),
 		&lag{d: d, desc: prometheus.NewDesc("heed_decider_lag_events", "Offsets that are durable and not decided.", []string{"partition"}, nil)},
 	}
 	for _, c := range append(all, m.ids.all()...) {
@@ -141,6 +149,10 @@ func (b *batch) report() {
 	add(m.discarded.WithLabelValues("user"), t.outside)
 	add(m.firings, len(b.intents))
 	add(m.wakes, t.wakes)
+	add(m.sessions, t.sessions)
+	s := &b.w.sessions
+	add(m.evicted, s.journal.Tracker.Evicted()-s.evicted)
+	s.evicted = s.journal.Tracker.Evicted()
 	add(m.poisoned, t.poisoned)
 	add(m.corrupt, t.corrupt)
 	m.ids.report(&t.ids)

@@ -92,6 +92,15 @@ func (d *Decider) Consumed(context.Context) ([]uint64, error) {
 	return out, nil
 }
 
+// Telling is how many commits have made a session_start that is not in the log yet.
+func (d *Decider) Telling() int {
+	n := 0
+	for _, w := range d.workers {
+		n += w.sessions.starts.Pending()
+	}
+	return n
+}
+
 // Profile reads a user's hot profile; nil if the user was never seen.
 func (d *Decider) Profile(ctx context.Context, user string) (*profile.Profile, error) {
 	value, err := d.deps.State.Get(ctx, d.workerOf(user).number, userstate.Profile, user)

@@ -70,7 +70,9 @@ func replayed(t *testing.T, rules string, ops []op) []string {
 	for _, o := range ops {
 		r.Until(o.at)
 		for _, e := range o.events {
-			e.Source, e.ReceivedAt = "test", o.at
+			if e.ReceivedAt = o.at; e.Source == "" {
+				e.Source = "test"
+			}
 			r.Event(&e)
 		}
 	}

@@ -245,7 +245,9 @@ func TestMetrics(t *testing.T) {
 				t.Errorf("%v, want %v", got, want)
 			}
 		}
-		f(r.d.workers[0].events, 3)
+		f(r.d.workers[0].events, 4) // with the session_start, which is discarded unseen
+		f(r.d.metrics.sessions, 1)
+		f(r.d.metrics.evicted, 0)
 		f(r.d.metrics.discarded.WithLabelValues("name"), 1)
 		f(r.d.metrics.firings, 1)
 		f(r.d.metrics.poisoned, 0)
@@ -274,4 +276,5 @@ func TestConfig(t *testing.T) {
 	f(Config{CacheBytes: -1}, false)
 	f(Config{TickAfter: time.Microsecond}, false)
 	f(Config{TimerPage: -1}, false)
+	f(Config{SessionUsers: -1}, false)
 }

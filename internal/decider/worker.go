@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"heed/internal/decider/later"
 	"heed/internal/event"
 	"heed/internal/eventlog"
 	"heed/internal/profile"
@@ -36,11 +37,12 @@ type worker struct {
 	users    *users
 	targets  targets
 	epochs   profile.Memberships // of audiences that the log speaks of
-	chunks   []eventlog.Chunk    // read, not consumed
-	held     int                 // bytes of chunks
-	next     uint64              // offset behind the last consumed event
-	earliest int64               // no timer of the partition is due before; MaxInt64: there is none
-	heard    int64               // clock at the latest record, µs
+	sessions sessions
+	chunks   []eventlog.Chunk // read, not consumed
+	held     int              // bytes of chunks
+	next     uint64           // offset behind the last consumed event
+	earliest int64            // no timer of the partition is due before; MaxInt64: there is none
+	heard    int64            // clock at the latest record, µs
 	poison   poison
 	batch    batch
 	trap     func(*event.Event) // tests make events panic with it
@@ -60,7 +62,7 @@ type wakeKey struct {
 	user     string
 }
 
-func newWorker(d *Decider, number int, cacheBytes int64) *worker {
+func newWorker(d *Decider, number int, cacheBytes int64, sessionUsers int) *worker {
 	w := &worker{
 		d: d, number: number,
 		logger:  d.deps.Logger.With("partition", number),
@@ -69,6 +71,11 @@ func newWorker(d *Decider, number int, cacheBytes int64) *worker {
 		seed:    maphash.MakeSeed(),
 		users:   newUsers(cacheBytes),
 		poison:  poison{events: make(map[uint64]phase), wakes: make(map[wakeKey]bool)},
+	}
+	w.sessions.users = sessionUsers
+	w.sessions.starts = later.Queue{
+		Partition: number, Kind: userstate.Sessions, Prefix: startsPrefix,
+		Log: d.deps.Log, State: d.deps.State, Logger: w.logger, Corrupt: w.metrics.corrupt.Inc,
 	}
 	w.shared.err = errStarting
 	w.batch.w = w
@@ -150,6 +157,7 @@ func (w *worker) own(ctx context.Context) (err error) {
 		return err
 	}
 	w.publish()
+	defer w.tellStarts(ctx)()
 	for {
 		if err := w.gather(ctx); err != nil {
 			return err
@@ -175,7 +183,11 @@ func (w *worker) open(ctx context.Context) error {
 	w.targets.forget()
 	w.next = part.Next()
 	w.heard = w.d.deps.Clock().UnixMicro()
-	if err := w.restore(ctx); err != nil {
+	err = w.openSessions(ctx)
+	if err == nil {
+		err = w.restore(ctx)
+	}
+	if err != nil {
 		return errors.Join(err, part.Close())
 	}
 	return nil
@@ -184,6 +196,7 @@ func (w *worker) open(ctx context.Context) error {
 // restore takes what was committed; nothing of a batch in hand is left.
 func (w *worker) restore(ctx context.Context) error {
 	w.users.clear()
+	w.sessions.journal.Tracker.Rollback()
 	b, err := decodeBoard(w.part.Meta())
 	if err != nil {
 		return err

@@ -32,6 +32,10 @@ const (
 	NameGroup    = "group"
 	NameAlias    = "alias"
 
+	// NameSessionStart says that a session of the user begins. Clients may send it
+	// too; where they do not, Heed makes it.
+	NameSessionStart = "session_start"
+
 	// ReservedPrefix starts the names that clients may not send.
 	ReservedPrefix = "heed."
 

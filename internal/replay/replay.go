@@ -24,6 +24,7 @@ import (
 
 	"heed/internal/event"
 	"heed/internal/profile"
+	"heed/internal/session"
 	"heed/internal/trigger"
 )
 
@@ -145,6 +146,8 @@ type Runner struct {
 	in      trigger.Input
 	firings []Firing
 	counts  Counts
+	tracker *session.Tracker
+	swept   int64 // log time, µs
 	// Ids seen in this horizon and the one before: of 7 to 14 days.
 	seen, before map[[16]byte]int64
 	turn         int64
@@ -158,7 +161,7 @@ type Runner struct {
 // NewRunner makes a Runner that has seen nothing.
 func NewRunner(programs []*trigger.Program, inAudience func(user, audience string) bool) *Runner {
 	r := &Runner{
-		now: math.MinInt64, seen: map[[16]byte]int64{},
+		now: math.MinInt64, tracker: session.NewTracker(math.MaxInt32), seen: map[[16]byte]int64{},
 		moved: map[string]string{}, linked: map[string]int{}, known: map[string]bool{},
 	}
 	cfg := UsersConfig{Set: trigger.NewSet(programs), Traits: true, Take: r.take}
@@ -192,9 +195,35 @@ func (r *Runner) Event(e *event.Event) {
 	if e.User() == "" || e.Type == event.System {
 		return
 	}
+	if session.Made(e) {
+		return // it is made again
+	}
+	user := r.whose(e)
+	r.begin(user, e, offset, key)
 	r.in = trigger.Input{Time: e.Timestamp, LogTime: r.now, Offset: offset, Key: key}
 	// What no trigger reads does not even move the user's clock, as in the Decider.
-	r.users.EventOf(r.whose(e), e, &r.in, r.users.cfg.Set.Relevant(e.Name), false)
+	r.users.EventOf(user, e, &r.in, r.users.cfg.Set.Relevant(e.Name), false)
+}
+
+// begin lets the session_start of an event act in front of it, if a session of
+// the user begins with it.
+func (r *Runner) begin(user string, e *event.Event, offset uint64, key [16]byte) {
+	if !r.users.cfg.Set.Relevant(event.NameSessionStart) || !session.Activity(e) {
+		return
+	}
+	if r.now-r.swept > session.Keep {
+		r.tracker.Sweep(r.now)
+		r.swept = r.now
+	}
+	who := session.UserOf(user)
+	at, begins := r.tracker.See(&who, e.Timestamp, r.now)
+	r.tracker.Commit()
+	if !begins || e.Name == event.NameSessionStart {
+		return
+	}
+	start := session.Start(user, e, key, at)
+	r.in = trigger.Input{Time: at, LogTime: r.now, Offset: offset, Key: event.KeyOf(start.Source, start.MessageID)}
+	r.users.EventOf(user, &start, &r.in, true, false)
 }
 
 // whose is the user whom an event counts for. An identify or alias links ids as
@@ -212,6 +241,10 @@ func (r *Runner) whose(e *event.Event) string {
 		r.moved[strings.Clone(from)] = id
 		r.linked[id]++
 		r.users.Link(from, id, r.now)
+		src, dst := session.UserOf(from), session.UserOf(id)
+		if seen, ok := r.tracker.Seen(&src, r.now); ok {
+			r.tracker.Merge(&dst, seen, r.now)
+		}
 	}
 	if !r.known[id] {
 		id = strings.Clone(id)

@@ -32,6 +32,10 @@ const (
 	Members Kind = 'a' // audiences that the log says the user is in (encoded by the decider); of user "": of the partition
 	Notes   Kind = 'n' // what became of the last chances to fire (encoded by the decider)
 	Parked  Kind = 'k' // events that are kept back (encoded by the decider)
+
+	// Sessions holds when the users of a partition were last active; of no user,
+	// but of names that the decider gives.
+	Sessions Kind = 's'
 )
 
 // Row is one value of one user. A nil Value removes it.

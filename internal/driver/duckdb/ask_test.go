@@ -81,6 +81,67 @@ func TestAnswersAsTheOracle(t *testing.T) {
 	}
 }
 
+// The view of sessions holds what the measure counts.
+func TestSessionsView(t *testing.T) {
+	sessions := int64(0)
+	for seed := range uint64(soak(10)) {
+		r := rand.New(rand.NewPCG(seed, 8))
+		h, now := measuretest.Random(r)
+		s := open(t, Config{Dir: t.TempDir()}, Deps{Partitions: 1})
+		for i := range h.Events {
+			if e := &h.Events[i]; e.User() == "" || e.Type == event.System || e.Timestamp >= now {
+				continue
+			}
+			factstest.Append(t, s, 0, factstest.Chunk(uint64(i), h.Events[i]))
+			if i == len(h.Events)/2 {
+				if err := s.Compact(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for i, m := range h.Merges {
+			factstest.Append(t, s, 0, factstest.Chunk(uint64(len(h.Events)+i), factstest.Merge(m.From, m.To, now)))
+		}
+		want, err := h.Answer(&measure.Query{Sessions: &measure.Sessions{}, Bots: true, Internal: true}, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		row := one(t, s, `SELECT count(*), count(DISTINCT user_key), coalesce(sum(events), 0)::BIGINT,
+			coalesce(quantile_disc(epoch_us("end") - epoch_us(start), 0.75), -1)::BIGINT FROM sessions`)
+		p75 := int64(-1)
+		if d := want.Sessions.Duration; d != nil {
+			p75 = d.P75
+		}
+		if diff := cmp.Diff([]any{want.Sessions.Sessions, want.Sessions.Users, want.Sessions.Events, p75}, row); diff != "" {
+			t.Errorf("seed %d (-measure +view):\n%s", seed, diff)
+		}
+		sessions += want.Sessions.Sessions
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if sessions < 100 {
+		t.Errorf("%d sessions say little", sessions)
+	}
+}
+
+// one is the only row of an answer.
+func one(t *testing.T, s *Store, text string) []any {
+	t.Helper()
+	rows, err := s.SQL(t.Context(), text, facts.Options{Rows: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !rows.Next() {
+		t.Fatal("no row")
+	}
+	row := slices.Clone(rows.Values())
+	if err := rows.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return row
+}
+
 func TestTimeline(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 3))
 	h, now := measuretest.Random(r)

@@ -4,14 +4,17 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"heed/internal/driver/duckdb/ask"
+	"heed/internal/measure"
 )
 
 // publicViews are what SQL is written against (docs/sql.md). facts is the view
 // of what is stored: of all files and hot rows of the query's version.
 func publicViews() []string {
+	gap := strconv.FormatInt(measure.SessionGap.Micros(), 10)
 	return []string{
 		`events AS SELECT time, event, type,
 			` + ask.RootFunction + `(usr) AS user_key, ` + ask.IDFunction + `(usr) AS user_id, known,
@@ -28,12 +31,17 @@ func publicViews() []string {
 			arg_min(campaign_source, time) FILTER (campaign_source IS NOT NULL) AS first_source,
 			arg_min(referrer, time) FILTER (referrer IS NOT NULL) AS first_referrer
 			FROM events WHERE source <> 'heed' GROUP BY user_key`,
-		`sessions AS SELECT session_key, user_key, any_value(user_id) AS user_id, min(time) AS start, max(time) AS "end",
+		// Cut as the measure cuts them: whenever a user is silent for so long, in
+		// hindsight, so that late events and ids that were united count.
+		`sessions AS SELECT arg_min(session_key, time) FILTER (session_key IS NOT NULL) AS session_key, user_key, any_value(user_id) AS user_id, min(time) AS start, max(time) AS "end",
 			date_diff('microsecond', min(time), max(time)) / 1e6 AS seconds, count(*) AS events, count(*) FILTER (event = 'page') AS pages,
 			arg_min(path, time) FILTER (path IS NOT NULL) AS entry_path, arg_max(path, time) FILTER (path IS NOT NULL) AS exit_path,
 			arg_min(campaign_source, time) FILTER (campaign_source IS NOT NULL) AS campaign_source,
-			any_value(country) AS country, any_value(device) AS device
-			FROM events WHERE session_key IS NOT NULL AND source <> 'heed' GROUP BY session_key, user_key`,
+			any_value(country) AS country, any_value(device) AS device, bool_or(bot) AS bot, bool_or(internal) AS internal
+			FROM (SELECT *, count(*) FILTER (begins) OVER (PARTITION BY user_key ORDER BY time ROWS UNBOUNDED PRECEDING) AS number
+				FROM (SELECT *, coalesce(epoch_us(time) - lag(epoch_us(time)) OVER (PARTITION BY user_key ORDER BY time) >= ` + gap + `, true) AS begins
+					FROM events WHERE ` + ask.Activity + `))
+			GROUP BY user_key, number`,
 		`deliveries AS SELECT time, user_key, user_id, properties->>'campaign' AS campaign, properties->>'channel' AS channel,
 			properties->>'status' AS status, properties->>'reason' AS reason, properties->>'delivery' AS delivery, properties->>'variant' AS variant
 			FROM events WHERE event = 'heed.delivery'`,

@@ -125,8 +125,8 @@ func (a *asking) answer(ctx context.Context, out *measure.Result) (err error) {
 	return err
 }
 
-// The conditions of the dialect.
-const activity = "NOT starts_with(event, 'heed.')"
+// Activity is the condition that an event counts as activity.
+const Activity = "NOT starts_with(event, 'heed.')"
 
 // within is that an event lies in a span. What holds for every event there is is
 // not asked of each.
@@ -189,12 +189,12 @@ func (a *asking) events(predicate string, mayBeQuiet bool) (string, error) {
 
 // alive is the users that exist.
 func (a *asking) alive() string {
-	return "(SELECT DISTINCT u FROM " + a.base() + " WHERE " + activity + ")"
+	return "(SELECT DISTINCT u FROM " + a.base() + " WHERE " + Activity + ")"
 }
 
 // match is the predicate of a match.
 func (a *asking) match(m measure.Match) (predicate string, quiet bool, err error) {
-	predicate = activity
+	predicate = Activity
 	if m.Event != "" {
 		predicate = "event = " + Quote(m.Event)
 		quiet = strings.HasPrefix(m.Event, event.ReservedPrefix)

@@ -30,7 +30,7 @@ func (a *asking) pathWalk(p *measure.Paths, in measure.Span, eventsOf eventsOf) 
 	} else {
 		around.To = min(around.To+p.Window.Micros(), a.frame.AsOf)
 	}
-	w.predicates, w.text, w.texts = []string{anchor, activity}, "event", newTexts()
+	w.predicates, w.text, w.texts = []string{anchor, Activity}, "event", newTexts()
 	w.from, err = eventsOf(a.within(around), quiet)
 	return w, err
 }
@@ -114,8 +114,8 @@ func (a *asking) paths(ctx context.Context, p *measure.Paths) (*measure.PathsRes
 func (a *asking) sessionWalk(in measure.Span, eventsOf eventsOf) (w walk, err error) {
 	// What came less than a gap before decides whether the first one begins here.
 	in.From -= measure.SessionGap.Micros()
-	w.predicates = []string{activity}
-	w.from, err = eventsOf(activity+" AND "+a.within(in), false)
+	w.predicates = []string{Activity}
+	w.from, err = eventsOf(Activity+" AND "+a.within(in), false)
 	return w, err
 }
 
@@ -217,7 +217,7 @@ func (a *asking) attribution(ctx context.Context, q *measure.Attribution) (*meas
 		return nil, err
 	}
 	goal := "(" + match + " AND " + a.within(a.span) + ")"
-	visit := "(" + activity + " AND (campaign_source IS NOT NULL OR referrer IS NOT NULL))"
+	visit := "(" + Activity + " AND (campaign_source IS NOT NULL OR referrer IS NOT NULL))"
 	over := walk{predicates: []string{goal, visit}, text: "CASE WHEN " + visit + " THEN " + a.touch(q) + " END", texts: newTexts()}
 	if q.Value != "" {
 		value, err := a.amount(q.Value)

@@ -153,7 +153,7 @@ func (a *asking) funnelWalk(f *measure.Funnel, in measure.Span, eventsOf eventsO
 		w.predicates[i], w.predicates[n+i] = p, "false"
 		quiet = quiet || q
 		if f.Strict && i > 0 {
-			w.predicates[n+i] = activity
+			w.predicates[n+i] = Activity
 		}
 		for _, m := range f.Steps[i].Without {
 			p, q, err := a.match(m)
