@@ -29,6 +29,7 @@ var layers = [][]string{
 	{"internal/channel/web", "internal/channel/outbox", "internal/channel/webhook", "internal/channel/pullstore"},
 	{"internal/channel", "internal/backtest"},
 	{"internal/driver/pebble", "internal/driver/memory", "internal/driver/duckdb"},
+	{"internal/driver/duckdb/statement"},
 	{"internal/driver/duckdb/ask"},
 	{"internal/catalog", "internal/pull", "internal/eventlog/logsearch"},
 	{"internal/eventlog/eventlogtest", "internal/userstate/userstatetest", "internal/inbox/inboxtest", "internal/documents/documentstest", "internal/facts/factstest", "internal/facts/export"},

@@ -537,32 +537,6 @@ func (b *batch) stepRows(u *user, e *event.Event, offset uint64, logTime int64) 
 	b.collect(s, e, b.w.board.logTime) // it.time is earlier if the event was kept back
 }
 
-// audience tells whether the user in hand is in an audience.
-func (b *batch) audience(name string) bool {
-	p, ok := b.w.rules.audiences[name]
-	if !ok {
-		return b.w.member(b.who, name)
-	}
-	return p.Eval(&b.facts)
-}
-
-// pullTimeout bounds how long a decision waits for a pulled document.
-const pullTimeout = time.Second
-
-// pulled looks up a document of the user in hand. What cannot be read counts as
-// missing: a store that is away must not hold the partition up.
-func (b *batch) pulled(collection string) []byte {
-	ctx, cancel := context.WithTimeout(context.Background(), pullTimeout)
-	defer cancel()
-	doc, err := b.w.d.deps.Pull.Fields(ctx, collection, b.who.id)
-	if err != nil {
-		b.w.metrics.unpulled.Inc()
-		b.w.logger.Error("a document of the pull store could not be read: it counts as missing", "collection", collection, "error", err)
-		return nil
-	}
-	return doc
-}
-
 // rowsOf decodes the rows of a user, once a batch.
 func (b *batch) rowsOf(u *user) *slot {
 	if u.slot != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"heed/internal/event"
+	"heed/internal/facts"
 	"heed/internal/facts/factstest"
 	"heed/internal/measure"
 	"heed/internal/measure/measuretest"

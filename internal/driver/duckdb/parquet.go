@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"heed/internal/driver/duckdb/ask"
+	"heed/internal/driver/duckdb/statement"
 	"heed/internal/facts"
 	"heed/internal/measure"
 )
@@ -29,7 +30,7 @@ func (s *Store) Parquet(ctx context.Context, text string, o facts.Options) (*os.
 		limit = min(limit, o.Rows)
 	}
 	return s.export(ctx, o, true, func(q *running) (string, int, error) {
-		if err := prepareSelect(ctx, q.conn, text); err != nil {
+		if err := statement.Check(ctx, q.conn, text); err != nil {
 			return "", 0, fmt.Errorf("%w: %w", facts.ErrStatement, err)
 		}
 		whole := fmt.Sprintf("SELECT * FROM query(%s)", quote(text))

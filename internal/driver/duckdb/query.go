@@ -11,6 +11,7 @@ import (
 
 	"github.com/duckdb/duckdb-go/v2"
 
+	"heed/internal/driver/duckdb/statement"
 	"heed/internal/facts"
 )
 
@@ -211,7 +212,7 @@ func (s *Store) query(ctx context.Context, text string, o facts.Options, foreign
 		}
 	}()
 	if foreign {
-		if err := prepareSelect(ctx, q.conn, text); err != nil {
+		if err := statement.Check(ctx, q.conn, text); err != nil {
 			return nil, fmt.Errorf("%w: %w", facts.ErrStatement, err)
 		}
 		text = fmt.Sprintf("SELECT * FROM query(%s) LIMIT %d", quote(text), limit+1)

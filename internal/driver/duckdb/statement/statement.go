@@ -1,4 +1,6 @@
-package duckdb
+// Package statement owns what SQL from outside may say: one SELECT, which calls
+// nothing but what only reads. It does not own what a statement costs (duckdb).
+package statement
 
 import (
 	"context"
@@ -35,15 +37,15 @@ func bloatingFunctions() []string {
 	return []string{"range", "generate_series", "repeat", "lpad", "rpad", "list_resize", "array_resize", "bar", "printf", "format"}
 }
 
-// prepareSelect checks that a text is exactly one SELECT that means something and
-// that calls nothing but what only reads. It looks at the statement's tree before
-// anything of it is bound.
-func prepareSelect(ctx context.Context, conn *sql.Conn, text string) error {
+// Check tells whether a text is exactly one SELECT that means something to the
+// connection and that calls nothing but what only reads. It looks at the
+// statement's tree before anything of it is bound.
+func Check(ctx context.Context, conn *sql.Conn, text string) error {
 	if strings.Contains(text, "\x00") {
 		return errors.New("it has a NUL character")
 	}
 	var tree string
-	if err := conn.QueryRowContext(ctx, "SELECT json_serialize_sql("+quote(text)+"::VARCHAR)::VARCHAR").Scan(&tree); err != nil {
+	if err := conn.QueryRowContext(ctx, "SELECT json_serialize_sql("+ask.Quote(text)+"::VARCHAR)::VARCHAR").Scan(&tree); err != nil {
 		return err
 	}
 	var parsed struct {
