@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -125,11 +126,11 @@ func TestSessionStartCarriesItsCause(t *testing.T) {
 // refusing is a log that takes nothing of Heed's own while it is full.
 type refusing struct {
 	eventlog.Log
-	full bool
+	full atomic.Bool
 }
 
 func (r *refusing) Append(ctx context.Context, s eventlog.Stream, b []*eventlog.Batch) error {
-	if r.full && b[0].Own {
+	if r.full.Load() && b[0].Own {
 		return eventlog.ErrDiskFull
 	}
 	return r.Log.Append(ctx, s, b)
@@ -139,7 +140,8 @@ func (r *refusing) Append(ctx context.Context, s eventlog.Stream, b []*eventlog.
 func TestFullLogStopsNoDecision(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := memory.Open(memory.Config{Partitions: 1, Seed: 1})
-		log := &refusing{Log: db.Log(), full: true}
+		log := &refusing{Log: db.Log()}
+		log.full.Store(true)
 		h := &harness{t: t, clock: &clock{now: epoch}, stores: stores{log, db.UserState()}, defs: &revisions{}, settler: &settler{}}
 		d, err := New(Config{}, Deps{Log: log, State: db.UserState(), Definitions: h.defs, Logger: discard()})
 		if err != nil {
@@ -160,7 +162,7 @@ func TestFullLogStopsNoDecision(t *testing.T) {
 		if n := len(h.controls(event.NameSessionStart)); n != 0 || d.Telling() != 50 {
 			t.Errorf("%d session starts in a full log, %d wait", n, d.Telling())
 		}
-		log.full = false
+		log.full.Store(false)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		if n := len(h.controls(event.NameSessionStart)); n != 50 || d.Telling() != 0 {

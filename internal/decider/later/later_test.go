@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,14 +20,27 @@ import (
 // refusing is a log that takes nothing while it is told so.
 type refusing struct {
 	eventlog.Log
+	mu    sync.Mutex
 	err   error
 	tried int
 }
 
+// refuse makes it answer with an error from now on, or take everything (nil). It
+// tells how often it was tried.
+func (r *refusing) refuse(err error) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.err = err
+	return r.tried
+}
+
 func (r *refusing) Append(ctx context.Context, s eventlog.Stream, b []*eventlog.Batch) error {
+	r.mu.Lock()
 	r.tried++
-	if r.err != nil {
-		return r.err
+	err := r.err
+	r.mu.Unlock()
+	if err != nil {
+		return err
 	}
 	return r.Log.Append(ctx, s, b)
 }
@@ -172,7 +186,7 @@ func TestAppendedOnceAndForgotten(t *testing.T) {
 // What does not fit in memory waits in the store.
 func TestMemoryIsBounded(t *testing.T) {
 	o := newOwner(t)
-	o.log.err = eventlog.ErrDiskFull
+	o.log.refuse(eventlog.ErrDiskFull)
 	n := 0
 	for range 40 {
 		rows := rowsOf(n, n+1000, 250)
@@ -192,7 +206,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	if held > maxHeld || held != o.q.held || n*250 < 2*maxHeld {
 		t.Errorf("%d bytes in memory, counted as %d", held, o.q.held)
 	}
-	o.log.err = nil
+	o.log.refuse(nil)
 	if err := o.q.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +238,7 @@ func TestUnreadableRowsAreSkipped(t *testing.T) {
 func TestRunTriesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOwner(t)
-		o.log.err = eventlog.ErrUnavailable
+		o.log.refuse(eventlog.ErrUnavailable)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() {
@@ -234,11 +248,10 @@ func TestRunTriesAgain(t *testing.T) {
 		o.commit(rowsOf(0, 2, 0))
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if o.log.tried < 5 || o.log.tried > 40 {
-			t.Errorf("tried %d times in a minute", o.log.tried)
-		}
 		o.commit(rowsOf(2, 4, 0))
-		o.log.err = nil
+		if tried := o.log.refuse(nil); tried < 5 || tried > 40 {
+			t.Errorf("tried %d times in a minute", tried)
+		}
 		time.Sleep(2 * maxBackoff)
 		synctest.Wait()
 		o.wantInOrder(4)
