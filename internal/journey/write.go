@@ -1,6 +1,7 @@
 package journey
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -72,7 +73,7 @@ func (w *Writer) Add(e *event.Event) {
 // Internal tells whether an event is the shop's own traffic: its context says
 // internal: true.
 func Internal(e *event.Event) bool {
-	if len(e.Context.Extra) == 0 {
+	if !bytes.Contains(e.Context.Extra, []byte(`"internal"`)) {
 		return false
 	}
 	var extra struct {

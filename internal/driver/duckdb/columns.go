@@ -1,12 +1,10 @@
 package duckdb
 
 import (
-	"bytes"
-	"encoding/json"
-
 	"github.com/cespare/xxhash/v2"
 
 	"heed/internal/event"
+	"heed/internal/journey"
 )
 
 // The stored columns, in the order of every file and of the hot rows. They are
@@ -155,7 +153,7 @@ func (b *block) put(e *event.Event, part int, pos uint64, user, anonymous uint32
 	b.bit(colKnown, row, e.UserID != "")
 	b.bit(colBot, row, e.Context.Bot)
 	b.bit(colHistorical, row, e.Context.Historical)
-	b.bit(colInternal, row, internal(e))
+	b.bit(colInternal, row, journey.Internal(e))
 	b.text(colMessage, row, e.MessageID)
 	b.text(colType, row, e.Type.String())
 	b.text(colEvent, row, e.Name)
@@ -183,20 +181,4 @@ func (b *block) put(e *event.Event, part int, pos uint64, user, anonymous uint32
 	b.blob(colConsent, row, c.Consent)
 	b.blob(colExtra, row, c.Extra)
 	b.rows++
-}
-
-// internal tells whether the client marked the event as that of the site's own
-// people: context.internal is true.
-func internal(e *event.Event) bool {
-	if !bytes.Contains(e.Context.Extra, []byte(`"internal"`)) {
-		return false
-	}
-	var extra struct {
-		Internal any `json:"internal"`
-	}
-	if json.Unmarshal(e.Context.Extra, &extra) != nil {
-		return false
-	}
-	v, ok := extra.Internal.(bool)
-	return ok && v
 }
