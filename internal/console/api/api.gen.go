@@ -1261,6 +1261,9 @@ type SendDraft struct {
 	Body    string `json:"body"`
 	Channel string `json:"channel"`
 
+	// Description Of the campaign and its audience: who these are, in words
+	Description string `json:"description,omitempty,omitzero"`
+
 	// Holdout Share of users held back to measure what the message does, such as 10%
 	Holdout string `json:"holdout,omitempty,omitzero"`
 
@@ -1282,6 +1285,9 @@ type SendOrder struct {
 	// Body Liquid, as in docs/templates.md
 	Body    string `json:"body"`
 	Channel string `json:"channel"`
+
+	// Description Of the campaign and its audience: who these are, in words
+	Description string `json:"description,omitempty,omitzero"`
 
 	// Holdout Share of users held back to measure what the message does, such as 10%
 	Holdout string `json:"holdout,omitempty,omitzero"`

@@ -345,3 +345,19 @@ export function useExplanation(id: string, name: string) {
       take(client.GET('/users/{id}/triggers/{name}', { params: { path: { id, name } } })),
   });
 }
+
+/** Whom a message would reach that is sent once. */
+export function useReviewSend() {
+  return useMutation({
+    mutationFn: (body: Schema['SendDraft']) => take(client.POST('/sends:review', { body })),
+  });
+}
+
+/** Sends once. The same id sends nothing more. */
+export function useSend() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (body: Schema['SendOrder']) => take(client.POST('/sends', { body })),
+    onSuccess: () => queries.invalidateQueries({ queryKey: ['definitions'] }),
+  });
+}

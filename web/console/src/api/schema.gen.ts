@@ -1113,6 +1113,8 @@ export interface components {
         SendDraft: {
             /** @description Of the campaign, its template and its audience */
             name: string;
+            /** @description Of the campaign and its audience: who these are, in words */
+            description?: string;
             /** @description A tree, as in docs/measures.md; without it, everybody */
             audience?: components["schemas"]["AnyJSON"];
             zone?: string;
