@@ -20,7 +20,9 @@ import (
 	"heed/internal/catalog"
 	"heed/internal/channel"
 	"heed/internal/channel/outbox"
+	"heed/internal/channel/pullstore"
 	channelweb "heed/internal/channel/web"
+	"heed/internal/channel/webhook"
 	"heed/internal/console"
 	"heed/internal/decider"
 	"heed/internal/definition"
@@ -262,7 +264,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 		n.engager, err = engager.New(n.cfg.Engager, engager.Deps{
 			Log: n.db.Log(), Documents: n.db.Documents(), Inbox: n.db.Inbox(), Definitions: n.catalog,
 			Profiles: n.profiles(), Pull: n.pull,
-			Channels: []channel.Channel{channelweb.New(n.db.Inbox()), outbox.New(n.db.Documents())},
+			Channels: []channel.Channel{channelweb.New(n.db.Inbox()), outbox.New(n.db.Documents()), webhook.New(time.Now), pullstore.New(n.pull, n.catalog)},
 			Secret:   n.secret, Logger: n.log, Registerer: n.registry, Clock: time.Now,
 		})
 		if err != nil {

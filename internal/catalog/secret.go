@@ -56,8 +56,11 @@ func (s sealer) open(text string) (string, error) {
 
 // secretsOf points at the fields of a spec that are secret.
 func secretsOf(spec any) []*string {
-	if s, ok := spec.(*definition.Source); ok {
+	switch s := spec.(type) {
+	case *definition.Source:
 		return []*string{&s.ServerKey, &s.Secret}
+	case *definition.Channel:
+		return []*string{&s.Secret}
 	}
 	return nil
 }

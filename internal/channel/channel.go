@@ -10,6 +10,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
+
+	"heed/internal/definition"
 )
 
 // Channel delivers content. All methods may be called concurrently.
@@ -45,6 +48,8 @@ type Delivery struct {
 	Depth        int    // of the events that are derived from the delivery
 	Test         bool
 	Attempt      int // from 1
+	// Channel is the channel as it is defined; nil if it needs no definition.
+	Channel *definition.Channel
 }
 
 // Receipt is what a channel says of a delivery that it took.
@@ -85,6 +90,10 @@ func (c ErrorClass) String() string {
 type Error struct {
 	Class ErrorClass
 	Err   error
+	// After is how long to wait at least before the next attempt.
+	After time.Duration
+	// Untried: nothing was attempted, so it does not count as an attempt.
+	Untried bool
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Class, e.Err) }

@@ -13,6 +13,7 @@ import (
 	"heed/internal/condition"
 	"heed/internal/measure"
 	"heed/internal/period"
+	"heed/internal/render"
 	"heed/internal/trigger"
 )
 
@@ -100,7 +101,25 @@ type Template struct {
 // without a definition.
 type Channel struct {
 	Name string `yaml:"name" json:"name"`
-	Type string `yaml:"type" json:"type"` // web | outbox, for now
+	Type string `yaml:"type" json:"type"` // web | outbox | webhook | pull
+
+	// Of a webhook: where it posts, the secret that signs, whether the address may
+	// be a private one, and how long an attempt may take.
+	URL          string        `yaml:"url,omitempty" json:"url,omitempty"`
+	Secret       string        `yaml:"secret,omitempty" json:"secret,omitempty"`
+	AllowPrivate bool          `yaml:"allowPrivate,omitempty" json:"allowPrivate,omitempty"`
+	Timeout      period.Period `yaml:"timeout,omitempty" json:"timeout,omitempty"`
+	// Collection of the pull store that a channel of type pull writes into.
+	Collection string `yaml:"collection,omitempty" json:"collection,omitempty"`
+}
+
+// Mode is what the channel's content is: HTML, in which what is printed is
+// escaped, or text.
+func (c *Channel) Mode() render.Mode {
+	if c.Type == ChannelWeb || c.Type == ChannelOutbox {
+		return render.HTML
+	}
+	return render.Text
 }
 
 // Campaign is trigger or schedule + audience + channel + template + limits.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -268,7 +269,7 @@ func (a *activation) render(ctx context.Context, v *variant) (*channel.Delivery,
 		ID: DeliveryID(a.worker.deps.Secret, a.id), ActivationID: a.id, User: a.intent.User, Campaign: a.name,
 		Template: v.template, Kind: v.kind, Slot: v.slot, Subject: headline(subject.Text), Body: body.Text,
 		At: a.intent.At, Created: a.entry.Created, CauseID: a.intent.CauseID, ReplyTo: a.intent.ReplyTo,
-		Personal: v.personal(), Depth: a.intent.Depth + 1, Test: a.intent.Test,
+		Personal: v.personal(), Depth: a.intent.Depth + 1, Test: a.intent.Test, Channel: v.definition,
 	}
 	if v.expires > 0 {
 		d.Expires = a.intent.At + v.expires.Microseconds()
@@ -363,6 +364,11 @@ func (a *activation) send(ctx context.Context, v *variant, d *channel.Delivery, 
 		return ctx.Err() // the next start resumes it
 	}
 	class := channel.Class(err)
+	late := now-a.entry.Created >= w.cfg.GiveUp.Microseconds()
+	if e, ok := errors.AsType[*channel.Error](err); ok && e.Untried && !late {
+		a.entry.Attempt--
+		return a.park(ctx, v, class, err, now)
+	}
 	switch {
 	case class == channel.Permanent:
 		a.entry.end(StatusFailed, policy.Rejected, err.Error(), now)
@@ -370,7 +376,7 @@ func (a *activation) send(ctx context.Context, v *variant, d *channel.Delivery, 
 	case class == channel.Uncertain && !v.channel.Idempotent() && w.cfg.OnUnknown == Hold:
 		a.entry.end(StatusHeld, policy.Unknown, err.Error(), now)
 		return a.finish(ctx, nil)
-	case a.entry.Attempt >= w.cfg.MaxAttempts:
+	case a.entry.Attempt >= w.cfg.MaxAttempts, late:
 		a.entry.end(StatusFailed, policy.Unavailable, err.Error(), now)
 		return a.finish(ctx, nil)
 	}
@@ -381,10 +387,14 @@ func (a *activation) send(ctx context.Context, v *variant, d *channel.Delivery, 
 // then; what may have arrived is repeated.
 func (a *activation) park(ctx context.Context, v *variant, class channel.ErrorClass, cause error, now int64) error {
 	w := a.worker
-	pause := w.cfg.Backoff << min(a.entry.Attempt-1, 30)
+	pause := w.cfg.Backoff << min(max(a.entry.Attempt-1, 0), 30)
 	if pause <= 0 || pause > w.cfg.MaxBackoff {
 		pause = w.cfg.MaxBackoff
 	}
+	if e, ok := errors.AsType[*channel.Error](cause); ok {
+		pause = max(pause, e.After)
+	}
+	pause += rand.N(pause/4 + 1) // not all of them at once
 	a.entry.State = Pending
 	if class == channel.Uncertain {
 		a.entry.State = Sending

@@ -57,9 +57,11 @@ type Config struct {
 	Expires time.Duration `yaml:"expires"`
 	// MaxAttempts bounds attempts on a channel that cannot be reached; Backoff
 	// is the wait before the second one and doubles up to MaxBackoff.
-	MaxAttempts int           `yaml:"max_attempts"`
-	Backoff     time.Duration `yaml:"backoff"`
-	MaxBackoff  time.Duration `yaml:"max_backoff"`
+	MaxAttempts int `yaml:"max_attempts"`
+	// GiveUp is how long after its decision a delivery is tried at most.
+	GiveUp     time.Duration `yaml:"give_up"`
+	Backoff    time.Duration `yaml:"backoff"`
+	MaxBackoff time.Duration `yaml:"max_backoff"`
 	// OnUnknown says what becomes of an attempt that was interrupted on a
 	// channel that is not idempotent: hold (at most once) or retry (at least
 	// once).
@@ -103,6 +105,7 @@ func (c *Config) Defaults() {
 		{&c.Expires, 5 * time.Minute},
 		{&c.Backoff, time.Second},
 		{&c.MaxBackoff, 5 * time.Minute},
+		{&c.GiveUp, 24 * time.Hour},
 		{&c.ReportLinger, 20 * time.Millisecond},
 		{&c.Poll, 500 * time.Millisecond},
 		{&c.JanitorEvery, 30 * time.Second},
@@ -139,6 +142,7 @@ func (c *Config) Validate() error {
 		{"expires", c.Expires},
 		{"backoff", c.Backoff},
 		{"max_backoff", c.MaxBackoff},
+		{"give_up", c.GiveUp},
 		{"report_linger", c.ReportLinger},
 		{"poll", c.Poll},
 		{"janitor_every", c.JanitorEvery},

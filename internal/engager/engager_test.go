@@ -446,6 +446,29 @@ func TestRetries(t *testing.T) {
 	f("unsure, idempotent", true, engager.Hold, []error{unsure}, "sent ", 2)
 }
 
+// What was not even tried does not count as an attempt, until it is too late.
+func TestUntried(t *testing.T) {
+	v := newEnv(t)
+	v.cfg.MaxAttempts = 2
+	busy := &channel.Error{Class: channel.Temporary, Err: errors.New("left alone"), Untried: true}
+	v.sms.answers = []error{busy, busy, busy, busy, busy}
+	v.campaign("c", "sms", "hi")
+	v.start()
+	if o := v.one("u1"); o.Status != "sent" || o.Attempts != 1 {
+		t.Errorf("%s %s after %d attempts", o.Status, o.Reason, o.Attempts)
+	}
+	v.stop()
+
+	v = newEnv(t)
+	v.cfg.GiveUp = time.Nanosecond
+	v.sms.answers = []error{busy}
+	v.campaign("c", "sms", "hi")
+	v.start()
+	if o := v.one("u1"); o.Status != "failed" || o.Reason != string(policy.Unavailable) {
+		t.Errorf("%s %s", o.Status, o.Reason)
+	}
+}
+
 // A parked activation is decided anew: a campaign that was paused meanwhile does
 // not send.
 func TestParkedIsDecidedAnew(t *testing.T) {

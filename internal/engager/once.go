@@ -258,11 +258,15 @@ func (e *Engager) Preview(ctx context.Context, t *definition.Template, campaign,
 	defer cancel()
 	in := e.input(ctx, user, campaign)
 	in.Profile = p
+	mode := render.HTML
+	if def := e.deps.Definitions.Current().Channels[t.Channel]; def != nil {
+		mode = def.Mode()
+	}
 	for _, part := range []struct {
 		source string
 		mode   render.Mode
 		into   *render.Result
-	}{{t.Subject, render.Text, &subject}, {t.Body, render.HTML, &body}} {
+	}{{t.Subject, render.Text, &subject}, {t.Body, mode, &body}} {
 		made, err := e.cache.Parse(part.source, part.mode)
 		if err != nil {
 			return subject, body, err

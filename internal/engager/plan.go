@@ -38,6 +38,7 @@ type campaign struct {
 type variant struct {
 	channelName string
 	channel     channel.Channel
+	definition  *definition.Channel
 	template    string
 	kind, slot  string
 	expires     time.Duration
@@ -121,12 +122,14 @@ func (e *Engager) campaign(set *definition.Set, def *definition.Campaign) *campa
 
 func (e *Engager) variant(set *definition.Set, v definition.Variant) variant {
 	out := variant{channelName: v.Channel, template: v.Template}
-	kind := v.Channel
-	if def := set.Channels[v.Channel]; def != nil {
-		kind = def.Type
-	}
-	if out.channel = e.channels[kind]; out.channel == nil {
+	def := set.Channels[v.Channel]
+	if def == nil {
 		out.err = fmt.Errorf("channel %q does not exist", v.Channel)
+		return out
+	}
+	kind := def.Type
+	if out.channel, out.definition = e.channels[kind], def; out.channel == nil {
+		out.err = fmt.Errorf("channel %q is of the type %s, which this process does not send by", v.Channel, kind)
 		return out
 	}
 	t := set.Templates[v.Template]
@@ -144,7 +147,7 @@ func (e *Engager) variant(set *definition.Set, v definition.Variant) variant {
 			out.kind, out.slot = "slot", slot
 		}
 	}
-	if out.body, out.err = e.cache.Parse(t.Body, render.HTML); out.err != nil {
+	if out.body, out.err = e.cache.Parse(t.Body, def.Mode()); out.err != nil {
 		out.err = fmt.Errorf("template %q: %w", v.Template, out.err)
 		return out
 	}

@@ -1079,7 +1079,16 @@ export interface components {
             expires?: components["schemas"]["Period"];
         };
         ChannelSpec: {
-            type: string;
+            /** @enum {string} */
+            type: "web" | "outbox" | "webhook" | "pull";
+            /** @description Of a webhook */
+            url?: string;
+            /** @description Of a webhook: it signs */
+            secret?: string;
+            allowPrivate?: boolean;
+            timeout?: components["schemas"]["Period"];
+            /** @description Of a channel of type pull */
+            collection?: string;
         };
         CampaignSpec: {
             description?: string;

@@ -1,0 +1,83 @@
+package webhook
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"heed/internal/channel"
+)
+
+// A destination that failed so often in a row is left alone, at first for so
+// long and each time twice as long, up to the longest; then one attempt tells
+// whether it is back.
+const (
+	tolerated   = 5
+	firstRest   = 5 * time.Second
+	longestRest = 5 * time.Minute
+)
+
+// destinations are those that were tried of late, by name.
+type destinations struct {
+	mu     sync.Mutex
+	byName map[string]*destination
+}
+
+func (d *destinations) of(name string) *destination {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	to := d.byName[name]
+	if to == nil {
+		to = &destination{}
+		d.byName[name] = to
+	}
+	return to
+}
+
+// destination is how one server fares.
+type destination struct {
+	mu       sync.Mutex
+	inFlight int
+	failures int // in a row
+	until    time.Time
+	probing  bool // somebody finds out whether it is back
+}
+
+// enter lets an attempt through, or says when to come again: nothing was tried
+// then. leave must follow.
+func (d *destination) enter(now time.Time) (leave func(now time.Time, err error), err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case now.Before(d.until):
+		return nil, later(fmt.Errorf("webhook: the destination failed %d times in a row and is left alone", d.failures), d.until.Sub(now))
+	case d.failures >= tolerated && d.probing:
+		return nil, later(errors.New("webhook: it is being found out whether the destination is back"), firstRest)
+	case d.inFlight >= maxInFlight:
+		return nil, later(fmt.Errorf("webhook: %d attempts are under way", d.inFlight), time.Second)
+	}
+	d.inFlight++
+	probe := d.failures >= tolerated
+	d.probing = d.probing || probe
+	return func(now time.Time, err error) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.inFlight--
+		if probe {
+			d.probing = false
+		}
+		if err == nil || channel.Class(err) == channel.Permanent { // it answers
+			d.failures, d.until = 0, time.Time{}
+			return
+		}
+		d.failures++
+		if over := d.failures - tolerated; over >= 0 {
+			d.until = now.Add(min(longestRest, firstRest<<min(over, 16)))
+		}
+	}, nil
+}
+
+func later(err error, after time.Duration) error {
+	return &channel.Error{Class: channel.Temporary, Err: err, After: after, Untried: true}
+}
