@@ -159,3 +159,9 @@ export function stamp(micros: number): string {
 export function all(nodes: readonly Node[]): Node | undefined {
   return nodes.length > 1 ? { all: [...nodes] } : nodes[0];
 }
+
+/** What a mark adds to the users that were asked about: its tree begins with theirs, if there were any. */
+export function added(tree: Node, narrowed: boolean): Node {
+  if (!narrowed || !Array.isArray(tree.all)) return tree;
+  return all(tree.all.slice(1) as Node[]) ?? tree;
+}

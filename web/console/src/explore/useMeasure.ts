@@ -12,15 +12,17 @@ const refresh = 5000;
  */
 export function useMeasure(
   query: Query | undefined,
-  options: { live?: boolean; as?: string } = {},
+  options: { live?: boolean | ((answer: Answer | undefined) => boolean); as?: string } = {},
 ) {
+  const { live = false } = options;
   return useQuery<Answer>({
     queryKey: ['measure', options.as ?? '', query],
     enabled: query !== undefined,
     // of the same kind: a bar chart is no placeholder for a funnel
     placeholderData: (previous) =>
       previous && query && previous.kind in query ? previous : undefined,
-    refetchInterval: (q) => (options.live || q.state.error ? refresh : false),
+    refetchInterval: (q) =>
+      q.state.error || (typeof live === 'function' ? live(q.state.data) : live) ? refresh : false,
     gcTime: 60_000,
     queryFn: async ({ signal }) =>
       readAnswer(

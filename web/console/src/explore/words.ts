@@ -214,10 +214,12 @@ export function suggest(words: string, taken: readonly string[]): string {
     words
       .toLowerCase()
       .normalize('NFKD')
+      .replaceAll(/\p{M}/gu, '')
       .replaceAll(/[^a-z0-9]+/g, '-')
       .replaceAll(/^-+|-+$/g, '')
-      .slice(0, 48)
-      .replace(/-+$/, '') || 'audience';
+      // whole words, as many as fit
+      .replace(/^(.{1,48})(?:-.*)?$/, '$1')
+      .slice(0, 60) || 'audience';
   for (let n = 1; ; n++) {
     const name = n === 1 ? base : `${base}-${n}`;
     if (!taken.includes(name)) return name;

@@ -37,7 +37,7 @@ export default function Explore() {
   const main = useMeasure(query, { live: isLive(s) && !s.open, as: 'main' });
   const everybody = useMeasure(
     { zone, users: { limit: 0 } },
-    { as: 'everybody', live: !main.data },
+    { as: 'everybody', live: (answer) => answer?.users?.total === 0 },
   );
   const shared: Shared = {
     s,
@@ -88,7 +88,7 @@ export default function Explore() {
             <Nobody />
           </Card>
         ) : (
-          <div className={css.page}>
+          <div className={css.page} data-quiet>
             <Crumbs />
             <Views />
             <View />
