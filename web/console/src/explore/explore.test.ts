@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { bodyOf, campaignYaml } from './Composer';
+import { bodyOf } from './Composer';
 import { added, all, readAnswer, stamp } from './measure';
 import { audienceSpec, validName } from './SaveAudience';
 import {
@@ -281,17 +281,8 @@ test('an audience is the tree, with or without the time', () => {
   });
 });
 
-test('a text is no markup, and its campaign is a draft', () => {
+test('a text is no markup', () => {
   expect(bodyOf('Hello {{ name }} <b>\nyou & I\n\nBye ')).toBe(
     '<p>Hello {{ name }} &lt;b><br>you &amp; I</p>\n<p>Bye</p>',
   );
-  const yaml = campaignYaml({
-    name: 'n',
-    audience: 'a',
-    channel: 'outbox',
-    template: 't',
-    trigger: 'x',
-  });
-  expect(yaml).toContain('status: draft');
-  expect(yaml).toContain('who: [a]');
 });
