@@ -47,11 +47,11 @@ func sendOf(d *api.SendDraft, order string) (*send, error) {
 	s := &send{
 		template: &definition.Template{Name: d.Name, Channel: d.Channel, As: d.As, Subject: d.Subject, Body: d.Body},
 		campaign: &definition.Campaign{
-			Name: d.Name, When: definition.When{Once: order}, Status: definition.Live,
+			Name: d.Name, Description: d.Description, When: definition.When{Once: order}, Status: definition.Live,
 			What:   []definition.Variant{{Channel: d.Channel, Template: d.Name}},
 			Limits: definition.CampaignLimits{Holdout: cmp.Or(d.Holdout, defaultSendHoldout)},
 		},
-		audience: &definition.Audience{Name: d.Name, Zone: d.Zone, WeekStart: d.WeekStart},
+		audience: &definition.Audience{Name: d.Name, Description: d.Description, Zone: d.Zone, WeekStart: d.WeekStart},
 	}
 	if len(d.Audience) > 0 && string(d.Audience) != "null" {
 		tree, err := measure.ParseAudience(d.Audience)
@@ -92,7 +92,7 @@ func (c *Console) everybody(ctx context.Context, a *definition.Audience, now tim
 	q.Users.Limit = measure.MaxPage
 	var out []string
 	for {
-		res, err := c.deps.Measures.Answer(ctx, q, c.deps.Definitions.Current(), now.UnixMicro())
+		res, err := c.deps.Measures.Answer(ctx, q, c.names(ctx), now.UnixMicro())
 		if err != nil {
 			return nil, measureFailure(err)
 		}
@@ -182,7 +182,7 @@ func (s *server) PostSend(ctx context.Context, r api.PostSendRequestObject) (api
 		return sent(at, of, err)
 	}
 	order, err := sendOf(&api.SendDraft{
-		Name: asked.Name, Audience: asked.Audience, Zone: asked.Zone, WeekStart: asked.WeekStart, Channel: asked.Channel,
+		Name: asked.Name, Description: asked.Description, Audience: asked.Audience, Zone: asked.Zone, WeekStart: asked.WeekStart, Channel: asked.Channel,
 		As: asked.As, Subject: asked.Subject, Body: asked.Body, Holdout: asked.Holdout,
 	}, asked.Id)
 	if err != nil {

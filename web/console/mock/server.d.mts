@@ -11,6 +11,15 @@ export interface MockState {
   backtestMs: number;
   backtests: { trigger: Record<string, unknown> }[];
   cancelled: number;
+  sample: string | undefined;
+  /** The questions that were asked. */
+  measured: { query?: Record<string, unknown>; [key: string]: unknown }[];
+  /** What was sent. */
+  sends: { id: string; name: string; matched: number; [key: string]: unknown }[];
+  /** The next order finds another number of users than was reviewed. */
+  drift: boolean;
+  /** How long the answer to a question takes, in ms. */
+  measureMs: (query: Record<string, unknown>) => number;
 }
 
 export interface Mock {

@@ -6,6 +6,7 @@ import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as data from './data.mjs';
+import * as measures from './measures.mjs';
 
 const dist = fileURLToPath(new URL('../dist/', import.meta.url));
 const types = {
@@ -20,7 +21,8 @@ const policy =
 /**
  * Starts the mock. Options: empty (a fresh installation), demo, setup (the first
  * administrator is missing), signedIn, plain (sign-in is impossible from here),
- * fail (paths that answer 500), hang (paths that never answer), role, port.
+ * fail (paths that answer 500), hang (paths that never answer), role, port,
+ * measureMs (how long the answer to a question takes).
  */
 export async function startMock(options = {}) {
   const state = {
@@ -36,6 +38,11 @@ export async function startMock(options = {}) {
     backtestMs: 0,
     backtests: [],
     cancelled: 0,
+    sample: undefined,
+    measured: [],
+    sends: [],
+    drift: false,
+    measureMs: () => 0,
     ...options,
   };
   let specs = data.definitions(state);
@@ -83,6 +90,17 @@ export async function startMock(options = {}) {
     });
   }
 
+  /** Answers about people who do not exist. */
+  function measure(path, url, body) {
+    const csv = url.searchParams.get('format') === 'csv';
+    if (path === '/measures:users')
+      return csv
+        ? { status: 200, csv: measures.idsOf(body, state) }
+        : measures.markUsers(body, state);
+    const answered = measures.answer(body, state);
+    return csv && !answered.status ? { status: 200, csv: measures.table(answered) } : answered;
+  }
+
   const answers = {
     'GET /setup': () => ({
       needed: state.setup,
@@ -116,7 +134,17 @@ export async function startMock(options = {}) {
     'GET /demo': () => ({
       enabled: state.demo,
       crowd: { running: state.crowd, users: 60, eventsPerSecond: 6 },
+      sample: {
+        status: state.sample ?? (state.empty ? 'absent' : 'loaded'),
+        done: state.sample === 'loading' ? 120_000 : 0,
+        of: state.sample === 'loading' ? 441_540 : 0,
+        users: 0,
+      },
     }),
+    'POST /demo/sample': () => {
+      state.sample = 'loading';
+      return answers['GET /demo']();
+    },
     'POST /demo/crowd': (_, body) => {
       state.crowd = body.running;
       return answers['GET /demo']();
@@ -125,6 +153,17 @@ export async function startMock(options = {}) {
     'GET /event-names': () => data.eventNames(state),
     'GET /event-fields': (url) => data.eventFields(url.searchParams.get('name'), state),
     'POST /definitions:check': (_, body) => ({ problems: data.problemsOf(body.spec) }),
+    'POST /sends:review': (_, body) => measures.review(body, state),
+    'POST /sends': (_, body) => {
+      const { matched } = measures.review(body, state);
+      if (state.drift) {
+        state.drift = false;
+        const message = 'there are fewer users in the audience now; nothing was sent';
+        return { status: 409, body: { error: { code: 'drifted', message } } };
+      }
+      state.sends.push(body);
+      return { campaign: body.name, at: new Date().toISOString(), users: matched };
+    },
     'GET /bad-events': () => data.badEvents(state),
     'GET /triggers/progress': () => data.progress(state),
     'GET /outbox': () => data.outbox(state),
@@ -241,6 +280,11 @@ export async function startMock(options = {}) {
     if (path === '/live') return live(res);
     const body = await read(req);
     if (path === '/triggers:backtest') return backtest(res, body);
+    if (path.startsWith('/measures:')) {
+      state.measured.push(body);
+      await new Promise((done) => setTimeout(done, state.measureMs(body.query ?? body)));
+      return reply(res, measure(path, url, body));
+    }
     const answer = answers[`${req.method} ${path}`];
     return reply(
       res,
@@ -292,6 +336,10 @@ function fail(status, code, message, hint) {
 }
 
 function reply(res, answer) {
+  if (typeof answer?.csv === 'string') {
+    res.writeHead(200, { 'Content-Type': 'text/csv; charset=utf-8' });
+    return res.end(answer.csv);
+  }
   const whole =
     answer && typeof answer === 'object' && typeof answer.status === 'number' && 'body' in answer;
   const status = whole ? answer.status : answer === undefined ? 204 : 200;

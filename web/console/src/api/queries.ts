@@ -94,7 +94,7 @@ export function useTimeline(id: string) {
 }
 
 /** All definitions of a kind, with the shape of their specs. */
-function useKind<S>(kind: string, refetchInterval: number | false = false) {
+export function useKind<S>(kind: string, refetchInterval: number | false = false) {
   return useQuery({
     queryKey: ['definitions', kind],
     refetchInterval,
@@ -343,5 +343,21 @@ export function useExplanation(id: string, name: string) {
     refetchInterval: 5000,
     queryFn: () =>
       take(client.GET('/users/{id}/triggers/{name}', { params: { path: { id, name } } })),
+  });
+}
+
+/** Whom a message would reach that is sent once. */
+export function useReviewSend() {
+  return useMutation({
+    mutationFn: (body: Schema['SendDraft']) => take(client.POST('/sends:review', { body })),
+  });
+}
+
+/** Sends once. The same id sends nothing more. */
+export function useSend() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (body: Schema['SendOrder']) => take(client.POST('/sends', { body })),
+    onSuccess: () => queries.invalidateQueries({ queryKey: ['definitions'] }),
   });
 }

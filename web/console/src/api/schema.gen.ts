@@ -374,7 +374,8 @@ export interface paths {
         };
         /**
          * The log's events as one file (admin, or a token with scope admin)
-         * @description An Avro object container file (deflate) or JSON lines, up to the newest event of the moment of asking.
+         * @description An Avro object container file (deflate) or JSON lines, up to the newest event of the moment of asking. Parquet is
+         *     the view `events` of docs/sql.md: what is kept for analysis, by the time of its reception.
          */
         get: operations["exportEvents"];
         put?: never;
@@ -398,7 +399,8 @@ export interface paths {
          * One SELECT over the events kept for analysis
          * @description The views are described in docs/sql.md. JSON lines: first `{"columns": [{"name", "type"}]}`, then an array a row,
          *     last `{"rows": n, "more": bool}`, where `more` says that the limit cut rows off, or `{"error": {...}}`. CSV has a
-         *     header line; an error breaks the connection. Events are in every answer within a second of being acknowledged.
+         *     header line; an error breaks the connection. Parquet has the columns' types, and all rows or none: without a limit,
+         *     more than the server allows are `too_large`. Events are in every answer within a second of being acknowledged.
          */
         post: operations["runSQL"];
         delete?: never;
@@ -419,9 +421,31 @@ export interface paths {
         /**
          * One measure: series, breakdown, funnel, retention, paths, live, users, timeline, sessions, attribution or return
          * @description Query and answer are described by example in docs/measures.md. Answers are exact and carry their range and as-of
-         *     time; unknown keys, names and fields are refused with their place. CSV has the numbers of the answer as a table.
+         *     time; unknown keys, names and fields are refused with their place. CSV and Parquet have the numbers of the answer as a
+         *     table.
          */
         post: operations["queryMeasure"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/measures:users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The users behind a mark of a measure's answer, as of the time of the answer
+         * @description `query` is what was asked, with the `asOf` of the answer: their `total` is then the number at the mark, unless
+         *     events of before that time came in since. `mark` says which one; see docs/measures.md. CSV has all ids, not a page.
+         */
+        post: operations["listMeasureUsers"];
         delete?: never;
         options?: never;
         head?: never;
@@ -744,6 +768,45 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/sends:review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Whom a message would reach that is sent once, and what one of them would read; nothing is sent or kept */
+        post: operations["reviewSend"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sends": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send once, to everybody who is in the audience now
+         * @description Keeps the audience, the template and a campaign, all under the name, and orders the sending. Asking again with the
+         *     same id is no harm and sends nothing more. If there are more or fewer users than were reviewed, nothing is sent:
+         *     the code is `drifted`.
+         */
+        post: operations["postSend"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health": {
         parameters: {
             query?: never;
@@ -822,7 +885,7 @@ export interface components {
         Error: {
             /**
              * @description not_signed_in, forbidden, bad_credentials, throttled, insecure_cookie, setup_needed, setup_done, cross_origin,
-             *     not_found, bad_request, invalid, conflict, too_large, no_demo, busy, timeout, unavailable, internal
+             *     not_found, bad_request, invalid, conflict, drifted, too_large, no_demo, busy, timeout, unavailable, internal
              */
             code: string;
             message: string;
@@ -1099,13 +1162,24 @@ export interface components {
             expires?: components["schemas"]["Period"];
         };
         ChannelSpec: {
-            type: string;
+            /** @enum {string} */
+            type: "web" | "outbox" | "webhook" | "pull";
+            /** @description Of a webhook */
+            url?: string;
+            /** @description Of a webhook: it signs */
+            secret?: string;
+            allowPrivate?: boolean;
+            timeout?: components["schemas"]["Period"];
+            /** @description Of a channel of type pull */
+            collection?: string;
         };
         CampaignSpec: {
             description?: string;
-            /** @description A trigger, or an audience by behavior that users enter or leave */
+            /** @description A trigger, an audience by behavior that users enter or leave, or an order */
             when: {
                 trigger?: string;
+                /** @description The id of the order by which somebody sends it once */
+                once?: string;
                 audience?: string;
                 /**
                  * @default enter
@@ -1134,6 +1208,72 @@ export interface components {
             };
             /** @enum {string} */
             status: "draft" | "live" | "paused" | "ended";
+        };
+        SendDraft: {
+            /** @description Of the campaign, its template and its audience */
+            name: string;
+            /** @description Of the campaign and its audience: who these are, in words */
+            description?: string;
+            /** @description A tree, as in docs/measures.md; without it, everybody */
+            audience?: components["schemas"]["AnyJSON"];
+            zone?: string;
+            weekStart?: string;
+            channel: string;
+            /** @description How web content is shown: popup, banner, slot:NAME or inline */
+            as?: string;
+            subject?: string;
+            /** @description Liquid, as in docs/templates.md */
+            body: string;
+            /**
+             * @description Share of users held back to measure what the message does, such as 10%
+             * @default 0%
+             */
+            holdout: string;
+        };
+        SendOrder: components["schemas"]["SendDraft"] & {
+            /** @description Made by the caller; the same for a repeat */
+            id: string;
+            /**
+             * Format: int64
+             * @description As reviewed
+             */
+            matched: number;
+        };
+        SendReview: {
+            /** Format: date-time */
+            asOf: string;
+            /** Format: int64 */
+            matched: number;
+            excluded: components["schemas"]["Exclusion"][];
+            /**
+             * Format: int64
+             * @description matched = sending + all excluded
+             */
+            sending: number;
+            preview?: components["schemas"]["SendPreview"];
+        };
+        Exclusion: {
+            reason: string;
+            sentence: string;
+            /** Format: int64 */
+            users: number;
+        };
+        /** @description What one of the users would read */
+        SendPreview: {
+            user: string;
+            subject?: string;
+            body: string;
+            /** @description Fields without a value for this user */
+            missing: string[];
+            /** @description Why it cannot be rendered */
+            error?: string;
+        };
+        Sent: {
+            campaign: string;
+            /** Format: date-time */
+            at: string;
+            /** Format: int64 */
+            users: number;
         };
         Home: {
             /** Format: date-time */
@@ -1273,6 +1413,38 @@ export interface components {
             traits?: components["schemas"]["JSONObject"];
             /** @description Properties or traits were too large to show here */
             truncated?: boolean;
+        };
+        MeasureUsersRequest: {
+            /** @description As of /measures:query */
+            query: {
+                [key: string]: unknown;
+            };
+            mark: {
+                [key: string]: unknown;
+            };
+            /** @description Users of a page; 0 only counts */
+            limit?: number;
+            /** @description The last id of the page before */
+            after?: string;
+        };
+        MeasureUsers: {
+            /**
+             * Format: int64
+             * @description All of them
+             */
+            total: number;
+            /** @description In order of id */
+            users: components["schemas"]["UserSummary"][];
+            more: boolean;
+            /**
+             * Format: int64
+             * @description µs since the Unix epoch
+             */
+            asOf: number;
+            /** @description The tree that they are, without the as-of time; as an audience it goes on to hold */
+            audience: {
+                [key: string]: unknown;
+            };
         };
         EventNameList: {
             /** Format: date-time */
@@ -1965,6 +2137,7 @@ export interface components {
             /** Format: int64 */
             memoryBytes?: number;
             facts?: components["schemas"]["FactsHealth"];
+            behavior?: components["schemas"]["BehaviorHealth"];
             notes?: string[];
         };
         /** @description The events kept for analysis */
@@ -1997,6 +2170,29 @@ export interface components {
             lost: components["schemas"]["LostFacts"][];
             rebuilding?: components["schemas"]["FactsRebuild"];
             /** @description What is wrong at the moment */
+            message?: string;
+        };
+        /** @description The behavioral index, in memory, which answers what walks users' histories */
+        BehaviorHealth: {
+            /** @enum {string} */
+            state: "loading" | "ready" | "given_up";
+            /** Format: int64 */
+            events: number;
+            /** Format: int64 */
+            users: number;
+            /**
+             * Format: int64
+             * @description Of memory, about
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description While it loads: users of its snapshot, then events of the log
+             */
+            done?: number;
+            /** Format: int64 */
+            of?: number;
+            /** @description Why it was given up */
             message?: string;
         };
         /** @description What a damaged file held and is not back */
@@ -2698,7 +2894,7 @@ export interface operations {
     exportEvents: {
         parameters: {
             query?: {
-                format?: "avro" | "jsonl";
+                format?: "avro" | "jsonl" | "parquet";
                 /** @description A time (RFC 3339), `earliest`, `now`, or a period back such as `15m`; default: `now` with follow, else `earliest` */
                 from?: components["parameters"]["from"];
                 /** @description A time (RFC 3339) */
@@ -2720,6 +2916,7 @@ export interface operations {
                 content: {
                     "application/avro": string;
                     "application/x-ndjson": string;
+                    "application/vnd.apache.parquet": string;
                 };
             };
             default: components["responses"]["Failure"];
@@ -2728,7 +2925,7 @@ export interface operations {
     runSQL: {
         parameters: {
             query?: {
-                format?: "jsonl" | "csv";
+                format?: "jsonl" | "csv" | "parquet";
             };
             header?: never;
             path?: never;
@@ -2748,6 +2945,7 @@ export interface operations {
                 content: {
                     "application/x-ndjson": string;
                     "text/csv": string;
+                    "application/vnd.apache.parquet": string;
                 };
             };
             default: components["responses"]["Failure"];
@@ -2756,7 +2954,7 @@ export interface operations {
     queryMeasure: {
         parameters: {
             query?: {
-                format?: "json" | "csv";
+                format?: "json" | "csv" | "parquet";
             };
             header?: never;
             path?: never;
@@ -2779,6 +2977,35 @@ export interface operations {
                     "application/json": {
                         [key: string]: unknown;
                     };
+                    "text/csv": string;
+                    "application/vnd.apache.parquet": string;
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    listMeasureUsers: {
+        parameters: {
+            query?: {
+                format?: "json" | "csv";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MeasureUsersRequest"];
+            };
+        };
+        responses: {
+            /** @description The users */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MeasureUsers"];
                     "text/csv": string;
                 };
             };
@@ -3188,6 +3415,56 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CampaignReport"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    reviewSend: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SendDraft"];
+            };
+        };
+        responses: {
+            /** @description The review */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SendReview"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    postSend: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SendOrder"];
+            };
+        };
+        responses: {
+            /** @description It is being sent */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sent"];
                 };
             };
             default: components["responses"]["Failure"];

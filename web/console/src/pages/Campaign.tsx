@@ -271,7 +271,11 @@ function Rules({ campaign }: { campaign: CampaignView }) {
   const facts: [string, ReactNode][] = [
     [
       'When',
-      trigger ? triggerWords(trigger.spec) : (spec.when.trigger ?? 'Never: nothing starts it'),
+      trigger
+        ? triggerWords(trigger.spec)
+        : spec.when.once
+          ? 'Once, to those who were in it when somebody sent it'
+          : (spec.when.trigger ?? 'Never: nothing starts it'),
     ],
     ['Who', spec.who?.length ? list(spec.who, 'or') : 'Everybody'],
     [

@@ -71,7 +71,9 @@ export default function Campaigns() {
                         {campaign.spec.description ??
                           (trigger
                             ? triggerWords(trigger.spec)
-                            : `When ${campaign.spec.when.trigger ?? 'asked'}`)}
+                            : campaign.spec.when.once
+                              ? 'Sent once, by hand'
+                              : `When ${campaign.spec.when.trigger ?? 'asked'}`)}
                       </span>
                     </span>
                     <Counts campaign={campaign} />

@@ -155,6 +155,12 @@ const cast = (value: unknown, type: Type): unknown => {
   return String(value);
 };
 
+/** The list itself scrolls: what else scrolls has to be reachable by keyboard. */
+const scrolling = {
+  withScrollArea: false,
+  styles: { options: { maxHeight: 200, overflowY: 'auto' } },
+} as const;
+
 /** One comparison: a field, how it is compared, and a value of the field's type. */
 function Comparison(props: {
   value: Condition;
@@ -200,7 +206,7 @@ function Comparison(props: {
         value={c.field ?? ''}
         onChange={pick}
         comboboxProps={{ withinPortal: false }}
-        maxDropdownHeight={200}
+        {...scrolling}
         data-autofocus
       />
       <NativeSelect
@@ -260,6 +266,7 @@ function Comparison(props: {
           value={String(c.value ?? '')}
           onChange={(value) => set({ ...c, value })}
           comboboxProps={{ withinPortal: false }}
+          {...scrolling}
         />
       )}
       {!many && !none && type === 'time' && (
