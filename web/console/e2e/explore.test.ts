@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Mock, startMock } from '../mock/server.mjs';
-import { accessible, launch, open, overflow } from './browser';
+import { accessible, launch, open, overflow, type Watched } from './browser';
 
 let browser: Browser;
 let mock: Mock;
@@ -35,6 +35,20 @@ async function saved(page: Page, click: () => Promise<void>): Promise<string[]> 
   return readFileSync(await file.path(), 'utf8')
     .trimEnd()
     .split('\n');
+}
+
+/** One window for several tests, which share what it has loaded. */
+function shared() {
+  let at: Watched;
+  beforeAll(async () => {
+    at = await open(browser, `${mock.url}/explore`);
+  });
+  afterAll(() => at?.context.close());
+  return async (path: string): Promise<Watched> => {
+    await at.page.setViewportSize({ width: 1280, height: 860 });
+    await at.page.goto(mock.url + path);
+    return at;
+  };
 }
 
 test('from Home to a message for those who are stuck, in at most 13 clicks', async () => {
@@ -107,8 +121,9 @@ describe('every mark leads to its people', () => {
     ],
     ['a row of a table', '/explore?table=true', '[data-testid=table] td button'],
   ];
+  const visit = shared();
   test.each(marks)('%s: its label, the list, the file', async (_, path, marked) => {
-    const { page, trouble, context } = await open(browser, mock.url + path);
+    const { page, trouble } = await visit(path);
     const mark = page.locator(marked);
     await mark.first().waitFor();
     for (const i of [0, (await mark.count()) - 1]) {
@@ -126,7 +141,6 @@ describe('every mark leads to its people', () => {
       await people.waitFor({ state: 'detached' });
     }
     expect(trouble).toEqual([]);
-    await context.close();
   });
 });
 
@@ -257,6 +271,20 @@ test('narrowing to the people of a mark, and taking them back', async () => {
   await context.close();
 });
 
+test('those who came back, and those who did not, are their cohort', async () => {
+  const { page, trouble, context } = await open(browser, `${mock.url}/explore?view=retention`);
+  const row = page.locator('[data-testid=grid] tbody tr').first();
+  const cohort = number(await row.locator('button span').nth(1).textContent());
+  await row.locator('button').nth(2).click();
+  await page.getByTestId('total').waitFor();
+  const back = await total(page);
+  await page.getByRole('button', { name: 'Those who did not' }).click();
+  await page.getByText('did not come back').waitFor();
+  await expect.poll(() => total(page)).toBe(cohort - back);
+  expect(trouble).toEqual([]);
+  await context.close();
+});
+
 test('an audience of those behind a bar, dynamic or frozen', async () => {
   const { page, trouble, context } = await open(browser, `${mock.url}/explore`);
   await page.getByRole('button', { name: /^See users: High/ }).click();
@@ -300,20 +328,21 @@ test('nobody there: the sample shop is one click away', async () => {
   await bare.close();
 });
 
-describe.each([
-  ['picking', '/explore?view=funnel', '[data-testid=picker] button:has-text("page")'],
-  ['a funnel', `/explore?${funnel}`, '[data-testid=funnel]'],
-  [
-    'a trend',
-    `/explore?view=trend&trend=${search({ events: ['page', 'purchase'], count: 'users' })}`,
-    '[data-point]',
-  ],
-  ['retention', '/explore?view=retention', '[data-testid=grid] button'],
-  ['paths', `/explore?view=paths&paths=${search({ from: 'page' })}`, '[data-bar]'],
-  ['a table', `/explore?${funnel}&table=true`, '[data-testid=table] button'],
-])('%s', (_, path, ready) => {
-  test('is accessible and fits, in light and dark', async () => {
-    const { page, trouble, context } = await open(browser, mock.url + path);
+describe('accessible, and no wider than the window, in light and dark', () => {
+  const visit = shared();
+  test.each([
+    ['picking', '/explore?view=funnel', '[data-testid=picker] button:has-text("page")'],
+    ['a funnel', `/explore?${funnel}`, '[data-testid=funnel]'],
+    [
+      'a trend',
+      `/explore?view=trend&trend=${search({ events: ['page', 'purchase'], count: 'users' })}`,
+      '[data-point]',
+    ],
+    ['retention', '/explore?view=retention', '[data-testid=grid] button'],
+    ['paths', `/explore?view=paths&paths=${search({ from: 'page' })}`, '[data-bar]'],
+    ['a table', `/explore?${funnel}&table=true`, '[data-testid=table] button'],
+  ])('%s', async (_, path, ready) => {
+    const { page, trouble } = await visit(path);
     await page.locator(ready).first().waitFor();
     for (const colorScheme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
@@ -327,6 +356,5 @@ describe.each([
       await accessible(page);
     }
     expect(trouble).toEqual([]);
-    await context.close();
   });
 });

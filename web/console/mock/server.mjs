@@ -150,7 +150,9 @@ export async function startMock(options = {}) {
     'GET /users': (url) => data.userList(url.searchParams.get('q') ?? '', state),
     'GET /event-names': () => data.eventNames(state),
     'GET /event-fields': (url) => data.eventFields(url.searchParams.get('name'), state),
-    'POST /definitions:check': (_, body) => ({ problems: data.problemsOf(body.spec) }),
+    'POST /definitions:check': (_, body) => ({
+      problems: body.kind === 'trigger' ? data.problemsOf(body.spec) : [],
+    }),
     'GET /bad-events': () => data.badEvents(state),
     'GET /triggers/progress': () => data.progress(state),
     'GET /outbox': () => data.outbox(state),

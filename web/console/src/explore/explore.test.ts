@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { bodyOf, campaignYaml } from './Composer';
+import { parse } from 'yaml';
+import { bodyOf, campaignSpec, campaignYaml } from './Composer';
 import { added, all, readAnswer, stamp } from './measure';
 import { audienceSpec, validName } from './SaveAudience';
 import {
@@ -285,13 +286,9 @@ test('a text is no markup, and its campaign is a draft', () => {
   expect(bodyOf('Hello {{ name }} <b>\nyou & I\n\nBye ')).toBe(
     '<p>Hello {{ name }} &lt;b><br>you &amp; I</p>\n<p>Bye</p>',
   );
-  const yaml = campaignYaml({
-    name: 'n',
-    audience: 'a',
-    channel: 'outbox',
-    template: 't',
-    trigger: 'x',
-  });
-  expect(yaml).toContain('status: draft');
-  expect(yaml).toContain('who: [a]');
+  const spec = campaignSpec({ audience: 'a', channel: 'outbox', template: 't', trigger: 'x' });
+  expect(parse(campaignYaml('n', spec))).toEqual({ kind: 'campaign', name: 'n', ...spec });
+  const all = campaignSpec({ audience: undefined, channel: 'web', template: 't', trigger: 'x' });
+  expect(parse(campaignYaml('n', all))).toEqual({ kind: 'campaign', name: 'n', ...all });
+  expect(all.status).toBe('draft');
 });
