@@ -22,6 +22,7 @@ import (
 
 	"heed/internal/catalog"
 	"heed/internal/console/api"
+	"heed/internal/console/pages"
 	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/eventlog"
@@ -171,7 +172,7 @@ type Console struct {
 	throttle   *throttle
 	crossOrig  *http.CrossOriginProtection
 	setupToken string
-	pages      *pages
+	pages      *pages.Pages
 	logins     *prometheus.CounterVec
 	streams    prometheus.Gauge
 	stopping   chan struct{}
@@ -211,7 +212,7 @@ func New(cfg Config, deps Deps) (*Console, error) {
 	}
 	c.setupToken = c.randomText(20)
 	if deps.Pages != nil {
-		p, err := newPages(deps.Pages)
+		p, err := pages.New(deps.Pages)
 		if err != nil {
 			return nil, fmt.Errorf("console: %w", err)
 		}
