@@ -314,6 +314,19 @@ test('what the server refuses is said, and the page goes on', async () => {
   await context.close();
 });
 
+test('what can no longer be refreshed stays, and says so', async () => {
+  const shaky = await startMock();
+  const { page, context } = await open(browser, `${shaky.url}/explore`);
+  await page.getByTestId('bars').waitFor();
+  shaky.state.fail = ['/measures'];
+  await page.getByText('could not be refreshed').waitFor({ timeout: 15_000 });
+  expect(await page.getByTestId('bars').count()).toBe(1);
+  shaky.state.fail = [];
+  await page.getByText('refreshed every 5 s').waitFor({ timeout: 15_000 });
+  await context.close();
+  await shaky.close();
+});
+
 test('nobody there: the sample shop is one click away', async () => {
   const bare = await startMock({ empty: true });
   const { page, trouble, context } = await open(browser, `${bare.url}/explore`, { width: 390 });
