@@ -56,6 +56,7 @@ test('a URL gives back what was put into it', () => {
   };
   expect(reload(s)).toEqual(s);
   expect(reload({})).toEqual({});
+  expect(reload({ range: {} })).toEqual({ range: {} });
 });
 
 test('a URL that says nonsense shows the beginning', () => {
@@ -64,15 +65,25 @@ test('a URL that says nonsense shows the beginning', () => {
       chips: [{ words: 'x' }, 7, null, { node: {} }],
       view: 'everything',
       by: 12,
-      funnel: { steps: 'all', window: 9 },
+      funnel: {
+        steps: [{ event: 'a', where: { all: 3 }, without: 'b' }, { where: {} }],
+        window: 9,
+      },
       trend: [],
       retention: 'x',
-      range: { last: 7 },
+      range: { from: '2026-99-99', to: 'x' },
       open: { at: 'now', mark: {} },
       bots: 'yes',
       zone: {},
     }),
-  ).toEqual({ by: '12', funnel: { steps: [], window: '9' }, range: { last: '7' } });
+  ).toEqual({ by: '12', funnel: { steps: [{ event: 'a' }], window: '9' } });
+  expect(readSearch({ range: { last: 'ever' }, funnel: { steps: 'all' } })).toEqual({
+    funnel: { steps: [], window: '1h' },
+  });
+  expect(
+    readSearch({ open: { at: 1, mark: { values: [7, null, 'a'], step: '2', state: 'lost' } } })
+      .open,
+  ).toEqual({ at: 1, mark: { values: [null, 'a'] } });
 });
 
 test('chips narrow one after the other', () => {
