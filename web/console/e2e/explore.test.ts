@@ -37,6 +37,10 @@ async function saved(page: Page, click: () => Promise<void>): Promise<string[]> 
     .split('\n');
 }
 
+/** Comes back to the page, which refreshes it at once. */
+const refresh = (page: Page) =>
+  page.evaluate(() => window.dispatchEvent(new Event('visibilitychange')));
+
 /** One window for several tests, which share what it has loaded. */
 function shared() {
   let at: Watched;
@@ -238,6 +242,8 @@ test('an answer that comes late does not stand in the place of a newer one', asy
   await page.getByTestId('bars').waitFor();
   await page.getByRole('link', { name: 'Country' }).click();
   await page.getByTestId('pending').waitFor();
+  // nor does the old one stand under the new heading
+  expect(await page.getByTestId('bars').count()).toBe(0);
   await page.getByRole('link', { name: 'Device' }).click();
   await page.getByRole('button', { name: /^Mobile/ }).waitFor();
   await page.waitForTimeout(1200); // long after the late one
@@ -319,9 +325,11 @@ test('what can no longer be refreshed stays, and says so', async () => {
   const { page, context } = await open(browser, `${shaky.url}/explore`);
   await page.getByTestId('bars').waitFor();
   shaky.state.fail = ['/measures'];
+  await refresh(page);
   await page.getByText('could not be refreshed').waitFor({ timeout: 15_000 });
   expect(await page.getByTestId('bars').count()).toBe(1);
   shaky.state.fail = [];
+  await refresh(page);
   await page.getByText('refreshed every 5 s').waitFor({ timeout: 15_000 });
   await context.close();
   await shaky.close();
@@ -335,6 +343,7 @@ test('nobody there: the sample shop is one click away', async () => {
   await accessible(page);
   // as soon as there is somebody
   bare.state.empty = false;
+  await refresh(page);
   await page.getByTestId('bars').waitFor({ timeout: 15_000 });
   expect(trouble).toEqual([]);
   await context.close();

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { bodyOf, campaignSpec, campaignYaml } from './Composer';
-import { added, all, readAnswer, stamp } from './measure';
+import { added, alike, all, type Query, readAnswer, stamp } from './measure';
 import { audienceSpec, validName } from './SaveAudience';
 import {
   chipQuery,
@@ -185,6 +185,22 @@ test('trees', () => {
   expect(added({ all: [a, b] }, true)).toEqual(b);
   expect(added({ all: [a, b, c] }, true)).toEqual({ all: [b, c] });
   expect(added({ all: [a, b] }, false)).toEqual({ all: [a, b] });
+});
+
+test('an old answer stands only for the same question', () => {
+  const of = (s: Search): Query => mainQuery(s, 'UTC') ?? {};
+  const f = (...events: string[]) =>
+    of({ view: 'funnel', funnel: { steps: events.map((event) => ({ event })), window: '1h' } });
+  expect(alike(of({}), of({ chips: [engaged] }))).toBe(true);
+  expect(alike(of({}), { ...of({}), asOf: '2026-11-27T16:40:08Z' })).toBe(true);
+  expect(alike(of({}), of({ by: 'country' }))).toBe(false);
+  expect(alike(of({}), f('a'))).toBe(false);
+  expect(alike(undefined, of({}))).toBe(false);
+  expect([
+    alike(f('a'), f('a', 'b')),
+    alike(f('a', 'b'), f('a')),
+    alike(f('a', 'b'), f('b', 'a')),
+  ]).toEqual([true, true, false]);
 });
 
 test('answers are held against their types', () => {
