@@ -22,7 +22,7 @@ import { audienceSpec } from './SaveAudience';
 import { useExplore } from './useExplore';
 import { suggest } from './words';
 
-const labels: Record<string, string> = { outbox: 'Outbox', web: 'Web pop-up' };
+const channelTitle = (name: string): string => (name === 'web' ? 'Web pop-up' : sentence(name));
 
 /** The text of a message as the body of a template. */
 export const bodyOf = (text: string): string =>
@@ -143,7 +143,7 @@ export function Composer(props: { tree: Node; words: string; described: string; 
         size="xs"
         aria-label="Channel"
         value={channel}
-        data={names.map((value) => ({ value, label: labels[value] ?? sentence(value) }))}
+        data={names.map((value) => ({ value, label: channelTitle(value) }))}
         onChange={(next) => {
           setChannel(next);
           setReview(false);

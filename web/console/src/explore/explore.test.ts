@@ -13,7 +13,16 @@ import {
   type Search,
   unitOf,
 } from './state';
-import { chipOf, funnelWords, lasting, markWords, rangeWords, suggest, valueWords } from './words';
+import {
+  chipOf,
+  dimensionTitle,
+  funnelWords,
+  lasting,
+  markWords,
+  rangeWords,
+  suggest,
+  valueWords,
+} from './words';
 
 const engaged = {
   words: 'Engagement: Medium-high',
@@ -77,6 +86,8 @@ test('a URL that says nonsense shows the beginning', () => {
       zone: {},
     }),
   ).toEqual({ by: '12', funnel: { steps: [{ event: 'a' }], window: '9' } });
+  // the router would keep what is not named
+  expect('chips' in readSearch({ chips: '{' })).toBe(true);
   expect(readSearch({ range: { last: 'ever' }, funnel: { steps: 'all' } })).toEqual({
     funnel: { steps: [], window: '1h' },
   });
@@ -271,6 +282,11 @@ test('words', () => {
   expect([{ last: '28d' }, { last: '1d' }, { last: '1mo' }, {}, undefined].map(rangeWords)).toEqual(
     ['in the last 28 days', 'today', 'in the last month', 'at any time', 'at any time'],
   );
+  expect(['country', 'traits.plan_name', 'constructor'].map(dimensionTitle)).toEqual([
+    'Country',
+    'Plan name',
+    'Constructor',
+  ]);
   expect(valueWords('engagement', null)).toBe('Not active in 28 days');
   expect(valueWords('country', null)).toBe('No country');
   expect(valueWords('traits.plan', '')).toBe('(empty)');

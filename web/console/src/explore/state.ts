@@ -190,7 +190,8 @@ export function readSearch(search: Record<string, unknown>): Search {
   const paths = isObject(search.paths)
     ? tidy({ from: text(search.paths.from) ?? '', before: yes(search.paths.before) })
     : undefined;
-  return tidy({
+  // every key, or the router would let through what stands in the URL
+  return {
     chips: chips.length > 0 ? chips : undefined,
     view: oneOf(search.view, ...views),
     by: text(search.by),
@@ -204,7 +205,7 @@ export function readSearch(search: Record<string, unknown>): Search {
     internal: yes(search.internal),
     table: yes(search.table),
     open: readOpened(search.open),
-  });
+  };
 }
 
 export const defaults = {
