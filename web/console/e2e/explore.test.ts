@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Mock, startMock } from '../mock/server.mjs';
-import { accessible, launch, open, overflow } from './browser';
+import { accessible, launch, open, overflow, type Watched } from './browser';
 
 let browser: Browser;
 let mock: Mock;
@@ -35,6 +35,24 @@ async function saved(page: Page, click: () => Promise<void>): Promise<string[]> 
   return readFileSync(await file.path(), 'utf8')
     .trimEnd()
     .split('\n');
+}
+
+/** Comes back to the page, which refreshes it at once. */
+const refresh = (page: Page) =>
+  page.evaluate(() => window.dispatchEvent(new Event('visibilitychange')));
+
+/** One window for several tests, which share what it has loaded. */
+function shared() {
+  let at: Watched;
+  beforeAll(async () => {
+    at = await open(browser, `${mock.url}/explore`);
+  });
+  afterAll(() => at?.context.close());
+  return async (path: string): Promise<Watched> => {
+    await at.page.setViewportSize({ width: 1280, height: 860 });
+    await at.page.goto(mock.url + path);
+    return at;
+  };
 }
 
 test('from Home to a message for those who are stuck, in at most 13 clicks', async () => {
@@ -145,8 +163,9 @@ describe('every mark leads to its people', () => {
     ],
     ['a row of a table', '/explore?table=true', '[data-testid=table] td button'],
   ];
+  const visit = shared();
   test.each(marks)('%s: its label, the list, the file', async (_, path, marked) => {
-    const { page, trouble, context } = await open(browser, mock.url + path);
+    const { page, trouble } = await visit(path);
     const mark = page.locator(marked);
     await mark.first().waitFor();
     for (const i of [0, (await mark.count()) - 1]) {
@@ -164,7 +183,6 @@ describe('every mark leads to its people', () => {
       await people.waitFor({ state: 'detached' });
     }
     expect(trouble).toEqual([]);
-    await context.close();
   });
 });
 
@@ -262,6 +280,8 @@ test('an answer that comes late does not stand in the place of a newer one', asy
   await page.getByTestId('bars').waitFor();
   await page.getByRole('link', { name: 'Country' }).click();
   await page.getByTestId('pending').waitFor();
+  // nor does the old one stand under the new heading
+  expect(await page.getByTestId('bars').count()).toBe(0);
   await page.getByRole('link', { name: 'Device' }).click();
   await page.getByRole('button', { name: /^Mobile/ }).waitFor();
   await page.waitForTimeout(1200); // long after the late one
@@ -295,6 +315,20 @@ test('narrowing to the people of a mark, and taking them back', async () => {
   await context.close();
 });
 
+test('those who came back, and those who did not, are their cohort', async () => {
+  const { page, trouble, context } = await open(browser, `${mock.url}/explore?view=retention`);
+  const row = page.locator('[data-testid=grid] tbody tr').first();
+  const cohort = number(await row.locator('button span').nth(1).textContent());
+  await row.locator('button').nth(2).click();
+  await page.getByTestId('total').waitFor();
+  const back = await total(page);
+  await page.getByRole('button', { name: 'Those who did not' }).click();
+  await page.getByText('did not come back').waitFor();
+  await expect.poll(() => total(page)).toBe(cohort - back);
+  expect(trouble).toEqual([]);
+  await context.close();
+});
+
 test('an audience of those behind a bar, dynamic or frozen', async () => {
   const { page, trouble, context } = await open(browser, `${mock.url}/explore`);
   await page.getByRole('button', { name: /^See users: High/ }).click();
@@ -324,6 +358,21 @@ test('what the server refuses is said, and the page goes on', async () => {
   await context.close();
 });
 
+test('what can no longer be refreshed stays, and says so', async () => {
+  const shaky = await startMock();
+  const { page, context } = await open(browser, `${shaky.url}/explore`);
+  await page.getByTestId('bars').waitFor();
+  shaky.state.fail = ['/measures'];
+  await refresh(page);
+  await page.getByText('could not be refreshed').waitFor({ timeout: 15_000 });
+  expect(await page.getByTestId('bars').count()).toBe(1);
+  shaky.state.fail = [];
+  await refresh(page);
+  await page.getByText('refreshed every 5 s').waitFor({ timeout: 15_000 });
+  await context.close();
+  await shaky.close();
+});
+
 test('nobody there: the sample shop is one click away', async () => {
   const bare = await startMock({ empty: true });
   const { page, trouble, context } = await open(browser, `${bare.url}/explore`, { width: 390 });
@@ -332,26 +381,28 @@ test('nobody there: the sample shop is one click away', async () => {
   await accessible(page);
   // as soon as there is somebody
   bare.state.empty = false;
+  await refresh(page);
   await page.getByTestId('bars').waitFor({ timeout: 15_000 });
   expect(trouble).toEqual([]);
   await context.close();
   await bare.close();
 });
 
-describe.each([
-  ['picking', '/explore?view=funnel', '[data-testid=picker] button:has-text("page")'],
-  ['a funnel', `/explore?${funnel}`, '[data-testid=funnel]'],
-  [
-    'a trend',
-    `/explore?view=trend&trend=${search({ events: ['page', 'purchase'], count: 'users' })}`,
-    '[data-point]',
-  ],
-  ['retention', '/explore?view=retention', '[data-testid=grid] button'],
-  ['paths', `/explore?view=paths&paths=${search({ from: 'page' })}`, '[data-bar]'],
-  ['a table', `/explore?${funnel}&table=true`, '[data-testid=table] button'],
-])('%s', (_, path, ready) => {
-  test('is accessible and fits, in light and dark', async () => {
-    const { page, trouble, context } = await open(browser, mock.url + path);
+describe('accessible, and no wider than the window, in light and dark', () => {
+  const visit = shared();
+  test.each([
+    ['picking', '/explore?view=funnel', '[data-testid=picker] button:has-text("page")'],
+    ['a funnel', `/explore?${funnel}`, '[data-testid=funnel]'],
+    [
+      'a trend',
+      `/explore?view=trend&trend=${search({ events: ['page', 'purchase'], count: 'users' })}`,
+      '[data-point]',
+    ],
+    ['retention', '/explore?view=retention', '[data-testid=grid] button'],
+    ['paths', `/explore?view=paths&paths=${search({ from: 'page' })}`, '[data-bar]'],
+    ['a table', `/explore?${funnel}&table=true`, '[data-testid=table] button'],
+  ])('%s', async (_, path, ready) => {
+    const { page, trouble } = await visit(path);
     await page.locator(ready).first().waitFor();
     for (const colorScheme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
@@ -365,6 +416,5 @@ describe.each([
       await accessible(page);
     }
     expect(trouble).toEqual([]);
-    await context.close();
   });
 });

@@ -107,7 +107,8 @@ function holds(tree, user) {
   if (tree.retention) {
     const { retention, cohort, period } = tree.retention;
     if (user.cohort !== cohort) return false;
-    return period === 0 || returns(user, period, retention.unbounded);
+    const back = period === 0 || returns(user, period, retention.unbounded);
+    return back !== Boolean(tree.retention.lost);
   }
   if (tree.path) return next(user, tree.path.depth) === tree.path.events[0];
   return true;
@@ -258,6 +259,7 @@ function nodes(query, mark, answered) {
           retention: query.retention,
           cohort: mark.cohort ?? 0,
           period: mark.period ?? 0,
+          lost: mark.lost,
         },
       },
     ];

@@ -152,7 +152,9 @@ export async function startMock(options = {}) {
     'GET /users': (url) => data.userList(url.searchParams.get('q') ?? '', state),
     'GET /event-names': () => data.eventNames(state),
     'GET /event-fields': (url) => data.eventFields(url.searchParams.get('name'), state),
-    'POST /definitions:check': (_, body) => ({ problems: data.problemsOf(body.spec) }),
+    'POST /definitions:check': (_, body) => ({
+      problems: body.kind === 'trigger' ? data.problemsOf(body.spec) : [],
+    }),
     'POST /sends:review': (_, body) => measures.review(body, state),
     'POST /sends': (_, body) => {
       const { matched } = measures.review(body, state);

@@ -130,7 +130,7 @@ export function TimeChart(props: {
                   className={css.axis}
                   x={x(i)}
                   y={height - 6}
-                  textAnchor={i === 0 ? 'start' : 'middle'}
+                  textAnchor="middle"
                   aria-hidden="true"
                 >
                   {b.short}

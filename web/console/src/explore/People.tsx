@@ -126,6 +126,17 @@ function Body({
                 Narrow to them
               </Button>
             )}
+            {s.view === 'retention' && Boolean(mark.period) && (
+              <Button
+                size="xs"
+                variant="default"
+                onClick={() =>
+                  set({ open: { at: open.at, mark: { ...mark, lost: !mark.lost || undefined } } })
+                }
+              >
+                {mark.lost ? 'Those who came back' : 'Those who did not'}
+              </Button>
+            )}
             <Button
               size="xs"
               variant="default"

@@ -49,7 +49,8 @@ export default function Explore() {
     pending: query !== undefined && (main.isPlaceholderData || main.isPending),
     error: main.error,
     retry: () => void main.refetch(),
-    open: (mark, n) => set({ open: opened(main.data, mark, n) }),
+    // marks of an old answer are of other users, or of another time
+    open: (mark, n) => !main.isPlaceholderData && set({ open: opened(main.data, mark, n) }),
     csv:
       query && main.data && !main.isPlaceholderData
         ? () => saveTable(query, stamp(main.data.asOf), s.view ?? 'users')
