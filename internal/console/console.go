@@ -135,7 +135,7 @@ type Demo interface {
 }
 
 // Deps are what the console works with. Live, Progress, BadEvents, Health, Demo,
-// Backtests, Facts and Measures may be nil: the answers then say what is missing.
+// Backtests, Facts, Measures and Traits may be nil: the answers then say what is missing.
 type Deps struct {
 	Log         eventlog.Log
 	Documents   documents.Store
@@ -149,6 +149,7 @@ type Deps struct {
 	Backtests   Backtests
 	Facts       Facts
 	Measures    Measures
+	Traits      Traits
 	// Pages holds index.html and its assets.
 	Pages fs.FS
 	// LocalToken is the token in the data folder, for the command line.
