@@ -121,6 +121,7 @@ func (c *Console) handler() http.Handler {
 		"GET /api/v1/events:export":      {"exportEvents", c.exportEvents},
 		"POST /api/v1/sql":               {"runSQL", c.runSQL},
 		"POST /api/v1/measures:query":    {"queryMeasure", c.queryMeasure},
+		"POST /api/v1/measures:users":    {"listMeasureUsers", c.listMeasureUsers},
 		"POST /api/v1/definitions:apply": {"applyDefinitions", c.applyDefinitions},
 		"GET /api/v1/definitions:export": {"exportDefinitions", c.exportDefinitions},
 		"POST /api/v1/triggers:backtest": {"backtestTrigger", c.backtestTrigger},

@@ -1,15 +1,21 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 
+	"heed/internal/console/api"
+	"heed/internal/eventlog"
 	"heed/internal/facts"
 	"heed/internal/measure"
+	"heed/internal/profile"
+	"heed/internal/userstate"
 )
 
 // Measures resolves a query and answers it at a time (µs since the Unix epoch).
@@ -17,19 +23,28 @@ type Measures interface {
 	Answer(ctx context.Context, q *measure.Query, names measure.Names, now int64) (measure.Result, error)
 }
 
+// askedMeasure is the body of a request about measures, and the format that is
+// wanted.
+func (c *Console) askedMeasure(w http.ResponseWriter, r *http.Request) (body []byte, format string, err error) {
+	if c.deps.Measures == nil {
+		return nil, "", fail(http.StatusServiceUnavailable, "unavailable", "this process does not run the facts store", "run it with the role analytics, and facts.off unset")
+	}
+	if body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, measure.MaxBytes)); err != nil {
+		return nil, "", err
+	}
+	format = cmp.Or(r.URL.Query().Get("format"), "json")
+	if format != "json" && format != "csv" {
+		return nil, "", badRequest("format is not json or csv", "")
+	}
+	return body, format, nil
+}
+
 // queryMeasure answers one measure: exact, and over what was acknowledged a
 // moment ago.
 func (c *Console) queryMeasure(w http.ResponseWriter, r *http.Request) error {
-	if c.deps.Measures == nil {
-		return fail(http.StatusServiceUnavailable, "unavailable", "this process does not run the facts store", "run it with the role analytics, and facts.off unset")
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, measure.MaxBytes))
+	body, format, err := c.askedMeasure(w, r)
 	if err != nil {
 		return err
-	}
-	format := r.URL.Query().Get("format")
-	if format != "" && format != "json" && format != "csv" {
-		return badRequest("format is not json or csv", "")
 	}
 	q, err := measure.Parse(body)
 	if err != nil {
@@ -47,11 +62,112 @@ func (c *Console) queryMeasure(w http.ResponseWriter, r *http.Request) error {
 		}
 		return nil
 	}
+	c.sendMeasure(w, r, &res)
+	return nil
+}
+
+func (c *Console) sendMeasure(w http.ResponseWriter, r *http.Request, answer any) {
 	w.Header().Set("Content-Type", "application/json")
-	if err := json.NewEncoder(w).Encode(&res); err != nil && r.Context().Err() == nil {
+	if err := json.NewEncoder(w).Encode(answer); err != nil && r.Context().Err() == nil {
 		c.log.Debug("an answer was not sent whole", "error", err)
 	}
+}
+
+// listMeasureUsers answers who is behind a mark: the query is answered again as
+// of the same time, so that the mark means what it meant.
+func (c *Console) listMeasureUsers(w http.ResponseWriter, r *http.Request) error {
+	body, format, err := c.askedMeasure(w, r)
+	if err != nil {
+		return err
+	}
+	pick, err := measure.ParsePick(body)
+	if err != nil {
+		return measureFailure(err)
+	}
+	names := c.deps.Definitions.Current()
+	answer := func(q *measure.Query) (measure.Result, error) {
+		return c.deps.Measures.Answer(r.Context(), q, names, c.now().UnixMicro())
+	}
+	res, err := answer(&pick.Query)
+	if err != nil {
+		return measureFailure(err)
+	}
+	q, err := pick.Users(&res, names)
+	if err != nil {
+		return measureFailure(err)
+	}
+	if format == "csv" {
+		q.Users = &measure.Users{Limit: measure.MaxPage}
+	}
+	page, err := answer(q)
+	if err != nil {
+		return measureFailure(err)
+	}
+	if format == "csv" {
+		c.sendIDs(w, r, q, page.Users, answer)
+		return nil
+	}
+	out := api.MeasureUsers{Total: page.Users.Total, Users: []api.UserSummary{}, More: page.Users.More, AsOf: page.AsOf}
+	for _, id := range page.Users.IDs {
+		u, err := c.summaryOf(r.Context(), id)
+		if err != nil {
+			return err
+		}
+		out.Users = append(out.Users, u)
+	}
+	var tree measure.Audience // everybody
+	if q.Audience != nil {
+		tree = *q.Audience
+	}
+	if out.Audience, err = json.Marshal(tree); err != nil {
+		return fmt.Errorf("write an audience: %w", err)
+	}
+	c.sendMeasure(w, r, &out)
 	return nil
+}
+
+// summaryOf is what is known of a user; of one who has no profile yet, the id.
+func (c *Console) summaryOf(ctx context.Context, id string) (api.UserSummary, error) {
+	value, err := c.deps.State.Get(ctx, eventlog.PartitionOf(id, c.deps.Log.Partitions()), userstate.Profile, id)
+	if err != nil {
+		return api.UserSummary{}, fmt.Errorf("read the profile of %.40q: %w", id, err)
+	}
+	if value == nil {
+		return api.UserSummary{Id: id}, nil
+	}
+	p, err := profile.Decode(value)
+	if err != nil {
+		return api.UserSummary{}, fmt.Errorf("read the profile of %.40q: %w", id, err)
+	}
+	return userSummaryOf(id, p), nil
+}
+
+// sendIDs writes the users of all pages from the first one on.
+func (c *Console) sendIDs(w http.ResponseWriter, r *http.Request, q *measure.Query, page *measure.UsersResult, answer func(*measure.Query) (measure.Result, error)) {
+	w.Header().Set("Content-Type", "text/csv; charset=utf-8")
+	out := csv.NewWriter(&timedRows{w, http.NewResponseController(w)})
+	err := out.Write([]string{"user"})
+	for err == nil {
+		for _, id := range page.IDs {
+			if err = out.Write([]string{id}); err != nil {
+				break
+			}
+		}
+		if err != nil || !page.More {
+			break
+		}
+		q.Users.After = page.IDs[len(page.IDs)-1]
+		var next measure.Result
+		next, err = answer(q)
+		page = next.Users
+	}
+	out.Flush()
+	if err = errors.Join(err, out.Error()); err != nil {
+		if r.Context().Err() == nil {
+			c.log.Debug("a list of users was not sent whole", "error", err)
+		}
+		panic(http.ErrAbortHandler) // CSV cannot tell that it is not whole; a broken connection does
+	}
 }
 
 // measureFailure says what the caller is told.

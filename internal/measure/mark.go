@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"slices"
 	"time"
 
 	"heed/internal/condition"
@@ -11,6 +12,9 @@ import (
 type Mark struct {
 	// Row of a breakdown, line of a series, event of the last minutes; nil: all.
 	Row *int `json:"row,omitempty"`
+	// Values stand for a row of a breakdown or a group of a funnel (one value):
+	// they mean the same when what came late has changed its place.
+	Values []*string `json:"values,omitempty"`
 	// Other is what is beyond the top, of a breakdown or a funnel's groups.
 	Other bool `json:"other,omitempty"`
 	// Bucket of a series, of sessions, minute of the last ones; nil: all.
@@ -52,6 +56,62 @@ func (m *Mark) Users(q *Query, res *Result) (*Query, error) {
 	default:
 		out.Audience = &Audience{All: nodes}
 	}
+	return out, nil
+}
+
+// Pick asks for the users behind a mark of the answer to a query, a page at a time.
+type Pick struct {
+	Query Query  `json:"query"` // with the as-of time of the answer, for the same number
+	Mark  Mark   `json:"mark"`
+	Limit int    `json:"limit,omitempty"`
+	After string `json:"after,omitempty"`
+}
+
+// ParsePick reads a Pick like Parse.
+func ParsePick(data []byte) (*Pick, error) {
+	p := &Pick{}
+	if err := decode(data, p); err != nil {
+		return nil, err
+	}
+	if err := Check(&p.Query); err != nil {
+		return nil, at("query", err)
+	}
+	if err := between("limit", p.Limit, 0, MaxPage); err != nil {
+		return nil, err
+	}
+	if len(p.After) > maxText {
+		return nil, wrong("after", "is too long")
+	}
+	return p, nil
+}
+
+// Users is the query for the page: of everybody if m.Limit is 0, then it only
+// counts. Its dimensions that belong to events stand in it by their definitions,
+// for that is how a mark tells them from those of users.
+func (p *Pick) Users(res *Result, names Names) (*Query, error) {
+	q := p.Query
+	if q.Breakdown != nil {
+		b := *q.Breakdown
+		b.By = slices.Clone(b.By)
+		for i := range b.By {
+			if d, err := names.DimensionNamed(b.By[i].Dimension); err == nil && d != nil && d.OfEvent() {
+				b.By[i] = *d
+			}
+		}
+		q.Breakdown = &b
+	}
+	if q.Series != nil && q.Series.By != nil {
+		if d, err := names.DimensionNamed(q.Series.By.Dimension); err == nil && d != nil && d.OfEvent() {
+			s := *q.Series
+			s.By = d
+			q.Series = &s
+		}
+	}
+	out, err := p.Mark.Users(&q, res)
+	if err != nil {
+		return nil, err
+	}
+	out.Users.Limit, out.Users.After = p.Limit, p.After
 	return out, nil
 }
 
@@ -202,6 +262,11 @@ func (a *asking) breakdown() ([]Audience, error) {
 			top = append(top, Audience{All: are(cells(r), nil)})
 		}
 		return append(are(nil, did), Audience{Not: &Audience{Any: top}}), nil
+	case m.Values != nil:
+		if len(m.Values) != len(b.By) {
+			return nil, wrong("values", "are %d, and there are %d dimensions", len(m.Values), len(b.By))
+		}
+		return are(cells(Row{Values: m.Values}), did), nil
 	case m.Row == nil:
 		return are(nil, did), nil
 	}
@@ -223,6 +288,12 @@ func (a *asking) funnel() ([]Audience, error) {
 		state = Reached
 	}
 	out := []Audience{{Funnel: &InFunnel{Funnel: f, During: a.q.Range, Where: a.q.Where, Level: m.Step, State: state}}}
+	if m.Values != nil {
+		if by == nil || len(m.Values) != 1 {
+			return nil, wrong("values", "are not the value of a group")
+		}
+		return append(out, Audience{Is: &Is{Dimension: *by, Values: m.Values}}), nil
+	}
 	if m.Group == nil {
 		return out, nil
 	}

@@ -1134,6 +1134,35 @@ type Me struct {
 // MeKind defines model for Me.Kind.
 type MeKind string
 
+// MeasureUsers defines model for MeasureUsers.
+type MeasureUsers struct {
+	// AsOf µs since the Unix epoch
+	AsOf int64 `json:"asOf"`
+
+	// Audience The tree that they are, without the as-of time; as an audience it goes on to hold
+	Audience json.RawMessage `json:"audience"`
+	More     bool            `json:"more"`
+
+	// Total All of them
+	Total int64 `json:"total"`
+
+	// Users In order of id
+	Users []UserSummary `json:"users"`
+}
+
+// MeasureUsersRequest defines model for MeasureUsersRequest.
+type MeasureUsersRequest struct {
+	// After The last id of the page before
+	After string `json:"after,omitempty,omitzero"`
+
+	// Limit Users of a page; 0 only counts
+	Limit int                    `json:"limit,omitempty,omitzero"`
+	Mark  map[string]interface{} `json:"mark"`
+
+	// Query As of /measures:query
+	Query map[string]interface{} `json:"query"`
+}
+
 // Member defines model for Member.
 type Member struct {
 	CreatedAt   time.Time `json:"createdAt"`

@@ -6,6 +6,7 @@ import {
 } from '@tanstack/react-router';
 import { App } from './App';
 import type { Schema } from './api/client';
+import { readSearch } from './explore/state';
 import { NotFound } from './shell/NotFound';
 
 /** A search parameter as text, undefined when absent or empty. */
@@ -44,6 +45,12 @@ const live = createRoute({
     open: text(search.open),
   }),
   component: lazyRouteComponent(() => import('./pages/Live')),
+});
+const explore = createRoute({
+  getParentRoute: () => root,
+  path: '/explore',
+  validateSearch: readSearch,
+  component: lazyRouteComponent(() => import('./pages/Explore')),
 });
 const users = createRoute({
   getParentRoute: () => root,
@@ -156,6 +163,7 @@ export const router = createRouter({
     home,
     setup,
     live,
+    explore,
     audiences,
     users,
     user,

@@ -92,7 +92,7 @@ export function useTimeline(id: string) {
 }
 
 /** All definitions of a kind, with the shape of their specs. */
-function useKind<S>(kind: string, refetchInterval: number | false = false) {
+export function useKind<S>(kind: string, refetchInterval: number | false = false) {
   return useQuery({
     queryKey: ['definitions', kind],
     refetchInterval,

@@ -428,6 +428,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/measures:users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The users behind a mark of a measure's answer, as of the time of the answer
+         * @description `query` is what was asked, with the `asOf` of the answer: their `total` is then the number at the mark, unless
+         *     events of before that time came in since. `mark` says which one; see docs/measures.md. CSV has all ids, not a page.
+         */
+        post: operations["listMeasureUsers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/event-names": {
         parameters: {
             query?: never;
@@ -1225,6 +1246,38 @@ export interface components {
             traits?: components["schemas"]["JSONObject"];
             /** @description Properties or traits were too large to show here */
             truncated?: boolean;
+        };
+        MeasureUsersRequest: {
+            /** @description As of /measures:query */
+            query: {
+                [key: string]: unknown;
+            };
+            mark: {
+                [key: string]: unknown;
+            };
+            /** @description Users of a page; 0 only counts */
+            limit?: number;
+            /** @description The last id of the page before */
+            after?: string;
+        };
+        MeasureUsers: {
+            /**
+             * Format: int64
+             * @description All of them
+             */
+            total: number;
+            /** @description In order of id */
+            users: components["schemas"]["UserSummary"][];
+            more: boolean;
+            /**
+             * Format: int64
+             * @description µs since the Unix epoch
+             */
+            asOf: number;
+            /** @description The tree that they are, without the as-of time; as an audience it goes on to hold */
+            audience: {
+                [key: string]: unknown;
+            };
         };
         EventNameList: {
             /** Format: date-time */
@@ -2698,6 +2751,34 @@ export interface operations {
                     "application/json": {
                         [key: string]: unknown;
                     };
+                    "text/csv": string;
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    listMeasureUsers: {
+        parameters: {
+            query?: {
+                format?: "json" | "csv";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MeasureUsersRequest"];
+            };
+        };
+        responses: {
+            /** @description The users */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MeasureUsers"];
                     "text/csv": string;
                 };
             };

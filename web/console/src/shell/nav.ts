@@ -18,6 +18,12 @@ export const pages = [
     icon: 'live',
     about: 'Events, triggers and deliveries as they happen',
   },
+  {
+    to: '/explore',
+    label: 'Explore',
+    icon: 'explore',
+    about: 'Slice users, follow funnels, and get the people behind every number',
+  },
   { to: '/audiences', label: 'Audiences', icon: 'audience', about: 'Who campaigns are for' },
   {
     to: '/users',

@@ -1,0 +1,63 @@
+import { Button, SegmentedControl, Title } from '@mantine/core';
+import type { ReactNode } from 'react';
+import { Icon } from '../ui/Icon';
+import ui from '../ui/ui.module.css';
+import css from './chart.module.css';
+
+/**
+ * The frame of a chart: what it shows, its twin as a table, its numbers as a file, and whether a
+ * newer answer is on its way.
+ */
+export function ChartCard(props: {
+  title: string;
+  about?: ReactNode;
+  /** Between the heading and the chart: what is asked. */
+  asked?: ReactNode;
+  table: boolean;
+  onTable: (table: boolean) => void;
+  onCsv?: (() => void) | undefined;
+  /** An answer is awaited. */
+  pending: boolean;
+  /** What is shown answers the question before. */
+  old: boolean;
+  foot?: ReactNode;
+  children: ReactNode;
+}) {
+  return (
+    <section className={`${ui.card} ${css.card}`} aria-label={props.title} data-testid="chart">
+      {props.pending && <div className={css.pending} data-testid="pending" />}
+      <div className={ui.cardHead}>
+        <div style={{ minWidth: 0 }}>
+          <Title order={2}>{props.title}</Title>
+          {props.about && <div className={ui.statHint}>{props.about}</div>}
+        </div>
+        <div className={css.tools}>
+          <SegmentedControl
+            size="xs"
+            aria-label="Show as"
+            value={props.table ? 'table' : 'chart'}
+            data={[
+              { value: 'chart', label: 'Chart' },
+              { value: 'table', label: 'Table' },
+            ]}
+            onChange={(v) => props.onTable(v === 'table')}
+          />
+          <Button
+            size="xs"
+            variant="default"
+            leftSection={<Icon name="download" size={14} />}
+            disabled={!props.onCsv}
+            onClick={props.onCsv}
+          >
+            CSV
+          </Button>
+        </div>
+      </div>
+      {props.asked}
+      <div className={props.old ? css.old : undefined} aria-busy={props.pending}>
+        {props.children}
+      </div>
+      {props.foot && <div className={ui.foot}>{props.foot}</div>}
+    </section>
+  );
+}

@@ -1,0 +1,161 @@
+// What docs/measures.md describes, as far as the pages ask it. A tree of users is
+// passed on as it is: its meaning is the server's.
+
+export interface Range {
+  from?: string | undefined;
+  to?: string | undefined;
+  last?: string | undefined;
+}
+
+/** A node of a tree of users. */
+export type Node = Record<string, unknown>;
+export type Dimension = { dimension: string } | { field: string };
+export type Condition = Record<string, unknown>;
+export type Unit = 'minute' | 'hour' | 'day' | 'week' | 'month';
+
+export interface Match {
+  event?: string | undefined;
+  where?: Condition | undefined;
+}
+
+export interface FunnelStep extends Match {
+  /** None of these since the step before. */
+  without?: Match[] | undefined;
+}
+
+export interface Query {
+  range?: Range;
+  asOf?: string;
+  zone?: string;
+  audience?: Node;
+  bots?: boolean;
+  internal?: boolean;
+  series?: { of: Match[]; count: 'events' | 'users'; per: Unit };
+  breakdown?: { of?: Match; count?: 'events' | 'users'; by: Dimension[]; top?: number };
+  funnel?: { steps: FunnelStep[]; window: string; strict?: boolean };
+  retention?: {
+    first: Match;
+    return: Match;
+    per: Unit;
+    periods: number;
+    unbounded?: boolean;
+    new?: boolean;
+  };
+  paths?: { from: Match; before?: boolean; depth: number; window: string; top?: number };
+  users?: { limit?: number };
+}
+
+export type State = 'reached' | 'stuck' | 'progress';
+
+/** One mark of an answer. */
+export interface Mark {
+  row?: number | undefined;
+  values?: (string | null)[] | undefined;
+  other?: boolean | undefined;
+  bucket?: number | undefined;
+  step?: number | undefined;
+  state?: State | undefined;
+  cohort?: number | undefined;
+  period?: number | undefined;
+  lost?: boolean | undefined;
+  depth?: number | undefined;
+  node?: number | undefined;
+  from?: number | undefined;
+}
+
+export interface Row {
+  values: (string | null)[];
+  count: number;
+}
+
+export interface FunnelCount {
+  reached: number;
+  stuck: number;
+  progress: number;
+}
+
+export interface Percentiles {
+  p25: number;
+  p50: number;
+  p75: number;
+  p90: number;
+  p95: number;
+}
+
+export interface PathNode {
+  event?: string | undefined;
+  other?: boolean | undefined;
+  end?: boolean | undefined;
+  users: number;
+}
+
+/** An answer. Times are µs since the Unix epoch. */
+export interface Answer {
+  kind: string;
+  from: number;
+  to: number;
+  asOf: number;
+  zone: string;
+  excluded: { bots: number; internal: number };
+  series?: {
+    buckets: number[];
+    lines: { match: number; points: number[]; total: number }[];
+  };
+  breakdown?: { rows: Row[]; other?: Row; total: number };
+  funnel?: { steps: FunnelCount[]; convert?: Percentiles };
+  retention?: { cohorts: { start: number; cells: number[]; partial?: boolean }[] };
+  paths?: {
+    users: number;
+    depths: PathNode[][];
+    links: { depth: number; from: number; to: number; users: number }[];
+  };
+  users?: { total: number };
+}
+
+const parts = ['series', 'breakdown', 'funnel', 'retention', 'paths', 'users'] as const;
+const lists: Record<(typeof parts)[number], readonly string[]> = {
+  series: ['buckets', 'lines'],
+  breakdown: ['rows'],
+  funnel: ['steps'],
+  retention: ['cohorts'],
+  paths: ['depths', 'links'],
+  users: [],
+};
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/**
+ * The answer in a body: the one place where what arrives is held against the types. Lists
+ * that are empty may arrive as null.
+ */
+export function readAnswer(body: unknown): Answer {
+  if (!isObject(body) || typeof body.kind !== 'string' || typeof body.asOf !== 'number') {
+    throw new Error('Heed answered something that is no measure');
+  }
+  const out: Record<string, unknown> = { ...body };
+  const part = parts.find((name) => name in body);
+  if (part) {
+    const inner = body[part];
+    if (!isObject(inner)) throw new Error(`Heed answered something that is no ${part}`);
+    const filled: Record<string, unknown> = { ...inner };
+    for (const list of lists[part]) filled[list] ??= [];
+    if (lists[part].some((list) => !Array.isArray(filled[list]))) {
+      throw new Error(`Heed answered something that is no ${part}`);
+    }
+    out[part] = filled;
+  }
+  return out as unknown as Answer;
+}
+
+/** A time in µs as the API reads it. */
+export function stamp(micros: number): string {
+  const ms = Math.floor(micros / 1000);
+  const rest = String(Math.round(micros - ms * 1000)).padStart(3, '0');
+  return new Date(ms).toISOString().replace('Z', `${rest}Z`);
+}
+
+/** The users that are all of these. */
+export function all(nodes: readonly Node[]): Node | undefined {
+  return nodes.length > 1 ? { all: [...nodes] } : nodes[0];
+}
