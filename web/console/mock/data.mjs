@@ -315,6 +315,15 @@ export function definitions({ empty }) {
       },
     }),
     definition('audience', 'newcomers', { where: { field: 'traits.orders', op: 'missing' } }),
+    definition('dimension', 'spending', {
+      description: 'What they spent, in euros',
+      field: 'traits.spent',
+      buckets: [
+        { name: 'little', from: 0, below: 50 },
+        { name: 'some', from: 50, below: 300 },
+        { name: 'much', from: 300 },
+      ],
+    }),
     definition('trigger', 'three-wins', {
       pattern: [{ event: 'win', times: 3, consecutive: true }],
       within: '10m',

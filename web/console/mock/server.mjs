@@ -6,6 +6,7 @@ import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as data from './data.mjs';
+import * as people from './people.mjs';
 
 const dist = fileURLToPath(new URL('../dist/', import.meta.url));
 const types = {
@@ -48,6 +49,31 @@ export async function startMock(options = {}) {
     for (let n = 12; n > 0; n--) recent.deliveries.push(data.delivery(n, n * 7));
   }
 
+  /** What measures and audiences are counted from. */
+  const world = () => {
+    const now = Date.now();
+    const own = specs.filter((d) => d.kind === 'dimension');
+    const spec = ({ description: _, ...rest }) => rest;
+    return {
+      now,
+      crowd: state.empty ? [] : people.crowd(now),
+      dimensions: [
+        ...people.builtIn
+          .filter((b) => !own.some((d) => d.name === b.name))
+          .map((b) => ({ ...b, defined: false, builtIn: true })),
+        ...own.map((d) => ({
+          name: d.name,
+          description: d.spec.description,
+          defined: true,
+          builtIn: people.builtIn.some((b) => b.name === d.name),
+          spec: spec(d.spec),
+        })),
+      ].sort((a, b) => a.name.localeCompare(b.name)),
+      audiences: Object.fromEntries(
+        specs.filter((d) => d.kind === 'audience').map((d) => [d.name, spec(d.spec)]),
+      ),
+    };
+  };
   const me = () => ({ kind: 'member', email: 'ada@example.com', name: 'Ada', role: state.role });
   const say = (res, type, value) => res.write(`event: ${type}\ndata: ${JSON.stringify(value)}\n\n`);
 
@@ -124,7 +150,13 @@ export async function startMock(options = {}) {
     'GET /users': (url) => data.userList(url.searchParams.get('q') ?? '', state),
     'GET /event-names': () => data.eventNames(state),
     'GET /event-fields': (url) => data.eventFields(url.searchParams.get('name'), state),
-    'POST /definitions:check': (_, body) => ({ problems: data.problemsOf(body.spec) }),
+    'POST /definitions:check': (_, body) => ({
+      problems: body.kind === 'trigger' ? data.problemsOf(body.spec) : [],
+    }),
+    'GET /traits': () => people.traits(world()),
+    'GET /dimensions': () => ({ dimensions: world().dimensions }),
+    'POST /measures:query': (_, body) =>
+      people.measure(body, world()) ?? fail(422, 'unsupported', 'the mock counts no such thing'),
     'GET /bad-events': () => data.badEvents(state),
     'GET /triggers/progress': () => data.progress(state),
     'GET /outbox': () => data.outbox(state),

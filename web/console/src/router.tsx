@@ -139,6 +139,31 @@ const events = createRoute({
   }),
   component: lazyRouteComponent(() => import('./pages/Events')),
 });
+const traits = createRoute({
+  getParentRoute: () => root,
+  path: '/data/traits',
+  validateSearch: (search: Record<string, unknown>): { open?: string | undefined } => ({
+    open: text(search.open),
+  }),
+  component: lazyRouteComponent(() => import('./pages/Traits')),
+});
+const dimension = createRoute({
+  getParentRoute: () => root,
+  path: '/dimensions/$name',
+  validateSearch: editAs,
+  component: lazyRouteComponent(() => import('./pages/Dimension')),
+});
+const newDimension = createRoute({
+  getParentRoute: () => root,
+  path: '/new/dimension',
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): { as?: 'yaml' | undefined; field?: string | undefined } => ({
+    ...editAs(search),
+    field: text(search.field),
+  }),
+  component: lazyRouteComponent(() => import('./pages/Dimension'), 'NewDimension'),
+});
 const outbox = createRoute({
   getParentRoute: () => root,
   path: '/outbox',
@@ -174,6 +199,9 @@ export const router = createRouter({
     newTrigger,
     templates,
     events,
+    traits,
+    dimension,
+    newDimension,
     outbox,
     settings,
   ]),

@@ -260,6 +260,13 @@ export function useTrigger(name: string) {
   return { ...all, trigger };
 }
 
+/** What else shows definitions of a kind. */
+const derived: Record<string, string[]> = {
+  event: ['event-names'],
+  dimension: ['dimensions', 'measure'],
+  audience: ['audiences'],
+};
+
 /** Stores a definition; version is the one that was edited, 0 for a new one. */
 export function useSaveDefinition(kind: string) {
   const queries = useQueryClient();
@@ -284,7 +291,7 @@ export function useSaveDefinition(kind: string) {
       ),
     onSettled: () =>
       Promise.all(
-        [['definitions', kind], ...(kind === 'event' ? [['event-names']] : [])].map((queryKey) =>
+        [['definitions', kind], ...(derived[kind] ?? []).map((key) => [key])].map((queryKey) =>
           queries.invalidateQueries({ queryKey }),
         ),
       ),
@@ -300,7 +307,12 @@ export function useDeleteDefinition(kind: string) {
           params: { path: { kind, name }, header: { 'If-Match': `"${version}"` } },
         }),
       ),
-    onSuccess: () => queries.invalidateQueries({ queryKey: ['definitions', kind] }),
+    onSuccess: () =>
+      Promise.all(
+        ['definitions', ...(derived[kind] ?? [])].map((key) =>
+          queries.invalidateQueries({ queryKey: [key] }),
+        ),
+      ),
   });
 }
 
@@ -333,6 +345,27 @@ export function useEventFields(names: readonly string[]) {
     combine: (answers) => answers.flatMap((a) => a.data?.fields ?? []),
   });
 }
+
+/** The traits that users have. */
+export function useTraits() {
+  return useQuery({
+    queryKey: ['traits'],
+    queryFn: () => take(client.GET('/traits')),
+    refetchInterval: 10_000,
+  });
+}
+
+/** All dimensions, those built in too. */
+export function useDimensions() {
+  return useQuery({
+    queryKey: ['dimensions'],
+    queryFn: () => take(client.GET('/dimensions')),
+    refetchInterval: 4000,
+  });
+}
+
+/** All definitions of a kind; somebody else's changes show within seconds. */
+export const useDefinitions = <S>(kind: string) => useKind<S>(kind, 4000);
 
 /** Where a user stands with a trigger, and why a chance came to nothing. */
 export function useExplanation(id: string, name: string) {

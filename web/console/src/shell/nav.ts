@@ -49,6 +49,7 @@ export const pages = [
     label: 'Data',
     icon: 'events',
     about: 'The events that arrive, and those that were refused',
+    within: ['/data/traits', '/dimensions', '/new/dimension'],
   },
   {
     to: '/outbox',
@@ -66,6 +67,18 @@ export const others = [
     label: 'New trigger',
     icon: 'plus',
     about: 'When a user does this, in a sentence',
+  },
+  {
+    to: '/data/traits',
+    label: 'Traits & dimensions',
+    icon: 'audience',
+    about: 'What is known of users, and how they are grouped',
+  },
+  {
+    to: '/new/dimension',
+    label: 'New dimension',
+    icon: 'plus',
+    about: 'Group users by what they are or do',
   },
   { to: '/triggers', label: 'Triggers', icon: 'bolt', about: 'What starts campaigns' },
 ] as const satisfies readonly Entry[];
