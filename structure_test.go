@@ -24,7 +24,7 @@ var layers = [][]string{
 		"internal/gateway", "internal/intake", "internal/decider", "internal/engager",
 		"internal/analytics", "internal/console", "internal/demo", "web",
 	},
-	{"internal/analytics/avrofiles", "internal/demo/sample", "internal/console/api"},
+	{"internal/analytics/avrofiles", "internal/analytics/audiences", "internal/demo/sample", "internal/console/api", "internal/console/pages"},
 	{"internal/channel/web", "internal/channel/outbox"},
 	{"internal/channel", "internal/backtest"},
 	{"internal/driver/pebble", "internal/driver/memory", "internal/driver/duckdb"},

@@ -92,6 +92,7 @@ type Behavior struct {
 	deps  BehaviorDeps
 	index atomic.Pointer[journey.Index] // nil: none yet, or none any more
 	ready atomic.Bool                   // it holds what the log held when it was opened
+	given atomic.Bool                   // it was given up
 }
 
 // NewBehavior checks the configuration.
@@ -138,6 +139,18 @@ func (b *Behavior) Ready() error { return nil }
 // loaded tells whether everything is in that the log held at the start.
 func (b *Behavior) loaded() bool { return b.ready.Load() }
 
+// Index is the index once it holds all that the log held at the start; until
+// then, loading is true. It is nil after it was given up.
+func (b *Behavior) Index() (x *journey.Index, loading bool) {
+	if b == nil || b.given.Load() {
+		return nil, false
+	}
+	if !b.loaded() {
+		return nil, true
+	}
+	return b.index.Load(), false
+}
+
 // Query answers a resolved measure at a time (µs since the Unix epoch); ok is
 // false if the facts have to.
 func (b *Behavior) Query(ctx context.Context, q *measure.Query, now int64) (res measure.Result, ok bool, err error) {
@@ -156,6 +169,7 @@ func (b *Behavior) Query(ctx context.Context, q *measure.Query, now int64) (res 
 func (b *Behavior) Run(ctx context.Context) error {
 	if err := b.run(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, eventlog.ErrClosed) {
 		b.deps.Logger.Warn("the behavioral index is given up until the next start: the facts answer alone", "error", err)
+		b.given.Store(true)
 		b.index.Store(nil)
 		<-ctx.Done()
 	}

@@ -43,6 +43,14 @@ func (p profiles) Profile(ctx context.Context, user string) (*profile.Profile, e
 	return profile.Decode(value)
 }
 
+// In tells whether the membership records have put the user into an audience.
+func (p profiles) In(ctx context.Context, user, audience string) (bool, error) {
+	names, err := profile.RecordedAudiences(user, func(of string) ([]byte, error) {
+		return p.state.Get(ctx, eventlog.PartitionOf(user, p.partitions), userstate.Members, of)
+	})
+	return slices.Contains(names, audience), err
+}
+
 // progress shows the Decider's figures in the console, with the steps in words.
 type progress struct {
 	decider     *decider.Decider

@@ -25,6 +25,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"heed/internal/analytics"
+	"heed/internal/analytics/audiences"
 	"heed/internal/analytics/avrofiles"
 	"heed/internal/backtest"
 	"heed/internal/console"
@@ -77,6 +78,7 @@ type Config struct {
 	Avro      avrofiles.Config         `yaml:"avro"`
 	Facts     duckdb.Config            `yaml:"facts"`
 	Behavior  analytics.BehaviorConfig `yaml:"behavior"`
+	Audiences audiences.Config         `yaml:"audiences"`
 	Shop      demo.Config              `yaml:"shop"`
 }
 
@@ -153,7 +155,7 @@ func (c *Config) finish() error {
 			Defaults()
 			Validate() error
 		}
-	}{{"store", &c.Store}, {"gateway", &c.Gateway}, {"decider", &c.Decider}, {"engager", &c.Engager}, {"analytics", &c.Analytics}, {"console", &c.Console}, {"backtest", &c.Backtest}, {"avro", &c.Avro}, {"facts", &c.Facts}, {"behavior", &c.Behavior}, {"shop", &c.Shop}} {
+	}{{"store", &c.Store}, {"gateway", &c.Gateway}, {"decider", &c.Decider}, {"engager", &c.Engager}, {"analytics", &c.Analytics}, {"console", &c.Console}, {"backtest", &c.Backtest}, {"avro", &c.Avro}, {"facts", &c.Facts}, {"behavior", &c.Behavior}, {"audiences", &c.Audiences}, {"shop", &c.Shop}} {
 		part.cfg.Defaults()
 		if err := part.cfg.Validate(); err != nil {
 			return fmt.Errorf("%s: %w", part.name, err)

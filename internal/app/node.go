@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"heed/internal/analytics"
+	"heed/internal/analytics/audiences"
 	"heed/internal/analytics/avrofiles"
 	"heed/internal/backtest"
 	"heed/internal/catalog"
@@ -53,9 +54,10 @@ type node struct {
 	sample     *sample.Loader // nil: not in this process
 	engager    *engager.Engager
 	behavior   *analytics.Behavior // nil: not in this process
-	facts      *factsStore         // nil: not in this process, or it could not be opened
-	noFacts    error               // why it could not
-	folderSQL  *folderFacts        // of a folder in which nothing runs
+	audiences  *audiences.Keeper
+	facts      *factsStore  // nil: not in this process, or it could not be opened
+	noFacts    error        // why it could not
+	folderSQL  *folderFacts // of a folder in which nothing runs
 	started    time.Time
 
 	unannounced bool // the newest definitions wait for space on the disk
@@ -253,6 +255,13 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 			return nil, err
 		}
 	}
+	var metrics prometheus.Registerer
+	if feed != nil {
+		metrics = n.registry
+	}
+	if n.audiences, err = n.newAudiences(metrics); err != nil {
+		return nil, err
+	}
 	if n.cfg.has(RoleConsole) {
 		c, err := n.console(version, feed, shop)
 		if err != nil {
@@ -285,6 +294,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 		if n.behavior != nil {
 			add("behavior", n.behavior.Run, n.behavior.Ready)
 		}
+		add("audiences", n.audiences.Run, n.audiences.Ready)
 		if !n.cfg.Avro.Off {
 			files, err := avrofiles.New(n.cfg.Avro, avrofiles.Deps{Log: n.db.Log(), Dir: n.folder.path(avroFolder), Logger: n.log, Registerer: n.registry, Clock: time.Now})
 			if err != nil {
@@ -434,7 +444,37 @@ func (n *node) offline(ctx context.Context) (_ *console.Console, err error) {
 	if !n.cfg.Facts.Off {
 		n.folderSQL = &folderFacts{node: n}
 	}
+	if n.audiences, err = n.newAudiences(nil); err != nil {
+		return nil, err
+	}
 	return n.console("", nil, nil)
+}
+
+// newAudiences makes what keeps the audiences; it runs with the role analytics
+// only, and tells elsewhere what is stored.
+func (n *node) newAudiences(metrics prometheus.Registerer) (*audiences.Keeper, error) {
+	deps := audiences.Deps{
+		Log: n.db.Log(), Documents: n.db.Documents(), Definitions: n.catalog, Profiles: n.profiles(),
+		Logger: n.log, Registerer: metrics, Clock: time.Now,
+	}
+	if m := n.measures(); m != nil {
+		deps.Measures = m
+	}
+	if n.behavior != nil {
+		deps.Index = n.behavior
+	}
+	if n.facts != nil {
+		deps.Facts = n.facts.store
+	}
+	return audiences.New(n.cfg.Audiences, deps)
+}
+
+// measures answers measures; nil if nothing here can.
+func (n *node) measures() *analytics.Measures {
+	if n.facts == nil {
+		return nil
+	}
+	return &analytics.Measures{Behavior: n.behavior, Facts: n.facts.store}
 }
 
 // profiles reads the Decider's profiles for the gateway and the Engager.
@@ -446,7 +486,7 @@ func (n *node) profiles() profiles {
 func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Shop) (*console.Console, error) {
 	deps := console.Deps{
 		Log: n.db.Log(), Documents: n.db.Documents(), State: n.db.UserState(), Definitions: n.catalog,
-		Health: health{n, version}, BadEvents: badEvents{n.db.Documents()},
+		Audiences: n.audiences, Health: health{n, version}, BadEvents: badEvents{n.db.Documents()},
 		Pages: first(web.Console()), LocalToken: n.localToken, Version: version,
 		Logger: n.log, Registerer: n.registry, Clock: time.Now, Random: randomBytes,
 	}
@@ -461,7 +501,7 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 	switch {
 	case n.facts != nil:
 		deps.Facts = n.facts.store
-		deps.Measures = &analytics.Measures{Behavior: n.behavior, Facts: n.facts.store}
+		deps.Measures = n.measures()
 	case n.folderSQL != nil:
 		deps.Facts = n.folderSQL
 	}

@@ -697,8 +697,18 @@ func (r *run) profile(user string) *profile.Profile {
 	return p
 }
 
-func (r *run) inAudience(_, audience string, traits []byte) bool {
-	c, ok := r.audiences[audience]
-	r.facts = condition.Facts{Traits: traits}
-	return ok && c.Eval(&r.facts)
+// inAudience tells whether a user is in an audience: of one by behavior, today.
+func (r *run) inAudience(user, audience string, traits []byte) bool {
+	if c, ok := r.audiences[audience]; ok {
+		r.facts = condition.Facts{Traits: traits}
+		return c.Eval(&r.facts)
+	}
+	partition := eventlog.PartitionOf(user, r.b.deps.Log.Partitions())
+	names, err := profile.RecordedAudiences(user, func(of string) ([]byte, error) {
+		return r.b.deps.State.Get(r.ctx, partition, userstate.Members, of)
+	})
+	if err != nil {
+		r.err = fmt.Errorf("backtest: read %w", err)
+	}
+	return slices.Contains(names, audience)
 }

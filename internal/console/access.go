@@ -125,6 +125,7 @@ func (c *Console) handler() http.Handler {
 		"POST /api/v1/definitions:apply": {"applyDefinitions", c.applyDefinitions},
 		"GET /api/v1/definitions:export": {"exportDefinitions", c.exportDefinitions},
 		"POST /api/v1/triggers:backtest": {"backtestTrigger", c.backtestTrigger},
+		"POST /api/v1/audiences:preview": {"previewAudience", c.previewAudience},
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			err := permit(askedOf(r.Context()), h.operation)

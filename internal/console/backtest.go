@@ -177,6 +177,9 @@ func draftOf(defs *definition.Set, asked *api.BacktestRequest) (*trigger.Definit
 		return nil, err
 	}
 	docs := []definition.Document{doc}
+	for _, name := range slices.Sorted(maps.Keys(defs.Dimensions)) {
+		docs = append(docs, definition.NewDocument(definition.KindDimension, name, defs.Dimensions[name]))
+	}
 	for _, name := range slices.Sorted(maps.Keys(defs.Audiences)) {
 		docs = append(docs, definition.NewDocument(definition.KindAudience, name, defs.Audiences[name]))
 	}

@@ -22,6 +22,7 @@ import (
 
 	"heed/internal/catalog"
 	"heed/internal/console/api"
+	"heed/internal/console/pages"
 	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/eventlog"
@@ -135,7 +136,8 @@ type Demo interface {
 }
 
 // Deps are what the console works with. Live, Progress, BadEvents, Health, Demo,
-// Backtests, Facts, Measures and Traits may be nil: the answers then say what is missing.
+// Backtests, Facts, Measures, Traits and Audiences may be nil: the answers then say
+// what is missing.
 type Deps struct {
 	Log         eventlog.Log
 	Documents   documents.Store
@@ -150,6 +152,7 @@ type Deps struct {
 	Facts       Facts
 	Measures    Measures
 	Traits      Traits
+	Audiences   Audiences
 	// Pages holds index.html and its assets.
 	Pages fs.FS
 	// LocalToken is the token in the data folder, for the command line.
@@ -172,7 +175,7 @@ type Console struct {
 	throttle   *throttle
 	crossOrig  *http.CrossOriginProtection
 	setupToken string
-	pages      *pages
+	pages      *pages.Pages
 	logins     *prometheus.CounterVec
 	streams    prometheus.Gauge
 	stopping   chan struct{}
@@ -212,7 +215,7 @@ func New(cfg Config, deps Deps) (*Console, error) {
 	}
 	c.setupToken = c.randomText(20)
 	if deps.Pages != nil {
-		p, err := newPages(deps.Pages)
+		p, err := pages.New(deps.Pages)
 		if err != nil {
 			return nil, fmt.Errorf("console: %w", err)
 		}

@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -183,18 +184,24 @@ func shellSafe(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// audiencesOf lists the audiences that the profile belongs to now.
-func (c *Console) audiencesOf(p *profile.Profile) []string {
+// audiencesOf lists the audiences that a user belongs to now.
+func (c *Console) audiencesOf(ctx context.Context, user string, p *profile.Profile) ([]string, error) {
+	recorded, err := profile.RecordedAudiences(user, func(of string) ([]byte, error) {
+		return c.deps.State.Get(ctx, eventlog.PartitionOf(user, c.deps.Log.Partitions()), userstate.Members, of)
+	})
+	if err != nil {
+		return nil, err
+	}
 	out := []string{}
 	set := c.deps.Definitions.Current()
 	facts := &condition.Facts{Traits: p.AppendTraits(nil)}
 	for _, name := range sorted(set.Audiences) {
-		where, err := set.Audiences[name].Program()
-		if err == nil && where.Eval(facts) { // what does not compile was never accepted
+		where, err := set.Audiences[name].Program() // what does not compile was never accepted
+		if err == nil && where.Eval(facts) || errors.Is(err, definition.ErrBehavior) && slices.Contains(recorded, name) {
 			out = append(out, name)
 		}
 	}
-	return out
+	return out, nil
 }
 
 func (c *Console) demo() api.Demo {

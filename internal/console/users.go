@@ -200,7 +200,10 @@ func (s *server) GetUser(ctx context.Context, r api.GetUserRequestObject) (api.G
 			Source: p.Acquisition.Campaign.Source, Medium: p.Acquisition.Campaign.Medium,
 			Term: p.Acquisition.Campaign.Term, Content: p.Acquisition.Campaign.Content,
 		},
-		Triggers: []api.UserTrigger{}, Audiences: c.audiencesOf(p),
+		Triggers: []api.UserTrigger{},
+	}
+	if out.Audiences, err = c.audiencesOf(ctx, r.Id, p); err != nil {
+		return nil, err
 	}
 	if c.deps.Progress != nil {
 		triggers, err := c.deps.Progress.Explain(ctx, r.Id)

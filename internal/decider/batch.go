@@ -54,6 +54,7 @@ type batch struct {
 	changed    bool    // the board differs
 	rows       []userstate.Row
 	newMembers []*user // whose memberships are to be loaded
+	rejoined   []*user // whose memberships have changed
 	membership *event.Membership
 	who        *user // whose audiences are asked for
 	noted      []noted
@@ -110,7 +111,7 @@ func (b *batch) reset() {
 	b.clear, b.touched, b.rows = b.clear[:0], b.touched[:0], b.rows[:0]
 	b.intents, b.encoded, b.noted = b.intents[:0], b.encoded[:0], b.noted[:0]
 	b.rules, b.only, b.changed = nil, false, false
-	b.membership, b.newMembers, b.who = nil, b.newMembers[:0], nil
+	b.membership, b.newMembers, b.rejoined, b.who = nil, b.newMembers[:0], b.rejoined[:0], nil
 	b.counted = tally{}
 	clear(b.settled)
 	b.out.Reset()

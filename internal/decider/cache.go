@@ -27,7 +27,8 @@ type user struct {
 	refused int64 // log time when a refusal for being outside an audience was noted
 
 	hasMembers bool // members are those of the partition
-	members    memberships
+	members    profile.Memberships
+	rejoined   bool // they have changed within the batch
 
 	// Notes, as encoded.
 	hasNotes bool // notes are those of the partition

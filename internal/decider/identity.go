@@ -100,6 +100,8 @@ type body struct {
 	Refused string `json:"refused,omitempty"` // the link does not hold: there is nothing to hand over
 	Rows    []byte `json:"rows,omitempty"`
 	Profile []byte `json:"profile,omitempty"`
+	// Audiences are those that membership records have put the id into.
+	Audiences []string `json:"audiences,omitempty"`
 	event.Forwarded
 
 	Hops int `json:"hops,omitempty"`
@@ -122,6 +124,7 @@ func (b *batch) admitControl(it *item, record []byte) bool {
 	it.user = b.user(id)
 	it.relevant = b.w.rules.set.Relevant(e.Name)
 	b.load(it.user, false)
+	b.needMembers(it.user)
 	if !it.user.reading {
 		it.user.reading = true
 		b.needProfile = append(b.needProfile, it.user)
@@ -376,6 +379,7 @@ func (b *batch) handOver(it *item) {
 	if p.Known() {
 		out.Profile = p.Append(nil)
 	}
+	out.Audiences = b.yieldMembers(u)
 	p.Moved, u.touched = profile.Move{To: c.To, At: it.time, Trusted: c.Trusted}, true
 	b.counted.ids.handedOver++
 	b.emit(it, event.NameHandOver, c.To, out)
@@ -442,7 +446,8 @@ func (b *batch) tellMerge(it *item, from string) {
 	}{from, it.user.id, time.UnixMicro(it.time).UTC().Format(time.RFC3339Nano)})
 }
 
-// take merges rows and profile of a hand-over, as of the item's time.
+// take merges rows, profile and memberships of a hand-over, as of the item's
+// time.
 func (b *batch) take(it *item) {
 	u, c, w := it.user, it.control, b.w
 	s := b.rowsOf(u)
@@ -454,6 +459,9 @@ func (b *batch) take(it *item) {
 		w.targets.joinAll(w.rules, u.id)
 		s.dirty = true
 		b.collect(s, nil, w.board.logTime)
+	}
+	for _, name := range c.Audiences {
+		b.setMember(u, name, true)
 	}
 	from, err := profile.Decode(c.Profile)
 	if err != nil {
@@ -542,6 +550,7 @@ func (b *batch) readParked(ctx context.Context) error {
 	for _, u := range b.profiles {
 		if u.profile.Waiting {
 			b.load(u, false)
+			b.needMembers(u)
 			b.needParked = append(b.needParked, u)
 		}
 	}

@@ -2,86 +2,13 @@ package decider
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"slices"
 
 	"heed/internal/event"
+	"heed/internal/profile"
 	"heed/internal/userstate"
-	"heed/internal/varint"
 )
-
-// An audience that is no condition over the profile is whatever the membership
-// records of the log say (event.NameMembership). What they say of a user is one
-// of the user's values; what begins an audience anew is counted per partition,
-// and memberships of an earlier count are void.
-
-// membersVersion is the first byte of a value (docs/format/state.md).
-const membersVersion = 1
-
-var errMembers = errors.New("unreadable memberships")
-
-// membership says that the user was put into an audience while it had begun
-// anew so many times.
-type membership struct {
-	audience string
-	epoch    uint64
-}
-
-// memberships are those of a user, or, as the value of no user, the epochs of
-// the partition.
-type memberships []membership
-
-func (ms memberships) find(audience string) int {
-	return slices.IndexFunc(ms, func(m membership) bool { return m.audience == audience })
-}
-
-func (ms memberships) epoch(audience string) uint64 {
-	if i := ms.find(audience); i >= 0 {
-		return ms[i].epoch
-	}
-	return 0
-}
-
-// set puts a membership in, or takes it out.
-func (ms memberships) set(m membership, in bool) memberships {
-	if i := ms.find(m.audience); i >= 0 {
-		ms = slices.Delete(ms, i, i+1)
-	}
-	if in {
-		ms = append(ms, m)
-	}
-	return ms
-}
-
-func (ms memberships) append(dst []byte) []byte {
-	dst = binary.AppendUvarint(append(dst, membersVersion), uint64(len(ms)))
-	for _, m := range ms {
-		dst = append(binary.AppendUvarint(dst, uint64(len(m.audience))), m.audience...)
-		dst = binary.AppendUvarint(dst, m.epoch)
-	}
-	return dst
-}
-
-func decodeMemberships(b []byte) (memberships, error) {
-	if len(b) == 0 {
-		return nil, nil
-	}
-	if b[0] != membersVersion {
-		return nil, fmt.Errorf("%w: version %d", errMembers, b[0])
-	}
-	r := varint.NewReader(b[1:])
-	ms := make(memberships, r.Count(2))
-	for i := range ms {
-		ms[i] = membership{r.String(), r.Uvarint()}
-	}
-	if r.Bad() || len(r.Rest()) > 0 {
-		return nil, fmt.Errorf("%w: cut short", errMembers)
-	}
-	return ms, nil
-}
 
 // openMembers reads the epochs of the partition.
 func (w *worker) openMembers(ctx context.Context) error {
@@ -89,15 +16,12 @@ func (w *worker) openMembers(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("load the epochs of audiences: %w", err)
 	}
-	w.epochs, err = decodeMemberships(values[0])
+	w.epochs, err = profile.DecodeMemberships(values[0])
 	return err
 }
 
 // member tells what the records say of a user.
-func (w *worker) member(u *user, audience string) bool {
-	i := u.members.find(audience)
-	return i >= 0 && u.members[i].epoch == w.epochs.epoch(audience)
-}
+func (w *worker) member(u *user, audience string) bool { return u.members.In(audience, w.epochs) }
 
 // needMembers asks for what the records say of a user.
 func (b *batch) needMembers(u *user) {
@@ -129,7 +53,7 @@ func (b *batch) readMembers(ctx context.Context) error {
 		return err
 	}
 	for i, u := range b.newMembers {
-		if u.members, err = decodeMemberships(values[i]); err != nil {
+		if u.members, err = profile.DecodeMemberships(values[i]); err != nil {
 			b.w.logger.Error("the memberships of a user are unreadable: they are dropped", "error", err)
 			b.counted.corrupt++
 		}
@@ -137,32 +61,58 @@ func (b *batch) readMembers(ctx context.Context) error {
 	return nil
 }
 
-// encodeMembers obeys the membership record at the end of the batch.
-func (b *batch) encodeMembers() {
-	m, w := b.membership, b.w
-	if m == nil {
-		return
+// setMember puts a user, whose memberships are loaded, into an audience or out
+// of it.
+func (b *batch) setMember(u *user, audience string, in bool) {
+	u.members = u.members.Set(profile.Membership{Audience: audience, Epoch: b.w.epochs.Epoch(audience)}, in)
+	if in {
+		b.w.targets.join(audience, u.id)
 	}
-	write := func(user string, ms memberships) {
-		n := len(b.encoded)
-		b.encoded = ms.append(b.encoded)
-		b.rows = append(b.rows, userstate.Row{Kind: userstate.Members, User: user, Value: b.encoded[n:]})
+	if !u.rejoined {
+		u.rejoined = true
+		b.rejoined = append(b.rejoined, u)
 	}
-	epoch := w.epochs.epoch(m.Audience)
-	if m.Op == event.MembershipReplace {
-		epoch++
-		w.epochs = w.epochs.set(membership{m.Audience, epoch}, true)
-		write("", w.epochs)
-	}
-	in := m.Op != event.MembershipRemove
-	users := slices.Clone(m.Users)
-	slices.Sort(users)
-	for _, id := range slices.Compact(users) {
-		u := b.user(id)
-		u.members = u.members.set(membership{m.Audience, epoch}, in)
-		write(id, u.members)
-		if in {
-			w.targets.join(m.Audience, id)
+}
+
+// yieldMembers takes a user out of all audiences that the records put the user
+// into, and names them.
+func (b *batch) yieldMembers(u *user) (audiences []string) {
+	for _, m := range u.members {
+		if b.w.member(u, m.Audience) {
+			audiences = append(audiences, m.Audience)
 		}
+	}
+	for _, name := range audiences {
+		b.setMember(u, name, false)
+	}
+	return audiences
+}
+
+// encodeMembers obeys the membership record at the end of the batch, and writes
+// whose memberships have changed.
+func (b *batch) encodeMembers() {
+	w := b.w
+	write := func(user string, ms profile.Memberships) {
+		row := userstate.Row{Kind: userstate.Members, User: user}
+		if len(ms) > 0 {
+			n := len(b.encoded)
+			b.encoded = ms.Append(b.encoded)
+			row.Value = b.encoded[n:]
+		}
+		b.rows = append(b.rows, row)
+	}
+	if m := b.membership; m != nil {
+		if m.Op == event.MembershipReplace {
+			epoch := w.epochs.Epoch(m.Audience) + 1
+			w.epochs = w.epochs.Set(profile.Membership{Audience: m.Audience, Epoch: epoch}, true)
+			write("", w.epochs)
+		}
+		for _, id := range m.Users {
+			b.setMember(b.user(id), m.Audience, m.Op != event.MembershipRemove)
+		}
+	}
+	for _, u := range b.rejoined {
+		u.rejoined = false
+		write(u.id, u.members)
 	}
 }

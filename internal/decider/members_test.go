@@ -114,15 +114,34 @@ func TestMembershipCountsFromItsPlace(t *testing.T) {
 	}
 }
 
-func TestMembershipsAreReadBack(t *testing.T) {
-	ms := memberships{{"a", 0}, {"b", 1 << 40}}
-	b := ms.append(nil)
-	if got, err := decodeMemberships(b); err != nil || !slices.Equal(got, ms) {
-		t.Errorf("%v, %v", got, err)
-	}
-	for n := 1; n < len(b); n++ {
-		if _, err := decodeMemberships(b[:n]); err == nil {
-			t.Errorf("%d of %d bytes are taken for memberships", n, len(b))
+// An id takes its memberships with it when it turns out to be a user's.
+func TestMembershipsAreHandedOver(t *testing.T) {
+	for _, partitions := range []int{1, 2, 5} {
+		for _, crash := range []bool{false, true} {
+			h := newHarness(t, partitions, Config{})
+			h.defineRecorded(1)
+			look := event.Event{Type: event.Track, Name: "look", AnonymousID: "a1"}
+			h.membership("replace") // the epochs of the partitions are not the first
+			h.append(look)
+			h.pump()
+			h.membership("add", "a1")
+			h.pump()
+			if crash {
+				h.crash()
+			}
+			h.append(event.Event{Type: event.Identify, Name: event.NameIdentify, AnonymousID: "a1", UserID: "ann"})
+			h.pump()
+			h.append(track("ann", "look"), look)
+			h.pump()
+			if got := len(h.firedTo("ann")); got != 2 {
+				t.Errorf("%d partitions, crash %t: %d firings, want 2", partitions, crash, got)
+			}
+			h.membership("remove", "ann")
+			h.append(track("ann", "look"), look)
+			h.pump()
+			if got := len(h.firedTo("ann")); got != 2 {
+				t.Errorf("%d partitions, crash %t: %d firings after the membership has ended, want 2", partitions, crash, got)
+			}
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 
@@ -102,15 +103,12 @@ func (b *rulebook) compile(revision int64, defs *definition.Set) *ruleset {
 		}
 		rs.audiences[name] = p
 	}
-	names := make([]string, 0, len(defs.Triggers))
-	for name := range defs.Triggers {
-		names = append(names, name)
-	}
-	slices.Sort(names)
+	triggers := defs.AllTriggers()
+	names := slices.Sorted(maps.Keys(triggers))
 	programs := make([]*trigger.Program, 0, len(names))
 	var previous []*trigger.Program
 	for _, name := range names {
-		p, err := compileTrigger(defs.Triggers[name])
+		p, err := compileTrigger(triggers[name])
 		if err != nil {
 			failed++
 			b.logger.Error("trigger left out", "trigger", name, "revision", revision, "error", err)

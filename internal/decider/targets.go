@@ -207,13 +207,13 @@ func (s *survey) make(ctx context.Context, d *Decider, rest time.Duration) error
 		return err
 	}
 	err = s.scan(ctx, d, userstate.Members, rest, func(user string, value []byte) {
-		ms, err := decodeMemberships(value)
+		ms, err := profile.DecodeMemberships(value)
 		if err != nil {
 			s.all(user)
 			return
 		}
 		for _, m := range ms {
-			s.found.add(m.audience, hashOf(user))
+			s.found.add(m.Audience, hashOf(user))
 		}
 	})
 	if err != nil {

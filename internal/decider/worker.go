@@ -15,6 +15,7 @@ import (
 
 	"heed/internal/event"
 	"heed/internal/eventlog"
+	"heed/internal/profile"
 	"heed/internal/userstate"
 )
 
@@ -34,12 +35,12 @@ type worker struct {
 	board    board // counts, including the batch in hand
 	users    *users
 	targets  targets
-	epochs   memberships      // of audiences that the log speaks of
-	chunks   []eventlog.Chunk // read, not consumed
-	held     int              // bytes of chunks
-	next     uint64           // offset behind the last consumed event
-	earliest int64            // no timer of the partition is due before; MaxInt64: there is none
-	heard    int64            // clock at the latest record, µs
+	epochs   profile.Memberships // of audiences that the log speaks of
+	chunks   []eventlog.Chunk    // read, not consumed
+	held     int                 // bytes of chunks
+	next     uint64              // offset behind the last consumed event
+	earliest int64               // no timer of the partition is due before; MaxInt64: there is none
+	heard    int64               // clock at the latest record, µs
 	poison   poison
 	batch    batch
 	trap     func(*event.Event) // tests make events panic with it

@@ -7,7 +7,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"heed/internal/event"
 	"heed/internal/measure"
+	"heed/internal/trigger"
 )
 
 const behaving = `kind: dimension
@@ -123,5 +125,34 @@ func TestAudiencesRefused(t *testing.T) {
 	refuse("kind: dimension\nname: d\n", "exactly one of")
 	refuse("kind: dimension\nname: d\ndimension: engagement\n", "only refers to another one")
 	refuse("kind: dimension\nname: d\nfield: traits.age\nbuckets: [{name: young, from: 30, below: 20}]\n", "is empty")
-	refuse(strings.ReplaceAll(shop, "where: {all: [{field: traits.plan, op: eq, value: gold}]}", "consent: sms"), "asks what users did")
+	on := func(when string) string {
+		return strings.ReplaceAll(shop, "when: {trigger: three-wins}", "when: "+when) + "\n---\nkind: audience\nname: texted\nconsent: sms\n"
+	}
+	refuse(on("{audience: texted, trigger: three-wins}"), "has a trigger and an audience")
+	refuse(on("{audience: texte}"), "did you mean texted?")
+	refuse(on("{audience: texted, on: entr}"), `"entr" is neither`)
+	refuse(on("{trigger: three-wins, on: enter}"), "needs an audience")
+	refuse(on("{audience: vip}"), "nobody is told to enter it")
+}
+
+// Triggers and campaigns take audiences by behavior, and campaigns start with
+// their coming and going.
+func TestAudiencesInUse(t *testing.T) {
+	text := strings.ReplaceAll(shop, "where: {all: [{field: traits.plan, op: eq, value: gold}]}", "consent: sms")
+	if text == shop {
+		t.Fatal("the audience was not found")
+	}
+	text = strings.ReplaceAll(text, "when: {trigger: three-wins}", "when: {audience: vip, on: leave}")
+	set, problems := NewSet(1, mustParse(t, text))
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	const name = "audience:vip:leave"
+	all := set.AllTriggers()
+	if err := trigger.Check(all[name]); err != nil || all[name].Pattern[0].Event != event.NameAudienceLeft {
+		t.Errorf("%+v: %v", all[name], err)
+	}
+	if set.Triggers[name] != nil || len(all) != len(set.Triggers)+1 || len(set.CampaignsOn(name)) != 1 {
+		t.Errorf("%d triggers were defined, %d in all; %d campaigns", len(set.Triggers), len(all), len(set.CampaignsOn(name)))
+	}
 }

@@ -7,10 +7,12 @@
 package definition
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
 	"heed/internal/condition"
+	"heed/internal/event"
 	"heed/internal/measure"
 	"heed/internal/period"
 	"heed/internal/trigger"
@@ -64,7 +66,8 @@ type Audience struct {
 	measure.Audience `yaml:",inline"`
 }
 
-// ErrBehavior says that an audience needs more than the profile.
+// ErrBehavior says that an audience needs more than the profile: the log says
+// who is in (event.NameMembership).
 var ErrBehavior = errors.New("asks what users did")
 
 // Program compiles an audience that is decided by the profile alone; for others
@@ -113,9 +116,39 @@ type Campaign struct {
 	Status      Status         `yaml:"status" json:"status"`
 }
 
-// When says what starts a campaign.
+// When says what starts a campaign: a trigger, or that a user enters or leaves an
+// audience.
 type When struct {
-	Trigger string `yaml:"trigger,omitempty" json:"trigger,omitempty"`
+	Trigger  string `yaml:"trigger,omitempty" json:"trigger,omitempty"`
+	Audience string `yaml:"audience,omitempty" json:"audience,omitempty"`
+	On       string `yaml:"on,omitempty" json:"on,omitempty"` // enter (default) | leave
+}
+
+// What When.On may say.
+const (
+	Enter = "enter"
+	Leave = "leave"
+)
+
+// Starts is the name of the trigger that starts the campaign: of one that was
+// defined, or of one that Set.AllTriggers adds. No defined one has a colon.
+func (w When) Starts() string {
+	if w.Audience == "" {
+		return w.Trigger
+	}
+	return "audience:" + w.Audience + ":" + cmp.Or(w.On, Enter)
+}
+
+// implied is the trigger on the event that tells of an audience's coming or
+// going.
+func (w When) implied() *trigger.Definition {
+	name := event.NameAudienceEntered
+	if w.On == Leave {
+		name = event.NameAudienceLeft
+	}
+	return &trigger.Definition{Name: w.Starts(), Pattern: []trigger.Step{{
+		Event: name, Where: &condition.Condition{Field: "properties.audience", Op: condition.Eq, Value: w.Audience},
+	}}}
 }
 
 // Variant is one of the contents a campaign chooses from, by weight.

@@ -159,7 +159,6 @@ func (c *checker) trigger(t *trigger.Definition) {
 	}
 	if t.Audience != "" {
 		c.refer("audience", KindAudience, t.Audience, maps.Keys(c.set.Audiences))
-		c.decided("audience", t.Audience)
 	}
 }
 
@@ -210,16 +209,6 @@ func (c *checker) measure(err error) {
 	}
 }
 
-// decided checks that an audience can be decided where triggers and campaigns
-// are: by the profile alone.
-func (c *checker) decided(path, name string) {
-	if a := c.set.Audiences[name]; a != nil {
-		if _, err := a.Program(); errors.Is(err, ErrBehavior) {
-			c.fail(path, "explore it; triggers and campaigns take audiences on traits so far", "%v", err)
-		}
-	}
-}
-
 func (c *checker) template(t *Template) {
 	ch, ok := c.set.Channels[t.Channel]
 	if !ok {
@@ -258,14 +247,9 @@ func (c *checker) channel(ch *Channel) {
 }
 
 func (c *checker) campaign(k *Campaign) {
-	if k.When.Trigger == "" {
-		c.fail("when", "when: {trigger: three-wins}", "says nothing")
-	} else {
-		c.refer("when.trigger", KindTrigger, k.When.Trigger, maps.Keys(c.set.Triggers))
-	}
+	c.when(&k.When)
 	for i, who := range k.Who {
 		c.refer(fmt.Sprintf("who[%d]", i), KindAudience, who, maps.Keys(c.set.Audiences))
-		c.decided(fmt.Sprintf("who[%d]", i), who)
 	}
 	if len(k.What) == 0 {
 		c.fail("what", "what: [{channel: web, template: wow}]", "is empty")
@@ -294,6 +278,30 @@ func (c *checker) campaign(k *Campaign) {
 	case Draft, Live, Paused, Ended:
 	default:
 		c.fail("status", "draft, live, paused or ended", "%q is not a status", k.Status)
+	}
+}
+
+func (c *checker) when(w *When) {
+	switch {
+	case w.Audience != "" && w.Trigger != "":
+		c.fail("when", "make two campaigns", "has a trigger and an audience")
+	case w.Audience != "":
+		c.refer("when.audience", KindAudience, w.Audience, maps.Keys(c.set.Audiences))
+		if a := c.set.Audiences[w.Audience]; a != nil {
+			if _, err := a.Program(); !errors.Is(err, ErrBehavior) {
+				c.fail("when.audience", "name it in an audience of its own, as all: [{audience: "+w.Audience+"}], and take that one",
+					"audience %q is decided by the profile when it is asked for, so nobody is told to enter it", w.Audience)
+			}
+		}
+		if w.On != "" && w.On != Enter && w.On != Leave {
+			c.fail("when.on", "enter or leave", "%q is neither", w.On)
+		}
+	case w.On != "":
+		c.fail("when.on", "when: {audience: vip, on: enter}", "needs an audience")
+	case w.Trigger == "":
+		c.fail("when", "when: {trigger: three-wins}", "says nothing")
+	default:
+		c.refer("when.trigger", KindTrigger, w.Trigger, maps.Keys(c.set.Triggers))
 	}
 }
 
@@ -358,11 +366,29 @@ func appendKind[T any](docs []Document, k Kind, m map[string]*T) []Document {
 func (s *Set) CampaignsOn(triggerName string) []*Campaign {
 	var out []*Campaign
 	for _, k := range s.Campaigns {
-		if k.Status == Live && k.When.Trigger == triggerName {
+		if k.Status == Live && k.When.Starts() == triggerName {
 			out = append(out, k)
 		}
 	}
 	slices.SortFunc(out, func(a, b *Campaign) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+// AllTriggers are the triggers that were defined, and those that live campaigns
+// on an audience stand for.
+func (s *Set) AllTriggers() map[string]*trigger.Definition {
+	out := s.Triggers
+	for _, k := range s.Campaigns {
+		if k.Status != Live || k.When.Audience == "" {
+			continue
+		}
+		if len(out) == len(s.Triggers) {
+			if out = maps.Clone(s.Triggers); out == nil {
+				out = map[string]*trigger.Definition{}
+			}
+		}
+		out[k.When.Starts()] = k.When.implied()
+	}
 	return out
 }
 

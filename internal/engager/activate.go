@@ -72,6 +72,20 @@ func (m *moment) facts(ctx context.Context) (*condition.Facts, error) {
 	return &condition.Facts{Traits: m.traits}, nil
 }
 
+// isIn tells whether the user is in an audience now. Of one by behavior that is
+// what the Decider has committed last, however long ago that was told it.
+func (m *moment) isIn(ctx context.Context, a *audience) (bool, error) {
+	if a.program != nil {
+		facts, err := m.facts(ctx)
+		return err == nil && a.program.Eval(facts), err
+	}
+	in, err := m.worker.deps.Profiles.In(ctx, m.intent.User, a.name)
+	if err != nil {
+		return false, fmt.Errorf("read memberships: %w", err)
+	}
+	return in, nil
+}
+
 // ids tells which kind of id the profile id is.
 func (m *moment) ids(ctx context.Context) (userID, anonymousID string, err error) {
 	id := m.intent.User
@@ -203,13 +217,12 @@ func (a *activation) verdict(ctx context.Context, now int64) (policy.Verdict, er
 		q.Expires = c.variants[v].expires
 	}
 	if !q.InAudience && q.Live {
-		facts, err := a.facts(ctx)
-		if err != nil {
-			return policy.Verdict{}, err
-		}
-		for _, who := range c.who {
-			if who.Eval(facts) {
-				q.InAudience = true
+		for i := range c.who {
+			in, err := a.isIn(ctx, &c.who[i])
+			if err != nil {
+				return policy.Verdict{}, err
+			}
+			if q.InAudience = in; in {
 				break
 			}
 		}

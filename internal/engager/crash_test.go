@@ -25,6 +25,7 @@ import (
 type noProfiles struct{}
 
 func (noProfiles) Profile(context.Context, string) (*profile.Profile, error) { return nil, nil }
+func (noProfiles) In(context.Context, string, string) (bool, error)          { return false, nil }
 
 type fixed struct{ set *definition.Set }
 

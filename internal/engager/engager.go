@@ -155,9 +155,12 @@ func (c *Config) Validate() error {
 // Definitions gives the definitions in force.
 type Definitions interface{ Current() *definition.Set }
 
-// Profiles reads the Decider's profiles; nil if nothing is known of a user.
+// Profiles reads what the Decider knows of a user.
 type Profiles interface {
+	// Profile is nil if nothing is known.
 	Profile(ctx context.Context, user string) (*profile.Profile, error)
+	// In tells whether the membership records have put the user into an audience.
+	In(ctx context.Context, user, audience string) (bool, error)
 }
 
 // Inbox is the part of the inbox that the Engager uses besides the web channel.

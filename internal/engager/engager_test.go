@@ -42,6 +42,19 @@ func (p profiles) Profile(_ context.Context, user string) (*profile.Profile, err
 	return p[user], nil
 }
 
+// members are users with an audience that records have put them into.
+type members map[string][]string
+
+// known is what the Decider would know.
+type known struct {
+	profiles
+	members
+}
+
+func (k known) In(_ context.Context, user, audience string) (bool, error) {
+	return slices.Contains(k.members[user], audience), nil
+}
+
 // scripted is a channel that answers as told, and remembers what it was asked.
 type scripted struct {
 	mu         sync.Mutex
@@ -79,6 +92,7 @@ type env struct {
 	set   *definition.Set
 	cfg   engager.Config
 	users profiles
+	in    members
 	sms   *scripted
 	fires int
 	e     *engager.Engager
@@ -89,7 +103,7 @@ func newEnv(t testing.TB) *env {
 	var cfg engager.Config
 	cfg.Backoff, cfg.Poll, cfg.ReportLinger, cfg.Grace = time.Millisecond, 2*time.Millisecond, time.Millisecond, time.Second
 	return &env{
-		t: t, db: memory.Open(memory.Config{}), cfg: cfg, sms: &scripted{}, users: profiles{},
+		t: t, db: memory.Open(memory.Config{}), cfg: cfg, sms: &scripted{}, users: profiles{}, in: members{},
 		set: &definition.Set{
 			Revision: 1, Audiences: map[string]*definition.Audience{}, Templates: map[string]*definition.Template{}, Campaigns: map[string]*definition.Campaign{},
 			Channels: map[string]*definition.Channel{"sms": {Name: "sms", Type: "sms"}, "web": {Name: "web", Type: "web"}, "outbox": {Name: "outbox", Type: "outbox"}},
@@ -113,7 +127,7 @@ func (v *env) campaign(name, ch, body string, change ...func(*definition.Campaig
 func (v *env) start() {
 	v.t.Helper()
 	e, err := engager.New(v.cfg, engager.Deps{
-		Log: v.db.Log(), Documents: v.db.Documents(), Inbox: v.db.Inbox(), Definitions: fixed{v.set}, Profiles: v.users,
+		Log: v.db.Log(), Documents: v.db.Documents(), Inbox: v.db.Inbox(), Definitions: fixed{v.set}, Profiles: known{v.users, v.in},
 		Channels:   []channel.Channel{web.New(v.db.Inbox()), outbox.New(v.db.Documents()), v.sms},
 		Secret:     []byte(secret),
 		Registerer: prometheus.NewRegistry(),
@@ -337,6 +351,11 @@ func TestOutcomes(t *testing.T) {
 		if intent == nil {
 			intent = func(*event.Intent) {}
 		}
+		did := measure.Audience{Did: &measure.Did{Event: "purchase"}}
+		for _, name := range []string{"buyers", "others"} {
+			v.set.Audiences[name] = &definition.Audience{Name: name, Audience: did}
+		}
+		v.in["vip"] = []string{"buyers", "gone"}
 		v.campaign("c", ch, body, how)
 		v.start()
 		defer v.stop()
@@ -367,6 +386,13 @@ func TestOutcomes(t *testing.T) {
 	f("in the audience", "web", "hi", who("vips"), nil, "sent")
 	f("in one of them", "web", "hi", who("none", "vips"), nil, "sent")
 	f("in none", "web", "hi", who("none"), nil, "refused audience")
+	f("in one by behavior", "web", "hi", who("none", "buyers"), nil, "sent")
+	f("in none by behavior", "web", "hi", who("others", "none"), nil, "refused audience")
+	f("started by an audience", "outbox", "hi", func(c *definition.Campaign, _ *definition.Template) { c.When = definition.When{Audience: "buyers"} },
+		func(in *event.Intent) { in.Trigger = "audience:buyers:enter" }, "sent")
+	f("started by leaving it", "outbox", "hi", func(c *definition.Campaign, _ *definition.Template) {
+		c.When = definition.When{Audience: "buyers", On: "leave"}
+	}, func(in *event.Intent) { in.Trigger = "audience:buyers:leave" }, "sent")
 	f("held back", "web", "hi", limits(definition.CampaignLimits{Holdout: "100%"}), nil, "refused holdout")
 	f("held back, a test", "web", "hi", limits(definition.CampaignLimits{Holdout: "100%"}), func(in *event.Intent) { in.Test = true }, "sent")
 	old := func(in *event.Intent) { in.At -= 301_000_000 }

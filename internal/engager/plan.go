@@ -25,13 +25,19 @@ type plan struct {
 type campaign struct {
 	name     string
 	live     bool
-	who      []*condition.Program // empty: all
+	who      []audience // empty: all
 	holdout  float64
 	capCount int
 	capPer   time.Duration
 	variants []variant
 	weights  []int
 	err      error // it cannot be used as it is defined
+}
+
+// audience is one of those that a campaign is for.
+type audience struct {
+	name    string
+	program *condition.Program // nil: the membership records say who is in
 }
 
 // variant is one content of a campaign.
@@ -73,8 +79,8 @@ func (e *Engager) compile(set *definition.Set) *plan {
 			e.log.Error("a live campaign cannot be used", "campaign", name, "error", c.err)
 		}
 		p.byName[name] = c
-		if c.live && def.When.Trigger != "" {
-			p.byTrigger[def.When.Trigger] = append(p.byTrigger[def.When.Trigger], c)
+		if on := def.When.Starts(); c.live && on != "" {
+			p.byTrigger[on] = append(p.byTrigger[on], c)
 		}
 	}
 	for _, list := range p.byTrigger {
@@ -93,11 +99,11 @@ func (e *Engager) campaign(set *definition.Set, def *definition.Campaign) *campa
 			continue
 		}
 		program, err := a.Program()
-		if err != nil {
+		if err != nil && !errors.Is(err, definition.ErrBehavior) {
 			errs = append(errs, fmt.Errorf("audience %q: %w", name, err))
 			continue
 		}
-		c.who = append(c.who, program)
+		c.who = append(c.who, audience{name, program})
 	}
 	var err error
 	if c.holdout, err = def.HoldoutShare(); err != nil {

@@ -42,10 +42,11 @@ const (
 	NameRevision = "heed.revision"
 	// NameMembership says who is in an audience (System); properties: Membership.
 	NameMembership = "heed.membership"
-	// NameAudience tells that a user has entered or left an audience (Track);
-	// properties: audience, on (enter or leave). It is for triggers that name it;
-	// membership itself is what NameMembership says.
-	NameAudience = "heed.audience"
+	// NameAudienceEntered and NameAudienceLeft tell that a user has entered or left
+	// an audience (Track); properties: audience. They are for triggers that name
+	// them; membership itself is what NameMembership says.
+	NameAudienceEntered = "heed.audience_entered"
+	NameAudienceLeft    = "heed.audience_left"
 	// NameDelivery is the one outcome of an activation (Track); properties:
 	// status, reason, campaign, template, channel, delivery, activation, fire.
 	NameDelivery = "heed.delivery"

@@ -97,12 +97,14 @@ type Index struct {
 	byHash map[uint64]uint32
 	odd    map[string]uint32 // ids whose hash is taken, and ids that were merged
 	moved  map[uint32]uint32
+	was    map[uint32]string // ids of dead numbers, for who knew them
 
 	events  [][]uint64
 	chunks  []chunk
 	firstAt []int64 // first event that counts, in µs; never: none
 	alive   bitset  // users that have one
 	newest  int64   // greatest firstAt
+	version uint64  // grows with every change
 	total   int64   // events in all
 	minTime int64
 	maxTime int64
@@ -141,7 +143,7 @@ func New(cfg Config) (*Index, error) {
 	}
 	x := &Index{
 		cfg:    cfg,
-		byHash: map[uint64]uint32{}, odd: map[string]uint32{}, moved: map[uint32]uint32{},
+		byHash: map[uint64]uint32{}, odd: map[string]uint32{}, moved: map[uint32]uint32{}, was: map[uint32]string{},
 		byKind:  map[string]uint16{},
 		ever:    map[uint32]*roaring.Bitmap{},
 		days:    map[nameDay]*roaring.Bitmap{},

@@ -40,31 +40,37 @@ type query struct {
 	sees  []bool // by kind: Where lets it pass
 }
 
-func (e *query) answer(now int64) (measure.Result, error) {
-	q, none := e.q, measure.Result{}
+// choose finds out what the query is about, its users last.
+func (e *query) choose(now int64) (err error) {
+	q := e.q
 	if q.Bots || q.Internal || e.x.lost {
-		return none, errFacts
+		return errFacts
 	}
-	var err error
 	if e.f, err = q.Frame(now); err != nil {
-		return none, err
+		return err
 	}
 	if e.span, err = e.f.Span(q.Range); err != nil {
-		return none, err
+		return err
 	}
 	if q.Live != nil {
 		e.span = measure.Span{From: e.f.AsOf - int64(q.Live.Minutes)*60e6, To: e.f.AsOf}
 	}
 	if e.sees, err = e.kindsWhere(q.Where); err != nil {
-		return none, err
+		return err
 	}
 	e.users = e.existing()
 	if q.Audience != nil {
-		if e.users, err = e.audience(q.Audience, e.users); err != nil {
-			return none, err
-		}
+		e.users, err = e.audience(q.Audience, e.users)
 	}
-	res := measure.Result{
+	return err
+}
+
+func (e *query) answer(now int64) (res measure.Result, err error) {
+	q, none := e.q, measure.Result{}
+	if err := e.choose(now); err != nil {
+		return none, err
+	}
+	res = measure.Result{
 		Kind: q.Kind(), From: e.span.From, To: e.span.To, AsOf: e.f.AsOf, Zone: e.f.Zone.String(),
 		Excluded: measure.Excluded{Bots: e.x.excluded(0, e.span), Internal: e.x.excluded(1, e.span)},
 	}

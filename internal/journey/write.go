@@ -54,6 +54,7 @@ func (w *Writer) Add(e *event.Event) {
 		return
 	}
 	u := x.enter(e.User())
+	x.version++
 	x.insert(u, word(t, code))
 	x.mark(u, x.kinds[code].name, t)
 	x.total++
@@ -231,6 +232,7 @@ func (w *Writer) Merge(id, into string) {
 	if id == "" || into == "" {
 		return
 	}
+	x.version++
 	a, known := x.number(id)
 	if !known {
 		x.odd[string([]byte(id))] = x.enter(into)
@@ -282,6 +284,7 @@ func (x *Index) bury(u uint32) {
 	if h := xxhash.Sum64String(x.ids[u]); x.byHash[h] == u {
 		delete(x.byHash, h)
 	}
+	x.was[u] = x.ids[u]
 	x.ids[u], x.firstAt[u] = "", never
 	if x.alive.has(u) {
 		x.alive.remove(u)
@@ -304,12 +307,15 @@ func (w *Writer) Forget(id string) {
 		}
 	}
 	x.bury(u)
+	delete(x.was, u)
+	x.version++
 }
 
 // Trim drops the events before a time. Users of whom none are left are gone; what
 // the others are stays.
 func (w *Writer) Trim(before int64) {
 	x := w.x
+	x.version++
 	for u, list := range x.events {
 		n := from(list, before)
 		if n == 0 {

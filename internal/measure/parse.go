@@ -63,6 +63,27 @@ func ParseAudience(data []byte) (*Audience, error) {
 	return a, nil
 }
 
+// ParseUsers reads an audience's tree, with zone and weekStart beside it as in a
+// definition, as the query for its users.
+func ParseUsers(data []byte) (*Query, error) {
+	var in struct {
+		Zone      string `json:"zone"`
+		WeekStart string `json:"weekStart"`
+		Audience
+	}
+	if err := decode(data, &in); err != nil {
+		return nil, err
+	}
+	if err := CheckAudience(&in.Audience); err != nil {
+		return nil, err
+	}
+	q := &Query{Zone: in.Zone, WeekStart: in.WeekStart, Audience: &in.Audience, Users: &Users{}}
+	if err := Check(q); err != nil {
+		return nil, err
+	}
+	return q, nil
+}
+
 func decode(data []byte, into any) error {
 	if len(data) > MaxBytes {
 		return wrong("", "is longer than %d bytes", MaxBytes)

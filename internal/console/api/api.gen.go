@@ -18,6 +18,66 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for AudienceKind.
+const (
+	AudienceByBehavior AudienceKind = "behavior"
+	AudienceByProfile  AudienceKind = "profile"
+	AudienceFrozen     AudienceKind = "frozen"
+)
+
+// Valid indicates whether the value is a known member of the AudienceKind enum.
+func (e AudienceKind) Valid() bool {
+	switch e {
+	case AudienceByBehavior:
+		return true
+	case AudienceByProfile:
+		return true
+	case AudienceFrozen:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AudienceState.
+const (
+	AudienceCounting AudienceState = "counting"
+	AudienceFailed   AudienceState = "failed"
+	AudienceReady    AudienceState = "ready"
+)
+
+// Valid indicates whether the value is a known member of the AudienceState enum.
+func (e AudienceState) Valid() bool {
+	switch e {
+	case AudienceCounting:
+		return true
+	case AudienceFailed:
+		return true
+	case AudienceReady:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AudienceChangeChange.
+const (
+	AudienceEntered AudienceChangeChange = "entered"
+	AudienceLeft    AudienceChangeChange = "left"
+)
+
+// Valid indicates whether the value is a known member of the AudienceChangeChange enum.
+func (e AudienceChangeChange) Valid() bool {
+	switch e {
+	case AudienceEntered:
+		return true
+	case AudienceLeft:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for BacktestResultProfiles.
 const (
 	ProfilesRebuilt BacktestResultProfiles = "rebuilt"
@@ -419,6 +479,97 @@ type Applied struct {
 	Revision  int64    `json:"revision"`
 	Unchanged int      `json:"unchanged"`
 	Updated   int      `json:"updated"`
+}
+
+// Audience defines model for Audience.
+type Audience struct {
+	// AsOf When that was true; of a frozen one, the time of its members
+	AsOf        time.Time `json:"asOf,omitempty,omitzero"`
+	Description string    `json:"description,omitempty,omitzero"`
+
+	// Entered24h In the last 24 hours, to ten minutes; of audiences by profile 0, as nobody looks
+	Entered24h int64 `json:"entered24h"`
+
+	// Error Why it could not be counted
+	Error string `json:"error,omitempty,omitzero"`
+
+	// History A point where the size changed, at most one a minute, for 7 days, oldest first; in the list of all audiences at most one an hour
+	History []AudienceSize `json:"history"`
+
+	// Kind profile: decided by what users are, when it is asked for; behavior: by what they did, kept up to date; frozen: the members are those of a time
+	Kind    AudienceKind `json:"kind"`
+	Left24h int64        `json:"left24h"`
+	Name    string       `json:"name"`
+
+	// Reachable By channel, in order of name. Channels whose reach cannot be counted are not in it
+	Reachable []AudienceReach `json:"reachable"`
+
+	// Size Members; 0 and without `asOf` while it was never counted
+	Size int64 `json:"size"`
+
+	// Stale It should have been looked at again by now: analysis is behind, or does not run
+	Stale bool `json:"stale"`
+
+	// State counting: not counted since it was defined or edited; failed: see `error`, the size is the last one known
+	State AudienceState `json:"state"`
+
+	// UsedBy Definitions that name it
+	UsedBy []AudienceUse `json:"usedBy"`
+}
+
+// AudienceKind profile: decided by what users are, when it is asked for; behavior: by what they did, kept up to date; frozen: the members are those of a time
+type AudienceKind string
+
+// AudienceState counting: not counted since it was defined or edited; failed: see `error`, the size is the last one known
+type AudienceState string
+
+// AudienceChange defines model for AudienceChange.
+type AudienceChange struct {
+	Change AudienceChangeChange `json:"change"`
+	Time   time.Time            `json:"time"`
+	User   string               `json:"user"`
+}
+
+// AudienceChangeChange defines model for AudienceChange.Change.
+type AudienceChangeChange string
+
+// AudienceChangeList defines model for AudienceChangeList.
+type AudienceChangeList struct {
+	Changes []AudienceChange `json:"changes"`
+}
+
+// AudienceList defines model for AudienceList.
+type AudienceList struct {
+	Audiences []Audience `json:"audiences"`
+}
+
+// AudiencePreview defines model for AudiencePreview.
+type AudiencePreview struct {
+	AsOf      time.Time       `json:"asOf"`
+	Reachable []AudienceReach `json:"reachable"`
+
+	// Sample Ids of members
+	Sample []string `json:"sample"`
+	Size   int64    `json:"size"`
+}
+
+// AudienceReach defines model for AudienceReach.
+type AudienceReach struct {
+	Channel string `json:"channel"`
+	Users   int64  `json:"users"`
+}
+
+// AudienceSize defines model for AudienceSize.
+type AudienceSize struct {
+	Size int64     `json:"size"`
+	Time time.Time `json:"time"`
+}
+
+// AudienceUse defines model for AudienceUse.
+type AudienceUse struct {
+	// Kind trigger, campaign or audience
+	Kind string `json:"kind"`
+	Name string `json:"name"`
 }
 
 // AuditEntry defines model for AuditEntry.
@@ -1615,6 +1766,11 @@ type UserId = string
 // Failure defines model for Failure.
 type Failure = ErrorReply
 
+// ListAudienceChangesParams defines parameters for ListAudienceChanges.
+type ListAudienceChangesParams struct {
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+}
+
 // ListAuditParams defines parameters for ListAudit.
 type ListAuditParams struct {
 	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
@@ -1702,6 +1858,15 @@ type PostTokenJSONRequestBody = TokenRequest
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListAudiences All audiences with their sizes, in order of name
+	// (GET /audiences)
+	ListAudiences(w http.ResponseWriter, r *http.Request)
+	// GetAudience One audience with its size
+	// (GET /audiences/{name})
+	GetAudience(w http.ResponseWriter, r *http.Request, name Name)
+	// ListAudienceChanges Who entered and left lately, newest first
+	// (GET /audiences/{name}/changes)
+	ListAudienceChanges(w http.ResponseWriter, r *http.Request, name Name, params ListAudienceChangesParams)
 	// ListAudit Who signed in and changed what, newest first (admin)
 	// (GET /audit)
 	ListAudit(w http.ResponseWriter, r *http.Request, params ListAuditParams)
@@ -1826,6 +1991,88 @@ type ServerInterfaceWrapper struct {
 }
 
 type MiddlewareFunc func(http.Handler) http.Handler
+
+// ListAudiences operation middleware
+func (siw *ServerInterfaceWrapper) ListAudiences(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListAudiences(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetAudience operation middleware
+func (siw *ServerInterfaceWrapper) GetAudience(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", r.PathValue("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetAudience(w, r, name)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListAudienceChanges operation middleware
+func (siw *ServerInterfaceWrapper) ListAudienceChanges(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", r.PathValue("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAudienceChangesParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListAudienceChanges(w, r, name, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
 
 // ListAudit operation middleware
 func (siw *ServerInterfaceWrapper) ListAudit(w http.ResponseWriter, r *http.Request) {
@@ -3012,6 +3259,9 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/users/{id}", wrapper.GetUser)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/users/{id}/triggers/{name}", wrapper.ExplainTrigger)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/users/{id}/timeline", wrapper.GetTimeline)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/audiences", wrapper.ListAudiences)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/audiences/{name}", wrapper.GetAudience)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/audiences/{name}/changes", wrapper.ListAudienceChanges)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/deliveries", wrapper.ListDeliveries)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/outbox", wrapper.ListOutbox)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/outbox/{id}", wrapper.GetOutboxMessage)
@@ -3025,6 +3275,123 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 }
 
 type FailureJSONResponse ErrorReply
+
+type ListAudiencesRequestObject struct {
+}
+
+type ListAudiencesResponseObject interface {
+	VisitListAudiencesResponse(w http.ResponseWriter) error
+}
+
+type ListAudiences200JSONResponse AudienceList
+
+func (response ListAudiences200JSONResponse) VisitListAudiencesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAudiencesdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response ListAudiencesdefaultJSONResponse) VisitListAudiencesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAudienceRequestObject struct {
+	Name Name `json:"name"`
+}
+
+type GetAudienceResponseObject interface {
+	VisitGetAudienceResponse(w http.ResponseWriter) error
+}
+
+type GetAudience200JSONResponse Audience
+
+func (response GetAudience200JSONResponse) VisitGetAudienceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAudiencedefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response GetAudiencedefaultJSONResponse) VisitGetAudienceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAudienceChangesRequestObject struct {
+	Name   Name `json:"name"`
+	Params ListAudienceChangesParams
+}
+
+type ListAudienceChangesResponseObject interface {
+	VisitListAudienceChangesResponse(w http.ResponseWriter) error
+}
+
+type ListAudienceChanges200JSONResponse AudienceChangeList
+
+func (response ListAudienceChanges200JSONResponse) VisitListAudienceChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAudienceChangesdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response ListAudienceChangesdefaultJSONResponse) VisitListAudienceChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
 type ListAuditRequestObject struct {
 	Params ListAuditParams
@@ -4525,6 +4892,15 @@ func (response ExplainTriggerdefaultJSONResponse) VisitExplainTriggerResponse(w 
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListAudiences All audiences with their sizes, in order of name
+	// (GET /audiences)
+	ListAudiences(ctx context.Context, request ListAudiencesRequestObject) (ListAudiencesResponseObject, error)
+	// GetAudience One audience with its size
+	// (GET /audiences/{name})
+	GetAudience(ctx context.Context, request GetAudienceRequestObject) (GetAudienceResponseObject, error)
+	// ListAudienceChanges Who entered and left lately, newest first
+	// (GET /audiences/{name}/changes)
+	ListAudienceChanges(ctx context.Context, request ListAudienceChangesRequestObject) (ListAudienceChangesResponseObject, error)
 	// ListAudit Who signed in and changed what, newest first (admin)
 	// (GET /audit)
 	ListAudit(ctx context.Context, request ListAuditRequestObject) (ListAuditResponseObject, error)
@@ -4678,6 +5054,83 @@ type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
 	options     StrictHTTPServerOptions
+}
+
+// ListAudiences operation middleware
+func (sh *strictHandler) ListAudiences(w http.ResponseWriter, r *http.Request) {
+	var request ListAudiencesRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAudiences(ctx, request.(ListAudiencesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAudiences")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListAudiencesResponseObject); ok {
+		if err := validResponse.VisitListAudiencesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetAudience operation middleware
+func (sh *strictHandler) GetAudience(w http.ResponseWriter, r *http.Request, name Name) {
+	var request GetAudienceRequestObject
+
+	request.Name = name
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAudience(ctx, request.(GetAudienceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAudience")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetAudienceResponseObject); ok {
+		if err := validResponse.VisitGetAudienceResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListAudienceChanges operation middleware
+func (sh *strictHandler) ListAudienceChanges(w http.ResponseWriter, r *http.Request, name Name, params ListAudienceChangesParams) {
+	var request ListAudienceChangesRequestObject
+
+	request.Name = name
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAudienceChanges(ctx, request.(ListAudienceChangesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAudienceChanges")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListAudienceChangesResponseObject); ok {
+		if err := validResponse.VisitListAudienceChangesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
 }
 
 // ListAudit operation middleware

@@ -34,7 +34,7 @@ const counts = (page: Page): Promise<number[]> =>
   page
     .getByTestId('bucket')
     .evaluateAll((rows) =>
-      rows.map((row) => Number([...row.querySelectorAll('span')].at(-1)?.textContent)),
+      rows.map((row) => Number(row.querySelector('span[title$="%"]')?.textContent)),
     );
 
 test('counts change while buckets are edited, and what is built in is saved as a definition', async () => {

@@ -656,6 +656,86 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/audiences": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All audiences with their sizes, in order of name
+         * @description Sizes are kept by the role analytics, which looks again at what has changed within seconds, and at what only time
+         *     changes within a minute. Without that role here, what it last stored is answered, with `stale`.
+         */
+        get: operations["listAudiences"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audiences/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One audience with its size */
+        get: operations["getAudience"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audiences/{name}/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who entered and left lately, newest first
+         * @description Of audiences by behavior, the last 1,000 changes. The first members of a new audience did not enter it, and who is in it or out
+         *     of it because its definition was edited neither entered nor left. Audiences by profile have no list of changes.
+         */
+        get: operations["listAudienceChanges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audiences:preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Size, reach and some members of an audience that is not saved
+         * @description For editors, which ask at every change. A tree that does not hold together is 400 `bad_request` with the path of the fault;
+         *     one that only the facts can answer may be 422 `unsupported` or `too_large`, and 503 while they load.
+         */
+        post: operations["previewAudience"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/deliveries": {
         parameters: {
             query?: never;
@@ -1083,8 +1163,15 @@ export interface components {
         };
         CampaignSpec: {
             description?: string;
+            /** @description A trigger, or an audience by behavior that users enter or leave */
             when: {
                 trigger?: string;
+                audience?: string;
+                /**
+                 * @default enter
+                 * @enum {string}
+                 */
+                on: "enter" | "leave";
             };
             who?: string[];
             what: {
@@ -1813,6 +1900,92 @@ export interface components {
             acquisition: components["schemas"]["Acquisition"];
             triggers: components["schemas"]["UserTrigger"][];
             audiences: string[];
+        };
+        Audience: {
+            name: string;
+            description?: string;
+            /**
+             * @description profile: decided by what users are, when it is asked for; behavior: by what they did, kept up to date; frozen: the members are those of a time
+             * @enum {string}
+             */
+            kind: "profile" | "behavior" | "frozen";
+            /**
+             * @description counting: not counted since it was defined or edited; failed: see `error`, the size is the last one known
+             * @enum {string}
+             */
+            state: "ready" | "counting" | "failed";
+            /** @description Why it could not be counted */
+            error?: string;
+            /**
+             * Format: int64
+             * @description Members; 0 and without `asOf` while it was never counted
+             */
+            size: number;
+            /**
+             * Format: date-time
+             * @description When that was true; of a frozen one, the time of its members
+             */
+            asOf?: string;
+            /** @description It should have been looked at again by now: analysis is behind, or does not run */
+            stale: boolean;
+            /** @description By channel, in order of name. Channels whose reach cannot be counted are not in it */
+            reachable: components["schemas"]["AudienceReach"][];
+            /** @description A point where the size changed, at most one a minute, for 7 days, oldest first; in the list of all audiences at most one an hour */
+            history: components["schemas"]["AudienceSize"][];
+            /** @description Definitions that name it */
+            usedBy: components["schemas"]["AudienceUse"][];
+            /**
+             * Format: int64
+             * @description In the last 24 hours, to ten minutes; of audiences by profile 0, as nobody looks
+             */
+            entered24h: number;
+            /** Format: int64 */
+            left24h: number;
+        };
+        AudienceReach: {
+            channel: string;
+            /** Format: int64 */
+            users: number;
+        };
+        AudienceSize: {
+            /** Format: date-time */
+            time: string;
+            /** Format: int64 */
+            size: number;
+        };
+        AudienceUse: {
+            /** @description trigger, campaign or audience */
+            kind: string;
+            name: string;
+        };
+        AudienceList: {
+            audiences: components["schemas"]["Audience"][];
+        };
+        AudienceChange: {
+            /** Format: date-time */
+            time: string;
+            user: string;
+            /** @enum {string} */
+            change: "entered" | "left";
+        };
+        AudienceChangeList: {
+            changes: components["schemas"]["AudienceChange"][];
+        };
+        /** @description `zone`, `weekStart` and the tree beside each other, as in a definition: {"zone": "Europe/Berlin", "did": {"event": "purchase", "min": 2}} */
+        AudiencePreviewRequest: {
+            zone?: string;
+            weekStart?: string;
+        } & {
+            [key: string]: unknown;
+        };
+        AudiencePreview: {
+            /** Format: int64 */
+            size: number;
+            /** Format: date-time */
+            asOf: string;
+            reachable: components["schemas"]["AudienceReach"][];
+            /** @description Ids of members */
+            sample: string[];
         };
         TimelineItem: {
             /** @enum {string} */
@@ -3037,6 +3210,100 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Timeline"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    listAudiences: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The audiences */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AudienceList"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    getAudience: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: components["parameters"]["name"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The audience */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Audience"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    listAudienceChanges: {
+        parameters: {
+            query?: {
+                limit?: components["parameters"]["limit"];
+            };
+            header?: never;
+            path: {
+                name: components["parameters"]["name"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The changes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AudienceChangeList"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    previewAudience: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AudiencePreviewRequest"];
+            };
+        };
+        responses: {
+            /** @description The preview */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AudiencePreview"];
                 };
             };
             default: components["responses"]["Failure"];

@@ -1,4 +1,6 @@
-package console
+// Package pages serves the built console, every file from memory. It does not
+// own what the files show, nor who may sign in (console).
+package pages
 
 import (
 	"bytes"
@@ -19,9 +21,9 @@ import (
 const policy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
 	"font-src 'self'; connect-src 'self'; frame-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
-// pages serves the built console. Every file is in memory, compressed when it
-// is first asked for.
-type pages struct {
+// Pages are the built console. Every file is in memory, compressed when it is
+// first asked for.
+type Pages struct {
 	files map[string]*page
 }
 
@@ -35,8 +37,9 @@ type page struct {
 	zipped []byte // nil: not worth it
 }
 
-func newPages(files fs.FS) (*pages, error) {
-	p := &pages{files: map[string]*page{}}
+// New reads the files; index.html must be among them.
+func New(files fs.FS) (*Pages, error) {
+	p := &Pages{files: map[string]*page{}}
 	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || strings.HasPrefix(path.Base(name), ".") {
 			return err
@@ -106,7 +109,7 @@ func (f *page) gzip() []byte {
 func (f *page) hashed() bool { return strings.HasPrefix(f.name, "assets/") }
 
 // ServeHTTP serves a file, or index.html for the pages' own addresses.
-func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin")

@@ -1,0 +1,118 @@
+package journey
+
+import (
+	"context"
+	"errors"
+
+	"heed/internal/measure"
+)
+
+// Members are users of one Index, by its numbers, as the index was at some
+// time. They stay as they are when the index changes.
+type Members struct{ users bitset }
+
+// Len is how many they are.
+func (m Members) Len() int { return m.users.count() }
+
+// Version tells whether another answer may come of asking again: it grows with
+// each change of the index. newest is the time of the latest event (µs since the
+// Unix epoch), which an answer of an earlier time does not see.
+func (x *Index) Version() (version uint64, newest int64) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.version, x.maxTime
+}
+
+// Members answers who is in the audience of a resolved query, and lets a function
+// read the index as it was then. If the index cannot answer it exactly, supported
+// is false, and nothing is read.
+func (x *Index) Members(ctx context.Context, q *measure.Query, now int64, read func(p People, m Members)) (supported bool, err error) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	e := &query{x: x, q: q, ctx: ctx}
+	if err = e.choose(now); err == nil {
+		err = ctx.Err()
+	}
+	if errors.Is(err, errFacts) {
+		return false, nil
+	}
+	if err == nil {
+		read(People{x}, Members{e.users})
+	}
+	return true, err
+}
+
+// People reads the index by id, in one state of the whole. It is used by one
+// goroutine, inside of the function that it is given to.
+type People struct{ x *Index }
+
+// Look lets one function read. The writer waits for it.
+func (x *Index) Look(read func(p People)) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	read(People{x})
+}
+
+// Today is the id that the user of an id has today; ok is false if the index has
+// no such user.
+func (p People) Today(id string) (today string, ok bool) {
+	u, ok := p.x.number(id)
+	if !ok || p.x.ids[u] == "" {
+		return "", false
+	}
+	return p.x.ids[u], true
+}
+
+// Has tells whether somebody whose id is that of today is among the members.
+func (p People) Has(m Members, today string) bool {
+	u, ok := p.x.number(today)
+	return ok && m.users.has(u)
+}
+
+// Put adds who has an id today to the members; false if it is nobody's id today.
+func (p People) Put(m *Members, id string) bool {
+	u, ok := p.x.number(id)
+	if !ok || p.x.ids[u] != id {
+		return false
+	}
+	m.users = m.users.sized(u)
+	m.users.add(u)
+	return true
+}
+
+// Follow is the members with those who have become somebody else in their place.
+func (p People) Follow(m Members) Members {
+	out := Members{newBitset(len(p.x.ids))}
+	m.users.each(0, len(m.users), func(u uint32) {
+		if p.x.ids[u] == "" {
+			to, ok := p.x.number(p.x.was[u])
+			if !ok || p.x.ids[to] == "" {
+				return
+			}
+			u = to
+		}
+		out.users.add(u)
+	})
+	return out
+}
+
+// Differ visits who is in a and not in b. An id that is nobody's any more is
+// gone.
+func (p People) Differ(a, b Members, visit func(id string, gone bool)) {
+	for i, w := range a.users {
+		if i < len(b.users) {
+			w &^= b.users[i]
+		}
+		if w == 0 {
+			continue
+		}
+		bitset{w}.each(0, 1, func(bit uint32) {
+			u := uint32(i)<<6 + bit
+			if id := p.x.ids[u]; id != "" {
+				visit(id, false)
+			} else if id := p.x.was[u]; id != "" {
+				visit(id, true)
+			}
+		})
+	}
+}
