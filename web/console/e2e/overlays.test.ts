@@ -144,6 +144,34 @@ const overlays: {
     show: (page) => page.getByText('data-heed-event="win"').waitFor(),
   },
   {
+    name: 'the conditions that can be added',
+    path: '/audiences/nearly',
+    width: 390,
+    show: async (page) => {
+      await page.getByRole('button', { name: 'another condition' }).last().click();
+      await page.getByRole('menuitem', { name: /A place in a funnel/ }).waitFor();
+    },
+  },
+  {
+    name: 'how often something was done',
+    path: '/audiences/nearly',
+    show: async (page) => {
+      await page.getByRole('button', { name: /How often: did at least 2/ }).click();
+      await page.getByText('between two numbers').waitFor();
+    },
+  },
+  {
+    name: 'the values of a dimension',
+    path: '/audiences/nearly',
+    show: async (page) => {
+      await page.getByRole('button', { name: /^Values/ }).click();
+      await page
+        .getByRole('option', { name: /Medium/ })
+        .first()
+        .waitFor();
+    },
+  },
+  {
     name: 'a trait and its values',
     path: '/data/traits?open=plan',
     show: (page) => page.getByTestId('trait').getByText('Most frequent values').waitFor(),

@@ -26,7 +26,7 @@ export function crowd(now, size = 1248) {
     const days = Math.floor(r() ** 3 * 24);
     const did = [];
     for (let d = 0; d <= days; d++) {
-      const at = now - Math.floor(r() * 60) * day;
+      const at = now - (Math.floor(r() * 60) + 0.5) * day; // no count depends on the hour
       for (let k = 0; k < 1 + r() * 3; k++)
         did.push({ at, name: pick(events), revenue: Math.round(r() * 80) });
     }
@@ -230,5 +230,64 @@ export function traits(world) {
         values: all.slice(0, 12).map(([value, users]) => ({ value, users })),
       };
     }),
+  };
+}
+
+const reach = (users) => [
+  { channel: 'email', users: users.filter((u) => u.consent.email).length },
+  { channel: 'outbox', users: users.length },
+  { channel: 'sms', users: users.filter((u) => u.consent.sms).length },
+];
+
+/** What an audience that is not saved would be. */
+export function preview(body, world) {
+  const { zone: _, weekStart: __, ...tree } = body;
+  const users = world.crowd.filter((u) => inside(u, tree, world));
+  return {
+    size: users.length,
+    asOf: new Date(world.now).toISOString(),
+    reachable: reach(users),
+    sample: users.slice(0, 20).map((u) => u.id),
+  };
+}
+
+const onlyTraits = (a) =>
+  a.where || [...(a.all ?? []), ...(a.any ?? []), ...(a.not ? [a.not] : [])].some(onlyTraits);
+
+/** A saved audience with its size. */
+export function audience({ name, spec }, world, specs) {
+  const { description, frozen, zone: _, weekStart: __, ...tree } = spec;
+  const users = world.crowd.filter((u) => inside(u, tree, world));
+  const kind = frozen ? 'frozen' : onlyTraits(tree) ? 'profile' : 'behavior';
+  const time = (h) => new Date(world.now - h * 3_600_000).toISOString();
+  return {
+    name,
+    ...(description ? { description } : {}),
+    kind,
+    state: 'ready',
+    stale: false,
+    size: users.length,
+    asOf: frozen ?? new Date(world.now).toISOString(),
+    reachable: reach(users),
+    history:
+      kind === 'behavior'
+        ? [40, 30, 20, 10, 4, 1].map((h, i) => ({ time: time(h), size: users.length - 12 + i * 2 }))
+        : [],
+    usedBy: specs
+      .filter((d) => d.kind === 'campaign' && d.spec.who?.includes(name))
+      .map((d) => ({ kind: 'campaign', name: d.name })),
+    entered24h: kind === 'behavior' ? 14 : 0,
+    left24h: kind === 'behavior' ? 5 : 0,
+  };
+}
+
+/** Who came and went. */
+export function changes(world) {
+  return {
+    changes: world.crowd.slice(0, 9).map((u, i) => ({
+      time: new Date(world.now - (i * 83 + 4) * 1000).toISOString(),
+      user: u.id,
+      change: i % 3 === 2 ? 'left' : 'entered',
+    })),
   };
 }

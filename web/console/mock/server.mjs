@@ -50,13 +50,14 @@ export async function startMock(options = {}) {
   }
 
   /** What measures and audiences are counted from. */
+  const crowd = people.crowd(Date.now());
   const world = () => {
     const now = Date.now();
     const own = specs.filter((d) => d.kind === 'dimension');
     const spec = ({ description: _, ...rest }) => rest;
     return {
       now,
-      crowd: state.empty ? [] : people.crowd(now),
+      crowd: state.empty ? [] : crowd,
       dimensions: [
         ...people.builtIn
           .filter((b) => !own.some((d) => d.name === b.name))
@@ -157,6 +158,13 @@ export async function startMock(options = {}) {
     'GET /dimensions': () => ({ dimensions: world().dimensions }),
     'POST /measures:query': (_, body) =>
       people.measure(body, world()) ?? fail(422, 'unsupported', 'the mock counts no such thing'),
+    'GET /audiences': () => ({
+      audiences: specs
+        .filter((d) => d.kind === 'audience')
+        .sort((a, b) => a.name.localeCompare(b.name))
+        .map((d) => people.audience(d, world(), specs)),
+    }),
+    'POST /audiences:preview': (_, body) => people.preview(body, world()),
     'GET /bad-events': () => data.badEvents(state),
     'GET /triggers/progress': () => data.progress(state),
     'GET /outbox': () => data.outbox(state),
@@ -204,6 +212,11 @@ export async function startMock(options = {}) {
     if (first === 'users' && third === 'triggers') return data.explanation(second, parts[3]);
     if (first === 'users' && third === 'timeline')
       return data.timeline(second, url.searchParams.get('before'));
+    if (first === 'audiences') {
+      const found = specs.find((d) => d.kind === 'audience' && d.name === second);
+      if (!found) return fail(404, 'not_found', `no audience is called ${second}`);
+      return third ? people.changes(world()) : people.audience(found, world(), specs);
+    }
     if (first === 'campaigns' && third === 'report') return data.report(second, state);
     if (first === 'outbox')
       return (

@@ -75,6 +75,23 @@ const audiences = createRoute({
   path: '/audiences',
   component: lazyRouteComponent(() => import('./pages/Audiences')),
 });
+const audience = createRoute({
+  getParentRoute: () => root,
+  path: '/audiences/$name',
+  validateSearch: (search: Record<string, unknown>): { as?: 'yaml' | undefined } => editAs(search),
+  component: lazyRouteComponent(() => import('./pages/Audience')),
+});
+const newAudience = createRoute({
+  getParentRoute: () => root,
+  path: '/new/audience',
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): { as?: 'yaml' | undefined; starter?: string | undefined } => ({
+    ...editAs(search),
+    starter: text(search.starter),
+  }),
+  component: lazyRouteComponent(() => import('./pages/Audience'), 'NewAudience'),
+});
 const campaigns = createRoute({
   getParentRoute: () => root,
   path: '/campaigns',
@@ -190,6 +207,8 @@ export const router = createRouter({
     live,
     explore,
     audiences,
+    audience,
+    newAudience,
     users,
     user,
     campaigns,

@@ -364,6 +364,51 @@ export function useDimensions() {
   });
 }
 
+/** All audiences with their sizes. */
+export function useSizes() {
+  return useQuery({
+    queryKey: ['audiences'],
+    queryFn: () => take(client.GET('/audiences')),
+    refetchInterval: 3000,
+  });
+}
+
+/** An audience with its size. */
+export function useSize(name: string) {
+  return useQuery({
+    queryKey: ['audiences', name],
+    queryFn: () => take(client.GET('/audiences/{name}', { params: { path: { name } } })),
+    refetchInterval: 2000,
+  });
+}
+
+/** Who entered and left an audience lately. */
+export function useChanges(name: string, enabled: boolean) {
+  return useQuery({
+    queryKey: ['audiences', name, 'changes'],
+    enabled,
+    queryFn: () =>
+      take(
+        client.GET('/audiences/{name}/changes', {
+          params: { path: { name }, query: { limit: 50 } },
+        }),
+      ),
+    refetchInterval: 2000,
+  });
+}
+
+/** Size, reach and some members of an audience that is not saved; undefined: not asked. */
+export function usePreview(tree: Schema['AudiencePreviewRequest'] | undefined, live = false) {
+  return useQuery({
+    queryKey: ['preview', tree],
+    enabled: tree !== undefined,
+    placeholderData: keepPreviousData,
+    refetchInterval: live ? 5000 : false,
+    gcTime: 30_000,
+    queryFn: ({ signal }) => take(client.POST('/audiences:preview', { body: tree ?? {}, signal })),
+  });
+}
+
 /** All definitions of a kind; somebody else's changes show within seconds. */
 export const useDefinitions = <S>(kind: string) => useKind<S>(kind, 4000);
 

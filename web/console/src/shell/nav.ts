@@ -24,7 +24,13 @@ export const pages = [
     icon: 'explore',
     about: 'Slice users, follow funnels, and get the people behind every number',
   },
-  { to: '/audiences', label: 'Audiences', icon: 'audience', about: 'Who campaigns are for' },
+  {
+    to: '/audiences',
+    label: 'Audiences',
+    icon: 'audience',
+    about: 'Segments of users: who campaigns are for',
+    within: ['/audiences/', '/new/audience'],
+  },
   {
     to: '/users',
     label: 'Users',
@@ -67,6 +73,12 @@ export const others = [
     label: 'New trigger',
     icon: 'plus',
     about: 'When a user does this, in a sentence',
+  },
+  {
+    to: '/new/audience',
+    label: 'New audience',
+    icon: 'plus',
+    about: 'Users by what they are and did, in sentences',
   },
   {
     to: '/data/traits',
