@@ -70,7 +70,7 @@ test('an audience in sentences, its size as it is written', async () => {
   await chip(page, 'Join: all').click();
   await resized(page, () => page.getByRole('menuitem', { name: 'any' }).click());
   expect(await size(page)).toBeGreaterThan(buyers);
-  await page.getByLabel('Name').fill('buyers-or-vips');
+  await page.getByLabel('Name', { exact: true }).fill('buyers-or-vips');
   await page.getByRole('button', { name: 'Save', exact: true }).click();
   await page.getByText('buyers-or-vips is saved.').waitFor();
   expect(mock.stored('audience', 'buyers-or-vips')?.spec).toEqual({

@@ -251,8 +251,10 @@ export function preview(body, world) {
   };
 }
 
-const onlyTraits = (a) =>
-  a.where || [...(a.all ?? []), ...(a.any ?? []), ...(a.not ? [a.not] : [])].some(onlyTraits);
+const onlyTraits = (a) => {
+  const inner = [...(a.all ?? []), ...(a.any ?? []), ...(a.not ? [a.not] : [])];
+  return inner.length > 0 ? inner.every(onlyTraits) : a.where !== undefined;
+};
 
 /** A saved audience with its size. */
 export function audience({ name, spec }, world, specs) {

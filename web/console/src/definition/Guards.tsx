@@ -123,21 +123,18 @@ export function More(props: {
           <Button
             color="red.8"
             loading={remove.isPending}
-            onClick={() =>
-              remove.mutate(
-                { name: saved.name, version: saved.version },
-                {
-                  onSuccess: () => {
-                    done(`${saved.name} is deleted.`);
-                    props.onGone();
-                  },
-                  onError: (error) => {
-                    setSure(false);
-                    failed('Not deleted', error);
-                  },
-                },
-              )
-            }
+            onClick={async () => {
+              // by the time it is gone, so is what asked for it
+              try {
+                await remove.mutateAsync({ name: saved.name, version: saved.version });
+              } catch (error) {
+                setSure(false);
+                failed('Not deleted', error);
+                return;
+              }
+              done(`${saved.name} is deleted.`);
+              props.onGone();
+            }}
           >
             Delete
           </Button>

@@ -24,8 +24,8 @@ export function useDraft<S extends object>(asked: {
   broken?: boolean;
   /** The spec was set from outside of the form. */
   onReset?: () => void;
-  /** A new one was saved. */
-  onMade: (name: string) => void;
+  /** A new one was saved, whose page is another one. */
+  onMade?: ((name: string) => void) | undefined;
 }) {
   const { kind, saved, blank, readOnly, onReset } = asked;
   const queries = useQueryClient();
@@ -62,7 +62,7 @@ export function useDraft<S extends object>(asked: {
           done(`${name} is saved.`);
           setDiffers(false);
           setBase({ spec, version: applied.changes[0]?.version ?? version + 1 });
-          if (!saved) {
+          if (!saved && asked.onMade) {
             left.current = true;
             asked.onMade(name);
           }

@@ -68,15 +68,7 @@ export default function Dimension() {
       ...(known?.description ? { description: known.description } : {}),
       ...(known?.spec as Spec),
     };
-    return (
-      <Editor
-        key={`${name} ${saved ? 'defined' : 'built in'}`}
-        saved={saved}
-        fixed={name}
-        builtIn={builtIn}
-        start={start}
-      />
-    );
+    return <Editor key={name} saved={saved} fixed={name} builtIn={builtIn} start={start} />;
   }
   return (
     <Page title={dimensionTitle(name)}>
@@ -147,7 +139,10 @@ function Editor(props: {
     readOnly,
     broken: broken !== undefined,
     onReset: reset,
-    onMade: (name) => void navigate({ to: '/dimensions/$name', params: { name }, replace: true }),
+    // what is built in and is saved stays on its page
+    onMade: fixed
+      ? undefined
+      : (name) => void navigate({ to: '/dimensions/$name', params: { name }, replace: true }),
   });
   const { spec, dirty } = draft;
   const suggested = suggest(words(spec), []);
