@@ -1,7 +1,7 @@
-import type { Browser, Page } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Mock, startMock } from '../mock/server.mjs';
-import { accessible, launch, open, overflow } from './browser';
+import { accessible, accessibleInBoth, launch, open, overflow } from './browser';
 
 const pages: { path: string; ready: string; api: string; empty?: string }[] = [
   { path: '/', ready: '[data-testid=checklist]', api: '/home' },
@@ -42,18 +42,6 @@ afterAll(async () => {
   await browser.close();
   await mock.close();
 });
-
-/** axe finds nothing in light and dark. */
-async function accessibleInBoth(page: Page): Promise<void> {
-  for (const colorScheme of ['light', 'dark'] as const) {
-    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-    // colours change in transitions, which have begun two frames later
-    await page.evaluate(
-      () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))),
-    );
-    await accessible(page);
-  }
-}
 
 describe.each(pages)('$path', ({ path, ready, api }) => {
   test('shows what there is', async () => {
