@@ -12,8 +12,8 @@ import (
 // Measures answers what can be asked about behavior: from the index where that
 // is exact, else from the facts. Its methods may be called concurrently.
 type Measures struct {
-	Behavior *Behavior // nil: there is no index
-	Facts    interface {
+	Behavior *Behavior   // nil: there is no index
+	Facts    interface { // nil: there are none
 		Query(ctx context.Context, q *measure.Query, now int64) (measure.Result, error)
 	}
 }
@@ -34,8 +34,13 @@ func (m *Measures) Answer(ctx context.Context, q *measure.Query, names measure.N
 			return res, nil
 		}
 	}
-	res, err := m.Facts.Query(ctx, q, now)
-	if errors.Is(err, facts.ErrUnsupported) && m.Behavior != nil && !m.Behavior.loaded() {
+	var res measure.Result
+	if m.Facts != nil {
+		res, err = m.Facts.Query(ctx, q, now)
+	} else {
+		err = fmt.Errorf("%w: %s without the facts store", facts.ErrUnsupported, q.Kind())
+	}
+	if _, loading := m.Behavior.Index(); loading && errors.Is(err, facts.ErrUnsupported) {
 		return measure.Result{}, fmt.Errorf("%w: the behavioral index is needed for %s", facts.ErrLoading, q.Kind())
 	}
 	if err != nil {

@@ -74,7 +74,7 @@ func (p progress) Progress(context.Context) ([]api.TriggerProgress, error) {
 
 // stepLabels names each single step of a trigger: "win 2 of 3".
 func stepLabels(set *definition.Set, name string) []string {
-	t := set.Triggers[name]
+	t := set.AllTriggers()[name]
 	if t == nil {
 		return nil
 	}

@@ -22,7 +22,7 @@ func (p progress) Explain(ctx context.Context, user string) ([]api.UserTrigger, 
 	set := p.definitions.Current()
 	out := []api.UserTrigger{}
 	for _, t := range known.Triggers {
-		if set.Triggers[t.Trigger] == nil {
+		if set.AllTriggers()[t.Trigger] == nil {
 			continue
 		}
 		out = append(out, userTriggers(set, &t)...)
@@ -111,7 +111,7 @@ func (p progress) ExplainTrigger(ctx context.Context, user, name string) (api.Tr
 }
 
 func explanation(set *definition.Set, user string, asOf int64, t decider.TriggerExplanation) api.TriggerExplanation {
-	d := set.Triggers[t.Trigger]
+	d := set.AllTriggers()[t.Trigger]
 	out := api.TriggerExplanation{
 		User: user, Trigger: t.Trigger, AsOf: api.Time(asOf), InForce: d != nil, Firings: t.Firings,
 		Steps: stepLabels(set, t.Trigger), Rows: []api.UserTrigger{}, Notes: []api.TriggerNote{},

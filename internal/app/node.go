@@ -457,24 +457,15 @@ func (n *node) newAudiences(metrics prometheus.Registerer) (*audiences.Keeper, e
 		Log: n.db.Log(), Documents: n.db.Documents(), Definitions: n.catalog, Profiles: n.profiles(),
 		Logger: n.log, Registerer: metrics, Clock: time.Now,
 	}
-	if m := n.measures(); m != nil {
-		deps.Measures = m
-	}
 	if n.behavior != nil {
 		deps.Index = n.behavior
+		deps.Measures = &analytics.Measures{Behavior: n.behavior}
 	}
 	if n.facts != nil {
 		deps.Facts = n.facts.store
+		deps.Measures = &analytics.Measures{Behavior: n.behavior, Facts: n.facts.store}
 	}
 	return audiences.New(n.cfg.Audiences, deps)
-}
-
-// measures answers measures; nil if nothing here can.
-func (n *node) measures() *analytics.Measures {
-	if n.facts == nil {
-		return nil
-	}
-	return &analytics.Measures{Behavior: n.behavior, Facts: n.facts.store}
 }
 
 // profiles reads the Decider's profiles for the gateway and the Engager.
@@ -501,7 +492,7 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 	switch {
 	case n.facts != nil:
 		deps.Facts = n.facts.store
-		deps.Measures = n.measures()
+		deps.Measures = &analytics.Measures{Behavior: n.behavior, Facts: n.facts.store}
 	case n.folderSQL != nil:
 		deps.Facts = n.folderSQL
 	}

@@ -16,6 +16,8 @@ type Audiences interface {
 	Audiences(ctx context.Context) ([]api.Audience, error)
 	Audience(ctx context.Context, name string) (*api.Audience, error)
 	Changes(ctx context.Context, name string, limit int) ([]api.AudienceChange, error)
+	// Names looks names up for one query, those of frozen audiences too.
+	Names(ctx context.Context) measure.Names
 	// Preview answers a query for users that nobody has saved.
 	Preview(ctx context.Context, q *measure.Query) (api.AudiencePreview, error)
 }

@@ -50,7 +50,11 @@ func (c *Console) queryMeasure(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return measureFailure(err)
 	}
-	res, err := c.deps.Measures.Answer(r.Context(), q, c.deps.Definitions.Current(), c.now().UnixMicro())
+	var names measure.Names = c.deps.Definitions.Current()
+	if c.deps.Audiences != nil {
+		names = c.deps.Audiences.Names(r.Context())
+	}
+	res, err := c.deps.Measures.Answer(r.Context(), q, names, c.now().UnixMicro())
 	if err != nil {
 		return measureFailure(err)
 	}

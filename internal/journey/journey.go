@@ -105,7 +105,13 @@ type Index struct {
 	alive   bitset  // users that have one
 	newest  int64   // greatest firstAt
 	version uint64  // grows with every change
-	total   int64   // events in all
+
+	// Versions of the latest change: of events by name, of who exists and what they
+	// are, of whose anything is.
+	touched []uint64
+	people  uint64
+	joined  uint64
+	total   int64 // events in all
 	minTime int64
 	maxTime int64
 

@@ -14,13 +14,35 @@ type Members struct{ users bitset }
 // Len is how many they are.
 func (m Members) Len() int { return m.users.count() }
 
-// Version tells whether another answer may come of asking again: it grows with
-// each change of the index. newest is the time of the latest event (µs since the
+// Version grows with each change of the index. newest is the time of the latest event (µs since the
 // Unix epoch), which an answer of an earlier time does not see.
 func (x *Index) Version() (version uint64, newest int64) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return x.version, x.maxTime
+}
+
+// Reads is what an answer depends on.
+type Reads struct {
+	All    bool     // everything
+	Names  []string // events of these names
+	People bool     // who exists, and what they are
+}
+
+// Changed tells whether something of it has changed since a version. Whose the
+// ids are always counts.
+func (x *Index) Changed(r *Reads, since uint64) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if x.joined > since || (r.All || x.lost) && x.version > since || r.People && x.people > since {
+		return true
+	}
+	for _, name := range r.Names {
+		if id, ok := x.names.find(name); ok && int(id) < len(x.touched) && x.touched[id] > since {
+			return true
+		}
+	}
+	return false
 }
 
 // Members answers who is in the audience of a resolved query, and lets a function

@@ -56,7 +56,12 @@ func (w *Writer) Add(e *event.Event) {
 	u := x.enter(e.User())
 	x.version++
 	x.insert(u, word(t, code))
-	x.mark(u, x.kinds[code].name, t)
+	name := x.kinds[code].name
+	x.mark(u, name, t)
+	for int(name) >= len(x.touched) {
+		x.touched = append(x.touched, 0)
+	}
+	x.touched[name] = x.version
 	x.total++
 	x.minTime, x.maxTime = min(x.minTime, t), max(x.maxTime, t)
 	if counts {
@@ -177,6 +182,7 @@ func (x *Index) mark(u, name uint32, t int64) {
 // learn keeps what an event that counts says about its user.
 func (x *Index) learn(u uint32, e *event.Event, t int64) {
 	if t < x.firstAt[u] {
+		x.people = x.version
 		x.firstAt[u] = t
 		x.newest = max(x.newest, t)
 		c := &e.Context
@@ -189,8 +195,15 @@ func (x *Index) learn(u uint32, e *event.Event, t int64) {
 	x.alive.add(u)
 	for i, v := range [...]string{e.Context.Country, e.Context.Locale, e.Context.Timezone, e.Context.Device, e.Context.OS, e.Context.Browser} {
 		if v != "" {
-			x.places[i].set(u, v, t)
+			c := &x.places[i]
+			was := c.get(u)
+			if c.set(u, v, t); c.get(u) != was {
+				x.people = x.version
+			}
 		}
+	}
+	if len(e.Context.Consent) > 0 || e.Type == event.Identify {
+		x.people = x.version
 	}
 	if len(e.Context.Consent) > 0 {
 		x.keep(&x.consent, u, e.Context.Consent, t)
@@ -233,6 +246,7 @@ func (w *Writer) Merge(id, into string) {
 		return
 	}
 	x.version++
+	x.joined = x.version
 	a, known := x.number(id)
 	if !known {
 		x.odd[string([]byte(id))] = x.enter(into)
@@ -309,6 +323,7 @@ func (w *Writer) Forget(id string) {
 	x.bury(u)
 	delete(x.was, u)
 	x.version++
+	x.joined = x.version
 }
 
 // Trim drops the events before a time. Users of whom none are left are gone; what
@@ -316,6 +331,7 @@ func (w *Writer) Forget(id string) {
 func (w *Writer) Trim(before int64) {
 	x := w.x
 	x.version++
+	x.joined = x.version
 	for u, list := range x.events {
 		n := from(list, before)
 		if n == 0 {

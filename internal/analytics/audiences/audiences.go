@@ -115,6 +115,11 @@ type Keeper struct {
 	opened bool           // what is stored was looked through
 	until  []uint64       // what the log held then: facts that have less are not asked
 	kept   map[string]*kept
+	waited time.Duration // for stores, in this turn
+	// atLeast is how often every audience is looked at, so that what is stored says
+	// that it still holds.
+	atLeast    int64
+	entryBytes int // of ids in an entry of the journal
 
 	running atomic.Bool
 	mu      sync.Mutex
@@ -142,6 +147,7 @@ func New(cfg Config, deps Deps) (*Keeper, error) {
 	}
 	k := &Keeper{
 		cfg: cfg, deps: deps, log: deps.Logger, kept: map[string]*kept{}, shown: map[string]*status{}, frozen: map[string]frozenMembers{},
+		atLeast: minute, entryBytes: 128 << 10,
 	}
 	var err error
 	if k.metrics, err = newMetrics(deps.Registerer, k.behind); err != nil {
@@ -175,21 +181,22 @@ func (k *Keeper) Run(ctx context.Context) error {
 		case <-rest.C:
 		}
 		began := k.deps.Clock()
+		k.waited = 0
 		worked, err := k.turn(ctx)
 		if ctx.Err() != nil || errors.Is(err, eventlog.ErrClosed) || errors.Is(err, documents.ErrClosed) {
-			return nil //nolint:nilerr // the error is that of the end
+			return nil // the error is that of the end
 		}
-		pause := lookEvery
-		if err != nil {
+		took := k.deps.Clock().Sub(began) - k.waited
+		switch {
+		case err != nil:
 			k.log.Warn("the audiences cannot be kept; it will be tried again", "error", err)
-			pause = retryAfter
-		}
-		if worked {
-			took := k.deps.Clock().Sub(began)
+			rest.Reset(retryAfter)
+		case worked:
 			k.metrics.seconds.Add(took.Seconds())
-			pause = max(pause, took*time.Duration(k.cfg.Rest))
+			rest.Reset(took * time.Duration(k.cfg.Rest))
+		default:
+			rest.Reset(lookEvery)
 		}
-		rest.Reset(pause)
 	}
 }
 
@@ -218,7 +225,7 @@ func (k *Keeper) turn(ctx context.Context) (worked bool, err error) {
 	most := 0.0
 	for _, name := range slices.Sorted(maps.Keys(k.kept)) {
 		a := k.kept[name]
-		if !a.due(now, v, newest, k.cfg.TimeEvery) {
+		if !k.due(a, now, v, newest) {
 			k.confirm(a, now)
 			continue
 		}
@@ -270,7 +277,7 @@ func (k *Keeper) ready(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	// Numbers of another index mean nothing: members are read anew.
-	k.index, k.set = x, nil
+	k.index, k.set, k.opened = x, nil, false
 	clear(k.kept)
 	names, err := k.storedNames(ctx)
 	if err != nil {
@@ -313,8 +320,14 @@ func (k *Keeper) define(set *definition.Set) {
 		tree, print, err := meaning(set, name)
 		a.err = err // of a dimension that is not there any more, say; the set was checked
 		a.print = print
-		a.timed = err == nil && timed(tree)
-		k.show(a)
+		a.reads, a.timed = journey.Reads{}, false
+		if err == nil {
+			reads(tree, &a.reads)
+			a.timed = timed(tree)
+		}
+		if a.read { // else what is stored is shown
+			k.show(a)
+		}
 	}
 	for name, a := range k.kept {
 		if set.Audiences[name] == nil {

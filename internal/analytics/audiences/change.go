@@ -143,6 +143,7 @@ func (c *change) silence() {
 	for _, m := range c.moved {
 		c.removed = append(c.removed, m.from)
 		switch m.how {
+		case stays:
 		case came:
 			c.added = append(c.added, m.to)
 		case went:

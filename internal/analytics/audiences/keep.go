@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"heed/internal/definition"
@@ -23,6 +24,7 @@ type kept struct {
 	def   *definition.Audience // nil: it is not defined any more
 	kind  kind
 	print string
+	reads journey.Reads
 	timed bool
 	err   error // of its definition
 
@@ -40,7 +42,6 @@ type kept struct {
 	at      int64 // when it was looked at last
 	asked   version
 	facts   bool    // they answered, not the index
-	asOf    int64   // until when what came of it surely held
 	changes float64 // of the last looks, the latest counting most
 	fails   int     // looks in a row that failed
 	retry   int64   // not before; 0: it did not fail
@@ -61,10 +62,13 @@ func (a *kept) current() bool {
 }
 
 // due tells whether the audience has to be looked at.
-func (a *kept) due(now int64, v version, newest int64, every time.Duration) bool {
-	changed := a.asked.index != v.index || newest >= a.at
-	if a.facts {
-		changed = a.asked.facts != v.facts
+func (k *Keeper) due(a *kept, now int64, v version, newest int64) bool {
+	every := k.cfg.TimeEvery.Microseconds()
+	changed := func() bool {
+		if a.facts || k.index == nil {
+			return a.asked.facts != v.facts
+		}
+		return newest >= a.at || a.asked.index != v.index && k.index.Changed(&a.reads, a.asked.index)
 	}
 	switch {
 	case a.retry != 0:
@@ -78,14 +82,10 @@ func (a *kept) due(now int64, v version, newest int64, every time.Duration) bool
 	case !a.current() || a.at == 0:
 		return true
 	case a.kind == frozen: // only ids become others
-		return changed && now-a.at >= every.Microseconds()
+		return now-a.at >= every && changed()
 	}
-	return changed || a.timed && now-a.at >= every.Microseconds() || now-a.at >= atLeast
+	return now-a.at >= k.atLeast || a.timed && now-a.at >= every || changed()
 }
-
-// atLeast is how often every audience is looked at, so that what is stored says
-// that it still holds.
-const atLeast = minute
 
 func (a *kept) frozenAt() int64 {
 	at, err := time.Parse(time.RFC3339, a.def.Frozen)
@@ -120,7 +120,7 @@ func (k *Keeper) look(ctx context.Context, a *kept, now int64) error {
 	case a.err != nil:
 		k.showFailure(a, a.err)
 		a.retry = 0
-		return nil
+		return nil //nolint:nilerr // there is nothing to try again
 	case a.kind == frozen && now < a.frozenAt():
 		a.retry = 0
 		return nil // its time has not come
@@ -141,8 +141,8 @@ func (k *Keeper) look(ctx context.Context, a *kept, now int64) error {
 		return err
 	}
 	same := a.current() && a.head.Size == before && n == 0
-	a.head.Kind, a.head.Print, a.head.Filled, a.head.Error = a.kind, a.print, true, ""
-	a.at, a.asOf, a.retry, a.fails = now, now, 0, 0
+	a.head.Kind, a.head.Print, a.head.Filled = a.kind, a.print, true
+	a.at, a.retry, a.fails = now, 0, 0
 	a.changes = a.changes/2 + float64(n)/2
 	if err := k.save(ctx, a, now, !same); err != nil {
 		return err
@@ -221,6 +221,10 @@ func (a *kept) listed(e *entry) {
 
 // clear takes everybody out of an audience and forgets it.
 func (k *Keeper) clear(ctx context.Context, a *kept, now int64) error {
+	if a.version == 0 { // nobody was told anything
+		a.head = nil
+		return nil
+	}
 	if a.head.Kind != byProfile {
 		if err := k.commit(ctx, a, &entry{at: now, replace: true}); err != nil {
 			return err
@@ -249,7 +253,7 @@ func (k *Keeper) compare(ctx context.Context, a *kept, now int64) (n int, err er
 	if !a.current() {
 		c.silence()
 	}
-	for _, e := range split(now, !a.head.Filled && a.head.Done == 0, c) {
+	for _, e := range split(now, !a.head.Filled && a.head.Done == 0, c, k.entryBytes) {
 		if err := k.commit(ctx, a, e); err != nil {
 			return 0, err
 		}
@@ -299,6 +303,9 @@ func (k *Keeper) ask(ctx context.Context, a *kept, now int64) (is *members, c *c
 	}
 	q.Users = &measure.Users{Limit: math.MaxInt32}
 	res, err := k.deps.Facts.Query(ctx, q, now)
+	if errors.Is(err, facts.ErrUnsupported) && k.index != nil {
+		err = fmt.Errorf("the behavioral index lacks what it asks of events (behavior.promote adds properties), and %w", err)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -359,7 +366,10 @@ func (k *Keeper) tell(ctx context.Context, a *kept, e *entry) error {
 	if err != nil {
 		return err
 	}
-	if err := k.deps.Log.Append(ctx, eventlog.Events, made); err != nil {
+	waited := k.waiting()
+	err = k.deps.Log.Append(ctx, eventlog.Events, made)
+	waited()
+	if err != nil {
 		a.read = false
 		return fmt.Errorf("tell the log who is in audience %q: %w", a.name, err)
 	}
@@ -372,6 +382,12 @@ func (k *Keeper) tell(ctx context.Context, a *kept, e *entry) error {
 	h.count(e.at, len(e.entered), len(e.left))
 	a.listed(e)
 	return k.saveHead(ctx, a)
+}
+
+// waiting begins a time that does not count as work; what it returns ends it.
+func (k *Keeper) waiting() (end func()) {
+	began := k.deps.Clock()
+	return func() { k.waited += k.deps.Clock().Sub(began) }
 }
 
 // count notes who entered and left.
@@ -392,6 +408,7 @@ func (h *head) count(at int64, entered, left int) {
 // write stores something of an audience. If that fails, nobody knows what is
 // stored: it is read again.
 func (k *Keeper) write(ctx context.Context, a *kept, d documents.Durability, writes ...documents.Write) error {
+	defer k.waiting()()
 	if err := k.deps.Documents.Apply(ctx, d, writes...); err != nil {
 		a.read = false
 		return fmt.Errorf("store audience %q: %w", a.name, err)
@@ -462,18 +479,24 @@ func (a *kept) note(p point) {
 // fold writes all members, and drops what nobody needs of the journal.
 func (k *Keeper) fold(ctx context.Context, a *kept) error {
 	h := a.head
-	current := fmt.Sprintf("%s/%016x/", a.name, h.Round)
 	prefix := a.name + "/"
-	if err := k.remove(ctx, collMembers, prefix, func(key string) bool { return key[:min(len(key), len(current))] != current }); err != nil {
-		return err // of a fold that was interrupted
+	dropOthers := func() error {
+		return k.remove(ctx, collMembers, prefix, func(key string) bool { return !strings.HasPrefix(key, roundPrefix(a.name, h.Round)) })
+	}
+	if err := dropOthers(); err != nil {
+		return err // those of a fold that was interrupted
 	}
 	var chunk []byte
 	var writes []documents.Write
+	next := func() {
+		writes = append(writes, documents.Write{
+			Collection: collMembers, Key: fmt.Sprintf("%s%06x", roundPrefix(a.name, h.Round+1), len(writes)), Value: chunk, Expect: documents.Any,
+		})
+		chunk = nil
+	}
 	put := func(id string) {
-		chunk = append(binary.AppendUvarint(chunk, uint64(len(id))), id...)
-		if len(chunk) >= chunkBytes {
-			writes = append(writes, documents.Write{Collection: collMembers, Key: membersKey(a.name, h.Round+1, len(writes)), Value: chunk, Expect: documents.Any})
-			chunk = nil
+		if chunk = append(binary.AppendUvarint(chunk, uint64(len(id))), id...); len(chunk) >= chunkBytes {
+			next()
 		}
 	}
 	k.reading(func(p people) {
@@ -485,7 +508,7 @@ func (k *Keeper) fold(ctx context.Context, a *kept) error {
 		put(id)
 	}
 	if len(chunk) > 0 {
-		writes = append(writes, documents.Write{Collection: collMembers, Key: membersKey(a.name, h.Round+1, len(writes)), Value: chunk, Expect: documents.Any})
+		next()
 	}
 	for some := range slices.Chunk(writes, 8) {
 		if err := k.write(ctx, a, documents.Relaxed, some...); err != nil {
@@ -509,6 +532,5 @@ func (k *Keeper) fold(ctx context.Context, a *kept) error {
 	if err := k.remove(ctx, collJournal, prefix, func(key string) bool { return !keep[key] }); err != nil {
 		return err
 	}
-	current = fmt.Sprintf("%s/%016x/", a.name, h.Round)
-	return k.remove(ctx, collMembers, prefix, func(key string) bool { return key[:min(len(key), len(current))] != current })
+	return dropOthers()
 }

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"heed/internal/definition"
+	"heed/internal/journey"
 	"heed/internal/measure"
 )
 
@@ -58,6 +60,58 @@ func meaning(set *definition.Set, name string) (tree *measure.Audience, print st
 	}
 	sum := sha256.Sum256(text)
 	return q.Audience, hex.EncodeToString(sum[:16]), nil
+}
+
+// reads gathers what who is in a tree depends on, apart from time.
+func reads(a *measure.Audience, into *journey.Reads) {
+	match := func(m measure.Match) {
+		if m.Event == "" {
+			into.All = true
+		} else if !slices.Contains(into.Names, m.Event) {
+			into.Names = append(into.Names, m.Event)
+		}
+	}
+	for i := range a.All {
+		reads(&a.All[i], into)
+	}
+	for i := range a.Any {
+		reads(&a.Any[i], into)
+	}
+	switch {
+	case a.All != nil, a.Any != nil:
+	case a.Did != nil:
+		match(a.Did.Match())
+		if least, _ := a.Did.Bounds(); least < 1 {
+			into.People = true
+		}
+	case a.Is != nil:
+		into.People = true
+		d := &a.Is.Dimension
+		for _, b := range []*measure.Behavior{d.Days, d.Events, d.Recency, d.Sum} {
+			if b != nil {
+				match(b.Match())
+			}
+		}
+	case a.Funnel != nil:
+		f := &a.Funnel.Funnel
+		into.All = into.All || f.Strict
+		for i := range f.Steps {
+			match(f.Steps[i].Match())
+			for _, m := range f.Steps[i].Without {
+				match(m)
+			}
+		}
+	case a.Retention != nil:
+		match(a.Retention.Retention.First)
+		match(a.Retention.Retention.Return)
+	case a.Path != nil, a.Session != nil:
+		into.All = true
+	default:
+		into.People = true
+		if a.Not != nil {
+			reads(a.Not, into)
+		}
+	}
 }
 
 // timed tells whether users may come into a tree, or go, without an event.

@@ -18,7 +18,7 @@ func newMetrics(r prometheus.Registerer, behind func() time.Duration) (*metrics,
 			Name: "heed_audiences_evaluations_total", Help: "Looks at who is in an audience, by what came of them: changed, same, failed.",
 		}, []string{"result"}),
 		seconds: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "heed_audiences_evaluation_seconds_total", Help: "Time that looks at audiences took, writing down what changed included.",
+			Name: "heed_audiences_evaluation_seconds_total", Help: "Time that looks at audiences took, without waiting for what they write.",
 		}),
 		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "heed_audiences_changes_total", Help: "Users who came into an audience or went: entered and left, with an event; added and removed, without.",

@@ -192,12 +192,12 @@ func TestFolds(t *testing.T) {
 	w := newWorld(t, 2)
 	w.define("kind: audience\nname: odd\nall: [{did: {event: on}}, {did: {event: off, max: 0, during: {last: 1m}}}]\n")
 	for i := range 5000 {
-		w.happen(track(names5(i), "on"))
+		w.happen(track(user(i), "on"))
 	}
 	w.settle()
 	for range 10 {
 		for i := range 700 {
-			w.happen(track(names5(i), "off"))
+			w.happen(track(user(i), "off"))
 		}
 		w.settle()
 		w.now += 80e6
@@ -223,13 +223,11 @@ func TestFolds(t *testing.T) {
 	}
 }
 
-func names5(i int) string { return "u" + time.Duration(i).String() }
-
 func TestPreview(t *testing.T) {
 	w := newWorld(t, 2)
 	w.define("kind: audience\nname: then\nfrozen: 2026-11-20T00:00:00Z\ndid: {event: purchase}\n")
 	for i := range 30 {
-		w.happen(track(names5(i), "purchase"))
+		w.happen(track(user(i), "purchase"))
 	}
 	ask := func(text string) (api.AudiencePreview, error) {
 		q, err := measure.ParseUsers([]byte(text))
@@ -267,6 +265,11 @@ func TestMetrics(t *testing.T) {
 	w.settle()
 	w.happen(track("ann", "purchase"))
 	w.settle()
+	w.happen(track("bob", "noise")) // nobody asks because of it
+	w.settle()
+	w.happen(track("ann", "purchase"))
+	w.now++
+	w.settle()
 	w.now += 90e6
 	got := map[string]float64{}
 	families, err := registry.Gather()
@@ -282,7 +285,8 @@ func TestMetrics(t *testing.T) {
 			got[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
 		}
 	}
-	if got["heed_audiences_changes_total entered"] != 1 || got["heed_audiences_evaluations_total changed"] != 2 || got["heed_audiences_behind_seconds"] != 90 {
+	if got["heed_audiences_changes_total entered"] != 1 || got["heed_audiences_evaluations_total changed"] != 2 ||
+		got["heed_audiences_evaluations_total same"] != 1 || got["heed_audiences_behind_seconds"] != 90 {
 		t.Errorf("%v", got)
 	}
 }

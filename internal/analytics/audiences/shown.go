@@ -53,10 +53,7 @@ func statusOf(h *head, as kind, print string, points []point) *status {
 		return s
 	}
 	s.size, s.asOf, s.moves, s.points = h.Size, h.AsOf, slices.Clone(h.Moves), points
-	switch {
-	case h.Error != "":
-		s.state, s.err = api.AudienceFailed, h.Error
-	case h.Filled && h.Kind == as && h.Print == print:
+	if h.Filled && h.Kind == as && h.Print == print {
 		s.state = api.AudienceReady
 	}
 	return s
@@ -76,7 +73,6 @@ func (k *Keeper) confirm(a *kept, now int64) {
 	if a.retry != 0 || a.timed || a.kind == frozen || a.err != nil || !a.current() {
 		return
 	}
-	a.asOf = now
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if s := k.shown[a.name]; s != nil {
@@ -100,7 +96,7 @@ func (k *Keeper) behind() time.Duration {
 	}
 	for _, s := range k.shown {
 		switch {
-		case s.frozen:
+		case s.frozen, s.asOf == 0 && s.state == api.AudienceFailed: // nothing is old, or nobody can do anything
 		case s.asOf == 0:
 			most = max(most, now-s.since)
 		default:
@@ -130,6 +126,9 @@ func (k *Keeper) status(ctx context.Context, set *definition.Set, name string) (
 		return nil, err
 	}
 	s := statusOf(h, kindOf(set.Audiences[name]), print, points)
+	if k.running.Load() {
+		s.since = k.now() // it is about to be looked at
+	}
 	if wrong != nil {
 		s.state, s.err = api.AudienceFailed, wrong.Error()
 	}

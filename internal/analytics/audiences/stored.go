@@ -37,7 +37,6 @@ type head struct {
 	Filled bool   `json:"filled,omitempty"`
 	Size   int64  `json:"size"`
 	AsOf   int64  `json:"asOf,omitempty"`
-	Error  string `json:"error,omitempty"`
 
 	Done   uint64 `json:"done"`   // entries up to it are in the log
 	Folded uint64 `json:"folded"` // entries up to it are in the members as written
@@ -55,7 +54,6 @@ type moves struct {
 
 // Bounds of what is stored.
 const (
-	entryBytes  = 128 << 10          // of ids in an entry
 	chunkBytes  = 256 << 10          // of ids in a document of members
 	keptChanges = 1000               // who entered and left is listed so far back
 	movesEvery  = int64(600e6)       // length of a part of an hour
@@ -125,9 +123,7 @@ func decodeEntry(seq uint64, b []byte) (*entry, error) {
 // journalKey is in order of seq. Names have no slash.
 func journalKey(name string, seq uint64) string { return fmt.Sprintf("%s/%016x", name, seq) }
 
-func membersKey(name string, round uint64, n int) string {
-	return fmt.Sprintf("%s/%016x/%06x", name, round, n)
-}
+func roundPrefix(name string, round uint64) string { return fmt.Sprintf("%s/%016x/", name, round) }
 
 // each visits the documents of a collection by prefix, in order.
 func (k *Keeper) each(ctx context.Context, collection, prefix string, visit func(d documents.Document) error) error {
@@ -247,7 +243,7 @@ func (k *Keeper) members(ctx context.Context, name string, h *head) (ids []strin
 		return nil, nil, err
 	}
 	if !replaced {
-		err = k.each(ctx, collMembers, fmt.Sprintf("%s/%016x/", name, h.Round), func(d documents.Document) error {
+		err = k.each(ctx, collMembers, roundPrefix(name, h.Round), func(d documents.Document) error {
 			r := varint.NewReader(d.Value)
 			for len(r.Rest()) > 0 {
 				id := r.String()
@@ -273,11 +269,11 @@ func (k *Keeper) members(ctx context.Context, name string, h *head) (ids []strin
 
 // split makes entries of what is too large for one. What is said of one person's
 // ids stays together: a crash between two entries must not part it.
-func split(at int64, replace bool, c *change) (out []*entry) {
+func split(at int64, replace bool, c *change, most int) (out []*entry) {
 	e := &entry{at: at, replace: replace}
 	size := 0
 	room := func(n int) {
-		if size > 0 && size+n > entryBytes {
+		if size > 0 && size+n > most {
 			out = append(out, e)
 			e, size = &entry{at: at}, 0
 		}
@@ -295,6 +291,7 @@ func split(at int64, replace bool, c *change) (out []*entry) {
 		room(len(m.from) + len(m.to) + 4)
 		e.removed = append(e.removed, m.from)
 		switch m.how {
+		case stays:
 		case came:
 			e.added = append(e.added, m.to)
 		case went:

@@ -44,6 +44,8 @@ type world struct {
 	past  measuretest.History
 	mu    sync.Mutex // of past, users and asked
 
+	entryBytes int // 0: as it is
+
 	// Of crashes: the write at which the process dies, from 1; 0: never.
 	writes, dieAt int
 	after, power  bool
@@ -85,6 +87,9 @@ func (w *world) start() {
 		w.t.Fatal(err)
 	}
 	w.k, w.dead = k, false
+	if w.entryBytes != 0 {
+		k.entryBytes = w.entryBytes
+	}
 	k.running.Store(true)
 }
 
@@ -110,7 +115,7 @@ func (w *world) restart() {
 			for _, m := range w.past.Merges {
 				to.Merge(m.From, m.To)
 			}
-			for i := range slices.Backward(w.past.Events) {
+			for i := range w.past.Events {
 				to.Add(&w.past.Events[i])
 			}
 		})
