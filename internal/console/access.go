@@ -218,7 +218,7 @@ func (c *Console) byToken(ctx context.Context, token string, a *asked) (*caller,
 	}
 	t, err := c.tokenBySecret(ctx, token)
 	if errors.Is(err, documents.ErrNotFound) {
-		if wait := c.throttle.try(c.now(), "token", "", a.address.String()); wait > 0 {
+		if wait := c.throttle.Try(c.now(), "token", "", a.address.String()); wait > 0 {
 			return nil, throttled(wait)
 		}
 		return nil, fail(http.StatusUnauthorized, "not_signed_in", "the token is not known, or has expired", "")

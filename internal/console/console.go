@@ -23,6 +23,7 @@ import (
 	"heed/internal/catalog"
 	"heed/internal/console/api"
 	"heed/internal/console/pages"
+	"heed/internal/console/signin"
 	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/eventlog"
@@ -171,8 +172,8 @@ type Console struct {
 	deps       Deps
 	log        *slog.Logger
 	now        func() time.Time
-	passwords  *passwords
-	throttle   *throttle
+	passwords  *signin.Passwords
+	throttle   *signin.Throttle
 	crossOrig  *http.CrossOriginProtection
 	setupToken string
 	pages      *pages.Pages
@@ -202,8 +203,8 @@ func New(cfg Config, deps Deps) (*Console, error) {
 	}
 	c := &Console{
 		cfg: cfg, deps: deps, log: deps.Logger, now: deps.Clock,
-		passwords: newPasswords(deps.Random),
-		throttle:  newThrottle(),
+		passwords: signin.NewPasswords(deps.Random),
+		throttle:  signin.NewThrottle(),
 		crossOrig: http.NewCrossOriginProtection(),
 		stopping:  make(chan struct{}),
 		logins: prometheus.NewCounterVec(prometheus.CounterOpts{

@@ -10,6 +10,7 @@ import (
 
 	"heed/internal/catalog"
 	"heed/internal/console/api"
+	"heed/internal/console/signin"
 	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/eventlog"
@@ -58,6 +59,10 @@ func failureOf(err error) *failure {
 		return notFound(err.Error())
 	case errors.Is(err, catalog.ErrConflict):
 		return fail(http.StatusPreconditionFailed, "conflict", err.Error(), "load it again and repeat your change")
+	case errors.Is(err, signin.ErrBusy):
+		f := fail(http.StatusServiceUnavailable, "unavailable", signin.ErrBusy.Error(), "try again in a moment")
+		f.retryAfter = 2 * time.Second
+		return f
 	case errors.Is(err, eventlog.ErrUnavailable), errors.Is(err, eventlog.ErrDiskFull), errors.Is(err, eventlog.ErrClosed),
 		errors.Is(err, documents.ErrClosed), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		f := fail(http.StatusServiceUnavailable, "unavailable", "the server cannot answer this now", "try again in a moment")
@@ -102,4 +107,10 @@ func (c *Console) mistaken(w http.ResponseWriter, r *http.Request, err error) {
 		err = badRequest(cut(err.Error(), 300), "")
 	}
 	c.fail(w, r, err)
+}
+
+func throttled(wait time.Duration) error {
+	f := fail(http.StatusTooManyRequests, "throttled", "too many failed attempts", "wait "+wait.Round(time.Second).String()+" and try again")
+	f.retryAfter = wait
+	return f
 }

@@ -96,7 +96,7 @@ func (s *server) PostMember(ctx context.Context, r api.PostMemberRequestObject) 
 		if err := validPassword(r.Body.Password); err != nil {
 			return nil, err
 		}
-		if m.Password, err = c.passwords.hash(ctx, r.Body.Password); err != nil {
+		if m.Password, err = c.passwords.Hash(ctx, r.Body.Password); err != nil {
 			return nil, err
 		}
 		m.Epoch = c.now().UnixMicro()

@@ -269,13 +269,13 @@ func (s *server) PostSetup(ctx context.Context, r api.PostSetupRequestObject) (a
 	if has {
 		return nil, fail(http.StatusConflict, "setup_done", "the first administrator exists already", "sign in")
 	}
-	if wait := c.throttle.try(c.now(), "setup", "first", a.address.String()); wait > 0 {
+	if wait := c.throttle.Try(c.now(), "setup", "first", a.address.String()); wait > 0 {
 		return nil, throttled(wait)
 	}
 	if !equal(r.Body.Token, c.setupToken) {
 		return nil, fail(http.StatusForbidden, "bad_credentials", "this is not the setup token", "the server printed it when it started")
 	}
-	c.throttle.succeeded("setup", "first", a.address.String())
+	c.throttle.Succeeded("setup", "first", a.address.String())
 	email, err := validEmail(r.Body.Email)
 	if err != nil {
 		return nil, err
@@ -283,7 +283,7 @@ func (s *server) PostSetup(ctx context.Context, r api.PostSetupRequestObject) (a
 	if err := validPassword(r.Body.Password); err != nil {
 		return nil, err
 	}
-	hash, err := c.passwords.hash(ctx, r.Body.Password)
+	hash, err := c.passwords.Hash(ctx, r.Body.Password)
 	if err != nil {
 		return nil, err
 	}
@@ -329,7 +329,7 @@ func (s *server) PostLogin(ctx context.Context, r api.PostLoginRequestObject) (a
 		return nil, fail(http.StatusConflict, "setup_needed", "there is no member yet", "make the first administrator with the setup token")
 	}
 	// Counted before the password is checked, or many attempts at once would all be free.
-	if wait := c.throttle.try(c.now(), "login", account, address); wait > 0 {
+	if wait := c.throttle.Try(c.now(), "login", account, address); wait > 0 {
 		c.logins.WithLabelValues("throttled").Inc()
 		return nil, throttled(wait)
 	}
@@ -349,7 +349,7 @@ func (s *server) PostLogin(ctx context.Context, r api.PostLoginRequestObject) (a
 	}
 	ok := false
 	if len(r.Body.Password) <= maxPassword {
-		if ok, err = c.passwords.matches(ctx, hash, r.Body.Password); err != nil {
+		if ok, err = c.passwords.Matches(ctx, hash, r.Body.Password); err != nil {
 			return nil, err
 		}
 	}
@@ -358,7 +358,7 @@ func (s *server) PostLogin(ctx context.Context, r api.PostLoginRequestObject) (a
 		c.audit(ctx, cut(account, 100), "login_failed", "", "")
 		return nil, fail(http.StatusUnauthorized, "bad_credentials", "the e-mail address or the password is wrong", "")
 	}
-	c.throttle.succeeded("login", account, address)
+	c.throttle.Succeeded("login", account, address)
 	m.LastLogin = c.now().UTC()
 	if err := c.put(ctx, collMembers, m.Email, m, version); err != nil && !errors.Is(err, documents.ErrConflict) {
 		return nil, err

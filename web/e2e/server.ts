@@ -47,6 +47,8 @@ export interface Options {
   demo?: boolean;
   /** false: nobody has a token, so that the console asks for its first set-up. */
   admin?: boolean;
+  /** How many people the sample history is of, and no crowd; without it the history stays out. */
+  sample?: number;
 }
 
 export interface Answer {
@@ -70,12 +72,15 @@ export class Heed {
 
   /** Starts the process and waits until it is ready. */
   async start(): Promise<void> {
-    const { demo, admin = true } = this.options;
+    const { demo, admin = true, sample } = this.options;
     const child = spawn(this.binary, ['run', ...(demo ? ['--demo'] : [])], {
       env: environment({
         HEED_DATA_DIR: this.dir,
         HEED_LISTEN: this.listen,
-        HEED_SHOP_EMPTY: 'true', // the past takes a minute to load
+        // the whole past takes a minute to load
+        ...(sample
+          ? { HEED_SHOP_SAMPLE_USERS: `${sample}`, HEED_SHOP_QUIET: 'true' }
+          : { HEED_SHOP_EMPTY: 'true' }),
         ...(admin && { HEED_ADMIN_TOKEN: ADMIN_TOKEN }),
       }),
       stdio: ['ignore', 'pipe', 'pipe'],

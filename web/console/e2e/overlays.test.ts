@@ -208,6 +208,53 @@ const overlays: {
     },
   },
   {
+    name: 'the people behind a number',
+    path: '/explore',
+    show: async (page) => {
+      await page.getByRole('button', { name: /^See users: Medium-high/ }).click();
+      await page.getByTestId('people-list').waitFor();
+    },
+  },
+  {
+    name: 'a message to them',
+    path: '/explore',
+    width: 390,
+    show: async (page) => {
+      await page.getByRole('button', { name: /^See users: Medium-high/ }).click();
+      await page.getByText('Web pop-up', { exact: true }).click();
+      await page.getByLabel('Text').fill('Hello');
+      await page.getByRole('button', { name: 'Review' }).click();
+      await page.getByTestId('review').waitFor();
+    },
+  },
+  {
+    name: 'a range of time',
+    path: '/explore?view=trend',
+    show: async (page) => {
+      await page.getByRole('button', { name: /^Time range/ }).click();
+      await page.getByRole('combobox', { name: 'Time zone of days' }).click();
+      await page.getByRole('option', { name: 'Europe/Berlin' }).waitFor();
+    },
+  },
+  {
+    name: 'more dimensions',
+    path: '/explore',
+    width: 390,
+    show: async (page) => {
+      await page.getByRole('button', { name: /^Dimension: More/ }).click();
+      await page.getByRole('button', { name: 'Trait: plan' }).waitFor();
+    },
+  },
+  {
+    name: 'what a step of a funnel can have',
+    path: '/explore?view=funnel&funnel=%7B"steps"%3A%5B%7B"event"%3A"page"%7D%2C%7B"event"%3A"win"%7D%5D%7D',
+    show: async (page) => {
+      await page.getByRole('button', { name: 'Change step 2: win' }).click();
+      await page.getByRole('menuitem', { name: /^Only where/ }).click();
+      await page.getByRole('combobox', { name: 'Property' }).waitFor();
+    },
+  },
+  {
     name: 'a notice',
     path: '/campaigns/winners',
     show: async (page) => {

@@ -6,6 +6,7 @@ import { accessible, accessibleInBoth, launch, open, overflow } from './browser'
 const pages: { path: string; ready: string; api: string; empty?: string }[] = [
   { path: '/', ready: '[data-testid=checklist]', api: '/home' },
   { path: '/live', ready: '[data-testid=events]', api: '' },
+  { path: '/explore', ready: '[data-testid=bars]', api: '/measures' },
   { path: '/users', ready: '[data-testid=users]', api: '/users' },
   { path: '/users/ada', ready: '[data-testid=user-trigger]', api: '/users' },
   { path: '/audiences', ready: '[data-testid=audiences]', api: '/audiences' },

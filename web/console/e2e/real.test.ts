@@ -37,6 +37,7 @@ describe.runIf(base !== '')('a running Heed', () => {
   test.each([
     '/',
     '/live',
+    '/explore',
     '/audiences',
     '/users',
     '/campaigns',

@@ -11,6 +11,11 @@ export interface MockState {
   backtestMs: number;
   backtests: { trigger: Record<string, unknown> }[];
   cancelled: number;
+  sample: string | undefined;
+  /** The questions that were asked. */
+  measured: { query?: Record<string, unknown>; [key: string]: unknown }[];
+  /** How long the answer to a question takes, in ms. */
+  measureMs: (query: Record<string, unknown>) => number;
 }
 
 export interface Mock {

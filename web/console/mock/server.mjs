@@ -6,6 +6,7 @@ import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as data from './data.mjs';
+import * as measures from './measures.mjs';
 import * as people from './people.mjs';
 
 const dist = fileURLToPath(new URL('../dist/', import.meta.url));
@@ -21,7 +22,8 @@ const policy =
 /**
  * Starts the mock. Options: empty (a fresh installation), demo, setup (the first
  * administrator is missing), signedIn, plain (sign-in is impossible from here),
- * fail (paths that answer 500), hang (paths that never answer), role, port.
+ * fail (paths that answer 500), hang (paths that never answer), role, port,
+ * measureMs (how long the answer to a question takes).
  */
 export async function startMock(options = {}) {
   const state = {
@@ -37,6 +39,9 @@ export async function startMock(options = {}) {
     backtestMs: 0,
     backtests: [],
     cancelled: 0,
+    sample: undefined,
+    measured: [],
+    measureMs: () => 0,
     ...options,
   };
   let specs = data.definitions(state);
@@ -110,6 +115,17 @@ export async function startMock(options = {}) {
     });
   }
 
+  /** Answers about people who do not exist. */
+  function measure(path, url, body) {
+    const csv = url.searchParams.get('format') === 'csv';
+    if (path === '/measures:users')
+      return csv
+        ? { status: 200, csv: measures.idsOf(body, state) }
+        : measures.markUsers(body, state);
+    const answered = measures.answer(body, state);
+    return csv && !answered.status ? { status: 200, csv: measures.table(answered) } : answered;
+  }
+
   const answers = {
     'GET /setup': () => ({
       needed: state.setup,
@@ -143,7 +159,17 @@ export async function startMock(options = {}) {
     'GET /demo': () => ({
       enabled: state.demo,
       crowd: { running: state.crowd, users: 60, eventsPerSecond: 6 },
+      sample: {
+        status: state.sample ?? (state.empty ? 'absent' : 'loaded'),
+        done: state.sample === 'loading' ? 120_000 : 0,
+        of: state.sample === 'loading' ? 441_540 : 0,
+        users: 0,
+      },
     }),
+    'POST /demo/sample': () => {
+      state.sample = 'loading';
+      return answers['GET /demo']();
+    },
     'POST /demo/crowd': (_, body) => {
       state.crowd = body.running;
       return answers['GET /demo']();
@@ -156,8 +182,6 @@ export async function startMock(options = {}) {
     }),
     'GET /traits': () => people.traits(world()),
     'GET /dimensions': () => ({ dimensions: world().dimensions }),
-    'POST /measures:query': (_, body) =>
-      people.measure(body, world()) ?? fail(422, 'unsupported', 'the mock counts no such thing'),
     'GET /audiences': () => ({
       audiences: specs
         .filter((d) => d.kind === 'audience')
@@ -286,6 +310,14 @@ export async function startMock(options = {}) {
     if (path === '/live') return live(res);
     const body = await read(req);
     if (path === '/triggers:backtest') return backtest(res, body);
+    if (path.startsWith('/measures:')) {
+      state.measured.push(body);
+      await new Promise((done) => setTimeout(done, state.measureMs(body.query ?? body)));
+      // Explore has a crowd of its own; the other pages count the one that audiences are of.
+      const exploring = new URL(req.headers.referer ?? 'http://mock').pathname === '/explore';
+      const counted = exploring ? undefined : people.measure(body, world());
+      return reply(res, counted ?? measure(path, url, body));
+    }
     const answer = answers[`${req.method} ${path}`];
     return reply(
       res,
@@ -337,6 +369,10 @@ function fail(status, code, message, hint) {
 }
 
 function reply(res, answer) {
+  if (typeof answer?.csv === 'string') {
+    res.writeHead(200, { 'Content-Type': 'text/csv; charset=utf-8' });
+    return res.end(answer.csv);
+  }
   const whole =
     answer && typeof answer === 'object' && typeof answer.status === 'number' && 'body' in answer;
   const status = whole ? answer.status : answer === undefined ? 204 : 200;

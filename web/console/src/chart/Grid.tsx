@@ -1,5 +1,6 @@
 import type { CSSProperties } from 'react';
 import { count } from '../format/number';
+import ui from '../ui/ui.module.css';
 import css from './chart.module.css';
 import { share } from './share';
 
@@ -53,10 +54,10 @@ export function Grid(props: {
                       data-partial={
                         (row.partial && i > 0 && i === row.cells.length - 1) || undefined
                       }
-                      aria-label={`${props.words(r, i)}: ${count(n)}, ${share(n, row.cells[0] ?? 0)}`}
                       onClick={() => props.onCell?.(r, i)}
                     >
-                      <span>{count(n)}</span>
+                      <span className={ui.srOnly}>{props.words(r, i)}: </span>
+                      <span>{count(n)}</span>{' '}
                       {i > 0 && <small>{share(n, row.cells[0] ?? 0)}</small>}
                     </button>
                   </td>

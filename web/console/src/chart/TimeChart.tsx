@@ -102,7 +102,7 @@ export function TimeChart(props: {
           'Point at a mark for its number; click it for its people'
         )}
       </div>
-      <div ref={ref}>
+      <div ref={ref} className={css.frame}>
         {/* biome-ignore lint/a11y/useSemanticElements: a drawing whose marks are buttons */}
         <svg
           className={css.plot}
@@ -112,6 +112,7 @@ export function TimeChart(props: {
           aria-label={`${props.label}. Arrow keys move between the points.`}
         >
           {axis.map((n) => (
+            // biome-ignore lint/a11y/noAriaHiddenOnFocusable: it takes no focus
             <g key={n} aria-hidden="true">
               <line className={css.rule} x1={left} x2={width} y1={y(n)} y2={y(n)} />
               <text className={css.axis} x={left - 8} y={y(n) + 4} textAnchor="end">
@@ -122,13 +123,14 @@ export function TimeChart(props: {
           {buckets.map(
             (b, i) =>
               i % every === 0 && (
+                // biome-ignore lint/a11y/noAriaHiddenOnFocusable: it takes no focus
                 <text
                   // biome-ignore lint/suspicious/noArrayIndexKey: a bucket is its place in time
                   key={i}
                   className={css.axis}
                   x={x(i)}
                   y={height - 6}
-                  textAnchor={i === 0 ? 'start' : 'middle'}
+                  textAnchor="middle"
                   aria-hidden="true"
                 >
                   {b.short}

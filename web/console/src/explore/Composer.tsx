@@ -3,6 +3,7 @@ import { Link } from '@tanstack/react-router';
 import { useState } from 'react';
 import {
   useAudiences,
+  useCheck,
   useKind,
   useSaveDefinition,
   useTemplates,
@@ -21,7 +22,7 @@ import { audienceSpec } from './SaveAudience';
 import { useExplore } from './useExplore';
 import { suggest } from './words';
 
-const labels: Record<string, string> = { outbox: 'Outbox', web: 'Web pop-up' };
+const channelTitle = (name: string): string => (name === 'web' ? 'Web pop-up' : sentence(name));
 
 /** The text of a message as the body of a template. */
 export const bodyOf = (text: string): string =>
@@ -33,21 +34,55 @@ export const bodyOf = (text: string): string =>
     .join('\n');
 
 /** A campaign on them, to be completed with what starts it. */
-export const campaignYaml = (c: {
-  name: string;
-  audience: string;
+export const campaignSpec = (c: {
+  audience: string | undefined;
   channel: string;
   template: string;
   trigger: string;
-}): string =>
+}): {
+  when: { trigger: string };
+  who?: string[];
+  what: { channel: string; template: string }[];
+  status: string;
+} => ({
+  when: { trigger: c.trigger },
+  ...(c.audience === undefined ? {} : { who: [c.audience] }),
+  what: [{ channel: c.channel, template: c.template }],
+  status: 'draft',
+});
+
+/** The same as heed apply takes it. Names of definitions need no quotes. */
+export const campaignYaml = (name: string, spec: ReturnType<typeof campaignSpec>): string =>
   [
     'kind: campaign',
-    `name: ${c.name}`,
-    `when: {trigger: ${c.trigger}}   # what starts it`,
-    `who: [${c.audience}]`,
-    `what: [{channel: ${c.channel}, template: ${c.template}}]`,
-    'status: draft',
+    `name: ${name}`,
+    `when: {trigger: ${spec.when.trigger}}   # what starts it`,
+    ...(spec.who ? [`who: [${spec.who.join(', ')}]`] : []),
+    ...spec.what.map((w) => `what: [{channel: ${w.channel}, template: ${w.template}}]`),
+    `status: ${spec.status}`,
   ].join('\n');
+
+/** The campaign that sends a saved message, and what Heed says against it. */
+function Draft(props: { name: string; audience: string | undefined; channel: string }) {
+  const triggers = useTriggers();
+  const trigger = triggers.data?.definitions[0]?.name ?? 'my-trigger';
+  const spec = campaignSpec({ ...props, template: props.name, trigger });
+  const check = useCheck('campaign', props.name, spec, triggers.data !== undefined);
+  const [wrong] = check.data?.problems ?? [];
+  return (
+    <>
+      <Snippet
+        label="The campaign that sends it, to complete"
+        text={campaignYaml(props.name, spec)}
+      />
+      {wrong && (
+        <p className={css.hint} role="status">
+          It cannot be applied as it is: {[wrong.message, wrong.hint].filter(Boolean).join('; ')}.
+        </p>
+      )}
+    </>
+  );
+}
 
 /**
  * The beginning of a message to these people: it keeps who they are and what it says. What sends it
@@ -59,7 +94,6 @@ export function Composer(props: { tree: Node; words: string; described: string; 
   const channels = useKind<{ type: string }>('channel');
   const audiences = useAudiences();
   const templates = useTemplates();
-  const triggers = useTriggers();
   const saveAudience = useSaveDefinition('audience');
   const saveTemplate = useSaveDefinition('template');
   const [channel, setChannel] = useState('');
@@ -109,7 +143,7 @@ export function Composer(props: { tree: Node; words: string; described: string; 
         size="xs"
         aria-label="Channel"
         value={channel}
-        data={names.map((value) => ({ value, label: labels[value] ?? sentence(value) }))}
+        data={names.map((value) => ({ value, label: channelTitle(value) }))}
         onChange={(next) => {
           setChannel(next);
           setReview(false);
@@ -187,15 +221,10 @@ export function Composer(props: { tree: Node; words: string; described: string; 
             </Link>
             . Nothing has been sent.
           </div>
-          <Snippet
-            label="The campaign that sends it"
-            text={campaignYaml({
-              name: saved.template,
-              audience: saved.audience,
-              channel,
-              template: saved.template,
-              trigger: triggers.data?.definitions[0]?.name ?? 'my-trigger',
-            })}
+          <Draft
+            name={saved.template}
+            audience={everybody ? undefined : saved.audience}
+            channel={channel}
           />
         </div>
       )}

@@ -8,7 +8,7 @@ import { rangeWords } from './words';
 
 /** Of when the numbers are, in whose days, and what they leave out. */
 export function Foot() {
-  const { s, set, answer, zone } = useExplore();
+  const { s, set, answer, zone, error } = useExplore();
   if (!answer) return null;
   const { bots, internal } = answer.excluded;
   const range = rangeOf(s);
@@ -18,7 +18,9 @@ export function Foot() {
         {range ? `What happened ${rangeWords(range)}` : 'What users are'}, as of{' '}
         <At at={new Date(answer.asOf / 1000)} />
         {range && ` · days of ${s.zone ?? zone}`}
-        {isLive(s) && !s.open && ' · refreshed every 5 s'}
+        {error
+          ? ' · could not be refreshed; it is tried again'
+          : isLive(s) && !s.open && ' · refreshed every 5 s'}
       </span>
       <span>
         {s.bots

@@ -36,7 +36,9 @@ export function Frame(props: {
   ) : error && (!answer || old) ? (
     <Failure error={error} retry={retry} />
   ) : !answer ? (
-    <Loading rows={5} />
+    <div className={css.late}>
+      <Loading rows={5} />
+    </div>
   ) : empty(answer) ? (
     <Empty
       icon="explore"

@@ -43,12 +43,12 @@ export function FunnelView() {
       asked={
         // nothing is asked yet, and the picker stands open
         (steps.length > 0 || !picking) && (
-          <div className={css.asked} data-quiet>
+          <div className={css.asked}>
             {steps.length > 0 && (
               <ol className={css.steps}>
                 {steps.map((step, i) => (
-                  // biome-ignore lint/suspicious/noArrayIndexKey: a step is its place
                   <Step
+                    // biome-ignore lint/suspicious/noArrayIndexKey: a step is its place
                     key={i}
                     step={step}
                     at={i}

@@ -31,7 +31,7 @@ export function PathsView() {
       title="Paths"
       about={`what users did within the hour ${paths.before ? 'before the last' : 'after the first'} one`}
       asked={
-        <div className={css.asked} data-quiet>
+        <div className={css.asked}>
           <div className={css.line}>
             <span>what comes</span>
             <ChoiceChip

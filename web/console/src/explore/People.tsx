@@ -10,7 +10,7 @@ import { Ago, At } from '../ui/time';
 import ui from '../ui/ui.module.css';
 import { Composer } from './Composer';
 import css from './explore.module.css';
-import { type Answer, type Mark, type Node, type Query, stamp } from './measure';
+import { type Answer, added, type Mark, type Node, type Query, stamp } from './measure';
 import { SaveAudience } from './SaveAudience';
 import { type Opened, openQuery } from './state';
 import { useExplore } from './useExplore';
@@ -81,7 +81,10 @@ function Body({
         <>
           <div>
             <div className={css.total}>
-              <b data-testid="total">{count(first.total)}</b> {first.total === 1 ? 'user' : 'users'}
+              <b className={css.totalNumber} data-testid="total">
+                {count(first.total)}
+              </b>{' '}
+              {first.total === 1 ? 'user' : 'users'}
               <span className={css.hint}>
                 as of <At at={new Date(open.at / 1000)} />
               </span>
@@ -115,12 +118,23 @@ function Body({
                 leftSection={<Icon name="explore" size={14} />}
                 onClick={() =>
                   set({
-                    chips: [...chips, { words, node: own(tree, chips.length > 0) }],
+                    chips: [...chips, { words, node: added(tree, chips.length > 0) }],
                     view: undefined,
                   })
                 }
               >
                 Narrow to them
+              </Button>
+            )}
+            {s.view === 'retention' && Boolean(mark.period) && (
+              <Button
+                size="xs"
+                variant="default"
+                onClick={() =>
+                  set({ open: { at: open.at, mark: { ...mark, lost: !mark.lost || undefined } } })
+                }
+              >
+                {mark.lost ? 'Those who came back' : 'Those who did not'}
               </Button>
             )}
             <Button
@@ -198,12 +212,4 @@ function Body({
       )}
     </div>
   );
-}
-
-/** What a mark adds to the chips: the tree begins with theirs. */
-function own(tree: Node, narrowed: boolean): Node {
-  const { all } = tree;
-  if (!narrowed || !Array.isArray(all)) return tree;
-  const rest = all.slice(1) as Node[];
-  return rest.length === 1 && rest[0] ? rest[0] : { all: rest };
 }

@@ -99,7 +99,8 @@ export function RangeChooser() {
                 set({ zone: zone && zone !== localZone() ? zone : undefined }, true)
               }
               comboboxProps={{ withinPortal: false }}
-              maxDropdownHeight={180}
+              withScrollArea={false}
+              styles={{ options: { maxHeight: 180, overflowY: 'auto' } }}
             />
           </Stack>
         );

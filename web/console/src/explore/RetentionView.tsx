@@ -38,7 +38,7 @@ export function RetentionView() {
       title="Retention"
       about="of those who began in the same time, who came back later"
       asked={
-        <div className={css.asked} data-quiet>
+        <div className={css.asked}>
           <div className={css.line}>
             <span>began with</span>
             {any('First event', r.first, (first) => change({ first }))}

@@ -42,7 +42,7 @@ export function TrendView() {
       title="Trend"
       about={users ? 'a user counts once in each' : 'every event counts'}
       asked={
-        <div className={css.asked} data-quiet>
+        <div className={css.asked}>
           <div className={css.line}>
             <ChoiceChip
               what="Count"

@@ -46,7 +46,7 @@ export function Views() {
   const shown = [...builtIn, ...names.filter((n) => !builtIn.includes(n))];
   if (!shown.includes(by) && by !== events) shown.push(by);
   return (
-    <div className={css.views} data-quiet>
+    <div className={css.views}>
       <nav aria-label="Who they are" className={css.viewRow}>
         <span className={css.viewLabel} aria-hidden="true">
           Who they are

@@ -148,6 +148,21 @@ export function readAnswer(body: unknown): Answer {
   return out as unknown as Answer;
 }
 
+/**
+ * Whether the answer to one question can stand for the other's until that comes: what its marks mean is
+ * the same, be it of other users, of another time, or of a funnel with steps less or more.
+ */
+export function alike(one: Query | undefined, other: Query): boolean {
+  if (!one) return false;
+  if (one.funnel && other.funnel) {
+    const [a, b] = [one.funnel.steps, other.funnel.steps].map((s) =>
+      s.map((x) => JSON.stringify(x)),
+    );
+    return (a ?? []).every((step, i) => b?.[i] === undefined || b[i] === step);
+  }
+  return parts.every((part) => JSON.stringify(one[part]) === JSON.stringify(other[part]));
+}
+
 /** A time in µs as the API reads it. */
 export function stamp(micros: number): string {
   const ms = Math.floor(micros / 1000);
@@ -158,4 +173,10 @@ export function stamp(micros: number): string {
 /** The users that are all of these. */
 export function all(nodes: readonly Node[]): Node | undefined {
   return nodes.length > 1 ? { all: [...nodes] } : nodes[0];
+}
+
+/** What a mark adds to the users that were asked about: its tree begins with theirs, if there were any. */
+export function added(tree: Node, narrowed: boolean): Node {
+  if (!narrowed || !Array.isArray(tree.all)) return tree;
+  return all(tree.all.slice(1) as Node[]) ?? tree;
 }

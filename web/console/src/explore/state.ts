@@ -96,6 +96,13 @@ function readChip(v: unknown): Chip[] {
   return isObject(v) && words && isObject(v.node) ? [{ words, node: v.node }] : [];
 }
 
+/** Whether something can be read as a condition; what it means is the server's. */
+const isCondition = (v: unknown): v is Record<string, unknown> =>
+  isObject(v) &&
+  (typeof v.field === 'string' ||
+    isCondition(v.not) ||
+    [v.all, v.any].some((part) => Array.isArray(part) && part.every(isCondition)));
+
 function readStep(v: unknown): FunnelStep[] {
   const event = isObject(v) ? text(v.event) : undefined;
   if (!isObject(v) || event === undefined) return [];
@@ -106,7 +113,7 @@ function readStep(v: unknown): FunnelStep[] {
   return [
     tidy({
       event,
-      where: isObject(v.where) ? v.where : undefined,
+      where: isCondition(v.where) ? v.where : undefined,
       without: without.length > 0 ? without : undefined,
     }),
   ];
@@ -140,21 +147,41 @@ function readRetention(v: unknown): Retention | undefined {
   });
 }
 
+const length = /^\d{1,4}(?:m|h|d|w|mo|y)$/;
+const moment = (v: unknown): string | undefined => {
+  const said = text(v);
+  return said && /^\d{4}-\d\d-\d\d(?:T|$)/.test(said) && !Number.isNaN(Date.parse(said))
+    ? said
+    : undefined;
+};
+
 function readRange(v: unknown): Range | undefined {
   if (!isObject(v)) return undefined;
-  const range = tidy({ last: text(v.last), from: text(v.from), to: text(v.to) });
-  return range.last ? { last: range.last } : range;
+  const last = text(v.last);
+  if (last) return length.test(last) ? { last } : undefined;
+  const range = tidy({ from: moment(v.from), to: moment(v.to) });
+  // {} is any time, and not what cannot be read
+  return Object.keys(v).length > 0 && Object.keys(range).length === 0 ? undefined : range;
+}
+
+const places = ['row', 'bucket', 'step', 'cohort', 'period', 'depth', 'node', 'from'] as const;
+
+function readMark(v: unknown): Mark | undefined {
+  if (!isObject(v)) return undefined;
+  const values = list(v.values).filter((x) => typeof x === 'string' || x === null);
+  return tidy({
+    ...Object.fromEntries(places.map((key) => [key, number(v[key])])),
+    values: Array.isArray(v.values) ? values : undefined,
+    other: yes(v.other),
+    lost: yes(v.lost),
+    state: oneOf(v.state, 'reached', 'stuck', 'progress'),
+  });
 }
 
 function readOpened(v: unknown): Opened | undefined {
   const at = isObject(v) ? number(v.at) : undefined;
-  if (!isObject(v) || at === undefined) return undefined;
-  return tidy({
-    at,
-    n: number(v.n),
-    mark: isObject(v.mark) ? (v.mark as Mark) : undefined,
-    chips: number(v.chips),
-  });
+  if (!isObject(v) || at === undefined || at < 0 || at > 2.5e17) return undefined;
+  return tidy({ at, n: number(v.n), mark: readMark(v.mark), chips: number(v.chips) });
 }
 
 /** What a URL says; what it does not say, or says wrongly, is absent. */
@@ -163,7 +190,8 @@ export function readSearch(search: Record<string, unknown>): Search {
   const paths = isObject(search.paths)
     ? tidy({ from: text(search.paths.from) ?? '', before: yes(search.paths.before) })
     : undefined;
-  return tidy({
+  // every key, or the router would let through what stands in the URL
+  return {
     chips: chips.length > 0 ? chips : undefined,
     view: oneOf(search.view, ...views),
     by: text(search.by),
@@ -177,7 +205,7 @@ export function readSearch(search: Record<string, unknown>): Search {
     internal: yes(search.internal),
     table: yes(search.table),
     open: readOpened(search.open),
-  });
+  };
 }
 
 export const defaults = {

@@ -1,26 +1,28 @@
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { client, type Schema, take } from '../api/client';
 import { Problem } from '../api/problem';
-import { type Answer, type Mark, type Query, readAnswer, stamp } from './measure';
+import { type Answer, alike, type Mark, type Query, readAnswer, stamp } from './measure';
 
 /** Between two answers to a question about now. */
 const refresh = 5000;
 
 /**
  * The answer to a question. Answers belong to their question: one that comes late is not shown in
- * the place of a newer one. While a new question waits, the old answer stays and is marked.
+ * the place of a newer one. While a new question waits, the old answer stays
+ * and is marked, if it is the same question about others or another time.
  */
 export function useMeasure(
   query: Query | undefined,
-  options: { live?: boolean; as?: string } = {},
+  options: { live?: boolean | ((answer: Answer | undefined) => boolean); as?: string } = {},
 ) {
+  const { live = false } = options;
   return useQuery<Answer>({
     queryKey: ['measure', options.as ?? '', query],
     enabled: query !== undefined,
-    // of the same kind: a bar chart is no placeholder for a funnel
-    placeholderData: (previous) =>
-      previous && query && previous.kind in query ? previous : undefined,
-    refetchInterval: (q) => (options.live || q.state.error ? refresh : false),
+    placeholderData: (previous, of) =>
+      query && alike(of?.queryKey[2] as Query | undefined, query) ? previous : undefined,
+    refetchInterval: (q) =>
+      q.state.error || (typeof live === 'function' ? live(q.state.data) : live) ? refresh : false,
     gcTime: 60_000,
     queryFn: async ({ signal }) =>
       readAnswer(

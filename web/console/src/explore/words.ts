@@ -6,42 +6,47 @@ import { byOf, type Chip, dimensionOf, ofEvents, rangeOf, type Search, unitOf } 
 
 // Marks, bars and chips in words: what is clicked, listed, saved and sent has one name.
 
-const titles: Record<string, string> = {
-  engagement: 'Engagement',
-  'acquisition-month': 'Acquisition month',
-  'acquisition-source': 'Acquisition source',
-  country: 'Country',
-  device: 'Device',
-  'event.event': 'Event',
-  'user.os': 'Operating system',
-  'user.browser': 'Browser',
-  'user.locale': 'Language',
-  'user.timezone': 'Time zone',
-  'acquisition.day': 'Acquisition day',
-  'acquisition.week': 'Acquisition week',
-  'acquisition.month': 'Acquisition month',
-  'acquisition.medium': 'Acquisition medium',
-  'acquisition.campaign': 'Acquisition campaign',
-};
+// maps, since names come from the URL and may be those of every object
+const titles = new Map(
+  Object.entries({
+    engagement: 'Engagement',
+    'acquisition-month': 'Acquisition month',
+    'acquisition-source': 'Acquisition source',
+    country: 'Country',
+    device: 'Device',
+    'event.event': 'Event',
+    'user.os': 'Operating system',
+    'user.browser': 'Browser',
+    'user.locale': 'Language',
+    'user.timezone': 'Time zone',
+    'acquisition.day': 'Acquisition day',
+    'acquisition.week': 'Acquisition week',
+    'acquisition.month': 'Acquisition month',
+    'acquisition.medium': 'Acquisition medium',
+    'acquisition.campaign': 'Acquisition campaign',
+  }),
+);
 
 /** The name of a dimension as people say it. */
 export const dimensionTitle = (by: string): string =>
-  titles[by] ??
+  titles.get(by) ??
   sentence(by.replace(/^(?:traits|user|properties|context)\./, '').replaceAll(/[-_]/g, ' '));
 
-const abouts: Record<string, string> = {
-  engagement:
-    'days on which they were active, in the last 28: low 1, medium 2 to 4, medium-high 5 to 9, high 10 and more',
-  'acquisition-month': 'month of the first event',
-  'acquisition-source': 'what brought the first visit',
-  country: 'country of the latest event',
-  device: 'device of the latest event',
-  'event.event': 'users who did it',
-};
+const abouts = new Map(
+  Object.entries({
+    engagement:
+      'days on which they were active, in the last 28: low 1, medium 2 to 4, medium-high 5 to 9, high 10 and more',
+    'acquisition-month': 'month of the first event',
+    'acquisition-source': 'what brought the first visit',
+    country: 'country of the latest event',
+    device: 'device of the latest event',
+    'event.event': 'users who did it',
+  }),
+);
 
 /** What a dimension means, if it is not plain. */
 export const dimensionAbout = (by: string, description?: string): string | undefined =>
-  description ?? abouts[by];
+  description ?? abouts.get(by);
 
 const month = new Intl.DateTimeFormat(undefined, {
   month: 'long',
@@ -214,10 +219,12 @@ export function suggest(words: string, taken: readonly string[]): string {
     words
       .toLowerCase()
       .normalize('NFKD')
+      .replaceAll(/\p{M}/gu, '')
       .replaceAll(/[^a-z0-9]+/g, '-')
       .replaceAll(/^-+|-+$/g, '')
-      .slice(0, 48)
-      .replace(/-+$/, '') || 'audience';
+      // whole words, as many as fit
+      .replace(/^(.{1,48})(?:-.*)?$/, '$1')
+      .slice(0, 60) || 'audience';
   for (let n = 1; ; n++) {
     const name = n === 1 ? base : `${base}-${n}`;
     if (!taken.includes(name)) return name;

@@ -37,7 +37,7 @@ export default function Explore() {
   const main = useMeasure(query, { live: isLive(s) && !s.open, as: 'main' });
   const everybody = useMeasure(
     { zone, users: { limit: 0 } },
-    { as: 'everybody', live: !main.data },
+    { as: 'everybody', live: (answer) => answer?.users?.total === 0 },
   );
   const shared: Shared = {
     s,
@@ -49,7 +49,8 @@ export default function Explore() {
     pending: query !== undefined && (main.isPlaceholderData || main.isPending),
     error: main.error,
     retry: () => void main.refetch(),
-    open: (mark, n) => set({ open: opened(main.data, mark, n) }),
+    // marks of an old answer are of other users, or of another time
+    open: (mark, n) => !main.isPlaceholderData && set({ open: opened(main.data, mark, n) }),
     csv:
       query && main.data && !main.isPlaceholderData
         ? () => saveTable(query, stamp(main.data.asOf), s.view ?? 'users')
@@ -88,7 +89,7 @@ export default function Explore() {
             <Nobody />
           </Card>
         ) : (
-          <div className={css.page}>
+          <div className={css.page} data-quiet>
             <Crumbs />
             <Views />
             <View />

@@ -159,6 +159,12 @@ const cast = (value: unknown, type: Type): unknown => {
   return String(value);
 };
 
+/** The list itself scrolls: what else scrolls has to be reachable by keyboard. */
+const scrolling = {
+  withScrollArea: false,
+  styles: { options: { maxHeight: 200, overflowY: 'auto' } },
+} as const;
+
 /** One comparison: a field, how it is compared, and a value of the field's type. */
 function Comparison(props: {
   value: Condition;
@@ -204,7 +210,7 @@ function Comparison(props: {
         value={c.field ?? ''}
         onChange={pick}
         comboboxProps={{ withinPortal: false }}
-        maxDropdownHeight={200}
+        {...scrolling}
         data-autofocus
       />
       <NativeSelect
@@ -264,6 +270,7 @@ function Comparison(props: {
           value={String(c.value ?? '')}
           onChange={(value) => set({ ...c, value })}
           comboboxProps={{ withinPortal: false }}
+          {...scrolling}
         />
       )}
       {!many && !none && type === 'time' && (

@@ -1,7 +1,6 @@
-package console
+package signin
 
 import (
-	"net/http"
 	"sync"
 	"time"
 )
@@ -16,9 +15,9 @@ const (
 	maxThrottleKeys = 20000
 )
 
-// throttle slows guessing down: by (account, address) and by address. An
+// Throttle slows guessing down: by (account, address) and by address. An
 // account as such is never locked, or anybody could lock anybody out.
-type throttle struct {
+type Throttle struct {
 	mu    sync.Mutex
 	tries map[string]*tries
 }
@@ -29,7 +28,8 @@ type tries struct {
 	until    time.Time
 }
 
-func newThrottle() *throttle { return &throttle{tries: map[string]*tries{}} }
+// NewThrottle remembers no failure yet.
+func NewThrottle() *Throttle { return &Throttle{tries: map[string]*tries{}} }
 
 func keys(what, account, address string) []string {
 	byAddress := what + "\x00\x00" + address
@@ -39,9 +39,9 @@ func keys(what, account, address string) []string {
 	return []string{byAddress, what + "\x00" + account + "\x00" + address}
 }
 
-// try counts an attempt as failed and returns 0, or says how long the caller
+// Try counts an attempt as failed and returns 0, or says how long the caller
 // must wait before the next one; then the attempt must not be made.
-func (t *throttle) try(now time.Time, what, account, address string) (wait time.Duration) {
+func (t *Throttle) Try(now time.Time, what, account, address string) (wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	names := keys(what, account, address)
@@ -69,9 +69,9 @@ func (t *throttle) try(now time.Time, what, account, address string) (wait time.
 	return 0
 }
 
-// succeeded takes the attempt back and forgets the account's failures from the
+// Succeeded takes the attempt back and forgets the account's failures from the
 // address.
-func (t *throttle) succeeded(what, account, address string) {
+func (t *Throttle) Succeeded(what, account, address string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	names := keys(what, account, address)
@@ -87,7 +87,7 @@ func (t *throttle) succeeded(what, account, address string) {
 }
 
 // room makes place for one key; the lock is held.
-func (t *throttle) room(now time.Time) {
+func (t *Throttle) room(now time.Time) {
 	if len(t.tries) < maxThrottleKeys {
 		return
 	}
@@ -102,10 +102,4 @@ func (t *throttle) room(now time.Time) {
 		}
 		delete(t.tries, key)
 	}
-}
-
-func throttled(wait time.Duration) error {
-	f := fail(http.StatusTooManyRequests, "throttled", "too many failed attempts", "wait "+wait.Round(time.Second).String()+" and try again")
-	f.retryAfter = wait
-	return f
 }

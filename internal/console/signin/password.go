@@ -1,4 +1,7 @@
-package console
+// Package signin makes guessing slow: it hashes and checks passwords, a bounded
+// number at once, and makes who fails wait. It owns neither accounts nor sessions
+// (console).
+package signin
 
 import (
 	"context"
@@ -6,10 +9,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/crypto/argon2"
 )
@@ -30,26 +31,28 @@ const maxHashing = 2
 // maxWaiting bounds how many wait for that.
 const maxWaiting = 50
 
+// ErrBusy: too many passwords wait to be looked at.
+var ErrBusy = errors.New("too many people sign in at once")
+
 var errHash = errors.New("a stored password hash is not understood")
 
-// passwords hashes and checks passwords.
-type passwords struct {
+// Passwords hashes and checks passwords. It may be used concurrently.
+type Passwords struct {
 	random  func([]byte)
 	slots   chan struct{}
 	waiting atomic.Int32
 }
 
-func newPasswords(random func([]byte)) *passwords {
-	return &passwords{random: random, slots: make(chan struct{}, maxHashing)}
+// NewPasswords takes what fills a salt with unguessable bytes.
+func NewPasswords(random func([]byte)) *Passwords {
+	return &Passwords{random: random, slots: make(chan struct{}, maxHashing)}
 }
 
 // enter waits for a slot; the caller frees it.
-func (p *passwords) enter(ctx context.Context) error {
+func (p *Passwords) enter(ctx context.Context) error {
 	if p.waiting.Add(1) > maxWaiting {
 		p.waiting.Add(-1)
-		f := fail(http.StatusServiceUnavailable, "unavailable", "too many people sign in at once", "try again in a moment")
-		f.retryAfter = 2 * time.Second
-		return f
+		return ErrBusy
 	}
 	defer p.waiting.Add(-1)
 	select {
@@ -60,8 +63,8 @@ func (p *passwords) enter(ctx context.Context) error {
 	}
 }
 
-// hash makes a PHC string.
-func (p *passwords) hash(ctx context.Context, password string) (string, error) {
+// Hash makes a PHC string.
+func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 	salt := make([]byte, argonSalt)
 	p.random(salt)
 	if err := p.enter(ctx); err != nil {
@@ -73,8 +76,8 @@ func (p *passwords) hash(ctx context.Context, password string) (string, error) {
 		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(key)), nil
 }
 
-// matches tells whether the password made the hash.
-func (p *passwords) matches(ctx context.Context, hash, password string) (bool, error) {
+// Matches tells whether the password made the hash.
+func (p *Passwords) Matches(ctx context.Context, hash, password string) (bool, error) {
 	parts := strings.Split(hash, "$")
 	if len(parts) != 6 || parts[1] != "argon2id" {
 		return false, errHash
