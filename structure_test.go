@@ -31,7 +31,7 @@ var layers = [][]string{
 	{"internal/driver/pebble", "internal/driver/memory", "internal/driver/duckdb"},
 	{"internal/driver/duckdb/statement"},
 	{"internal/driver/duckdb/ask"},
-	{"internal/catalog", "internal/pull", "internal/eventlog/logsearch"},
+	{"internal/catalog", "internal/pull", "internal/eventlog/logsearch", "internal/eventlog/logread"},
 	{"internal/eventlog/eventlogtest", "internal/userstate/userstatetest", "internal/inbox/inboxtest", "internal/documents/documentstest", "internal/facts/factstest", "internal/facts/export"},
 	{"internal/facts"},
 	{"internal/eventlog", "internal/userstate", "internal/inbox", "internal/documents"},

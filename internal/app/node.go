@@ -527,6 +527,9 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 	case n.folderSQL != nil:
 		deps.Facts = n.folderSQL
 	}
+	if n.behavior != nil {
+		deps.Traits = n.behavior
+	}
 	if feed != nil {
 		deps.Live = feed
 	}

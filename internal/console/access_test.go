@@ -236,6 +236,7 @@ func TestAuthMatrix(t *testing.T) {
 	f("marketer", "POST", "/demo/crowd", `{"running":true}`)
 	f("marketer", "PUT", "/definitions/template/t", `{"channel":"outbox","body":"hi"}`)
 	f("marketer", "PUT", "/definitions/event/e", `{"key":true}`)
+	f("marketer", "PUT", "/definitions/dimension/d", `{"field":"traits.plan"}`)
 	f("marketer", "POST", "/definitions:apply", "kind: template\nname: t\nchannel: outbox\nbody: hi\n")
 	f("marketer", "DELETE", "/definitions/template/t", "")
 	f("analyst", "POST", "/definitions:check", `{"kind":"trigger","name":"t","spec":{"pattern":[{"event":"win"}]}}`)

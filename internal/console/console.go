@@ -141,7 +141,7 @@ type Demo interface {
 }
 
 // Deps are what the console works with. Live, Progress, BadEvents, Health, Demo,
-// Backtests, Facts, Measures, Audiences and Sends may be nil: the answers then say
+// Backtests, Facts, Measures, Traits, Audiences and Sends may be nil: the answers then say
 // what is missing.
 type Deps struct {
 	Log         eventlog.Log
@@ -156,6 +156,7 @@ type Deps struct {
 	Backtests   Backtests
 	Facts       Facts
 	Measures    Measures
+	Traits      Traits
 	Audiences   Audiences
 	Sends       Sends
 	// Pages holds index.html and its assets.

@@ -44,7 +44,7 @@ func mayWrite(c *caller, k definition.Kind) error {
 		return nil
 	}
 	switch k {
-	case definition.KindEvent, definition.KindTrigger, definition.KindAudience, definition.KindTemplate, definition.KindCampaign:
+	case definition.KindEvent, definition.KindTrigger, definition.KindAudience, definition.KindDimension, definition.KindTemplate, definition.KindCampaign:
 		if c.role == api.RoleMarketer {
 			return nil
 		}

@@ -15,78 +15,55 @@ import (
 	"heed/internal/console/api"
 	"heed/internal/event"
 	"heed/internal/event/ocf"
-	"heed/internal/eventlog"
+	"heed/internal/eventlog/logread"
 	"heed/internal/facts"
 	"heed/internal/period"
 )
 
-// query selects events of the log.
-type query struct {
-	from, until int64 // log time in µs; until 0: none
-	fromNow     bool
-	follow      bool
-	limit       int64 // 0: none
-	user, name  string
-	internal    bool
-}
-
-func (q *query) matches(h *event.Header) bool {
-	switch {
-	case h.Type == event.System && !q.internal:
-		return false
-	case q.name != "" && h.Name != q.name:
-		return false
-	case q.user != "" && h.User() != q.user:
-		return false
-	}
-	return true
-}
-
-func (c *Console) queryOf(r *http.Request) (query, error) {
-	var q query
-	var err error
+// queryOf reads which events of the log are wanted.
+func (c *Console) queryOf(r *http.Request) (q logread.Query, err error) {
 	v := r.URL.Query()
-	if q.follow, err = boolOf(r, "follow"); err != nil {
+	if q.Follow, err = boolOf(r, "follow"); err != nil {
 		return q, err
 	}
-	if q.internal, err = boolOf(r, "internal"); err != nil {
+	if q.Internal, err = boolOf(r, "internal"); err != nil {
 		return q, err
 	}
 	if text := v.Get("limit"); text != "" {
-		q.limit, err = strconv.ParseInt(text, 10, 64)
-		if err != nil || q.limit < 1 {
+		q.Limit, err = strconv.ParseInt(text, 10, 64)
+		if err != nil || q.Limit < 1 {
 			return q, badRequest("limit is not a number from 1", "")
 		}
 	}
-	q.user, q.name = v.Get("user"), v.Get("name")
-	if len(q.user) > 512 || len(q.name) > 512 {
+	q.User, q.Name = v.Get("user"), v.Get("name")
+	if len(q.User) > 512 || len(q.Name) > 512 {
 		return q, badRequest("user or name is too long", "")
 	}
 	return q, c.times(v, &q)
 }
 
-func (c *Console) times(v url.Values, q *query) error {
+func (c *Console) times(v url.Values, q *logread.Query) error {
 	from := v.Get("from")
-	if from == "" && q.follow {
+	if from == "" && q.Follow {
 		from = "now"
 	}
 	switch from {
 	case "", "earliest":
 	case "now":
-		q.fromNow = true
+		q.FromNow = true
 	default:
 		t, err := c.timeOf("from", from)
 		if err != nil {
 			return err
 		}
-		q.from = t
+		q.From = t
 	}
 	if text := v.Get("until"); text != "" {
 		t, err := c.timeOf("until", text)
 		if err != nil {
 			return err
 		}
-		q.until = t
+		q.Until = t
 	}
 	return nil
 }
@@ -107,77 +84,6 @@ func (c *Console) timeOf(name, text string) (int64, error) {
 // errEnough ends a stream whose limit is reached.
 var errEnough = errors.New("enough")
 
-// tail is one partition of a stream that is being read.
-type tail struct {
-	partition int
-	reader    eventlog.Reader
-	next, end uint64 // offsets; end: of the moment of asking
-	chunk     eventlog.Chunk
-	pending   bool // chunk is to be written
-}
-
-// fill reads the next chunk below end; it is false when there is none.
-func (t *tail) fill() (bool, error) {
-	for !t.pending && t.next < t.end {
-		chunk, ok, err := t.reader.TryNext()
-		if err != nil {
-			return false, fmt.Errorf("read the log: %w", err)
-		}
-		if !ok || chunk.Base >= t.end {
-			t.next = t.end
-			return false, nil
-		}
-		if chunk.Next() > t.next {
-			t.chunk, t.pending = chunk, true
-		}
-	}
-	return t.pending, nil
-}
-
-// selected passes what the query selects to visit, in the order of log time up to
-// the end of the moment of asking, then, to follow, as it comes.
-// idle is called when a follower has caught up.
-func (c *Console) selected(ctx context.Context, q query, visit func(raw []byte) error, idle func() error) error {
-	partitions := c.allPartitions()
-	if q.user != "" {
-		partitions = []int{eventlog.PartitionOf(q.user, len(partitions))}
-	}
-	tails, err := c.tails(ctx, q, partitions)
-	defer func() {
-		for _, t := range tails {
-			_ = t.reader.Close() // nothing was written
-		}
-	}()
-	if err != nil {
-		return err
-	}
-	for {
-		var first *tail
-		for _, t := range tails {
-			ok, err := t.fill()
-			if err != nil {
-				return err
-			}
-			if ok && (first == nil || t.chunk.Appended < first.chunk.Appended) {
-				first = t
-			}
-		}
-		if first == nil {
-			break
-		}
-		if err := first.emit(q, visit); err != nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-	}
-	if !q.follow {
-		return nil
-	}
-	return follow(ctx, tails, q, visit, idle)
-}
-
 // allPartitions lists the partitions of the log.
 func (c *Console) allPartitions() []int {
 	out := make([]int, c.deps.Log.Partitions())
@@ -185,125 +91,6 @@ func (c *Console) allPartitions() []int {
 		out[i] = i
 	}
 	return out
-}
-
-func (c *Console) tails(ctx context.Context, q query, partitions []int) ([]*tail, error) {
-	var tails []*tail
-	for _, p := range partitions {
-		b, err := c.deps.Log.Bounds(ctx, eventlog.Events, p)
-		if err != nil {
-			return tails, fmt.Errorf("read the log: %w", err)
-		}
-		from := b.First
-		switch {
-		case q.fromNow:
-			from = b.Next
-		case q.from > 0:
-			if from, err = eventlog.OffsetAt(ctx, c.deps.Log, eventlog.Events, p, b, q.from); err != nil {
-				return tails, fmt.Errorf("read the log: %w", err)
-			}
-		}
-		reader, err := c.deps.Log.Read(ctx, eventlog.Events, p, from)
-		if errors.Is(err, eventlog.ErrTrimmed) {
-			if b, err = c.deps.Log.Bounds(ctx, eventlog.Events, p); err == nil {
-				from = b.First
-				reader, err = c.deps.Log.Read(ctx, eventlog.Events, p, from)
-			}
-		}
-		if err != nil {
-			return tails, fmt.Errorf("read the log: %w", err)
-		}
-		tails = append(tails, &tail{partition: p, reader: reader, next: from, end: b.Next})
-	}
-	return tails, nil
-}
-
-// emit passes the pending chunk on.
-func (t *tail) emit(q query, visit func(raw []byte) error) error {
-	t.pending = false
-	if q.until > 0 && t.chunk.Appended >= q.until {
-		t.next = t.end // log time only grows
-		return nil
-	}
-	d := event.NewDecoder(t.chunk.Data)
-	var h event.Header
-	for offset := t.chunk.Base; ; offset++ {
-		raw, ok, err := d.Raw()
-		if err != nil {
-			return fmt.Errorf("read the log: %w", err)
-		}
-		if !ok {
-			return nil
-		}
-		if offset < t.next {
-			continue
-		}
-		t.next = offset + 1
-		if err := event.DecodeHeader(raw, &h); err != nil {
-			return fmt.Errorf("read the log: %w", err)
-		}
-		if q.matches(&h) {
-			if err := visit(raw); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// follow reads what is appended from now on.
-func follow(ctx context.Context, tails []*tail, q query, visit func(raw []byte) error, idle func() error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	type arrival struct {
-		tail  *tail
-		chunk eventlog.Chunk
-		err   error
-	}
-	arrivals := make(chan arrival, len(tails))
-	done := make(chan struct{}, len(tails))
-	for _, t := range tails {
-		go func() {
-			defer func() { done <- struct{}{} }()
-			for {
-				chunk, err := t.reader.Next(ctx)
-				select {
-				case arrivals <- arrival{t, chunk, err}:
-				case <-ctx.Done():
-					return
-				}
-				if err != nil {
-					return
-				}
-			}
-		}()
-	}
-	defer func() { // the readers are closed by the caller, so nobody may use them any more
-		cancel()
-		for range tails {
-			<-done
-		}
-	}()
-	beat := time.NewTicker(15 * time.Second)
-	defer beat.Stop()
-	for {
-		if len(arrivals) == 0 {
-			if err := idle(); err != nil {
-				return err
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-beat.C:
-		case a := <-arrivals:
-			if a.err != nil {
-				return fmt.Errorf("read the log: %w", a.err)
-			}
-			a.tail.chunk = a.chunk
-			if err := a.tail.emit(q, visit); err != nil {
-				return err
-			}
-		}
-	}
 }
 
 // writeWait bounds one write to a stream, so that a stuck reader lets go.
@@ -356,7 +143,7 @@ func (c *Console) streamEvents(w http.ResponseWriter, r *http.Request) error {
 	var e event.Event
 	var line []byte
 	var n int64
-	err = c.selected(ctx, q, func(raw []byte) error {
+	err = logread.Select(ctx, c.deps.Log, q, func(raw []byte) error {
 		if err := event.DecodeAvro(raw, &e); err != nil {
 			return fmt.Errorf("read the log: %w", err)
 		}
@@ -364,7 +151,7 @@ func (c *Console) streamEvents(w http.ResponseWriter, r *http.Request) error {
 		if _, err := out.Write(line); err != nil {
 			return err
 		}
-		if n++; n == q.limit {
+		if n++; n == q.Limit {
 			return errEnough
 		}
 		return nil
@@ -390,10 +177,10 @@ func (c *Console) finish(w http.ResponseWriter, out *bufio.Writer, rc *http.Resp
 
 // exportEvents writes the log as one file.
 func (c *Console) exportEvents(w http.ResponseWriter, r *http.Request) error {
-	q := query{}
+	q := logread.Query{}
 	v := r.URL.Query()
 	var err error
-	if q.internal, err = boolOf(r, "internal"); err != nil {
+	if q.Internal, err = boolOf(r, "internal"); err != nil {
 		return err
 	}
 	if err := c.times(v, &q); err != nil {
@@ -418,7 +205,7 @@ func (c *Console) exportEvents(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Content-Type", "application/x-ndjson")
 		var e event.Event
 		var line []byte
-		err = c.selected(ctx, q, func(raw []byte) error {
+		err = logread.Select(ctx, c.deps.Log, q, func(raw []byte) error {
 			if err := event.DecodeAvro(raw, &e); err != nil {
 				return fmt.Errorf("read the log: %w", err)
 			}
@@ -432,7 +219,7 @@ func (c *Console) exportEvents(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Type", "application/avro")
 	file, err := ocf.NewWriter(out, ocf.Deflate, c.deps.Random)
 	if err == nil {
-		err = c.selected(ctx, q, file.Append, nil)
+		err = logread.Select(ctx, c.deps.Log, q, file.Append, nil)
 	}
 	if err == nil {
 		err = file.Flush()
@@ -450,13 +237,13 @@ func (c *Console) exportEvents(w http.ResponseWriter, r *http.Request) error {
 
 // exportParquet writes the events that are kept for analysis, by when they were
 // received. Control records are none of them.
-func (c *Console) exportParquet(w http.ResponseWriter, r *http.Request, q query) error {
+func (c *Console) exportParquet(w http.ResponseWriter, r *http.Request, q logread.Query) error {
 	if c.deps.Facts == nil {
 		return noFacts()
 	}
-	text := fmt.Sprintf("SELECT * FROM events WHERE received >= make_timestamp(%d)", q.from)
-	if q.until > 0 {
-		text += fmt.Sprintf(" AND received < make_timestamp(%d)", q.until)
+	text := fmt.Sprintf("SELECT * FROM events WHERE received >= make_timestamp(%d)", q.From)
+	if q.Until > 0 {
+		text += fmt.Sprintf(" AND received < make_timestamp(%d)", q.Until)
 	}
 	file, err := c.deps.Facts.Parquet(r.Context(), text, facts.Options{All: true})
 	if err != nil {

@@ -128,7 +128,7 @@ func TestAudiencesRefused(t *testing.T) {
 	on := func(when string) string {
 		return strings.ReplaceAll(shop, "when: {trigger: three-wins}", "when: "+when) + "\n---\nkind: audience\nname: texted\nconsent: sms\n"
 	}
-	refuse(on("{audience: texted, trigger: three-wins}"), "has a trigger and an audience")
+	refuse(on("{audience: texted, trigger: three-wins}"), "says several things")
 	refuse(on("{audience: texte}"), "did you mean texted?")
 	refuse(on("{audience: texted, on: entr}"), `"entr" is neither`)
 	refuse(on("{trigger: three-wins, on: enter}"), "needs an audience")

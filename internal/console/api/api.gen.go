@@ -279,6 +279,36 @@ func (e HomeStepId) Valid() bool {
 	}
 }
 
+// Defines values for KnownTraitTypes.
+const (
+	TraitIsBoolean KnownTraitTypes = "boolean"
+	TraitIsList    KnownTraitTypes = "list"
+	TraitIsNumber  KnownTraitTypes = "number"
+	TraitIsObject  KnownTraitTypes = "object"
+	TraitIsText    KnownTraitTypes = "text"
+	TraitIsTime    KnownTraitTypes = "time"
+)
+
+// Valid indicates whether the value is a known member of the KnownTraitTypes enum.
+func (e KnownTraitTypes) Valid() bool {
+	switch e {
+	case TraitIsBoolean:
+		return true
+	case TraitIsList:
+		return true
+	case TraitIsNumber:
+		return true
+	case TraitIsObject:
+		return true
+	case TraitIsText:
+		return true
+	case TraitIsTime:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for MeKind.
 const (
 	MeMember MeKind = "member"
@@ -952,6 +982,22 @@ type Demo struct {
 	Tour   []TourLink    `json:"tour,omitempty,omitzero"`
 }
 
+// Dimension defines model for Dimension.
+type Dimension struct {
+	BuiltIn bool `json:"builtIn"`
+
+	// Defined There is a definition of it; of one that is built in too
+	Defined     bool       `json:"defined"`
+	Description string     `json:"description,omitempty,omitzero"`
+	Name        string     `json:"name"`
+	Spec        JSONObject `json:"spec"`
+}
+
+// DimensionList defines model for DimensionList.
+type DimensionList struct {
+	Dimensions []Dimension `json:"dimensions"`
+}
+
 // Disk defines model for Disk.
 type Disk struct {
 	FreeBytes      int64  `json:"freeBytes,omitempty,omitzero"`
@@ -1156,6 +1202,51 @@ type HomeStepId string
 
 // JSONObject defines model for JSONObject.
 type JSONObject = json.RawMessage
+
+// KnownTrait defines model for KnownTrait.
+type KnownTrait struct {
+	// Distinct Different values
+	Distinct int `json:"distinct,omitempty,omitzero"`
+
+	// Field As conditions and dimensions name it: traits.plan
+	Field    string   `json:"field"`
+	Greatest *float64 `json:"greatest,omitempty"`
+
+	// Least The least of the numbers
+	Least *float64          `json:"least,omitempty"`
+	Name  string            `json:"name"`
+	Types []KnownTraitTypes `json:"types"`
+
+	// Users Users that have it; absent if it is not known here
+	Users *int64 `json:"users,omitempty"`
+
+	// Values The most frequent ones first
+	Values []KnownTraitValue `json:"values"`
+}
+
+// KnownTraitTypes defines model for KnownTrait.Types.
+type KnownTraitTypes string
+
+// KnownTraitValue defines model for KnownTraitValue.
+type KnownTraitValue struct {
+	// Users Absent if it is not known
+	Users *int64 `json:"users,omitempty"`
+
+	// Value Any JSON value
+	Value AnyJSON `json:"value"`
+}
+
+// KnownTraits defines model for KnownTraits.
+type KnownTraits struct {
+	AsOf time.Time `json:"asOf"`
+
+	// Complete There are no others
+	Complete bool         `json:"complete"`
+	Traits   []KnownTrait `json:"traits"`
+
+	// Users All users; absent while the behavioral index loads or is off
+	Users *int64 `json:"users,omitempty"`
+}
 
 // Lag defines model for Lag.
 type Lag struct {
@@ -1963,6 +2054,9 @@ type ServerInterface interface {
 	// PostSample Load the sample shop's 14 months of history, in the background; asking again is no harm
 	// (POST /demo/sample)
 	PostSample(w http.ResponseWriter, r *http.Request)
+	// ListDimensions All dimensions that can be named, those built in too, in order of name
+	// (GET /dimensions)
+	ListDimensions(w http.ResponseWriter, r *http.Request)
 	// ListEventFields What events of a name carried since the start, from a sample of them
 	// (GET /event-fields)
 	ListEventFields(w http.ResponseWriter, r *http.Request, params ListEventFieldsParams)
@@ -2020,6 +2114,9 @@ type ServerInterface interface {
 	// DeleteToken Revoke a token at once (admin)
 	// (DELETE /tokens/{id})
 	DeleteToken(w http.ResponseWriter, r *http.Request, id string)
+	// ListTraits The traits that users have, with types, coverage and the most frequent values
+	// (GET /traits)
+	ListTraits(w http.ResponseWriter, r *http.Request)
 	// GetTriggerProgress How many users stand at which step of each trigger
 	// (GET /triggers/progress)
 	GetTriggerProgress(w http.ResponseWriter, r *http.Request)
@@ -2634,6 +2731,20 @@ func (siw *ServerInterfaceWrapper) PostSample(w http.ResponseWriter, r *http.Req
 	handler.ServeHTTP(w, r)
 }
 
+// ListDimensions operation middleware
+func (siw *ServerInterfaceWrapper) ListDimensions(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListDimensions(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListEventFields operation middleware
 func (siw *ServerInterfaceWrapper) ListEventFields(w http.ResponseWriter, r *http.Request) {
 
@@ -2987,6 +3098,20 @@ func (siw *ServerInterfaceWrapper) DeleteToken(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
+// ListTraits operation middleware
+func (siw *ServerInterfaceWrapper) ListTraits(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListTraits(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetTriggerProgress operation middleware
 func (siw *ServerInterfaceWrapper) GetTriggerProgress(w http.ResponseWriter, r *http.Request) {
 
@@ -3305,6 +3430,8 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/home", wrapper.GetHome)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/event-names", wrapper.ListEventNames)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/event-fields", wrapper.ListEventFields)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/traits", wrapper.ListTraits)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/dimensions", wrapper.ListDimensions)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/bad-events", wrapper.ListBadEvents)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/triggers/progress", wrapper.GetTriggerProgress)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/users", wrapper.ListUsers)
@@ -4002,6 +4129,44 @@ type PostSampledefaultJSONResponse struct {
 }
 
 func (response PostSampledefaultJSONResponse) VisitPostSampleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDimensionsRequestObject struct {
+}
+
+type ListDimensionsResponseObject interface {
+	VisitListDimensionsResponse(w http.ResponseWriter) error
+}
+
+type ListDimensions200JSONResponse DimensionList
+
+func (response ListDimensions200JSONResponse) VisitListDimensionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDimensionsdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response ListDimensionsdefaultJSONResponse) VisitListDimensionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4750,6 +4915,44 @@ func (response DeleteTokendefaultJSONResponse) VisitDeleteTokenResponse(w http.R
 	return err
 }
 
+type ListTraitsRequestObject struct {
+}
+
+type ListTraitsResponseObject interface {
+	VisitListTraitsResponse(w http.ResponseWriter) error
+}
+
+type ListTraits200JSONResponse KnownTraits
+
+func (response ListTraits200JSONResponse) VisitListTraitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTraitsdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response ListTraitsdefaultJSONResponse) VisitListTraitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetTriggerProgressRequestObject struct {
 }
 
@@ -4999,6 +5202,9 @@ type StrictServerInterface interface {
 	// PostSample Load the sample shop's 14 months of history, in the background; asking again is no harm
 	// (POST /demo/sample)
 	PostSample(ctx context.Context, request PostSampleRequestObject) (PostSampleResponseObject, error)
+	// ListDimensions All dimensions that can be named, those built in too, in order of name
+	// (GET /dimensions)
+	ListDimensions(ctx context.Context, request ListDimensionsRequestObject) (ListDimensionsResponseObject, error)
 	// ListEventFields What events of a name carried since the start, from a sample of them
 	// (GET /event-fields)
 	ListEventFields(ctx context.Context, request ListEventFieldsRequestObject) (ListEventFieldsResponseObject, error)
@@ -5056,6 +5262,9 @@ type StrictServerInterface interface {
 	// DeleteToken Revoke a token at once (admin)
 	// (DELETE /tokens/{id})
 	DeleteToken(ctx context.Context, request DeleteTokenRequestObject) (DeleteTokenResponseObject, error)
+	// ListTraits The traits that users have, with types, coverage and the most frequent values
+	// (GET /traits)
+	ListTraits(ctx context.Context, request ListTraitsRequestObject) (ListTraitsResponseObject, error)
 	// GetTriggerProgress How many users stand at which step of each trigger
 	// (GET /triggers/progress)
 	GetTriggerProgress(ctx context.Context, request GetTriggerProgressRequestObject) (GetTriggerProgressResponseObject, error)
@@ -5570,6 +5779,30 @@ func (sh *strictHandler) PostSample(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// ListDimensions operation middleware
+func (sh *strictHandler) ListDimensions(w http.ResponseWriter, r *http.Request) {
+	var request ListDimensionsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDimensions(ctx, request.(ListDimensionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDimensions")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListDimensionsResponseObject); ok {
+		if err := validResponse.VisitListDimensionsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListEventFields operation middleware
 func (sh *strictHandler) ListEventFields(w http.ResponseWriter, r *http.Request, params ListEventFieldsParams) {
 	var request ListEventFieldsRequestObject
@@ -6071,6 +6304,30 @@ func (sh *strictHandler) DeleteToken(w http.ResponseWriter, r *http.Request, id 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(DeleteTokenResponseObject); ok {
 		if err := validResponse.VisitDeleteTokenResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListTraits operation middleware
+func (sh *strictHandler) ListTraits(w http.ResponseWriter, r *http.Request) {
+	var request ListTraitsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTraits(ctx, request.(ListTraitsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTraits")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListTraitsResponseObject); ok {
+		if err := validResponse.VisitListTraitsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

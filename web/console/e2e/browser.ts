@@ -85,6 +85,18 @@ export async function accessible(page: Page): Promise<void> {
   expect(await violations(page)).toEqual([]);
 }
 
+/** axe finds nothing in light and dark. */
+export async function accessibleInBoth(page: Page): Promise<void> {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    // colours change in transitions, which have begun two frames later
+    await page.evaluate(
+      () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))),
+    );
+    await accessible(page);
+  }
+}
+
 /** How many pixels the page is wider than its window. */
 export function overflow(page: Page): Promise<number> {
   return page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);

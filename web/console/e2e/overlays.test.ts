@@ -144,6 +144,62 @@ const overlays: {
     show: (page) => page.getByText('data-heed-event="win"').waitFor(),
   },
   {
+    name: 'the conditions that can be added',
+    path: '/audiences/nearly',
+    width: 390,
+    show: async (page) => {
+      await page.getByRole('button', { name: 'another condition' }).last().click();
+      await page.getByRole('menuitem', { name: /A place in a funnel/ }).waitFor();
+    },
+  },
+  {
+    name: 'how often something was done',
+    path: '/audiences/nearly',
+    show: async (page) => {
+      await page.getByRole('button', { name: /How often: did at least 2/ }).click();
+      await page.getByText('between two numbers').waitFor();
+    },
+  },
+  {
+    name: 'the values of a dimension',
+    path: '/audiences/nearly',
+    show: async (page) => {
+      await page.getByRole('button', { name: /^Values/ }).click();
+      await page
+        .getByRole('option', { name: /Medium/ })
+        .first()
+        .waitFor();
+    },
+  },
+  {
+    name: 'a trait and its values',
+    path: '/data/traits?open=plan',
+    show: (page) => page.getByTestId('trait').getByText('Most frequent values').waitFor(),
+  },
+  {
+    name: 'a trait that is not counted by value',
+    path: '/data/traits?open=email',
+    width: 390,
+    show: (page) => page.getByTestId('trait').getByText('Values that were seen').waitFor(),
+  },
+  {
+    name: 'the time of a dimension',
+    path: '/dimensions/engagement',
+    width: 390,
+    show: async (page) => {
+      await page.getByRole('button', { name: 'When: in the last 28 days' }).click();
+      await page.getByRole('button', { name: 'any time' }).waitFor();
+    },
+  },
+  {
+    name: 'a picker of traits',
+    path: '/dimensions/spending',
+    show: async (page) => {
+      await page.getByRole('button', { name: 'Trait or field: Trait spent' }).click();
+      await page.getByRole('option', { name: /Trait plan/ }).waitFor();
+    },
+  },
+  {
     name: 'why a trigger did not fire',
     path: '/users/ada',
     show: async (page) => {

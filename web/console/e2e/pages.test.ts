@@ -1,7 +1,7 @@
-import type { Browser, Page } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Mock, startMock } from '../mock/server.mjs';
-import { accessible, launch, open, overflow } from './browser';
+import { accessible, accessibleInBoth, launch, open, overflow } from './browser';
 
 const pages: { path: string; ready: string; api: string; empty?: string }[] = [
   { path: '/', ready: '[data-testid=checklist]', api: '/home' },
@@ -9,13 +9,21 @@ const pages: { path: string; ready: string; api: string; empty?: string }[] = [
   { path: '/explore', ready: '[data-testid=bars]', api: '/measures' },
   { path: '/users', ready: '[data-testid=users]', api: '/users' },
   { path: '/users/ada', ready: '[data-testid=user-trigger]', api: '/users' },
-  { path: '/audiences', ready: '[data-testid=audiences]', api: '/definitions' },
+  { path: '/audiences', ready: '[data-testid=audiences]', api: '/audiences' },
+  { path: '/audiences/nearly', ready: '[data-testid=changes]', api: '/audiences/' },
+  { path: '/audiences/vip?as=yaml', ready: 'textarea', api: '/definitions' },
+  { path: '/new/audience?starter=gone-quiet', ready: '[data-testid=size]', api: '' },
   { path: '/campaigns', ready: '[data-testid=campaigns]', api: '/definitions' },
   { path: '/campaigns/winners', ready: '[data-testid=report]', api: '/campaigns' },
   { path: '/triggers', ready: '[data-testid=triggers]', api: '/definitions' },
   { path: '/triggers/everything', ready: '[data-testid=backtest-examples]', api: '/definitions' },
   { path: '/templates', ready: '[data-testid=templates]', api: '/definitions' },
   { path: '/data/events', ready: '[data-testid=event-names]', api: '/event-names' },
+  { path: '/data/traits', ready: '[data-testid=traits]', api: '/traits' },
+  { path: '/dimensions/engagement', ready: '[data-testid=bucket]', api: '/dimensions' },
+  { path: '/dimensions/spending?as=yaml', ready: 'textarea', api: '/definitions' },
+  { path: '/dimensions/country', ready: '[data-testid=bars]', api: '/measures' },
+  { path: '/new/dimension', ready: '[data-testid=histogram]', api: '/measures' },
   { path: '/outbox', ready: '[data-testid=outbox]', api: '/outbox' },
   { path: '/settings', ready: 'text=All is well', api: '/health' },
   { path: '/settings?tab=keys', ready: 'text=Write key (public)', api: '/definitions' },
@@ -35,18 +43,6 @@ afterAll(async () => {
   await browser.close();
   await mock.close();
 });
-
-/** axe finds nothing in light and dark. */
-async function accessibleInBoth(page: Page): Promise<void> {
-  for (const colorScheme of ['light', 'dark'] as const) {
-    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-    // colours change in transitions, which have begun two frames later
-    await page.evaluate(
-      () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))),
-    );
-    await accessible(page);
-  }
-}
 
 describe.each(pages)('$path', ({ path, ready, api }) => {
   test('shows what there is', async () => {

@@ -1,6 +1,6 @@
 import type { Browser, BrowserContext } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { accessible, launch, overflow, tab } from './browser';
+import { accessible, accessibleInBoth, launch, overflow, tab } from './browser';
 
 // Against a running Heed: HEED_SERVER, and either SETUP_TOKEN (nobody is there
 // yet) or HEED_EMAIL and HEED_PASSWORD.
@@ -43,6 +43,9 @@ describe.runIf(base !== '')('a running Heed', () => {
     '/campaigns',
     '/templates',
     '/data/events',
+    '/data/traits',
+    '/dimensions/engagement',
+    '/new/audience?starter=gone-quiet',
     '/outbox',
     '/settings',
     '/settings?tab=keys',
@@ -53,14 +56,28 @@ describe.runIf(base !== '')('a running Heed', () => {
     const { page, trouble } = await tab(context, base + path);
     await page.locator('main h1').waitFor();
     await page.locator('[data-testid=loading]').first().waitFor({ state: 'detached' });
-    for (const scheme of ['light', 'dark'] as const) {
-      await page.emulateMedia({ colorScheme: scheme });
-      await accessible(page);
-    }
+    await accessibleInBoth(page);
     for (const width of [390, 768, 1280]) {
       await page.setViewportSize({ width, height: 860 });
       expect(await overflow(page), `wider than ${width}`).toBeLessThanOrEqual(0);
     }
+    expect(trouble).toEqual([]);
+    await page.close();
+  });
+
+  test('counts of buckets change within half a second of an edit', async () => {
+    const { page, trouble } = await tab(context, `${base}/dimensions/engagement`);
+    const bucket = page.getByTestId('bucket').first();
+    await bucket.locator('span[title$="%"]').waitFor();
+    const old = await bucket.textContent();
+    await page.getByLabel('low: to under').fill('400');
+    const typed = Date.now();
+    await page.waitForFunction(
+      (was) => document.querySelector('[data-testid=bucket]')?.textContent !== was,
+      old,
+      { polling: 20 },
+    );
+    expect(Date.now() - typed).toBeLessThan(500);
     expect(trouble).toEqual([]);
     await page.close();
   });

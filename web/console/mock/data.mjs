@@ -315,6 +315,55 @@ export function definitions({ empty }) {
       },
     }),
     definition('audience', 'newcomers', { where: { field: 'traits.orders', op: 'missing' } }),
+    definition('audience', 'nearly', {
+      description: 'Looked often, and bought nothing lately',
+      zone: 'Europe/Berlin',
+      all: [
+        {
+          is: { dimension: { dimension: 'engagement' }, values: ['medium-high', 'high', null] },
+        },
+        {
+          did: {
+            event: 'product_view',
+            where: { field: 'properties.vip', op: 'eq', value: true },
+            min: 2,
+            during: { last: '90d' },
+          },
+        },
+        { did: { event: 'purchase', max: 0, during: { last: '28d' } } },
+        {
+          any: [
+            { consent: 'email' },
+            { not: { audience: 'vip' } },
+            {
+              funnel: {
+                funnel: {
+                  steps: [{ event: 'page' }, { event: 'product_view' }, { event: 'purchase' }],
+                  window: '1h',
+                },
+                level: 2,
+                state: 'stuck',
+                during: { last: '7d' },
+              },
+            },
+            { session: { during: { last: '1d' } } },
+          ],
+        },
+      ],
+    }),
+    definition('audience', 'first-hundred', {
+      frozen: '2026-05-04T10:00:00Z',
+      did: { max: 5 },
+    }),
+    definition('dimension', 'spending', {
+      description: 'What they spent, in euros',
+      field: 'traits.spent',
+      buckets: [
+        { name: 'little', from: 0, below: 50 },
+        { name: 'some', from: 50, below: 300 },
+        { name: 'much', from: 300 },
+      ],
+    }),
     definition('trigger', 'three-wins', {
       pattern: [{ event: 'win', times: 3, consecutive: true }],
       within: '10m',

@@ -7,6 +7,7 @@ import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as data from './data.mjs';
 import * as measures from './measures.mjs';
+import * as people from './people.mjs';
 
 const dist = fileURLToPath(new URL('../dist/', import.meta.url));
 const types = {
@@ -55,6 +56,32 @@ export async function startMock(options = {}) {
     for (let n = 12; n > 0; n--) recent.deliveries.push(data.delivery(n, n * 7));
   }
 
+  /** What measures and audiences are counted from. */
+  const crowd = people.crowd(Date.now());
+  const world = () => {
+    const now = Date.now();
+    const own = specs.filter((d) => d.kind === 'dimension');
+    const spec = ({ description: _, ...rest }) => rest;
+    return {
+      now,
+      crowd: state.empty ? [] : crowd,
+      dimensions: [
+        ...people.builtIn
+          .filter((b) => !own.some((d) => d.name === b.name))
+          .map((b) => ({ ...b, defined: false, builtIn: true })),
+        ...own.map((d) => ({
+          name: d.name,
+          description: d.spec.description,
+          defined: true,
+          builtIn: people.builtIn.some((b) => b.name === d.name),
+          spec: spec(d.spec),
+        })),
+      ].sort((a, b) => a.name.localeCompare(b.name)),
+      audiences: Object.fromEntries(
+        specs.filter((d) => d.kind === 'audience').map((d) => [d.name, spec(d.spec)]),
+      ),
+    };
+  };
   const me = () => ({ kind: 'member', email: 'ada@example.com', name: 'Ada', role: state.role });
   const say = (res, type, value) => res.write(`event: ${type}\ndata: ${JSON.stringify(value)}\n\n`);
 
@@ -166,6 +193,15 @@ export async function startMock(options = {}) {
       state.sends.push(body);
       return { campaign: body.name, at: new Date().toISOString(), users: matched };
     },
+    'GET /traits': () => people.traits(world()),
+    'GET /dimensions': () => ({ dimensions: world().dimensions }),
+    'GET /audiences': () => ({
+      audiences: specs
+        .filter((d) => d.kind === 'audience')
+        .sort((a, b) => a.name.localeCompare(b.name))
+        .map((d) => people.audience(d, world(), specs)),
+    }),
+    'POST /audiences:preview': (_, body) => people.preview(body, world()),
     'GET /bad-events': () => data.badEvents(state),
     'GET /triggers/progress': () => data.progress(state),
     'GET /outbox': () => data.outbox(state),
@@ -213,6 +249,11 @@ export async function startMock(options = {}) {
     if (first === 'users' && third === 'triggers') return data.explanation(second, parts[3]);
     if (first === 'users' && third === 'timeline')
       return data.timeline(second, url.searchParams.get('before'));
+    if (first === 'audiences') {
+      const found = specs.find((d) => d.kind === 'audience' && d.name === second);
+      if (!found) return fail(404, 'not_found', `no audience is called ${second}`);
+      return third ? people.changes(world()) : people.audience(found, world(), specs);
+    }
     if (first === 'campaigns' && third === 'report') return data.report(second, state);
     if (first === 'outbox')
       return (
@@ -285,7 +326,10 @@ export async function startMock(options = {}) {
     if (path.startsWith('/measures:')) {
       state.measured.push(body);
       await new Promise((done) => setTimeout(done, state.measureMs(body.query ?? body)));
-      return reply(res, measure(path, url, body));
+      // Explore has a crowd of its own; the other pages count the one that audiences are of.
+      const exploring = new URL(req.headers.referer ?? 'http://mock').pathname === '/explore';
+      const counted = exploring ? undefined : people.measure(body, world());
+      return reply(res, counted ?? measure(path, url, body));
     }
     const answer = answers[`${req.method} ${path}`];
     return reply(

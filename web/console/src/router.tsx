@@ -75,6 +75,23 @@ const audiences = createRoute({
   path: '/audiences',
   component: lazyRouteComponent(() => import('./pages/Audiences')),
 });
+const audience = createRoute({
+  getParentRoute: () => root,
+  path: '/audiences/$name',
+  validateSearch: (search: Record<string, unknown>): { as?: 'yaml' | undefined } => editAs(search),
+  component: lazyRouteComponent(() => import('./pages/Audience')),
+});
+const newAudience = createRoute({
+  getParentRoute: () => root,
+  path: '/new/audience',
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): { as?: 'yaml' | undefined; starter?: string | undefined } => ({
+    ...editAs(search),
+    starter: text(search.starter),
+  }),
+  component: lazyRouteComponent(() => import('./pages/Audience'), 'NewAudience'),
+});
 const campaigns = createRoute({
   getParentRoute: () => root,
   path: '/campaigns',
@@ -139,6 +156,31 @@ const events = createRoute({
   }),
   component: lazyRouteComponent(() => import('./pages/Events')),
 });
+const traits = createRoute({
+  getParentRoute: () => root,
+  path: '/data/traits',
+  validateSearch: (search: Record<string, unknown>): { open?: string | undefined } => ({
+    open: text(search.open),
+  }),
+  component: lazyRouteComponent(() => import('./pages/Traits')),
+});
+const dimension = createRoute({
+  getParentRoute: () => root,
+  path: '/dimensions/$name',
+  validateSearch: editAs,
+  component: lazyRouteComponent(() => import('./pages/Dimension')),
+});
+const newDimension = createRoute({
+  getParentRoute: () => root,
+  path: '/new/dimension',
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): { as?: 'yaml' | undefined; field?: string | undefined } => ({
+    ...editAs(search),
+    field: text(search.field),
+  }),
+  component: lazyRouteComponent(() => import('./pages/Dimension'), 'NewDimension'),
+});
 const outbox = createRoute({
   getParentRoute: () => root,
   path: '/outbox',
@@ -165,6 +207,8 @@ export const router = createRouter({
     live,
     explore,
     audiences,
+    audience,
+    newAudience,
     users,
     user,
     campaigns,
@@ -174,6 +218,9 @@ export const router = createRouter({
     newTrigger,
     templates,
     events,
+    traits,
+    dimension,
+    newDimension,
     outbox,
     settings,
   ]),

@@ -262,6 +262,13 @@ export function useTrigger(name: string) {
   return { ...all, trigger };
 }
 
+/** What else shows definitions of a kind. */
+const derived: Record<string, string[]> = {
+  event: ['event-names'],
+  dimension: ['dimensions', 'measure'],
+  audience: ['audiences'],
+};
+
 /** Stores a definition; version is the one that was edited, 0 for a new one. */
 export function useSaveDefinition(kind: string) {
   const queries = useQueryClient();
@@ -286,7 +293,7 @@ export function useSaveDefinition(kind: string) {
       ),
     onSettled: () =>
       Promise.all(
-        [['definitions', kind], ...(kind === 'event' ? [['event-names']] : [])].map((queryKey) =>
+        [['definitions', kind], ...(derived[kind] ?? []).map((key) => [key])].map((queryKey) =>
           queries.invalidateQueries({ queryKey }),
         ),
       ),
@@ -302,7 +309,12 @@ export function useDeleteDefinition(kind: string) {
           params: { path: { kind, name }, header: { 'If-Match': `"${version}"` } },
         }),
       ),
-    onSuccess: () => queries.invalidateQueries({ queryKey: ['definitions', kind] }),
+    onSuccess: () =>
+      Promise.all(
+        ['definitions', ...(derived[kind] ?? [])].map((key) =>
+          queries.invalidateQueries({ queryKey: [key] }),
+        ),
+      ),
   });
 }
 
@@ -335,6 +347,72 @@ export function useEventFields(names: readonly string[]) {
     combine: (answers) => answers.flatMap((a) => a.data?.fields ?? []),
   });
 }
+
+/** The traits that users have. */
+export function useTraits() {
+  return useQuery({
+    queryKey: ['traits'],
+    queryFn: () => take(client.GET('/traits')),
+    refetchInterval: 10_000,
+  });
+}
+
+/** All dimensions, those built in too. */
+export function useDimensions() {
+  return useQuery({
+    queryKey: ['dimensions'],
+    queryFn: () => take(client.GET('/dimensions')),
+    refetchInterval: 4000,
+  });
+}
+
+/** All audiences with their sizes. */
+export function useSizes() {
+  return useQuery({
+    queryKey: ['audiences'],
+    queryFn: () => take(client.GET('/audiences')),
+    refetchInterval: 3000,
+  });
+}
+
+/** An audience with its size. */
+export function useSize(name: string) {
+  return useQuery({
+    queryKey: ['audiences', name],
+    queryFn: () => take(client.GET('/audiences/{name}', { params: { path: { name } } })),
+    refetchInterval: 2000,
+  });
+}
+
+/** Who entered and left an audience lately. */
+export function useChanges(name: string, enabled: boolean) {
+  return useQuery({
+    queryKey: ['audiences', name, 'changes'],
+    enabled,
+    queryFn: () =>
+      take(
+        client.GET('/audiences/{name}/changes', {
+          params: { path: { name }, query: { limit: 50 } },
+        }),
+      ),
+    refetchInterval: 2000,
+  });
+}
+
+/** Size, reach and some members of an audience that is not saved; undefined: not asked. */
+export function usePreview(tree: Schema['AudiencePreviewRequest'] | undefined, live = false) {
+  return useQuery({
+    queryKey: ['preview', tree],
+    enabled: tree !== undefined,
+    placeholderData: keepPreviousData,
+    refetchInterval: live ? 5000 : false,
+    gcTime: 30_000,
+    queryFn: ({ signal }) => take(client.POST('/audiences:preview', { body: tree ?? {}, signal })),
+  });
+}
+
+/** All definitions of a kind; somebody else's changes show within seconds. */
+export const useDefinitions = <S>(kind: string) => useKind<S>(kind, 4000);
 
 /** Where a user stands with a trigger, and why a chance came to nothing. */
 export function useExplanation(id: string, name: string) {

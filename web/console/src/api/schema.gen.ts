@@ -486,6 +486,45 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/traits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The traits that users have, with types, coverage and the most frequent values
+         * @description From the behavioral index, as of now. Of a trait with very many or long values, and of all of them while the index
+         *     loads or is off, there are only the types and values that identify calls carried since the start; ask
+         *     `/measures:query` for users whose trait exists then.
+         */
+        get: operations["listTraits"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dimensions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All dimensions that can be named, those built in too, in order of name */
+        get: operations["listDimensions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/bad-events": {
         parameters: {
             query?: never;
@@ -1473,6 +1512,59 @@ export interface components {
         };
         EventFieldList: {
             fields: components["schemas"]["EventField"][];
+        };
+        KnownTrait: {
+            name: string;
+            /** @description As conditions and dimensions name it: traits.plan */
+            field: string;
+            types: ("text" | "number" | "boolean" | "time" | "list" | "object")[];
+            /**
+             * Format: int64
+             * @description Users that have it; absent if it is not known here
+             */
+            users?: number;
+            /** @description Different values */
+            distinct?: number;
+            /**
+             * Format: double
+             * @description The least of the numbers
+             */
+            least?: number;
+            /** Format: double */
+            greatest?: number;
+            /** @description The most frequent ones first */
+            values: components["schemas"]["KnownTraitValue"][];
+        };
+        KnownTraitValue: {
+            value: components["schemas"]["AnyJSON"];
+            /**
+             * Format: int64
+             * @description Absent if it is not known
+             */
+            users?: number;
+        };
+        KnownTraits: {
+            /** Format: date-time */
+            asOf: string;
+            /**
+             * Format: int64
+             * @description All users; absent while the behavioral index loads or is off
+             */
+            users?: number;
+            /** @description There are no others */
+            complete: boolean;
+            traits: components["schemas"]["KnownTrait"][];
+        };
+        Dimension: {
+            name: string;
+            description?: string;
+            /** @description There is a definition of it; of one that is built in too */
+            defined: boolean;
+            builtIn: boolean;
+            spec: components["schemas"]["JSONObject"];
+        };
+        DimensionList: {
+            dimensions: components["schemas"]["Dimension"][];
         };
         SQLRequest: {
             /** @description One SELECT */
@@ -3052,6 +3144,48 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EventFieldList"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    listTraits: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The traits */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KnownTraits"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    listDimensions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The dimensions */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DimensionList"];
                 };
             };
             default: components["responses"]["Failure"];

@@ -1,86 +1,166 @@
 import { Link } from '@tanstack/react-router';
-import { useAudiences, useCampaigns } from '../api/queries';
-import { conditionWords } from '../format/pattern';
+import type { Schema } from '../api/client';
+import { type Definition, useDefinitions, usePreview, useSizes } from '../api/queries';
+import { useMay } from '../api/session';
+import css from '../audience/audience.module.css';
+import { History, State, Use } from '../audience/Rail';
+import { type Spec, split, starters, words } from '../audience/tree';
+import { compact, count, plural } from '../format/number';
 import { sentence } from '../format/words';
+import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
 import rows from '../ui/rows.module.css';
 import { Empty, Failure, Loading } from '../ui/states';
 import { AsOf } from '../ui/time';
-import css from '../ui/ui.module.css';
+import ui from '../ui/ui.module.css';
+
+type Size = Schema['Audience'];
+
+const kinds: Record<Size['kind'], string> = {
+  profile: 'by what they are',
+  behavior: 'by what they did',
+  frozen: 'frozen',
+};
 
 export default function Audiences() {
-  const audiences = useAudiences();
-  const campaigns = useCampaigns();
-  const list = audiences.data?.definitions ?? [];
+  const sizes = useSizes();
+  const definitions = useDefinitions<Spec>('audience');
+  const may = useMay('marketer');
+  const list = sizes.data?.audiences ?? [];
   return (
     <Page
       title="Audiences"
-      lede="Who campaigns are for: everybody whose profile meets the conditions at that moment."
-      actions={<AsOf at={audiences.dataUpdatedAt || undefined} />}
+      lede="Segments: named sets of users, by what they are and what they did."
+      actions={
+        <>
+          <AsOf at={sizes.dataUpdatedAt || undefined} />
+          {may && (
+            <LinkButton to="/new/audience" size="xs" leftSection={<Icon name="plus" size={14} />}>
+              New audience
+            </LinkButton>
+          )}
+        </>
+      }
     >
       <Card flush label="Audiences">
-        {audiences.error && !audiences.data ? (
-          <Failure error={audiences.error} retry={audiences.refetch} />
-        ) : !audiences.data ? (
+        {sizes.error && !sizes.data ? (
+          <Failure error={sizes.error} retry={sizes.refetch} />
+        ) : !sizes.data ? (
           <Loading />
         ) : list.length === 0 ? (
-          <Empty
-            icon="audience"
-            title="No audiences"
-            cause={
-              <>
-                None has been defined yet, so campaigns go to everybody: write one as YAML and run{' '}
-                <code className={css.mono}>heed apply -f audience.yaml</code>.
-              </>
-            }
-            action={
-              <LinkButton to="/settings" search={{ tab: 'tokens' }}>
-                Make a token for heed apply
-              </LinkButton>
-            }
-          />
+          <Starters may={may} />
         ) : (
-          <ul className={rows.rows} data-testid="audiences">
-            {list.map((audience) => {
-              const users =
-                campaigns.data?.definitions.filter((c) => c.spec.who?.includes(audience.name)) ??
-                [];
-              return (
-                <li key={audience.name} className={rows.row}>
-                  <div className={rows.item} style={{ flexWrap: 'wrap' }}>
-                    <span className={rows.itemText} style={{ flexBasis: 260 }}>
-                      <span className={rows.itemTitle}>{audience.name}</span>
-                      <span className={rows.itemHint} style={{ display: 'block' }}>
-                        {audience.spec.description && `${audience.spec.description}: `}
-                        {audience.spec.description
-                          ? conditionWords(audience.spec.where)
-                          : sentence(conditionWords(audience.spec.where))}
-                      </span>
-                    </span>
-                    <span className={css.titleLine}>
-                      {users.length === 0 ? (
-                        <span className={css.statHint}>used by no campaign</span>
-                      ) : (
-                        users.map((campaign) => (
-                          <Link
-                            key={campaign.name}
-                            to="/campaigns/$name"
-                            params={{ name: campaign.name }}
-                            className={css.link}
-                          >
-                            {campaign.name}
-                          </Link>
-                        ))
-                      )}
-                    </span>
-                  </div>
-                </li>
-              );
-            })}
-          </ul>
+          <>
+            <div className={css.rowHead} aria-hidden="true">
+              <span>Audience</span>
+              <span className={css.number}>Users</span>
+              <span>7 days</span>
+              <span>Reachable</span>
+              <span>Used by</span>
+            </div>
+            <ul className={rows.rows} data-testid="audiences">
+              {list.map((a) => (
+                <Row
+                  key={a.name}
+                  size={a}
+                  definition={definitions.data?.definitions.find((d) => d.name === a.name)}
+                />
+              ))}
+            </ul>
+          </>
         )}
       </Card>
     </Page>
+  );
+}
+
+function Row({ size: a, definition }: { size: Size; definition: Definition<Spec> | undefined }) {
+  const said = definition && words(split(definition.spec).tree);
+  return (
+    <li className={rows.row}>
+      <div className={css.row}>
+        <span>
+          <Link to="/audiences/$name" params={{ name: a.name }} className={ui.link}>
+            <b>{a.name}</b>
+          </Link>{' '}
+          <State size={a} />
+          <span className={css.small} style={{ display: 'block' }}>
+            {a.error ? sentence(a.error) : a.description || (said && sentence(said))}
+          </span>
+          <span className={css.small} style={{ display: 'block' }}>
+            segment {kinds[a.kind]}
+            {a.kind === 'behavior' &&
+              (a.entered24h > 0 || a.left24h > 0) &&
+              `, +${count(a.entered24h)} −${count(a.left24h)} in 24 h`}
+          </span>
+        </span>
+        <span className={css.number} title={`${count(a.size)} users`}>
+          <b>{a.asOf ? compact(a.size) : '…'}</b>
+          <span className={css.small} style={{ display: 'block' }}>
+            {!a.asOf ? 'not counted yet' : a.size === 0 ? 'nobody fits' : 'users'}
+          </span>
+        </span>
+        <span>
+          <History size={a} />
+        </span>
+        <span className={css.small}>
+          {a.reachable.length === 0
+            ? 'no channel says whom it reaches'
+            : a.reachable.map((r) => `${r.channel} ${compact(r.users)}`).join(' · ')}
+        </span>
+        <span className={ui.titleLine}>
+          {a.usedBy.length === 0 ? (
+            <span className={css.small}>used by nothing yet</span>
+          ) : (
+            a.usedBy.map((u) => <Use key={`${u.kind} ${u.name}`} use={u} />)
+          )}
+        </span>
+      </div>
+    </li>
+  );
+}
+
+function Starters({ may }: { may: boolean }) {
+  return (
+    <Empty
+      icon="audience"
+      title="No audiences"
+      cause="None has been defined yet, so campaigns go to everybody: begin with one of these, or with a condition of your own."
+      action={
+        may ? (
+          <LinkButton to="/new/audience">New audience</LinkButton>
+        ) : (
+          <LinkButton to="/explore">Find people in Explore</LinkButton>
+        )
+      }
+    >
+      {may && (
+        <ul className={css.starters} data-testid="starters">
+          {starters.map((s) => (
+            <li key={s.name}>
+              <Starter starter={s} />
+            </li>
+          ))}
+        </ul>
+      )}
+    </Empty>
+  );
+}
+
+function Starter({ starter: s }: { starter: (typeof starters)[number] }) {
+  const preview = usePreview(s.tree as Schema['AudiencePreviewRequest'], true);
+  return (
+    <Link to="/new/audience" search={{ starter: s.name }} className={css.starter}>
+      <b>{s.title}</b>
+      <span className={css.small}>{s.about}</span>
+      <span>
+        {preview.data
+          ? `${plural(preview.data.size, 'user')}${preview.data.size === 0 ? ': nobody fits yet' : ''}`
+          : preview.error
+            ? 'not counted: analysis does not answer'
+            : 'counting …'}
+      </span>
+    </Link>
   );
 }

@@ -21,6 +21,7 @@ import {
 import { useMay } from '../api/session';
 import { compact, plural } from '../format/number';
 import { eventLabel, sentence } from '../format/words';
+import { DataTabs } from '../shell/DataTabs';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
 import { done, failed } from '../ui/notice';
@@ -63,6 +64,7 @@ export default function Events() {
         </>
       }
     >
+      <DataTabs />
       <div className={css.twoColumns}>
         <Card
           title="Events"

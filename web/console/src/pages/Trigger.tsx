@@ -1,31 +1,20 @@
-import {
-  ActionIcon,
-  Alert,
-  Button,
-  Menu,
-  Modal,
-  SegmentedControl,
-  Text,
-  TextInput,
-} from '@mantine/core';
+import { Button, Modal, SegmentedControl, Text } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
-import { useQueryClient } from '@tanstack/react-query';
-import { Link, useBlocker, useNavigate, useParams, useSearch } from '@tanstack/react-router';
-import { useEffect, useMemo, useRef, useState } from 'react';
-import { Problem as Failed } from '../api/problem';
+import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router';
+import { useMemo, useState } from 'react';
 import {
   type Trigger as Saved,
   useCampaigns,
   useCheck,
-  useDeleteDefinition,
   useEventNames,
-  useSaveDefinition,
   useTrigger,
 } from '../api/queries';
 import { useMay } from '../api/session';
+import { More, Newer, Questions } from '../definition/Guards';
+import { Naming } from '../definition/Naming';
+import { goodName, useDraft } from '../definition/useDraft';
 import { useLive } from '../feed/useFeed';
 import { triggerWords } from '../format/pattern';
-import { Difference } from '../trigger/Difference';
 import { Mistakes, wordsOf } from '../trigger/Mistakes';
 import { Rail } from '../trigger/Rail';
 import { Sentence } from '../trigger/Sentence';
@@ -34,8 +23,8 @@ import {
   complete,
   eventsOf,
   type Problem,
+  put,
   type Spec,
-  same,
   suggestName,
 } from '../trigger/spec';
 import css from '../trigger/trigger.module.css';
@@ -43,7 +32,6 @@ import { Yaml } from '../trigger/Yaml';
 import { fromYaml, toYaml } from '../trigger/yaml';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
-import { done, failed } from '../ui/notice';
 import { Card, Page } from '../ui/Page';
 import { TriggerFunnel } from '../ui/Progress';
 import { Status } from '../ui/Status';
@@ -83,39 +71,34 @@ export function NewTrigger() {
   return <Editor key={event} saved={undefined} event={event} />;
 }
 
-const goodName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
-
 function Editor({ saved, event = '' }: { saved: Saved | undefined; event?: string }) {
   const navigate = useNavigate();
-  const queries = useQueryClient();
   const { as } = useSearch({ strict: false });
   const may = useMay('marketer');
-  const save = useSaveDefinition('trigger');
   const campaigns = useCampaigns();
   const readOnly = !may || saved?.readOnly === true;
 
-  const [base, setBase] = useState({ spec: saved?.spec ?? blank, version: saved?.version ?? 0 });
-  const [spec, setSpec] = useState<Spec>(event ? { pattern: [{ event }] } : base.spec);
   const [typed, setTyped] = useState('');
   const [text, setText] = useState<string>();
   const [broken, setBroken] = useState<{ line: number; message: string }>();
-  const [differs, setDiffers] = useState(false);
-  const left = useRef(false);
+  const draft = useDraft<Spec>({
+    kind: 'trigger',
+    saved,
+    blank,
+    start: event ? { pattern: [{ event }] } : undefined,
+    readOnly,
+    broken: broken !== undefined,
+    onReset: () => {
+      setText(undefined);
+      setBroken(undefined);
+    },
+    onMade: (name) => void navigate({ to: '/triggers/$name', params: { name }, replace: true }),
+  });
+  const { spec, dirty } = draft;
 
   const name = saved?.name ?? (typed || suggestName(spec));
-  const dirty = broken !== undefined || !same(spec, base.spec);
   const yaml = as === 'yaml';
   const source = text ?? toYaml(name, spec);
-
-  // What somebody else saved is taken over, unless it would cost what was typed here.
-  const newer = saved && saved.version > base.version ? saved : undefined;
-  useEffect(() => {
-    if (newer && !dirty) {
-      setBase({ spec: newer.spec, version: newer.version });
-      setSpec(newer.spec);
-      setText(undefined);
-    }
-  }, [newer, dirty]);
 
   // what it is called changes nothing about what it does
   const rule = useMemo(() => {
@@ -124,24 +107,17 @@ function Editor({ saved, event = '' }: { saved: Saved | undefined; event?: strin
   }, [spec]);
   const [asked] = useDebouncedValue(rule, 150);
   const askable = complete(asked) && !broken;
-  const check = useCheck('trigger', goodName.test(name) ? name : 'draft', asked, askable);
+  const check = useCheck('trigger', goodName(name) ? name : 'draft', asked, askable);
   const problems: Problem[] = askable ? (check.data?.problems ?? []) : [];
   const checked =
     askable && problems.length === 0 && check.data !== undefined && !check.isPlaceholderData;
   const using = (campaigns.data?.definitions ?? [])
     .filter((c) => saved && c.spec.when.trigger === saved.name)
     .map((c) => c.name);
-  const badName = !saved && typed !== '' && !goodName.test(typed);
-
-  const blocker = useBlocker({
-    shouldBlockFn: ({ current, next }) =>
-      dirty && !readOnly && !left.current && current.pathname !== next.pathname,
-    enableBeforeUnload: () => dirty && !readOnly && !left.current,
-    withResolver: true,
-  });
+  const badName = !saved && typed !== '' && !goodName(typed);
 
   const change = (next: Spec) => {
-    setSpec(next);
+    draft.setSpec(next);
     setText(undefined);
     setBroken(undefined);
   };
@@ -153,37 +129,8 @@ function Editor({ saved, event = '' }: { saved: Saved | undefined; event?: strin
       return setBroken({ line: 2, message: `A saved trigger keeps its name, ${saved.name}` });
     }
     setBroken(undefined);
-    setSpec(parsed.spec);
+    draft.setSpec(parsed.spec);
     if (!saved && parsed.name !== suggestName(parsed.spec)) setTyped(parsed.name);
-  };
-  const store = (version: number) =>
-    save.mutate(
-      { name, spec, version },
-      {
-        onSuccess: (applied) => {
-          done(`${name} is saved.`);
-          setDiffers(false);
-          setBase({ spec, version: applied.changes[0]?.version ?? version + 1 });
-          if (!saved) {
-            left.current = true;
-            void navigate({ to: '/triggers/$name', params: { name }, replace: true });
-          }
-        },
-        onError: async (error) => {
-          if (error instanceof Failed && error.status === 412 && saved) {
-            await queries.refetchQueries({ queryKey: ['definitions', 'trigger'] });
-            setDiffers(true);
-          } else if (error instanceof Failed && error.status === 412) {
-            failed(`“${name}” exists already`, new Error('Give the new trigger another name'));
-          } else failed('Not saved', error);
-        },
-      },
-    );
-  const take = () => {
-    if (!saved) return;
-    setBase({ spec: saved.spec, version: saved.version });
-    change(saved.spec);
-    setDiffers(false);
   };
   const why = saved?.readOnly
     ? 'This trigger is loaded from a folder at start; change it there'
@@ -223,60 +170,42 @@ function Editor({ saved, event = '' }: { saved: Saved | undefined; event?: strin
           />
           <Button
             size="xs"
-            onClick={() => store(base.version)}
+            onClick={() => draft.store(name, draft.base.version)}
             disabled={why !== undefined || broken !== undefined || badName || (saved && !dirty)}
             title={why}
-            loading={save.isPending}
+            loading={draft.saving}
           >
             {saved && !dirty ? 'Saved' : 'Save'}
           </Button>
-          {saved && <More saved={saved} disabled={readOnly} onGone={() => (left.current = true)} />}
+          {saved && !readOnly && (
+            <More
+              kind="trigger"
+              saved={saved}
+              label="Delete the trigger"
+              cost="The progress that users have made is forgotten. Its versions stay and it can be written again."
+              onGone={() => {
+                draft.gone();
+                void navigate({ to: '/triggers' });
+              }}
+            />
+          )}
         </>
       }
     >
-      {newer && dirty && (
-        <Alert
-          color="orange"
-          variant="outline"
-          mb="md"
-          icon={<Icon name="alert" />}
-          title={`${newer.author} saved version ${newer.version} while you were editing`}
-          styles={{ body: { color: 'var(--mantine-color-text)' } }}
-        >
-          <Button size="xs" onClick={() => setDiffers(true)}>
-            See the difference
-          </Button>
-        </Alert>
-      )}
+      <Newer draft={draft} />
       <div className={css.columns} data-quiet>
         <div className={ui.stack}>
           <Card flush label="The trigger">
             {!yaml && (
-              <div className={css.naming} data-saved={saved ? true : undefined}>
-                {!saved && (
-                  <TextInput
-                    label="Name"
-                    value={typed}
-                    placeholder={suggestName(spec) || 'named after its events'}
-                    onChange={(e) => setTyped(e.currentTarget.value)}
-                    error={
-                      badName &&
-                      '1 to 64 letters, digits, - _ and ., beginning with a letter or digit'
-                    }
-                  />
-                )}
-                <TextInput
-                  label="Description"
-                  placeholder="optional"
-                  value={spec.description ?? ''}
-                  onChange={(e) => {
-                    const { description: _, ...rest } = spec;
-                    const said = e.currentTarget.value;
-                    change(said === '' ? rest : { ...rest, description: said });
-                  }}
-                  readOnly={readOnly}
-                />
-              </div>
+              <Naming
+                saved={saved !== undefined}
+                typed={typed}
+                suggested={suggestName(spec) || 'named after its events'}
+                setTyped={setTyped}
+                description={spec.description}
+                setDescription={(said) => change(put(spec, 'description', said))}
+                readOnly={readOnly}
+              />
             )}
             {yaml ? (
               <Yaml
@@ -308,7 +237,7 @@ function Editor({ saved, event = '' }: { saved: Saved | undefined; event?: strin
         </div>
         <aside className={ui.stack} aria-label="What it would do">
           <Rail
-            name={goodName.test(name) ? name : 'draft'}
+            name={goodName(name) ? name : 'draft'}
             spec={checked ? asked : undefined}
             waiting={askable && problems.length === 0}
             why={
@@ -324,45 +253,7 @@ function Editor({ saved, event = '' }: { saved: Saved | undefined; event?: strin
         </aside>
       </div>
 
-      {saved && (
-        <Difference
-          opened={differs}
-          onClose={() => setDiffers(false)}
-          title="Somebody else saved it"
-          explain={
-            <>
-              {saved.author} saved version {saved.version} at <At at={saved.at} />. Keep one of the
-              two, or go on editing.
-            </>
-          }
-          before={toYaml(name, saved.spec)}
-          after={toYaml(name, spec)}
-          legend={['only in theirs', 'only in yours']}
-        >
-          <Button onClick={() => store(saved.version)} loading={save.isPending}>
-            Save mine over it
-          </Button>
-          <Button variant="default" onClick={take}>
-            Take theirs
-          </Button>
-        </Difference>
-      )}
-      <Modal
-        opened={blocker.status === 'blocked'}
-        onClose={() => blocker.reset?.()}
-        title="Leave without saving?"
-        closeButtonProps={{ 'aria-label': 'Stay' }}
-      >
-        <p className={css.plain}>What you changed is not stored anywhere yet.</p>
-        <div className={css.foot}>
-          <Button color="red.8" onClick={() => blocker.proceed?.()}>
-            Leave
-          </Button>
-          <Button variant="default" onClick={() => blocker.reset?.()} data-autofocus>
-            Stay
-          </Button>
-        </div>
-      </Modal>
+      <Questions draft={draft} saved={saved} yaml={(of) => toYaml(name, of)} />
     </Page>
   );
 }
@@ -443,73 +334,6 @@ function Use({ saved }: { saved: Saved }) {
           Version {saved.version}, saved by {saved.author} <At at={saved.at} />
         </p>
       </Card>
-    </>
-  );
-}
-
-/** What is done seldom. */
-function More(props: { saved: Saved; disabled: boolean; onGone: () => void }) {
-  const { saved } = props;
-  const [sure, setSure] = useState(false);
-  const remove = useDeleteDefinition('trigger');
-  const navigate = useNavigate();
-  if (props.disabled) return null;
-  return (
-    <>
-      <Menu position="bottom-end" shadow="md" withInitialFocusPlaceholder={false}>
-        <Menu.Target>
-          <ActionIcon variant="default" size={30} aria-label="More">
-            <Icon name="more" size={16} />
-          </ActionIcon>
-        </Menu.Target>
-        <Menu.Dropdown>
-          <Menu.Item
-            leftSection={<Icon name="trash" size={15} />}
-            onClick={() => setSure(true)}
-            c="var(--heed-bad)"
-          >
-            Delete the trigger
-          </Menu.Item>
-        </Menu.Dropdown>
-      </Menu>
-      <Modal
-        opened={sure}
-        onClose={() => setSure(false)}
-        title={`Delete ${saved.name}?`}
-        closeButtonProps={{ 'aria-label': 'Close' }}
-      >
-        <p className={css.plain}>
-          The progress that users have made is forgotten. Its versions stay and it can be written
-          again.
-        </p>
-        <div className={css.foot}>
-          <Button
-            color="red.8"
-            loading={remove.isPending}
-            onClick={() =>
-              remove.mutate(
-                { name: saved.name, version: saved.version },
-                {
-                  onSuccess: () => {
-                    props.onGone();
-                    done(`${saved.name} is deleted.`);
-                    void navigate({ to: '/triggers' });
-                  },
-                  onError: (error) => {
-                    setSure(false);
-                    failed('Not deleted', error);
-                  },
-                },
-              )
-            }
-          >
-            Delete
-          </Button>
-          <Button variant="default" onClick={() => setSure(false)} data-autofocus>
-            Keep it
-          </Button>
-        </div>
-      </Modal>
     </>
   );
 }

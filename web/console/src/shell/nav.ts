@@ -24,7 +24,13 @@ export const pages = [
     icon: 'explore',
     about: 'Slice users, follow funnels, and get the people behind every number',
   },
-  { to: '/audiences', label: 'Audiences', icon: 'audience', about: 'Who campaigns are for' },
+  {
+    to: '/audiences',
+    label: 'Audiences',
+    icon: 'audience',
+    about: 'Segments of users: who campaigns are for',
+    within: ['/audiences/', '/new/audience'],
+  },
   {
     to: '/users',
     label: 'Users',
@@ -49,6 +55,7 @@ export const pages = [
     label: 'Data',
     icon: 'events',
     about: 'The events that arrive, and those that were refused',
+    within: ['/data/traits', '/dimensions', '/new/dimension'],
   },
   {
     to: '/outbox',
@@ -66,6 +73,24 @@ export const others = [
     label: 'New trigger',
     icon: 'plus',
     about: 'When a user does this, in a sentence',
+  },
+  {
+    to: '/new/audience',
+    label: 'New audience',
+    icon: 'plus',
+    about: 'Users by what they are and did, in sentences',
+  },
+  {
+    to: '/data/traits',
+    label: 'Traits & dimensions',
+    icon: 'audience',
+    about: 'What is known of users, and how they are grouped',
+  },
+  {
+    to: '/new/dimension',
+    label: 'New dimension',
+    icon: 'plus',
+    about: 'Group users by what they are or do',
   },
   { to: '/triggers', label: 'Triggers', icon: 'bolt', about: 'What starts campaigns' },
 ] as const satisfies readonly Entry[];

@@ -391,7 +391,13 @@ export function useEventOptions(): Option[] {
 
 /** An event. */
 export function EventChip(
-  props: Common & { value: string; set: (event: string) => void; openAtFirst?: boolean },
+  props: Common & {
+    value: string;
+    set: (event: string) => void;
+    openAtFirst?: boolean;
+    /** Instead of the event's name, such as for none. */
+    label?: string | undefined;
+  },
 ) {
   return (
     <PickChip

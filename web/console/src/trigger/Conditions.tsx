@@ -18,7 +18,7 @@ import { Kept } from './Kept';
 import { type Condition, flat, unflat } from './spec';
 import css from './trigger.module.css';
 
-type Field = Schema['EventField'];
+export type Field = Schema['EventField'];
 
 /** What any event can be asked for, besides what it carries. */
 const always: Field[] = [
@@ -56,14 +56,18 @@ export function Conditions(props: {
   set: (next: Condition | undefined) => void;
   openAtFirst: boolean;
   readOnly: boolean;
+  /** What can be asked, if it is not what the event carries, and the words before it. */
+  fields?: readonly Field[];
+  lead?: string;
 }) {
-  const { value, event, set, readOnly } = props;
-  const fields = useFields([event]);
+  const { value, event, set, readOnly, lead = 'only where' } = props;
+  const seen = useFields(props.fields ? [] : [event]);
+  const fields = props.fields ?? seen;
   const shape = flat(value);
   if (!shape) {
     return (
       <Kept
-        words={`only where ${conditionWords(value)}`}
+        words={`${lead} ${conditionWords(value)}`}
         part={{ where: value }}
         remove={readOnly ? undefined : () => set(undefined)}
       />
@@ -79,7 +83,7 @@ export function Conditions(props: {
     );
   return (
     <div className={css.sentence}>
-      <span>only where</span>
+      <span>{lead}</span>
       {list.map((c, i) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: a comparison is its place
         <span key={i} className={css.joined}>
@@ -94,7 +98,7 @@ export function Conditions(props: {
           )}
           <FormChip
             what="Condition"
-            label={c.field ? conditionWords(c) : 'pick a property'}
+            label={c.field ? conditionWords(c) : props.fields ? 'pick a trait' : 'pick a property'}
             empty={!c.field}
             width={300}
             openAtFirst={props.openAtFirst && i === list.length - 1 && !c.field}

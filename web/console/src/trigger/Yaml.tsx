@@ -4,8 +4,10 @@ import type { Problem } from './spec';
 import css from './trigger.module.css';
 import { lineOf } from './yaml';
 
-/** The same trigger as text. */
+/** The same definition as text. */
 export function Yaml(props: {
+  /** What it is: trigger. */
+  kind?: string;
   text: string;
   set: (text: string) => void;
   broken: { line: number; message: string } | undefined;
@@ -31,7 +33,7 @@ export function Yaml(props: {
           ))}
         </div>
         <Textarea
-          aria-label="The trigger as YAML"
+          aria-label={`The ${props.kind ?? 'trigger'} as YAML`}
           autosize
           minRows={12}
           spellCheck={false}

@@ -4,31 +4,47 @@ import { ordered, type Spec } from './spec';
 /** These read better on one line. */
 const inline = ['where', 'without', 'scope', 'reset', 'cancel', 'limit', 'reentry', 'by'];
 
-/** The definition as heed apply takes it. */
-export function toYaml(name: string, spec: Spec): string {
-  const doc = new Document({ kind: 'trigger', name, ...ordered(spec) });
+/** A definition as heed apply takes it; these keys stand on one line where they fit. */
+export function textOf(
+  kind: string,
+  name: string,
+  spec: object,
+  short: readonly string[] = inline,
+): string {
+  const doc = new Document({ kind, name, ...spec });
   visit(doc, {
     Pair(_, pair) {
       const key = String(pair.key);
-      if (!inline.includes(key) || !(isMap(pair.value) || isSeq(pair.value))) return;
+      if (!short.includes(key) || !(isMap(pair.value) || isSeq(pair.value))) return;
       pair.value.flow = JSON.stringify(pair.value).length < 90;
     },
   });
   return doc.toString({ lineWidth: 110, flowCollectionPadding: false });
 }
 
+/** A trigger as heed apply takes it. */
+export const toYaml = (name: string, spec: Spec): string => textOf('trigger', name, ordered(spec));
+
 /** Some keys of it, as lines. */
 export const lines = (part: Record<string, unknown>): string => stringify(part, { lineWidth: 90 });
 
-export type Parsed = { name: string; spec: Spec } | { line: number; message: string };
+interface Mistake {
+  line: number;
+  message: string;
+}
+export type Parsed<S> = { name: string; spec: S } | Mistake;
 
-/** Reads what toYaml writes, or what people wrote instead. */
-export function fromYaml(text: string): Parsed {
+/** Reads a definition of a kind; `at` is the line of a key. */
+export function readText(
+  kind: string,
+  text: string,
+): { name: string; spec: Record<string, unknown>; at: (key: string) => number } | Mistake {
   const counter = new LineCounter();
   const doc = parseDocument(text, { lineCounter: counter, prettyErrors: false });
   const error = doc.errors[0];
   if (error) return { line: counter.linePos(error.pos[0]).line, message: error.message };
-  if (!isMap(doc.contents)) return { line: 1, message: 'A trigger is a map that has a pattern' };
+  if (!isMap(doc.contents))
+    return { line: 1, message: `${article(kind)} is a map of keys and values` };
   const at = (key: string) => {
     const node = doc.get(key, true) as { range?: [number, number, number] } | undefined;
     return node?.range ? counter.linePos(node.range[0]).line : 1;
@@ -39,16 +55,28 @@ export function fromYaml(text: string): Parsed {
   } catch (e) {
     return { line: 1, message: e instanceof Error ? e.message : 'This cannot be read' };
   }
-  const { kind, name, ...spec } = value;
-  if (kind !== undefined && kind !== 'trigger')
-    return { line: at('kind'), message: 'This page edits a trigger: kind has to be trigger' };
+  const { kind: said, name, ...spec } = value;
+  if (said !== undefined && said !== kind)
+    return {
+      line: at('kind'),
+      message: `This page edits ${article(kind).toLowerCase()}: kind has to be ${kind}`,
+    };
   if (name !== undefined && typeof name !== 'string')
     return { line: at('name'), message: 'The name is text' };
-  const { pattern } = spec;
+  return { name: name ?? '', spec, at };
+}
+
+const article = (kind: string): string => (/^[aeiou]/.test(kind) ? `An ${kind}` : `A ${kind}`);
+
+/** Reads what toYaml writes, or what people wrote instead. */
+export function fromYaml(text: string): Parsed<Spec> {
+  const read = readText('trigger', text);
+  if ('line' in read) return read;
+  const { pattern } = read.spec;
   const steps = Array.isArray(pattern) && pattern.length > 0;
   if (!steps || !pattern.every((s) => s !== null && typeof s === 'object' && !Array.isArray(s)))
-    return { line: at('pattern'), message: 'The pattern is a list of steps: - event: win' };
-  return { name: name ?? '', spec: spec as unknown as Spec };
+    return { line: read.at('pattern'), message: 'The pattern is a list of steps: - event: win' };
+  return { name: read.name, spec: read.spec as unknown as Spec };
 }
 
 /** The line of a path such as pattern[1].without, or of the nearest thing around it. */

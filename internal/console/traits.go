@@ -1,0 +1,92 @@
+package console
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"heed/internal/console/api"
+	"heed/internal/event"
+	"heed/internal/measure"
+)
+
+// Traits tells what traits users have; ok is false while that is not known.
+type Traits interface {
+	Traits() (list api.KnownTraits, ok bool)
+}
+
+// ListTraits lists what is known of users' traits. What the index cannot know is
+// filled in from the identify calls that were seen.
+func (s *server) ListTraits(_ context.Context, _ api.ListTraitsRequestObject) (api.ListTraitsResponseObject, error) {
+	c := s.c
+	list := api.KnownTraits{Traits: []api.KnownTrait{}}
+	if c.deps.Traits != nil {
+		if known, ok := c.deps.Traits.Traits(); ok {
+			list = known
+		}
+	}
+	list.AsOf = c.now().UTC()
+	if c.deps.Live != nil {
+		for _, f := range c.deps.Live.Fields(event.NameIdentify) {
+			name := strings.TrimPrefix(f.Field, "event.traits.")
+			if name == f.Field || strings.ContainsAny(name, ".[") {
+				continue // what lies inside of a trait is no trait by itself
+			}
+			i := slices.IndexFunc(list.Traits, func(t api.KnownTrait) bool { return t.Name == name })
+			switch {
+			case i < 0:
+				list.Traits = append(list.Traits, seenTrait(name, f))
+			case list.Traits[i].Users == nil:
+				list.Traits[i] = seenTrait(name, f)
+			}
+		}
+	}
+	slices.SortFunc(list.Traits, func(a, b api.KnownTrait) int { return cmp.Compare(a.Name, b.Name) })
+	return api.ListTraits200JSONResponse(list), nil
+}
+
+func seenTrait(name string, f api.EventField) api.KnownTrait {
+	t := api.KnownTrait{Name: name, Field: "traits." + name, Values: []api.KnownTraitValue{}}
+	for _, kind := range f.Types {
+		t.Types = append(t.Types, api.KnownTraitTypes(kind))
+	}
+	for _, v := range f.Values {
+		t.Values = append(t.Values, api.KnownTraitValue{Value: v})
+	}
+	return t
+}
+
+// ListDimensions lists the dimensions that a query can name.
+func (s *server) ListDimensions(_ context.Context, _ api.ListDimensionsRequestObject) (api.ListDimensionsResponseObject, error) {
+	out := api.ListDimensions200JSONResponse{Dimensions: []api.Dimension{}}
+	add := func(d *measure.Dimension, defined, builtIn bool) error {
+		spec := *d
+		spec.Name, spec.Description = "", ""
+		text, err := json.Marshal(spec)
+		if err != nil {
+			return fmt.Errorf("write dimension %q: %w", d.Name, err)
+		}
+		out.Dimensions = append(out.Dimensions, api.Dimension{Name: d.Name, Description: d.Description, Defined: defined, BuiltIn: builtIn, Spec: text})
+		return nil
+	}
+	own := s.c.deps.Definitions.Current().Dimensions
+	builtIn := map[string]bool{}
+	for _, d := range measure.BuiltIn() {
+		builtIn[d.Name] = true
+		if own[d.Name] == nil {
+			if err := add(&d, false, true); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for name, d := range own {
+		if err := add(d, true, builtIn[name]); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(out.Dimensions, func(a, b api.Dimension) int { return cmp.Compare(a.Name, b.Name) })
+	return out, nil
+}

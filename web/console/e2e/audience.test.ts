@@ -1,0 +1,134 @@
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { type Mock, startMock } from '../mock/server.mjs';
+import { launch, open, type Watched } from './browser';
+
+// Writing audiences, against the mock.
+
+let browser: Browser;
+let mock: Mock;
+let watched: Watched | undefined;
+beforeAll(async () => {
+  browser = await launch();
+});
+afterAll(() => browser.close());
+beforeEach(async () => {
+  mock = await startMock();
+});
+afterEach(async () => {
+  await watched?.context.close();
+  await mock.close();
+  const trouble = watched?.trouble;
+  watched = undefined;
+  expect(trouble).toEqual([]);
+});
+
+async function go(path: string): Promise<Page> {
+  watched = await open(browser, mock.url + path);
+  await watched.page.locator('main h1').waitFor();
+  return watched.page;
+}
+
+const size = async (page: Page) =>
+  Number((await page.getByTestId('size').textContent())?.replaceAll(',', ''));
+const chip = (page: Page, name: string | RegExp) => page.getByRole('button', { name, exact: true });
+
+/** Waits until the size is another one, and says how long that took. */
+async function resized(page: Page, change: () => Promise<void>): Promise<number> {
+  const before = await page.evaluate(
+    () => document.querySelector('[data-testid=size]')?.textContent,
+  );
+  await change();
+  const from = Date.now();
+  await page.waitForFunction(
+    (old) => {
+      const now = document.querySelector('[data-testid=size]')?.textContent;
+      return now !== undefined && now !== old;
+    },
+    before,
+    { polling: 20 },
+  );
+  return Date.now() - from;
+}
+
+test('an audience in sentences, its size as it is written', async () => {
+  const page = await go('/audiences');
+  await page.getByRole('link', { name: 'New audience' }).click();
+  expect(await size(page)).toBe(1248);
+  await chip(page, 'a condition').click();
+  await page.getByRole('menuitem', { name: /Did, or did not/ }).click();
+  // the picker is open
+  const took = await resized(page, () => page.getByRole('option', { name: /^purchase/ }).click());
+  expect(took).toBeLessThan(500);
+  const buyers = await size(page);
+  await chip(page, 'another condition').click();
+  await page.getByRole('menuitem', { name: /A trait/ }).click();
+  await page.getByRole('combobox', { name: 'Property' }).fill('traits.vip');
+  await page.getByRole('combobox', { name: 'Value' }).selectOption('true');
+  await resized(page, () => page.getByRole('button', { name: 'Done' }).click());
+  expect(await size(page)).toBeLessThan(buyers);
+  await chip(page, 'Join: all').click();
+  await resized(page, () => page.getByRole('menuitem', { name: 'any' }).click());
+  expect(await size(page)).toBeGreaterThan(buyers);
+  await page.getByLabel('Name', { exact: true }).fill('buyers-or-vips');
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByText('buyers-or-vips is saved.').waitFor();
+  expect(mock.stored('audience', 'buyers-or-vips')?.spec).toEqual({
+    any: [
+      { did: { event: 'purchase', during: { last: '28d' } } },
+      { where: { all: [{ field: 'traits.vip', op: 'eq', value: true }] } },
+    ],
+  });
+  await page.getByRole('heading', { name: 'buyers-or-vips' }).waitFor();
+  await page.getByTestId('changes').getByText('entered').first().waitFor();
+});
+
+test('three starters with counts, where there is none', async () => {
+  mock.state.empty = true;
+  mock.reset();
+  mock.state.empty = false;
+  const page = await go('/audiences');
+  const starters = page.getByTestId('starters').getByRole('link');
+  await starters
+    .nth(2)
+    .getByText(/^\d+ users$/)
+    .waitFor();
+  const counts = await starters.evaluateAll((all) =>
+    all.map((a) => a.lastElementChild?.textContent),
+  );
+  expect(counts).toEqual(['541 users', '305 users', '316 users']);
+  await starters.nth(2).click();
+  await page.getByTestId('size').getByText('316').waitFor();
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByText('most-engaged is saved.').waitFor();
+});
+
+test('what has no words is kept, and what is edited beside it too', async () => {
+  const page = await go('/audiences/nearly');
+  const before = mock.stored('audience', 'nearly')?.spec as { all: unknown[] };
+  await page.getByTestId('kept').getByText('session:').waitFor();
+  await page.getByRole('button', { name: /^When: in the last 90 days/ }).click();
+  await page.getByRole('button', { name: '28 days', exact: true }).click();
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByText('nearly is saved.').waitFor();
+  const after = mock.stored('audience', 'nearly')?.spec as { all: unknown[] };
+  expect(after.all[1]).toMatchObject({ did: { event: 'product_view', during: { last: '28d' } } });
+  expect(after.all.toSpliced(1, 1)).toEqual(before.all.toSpliced(1, 1));
+});
+
+test('those of now, frozen', async () => {
+  const page = await go('/audiences/vip');
+  await page.getByText('Frozen', { exact: true }).click();
+  await page.getByText(/^Those who fit at/).waitFor();
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByText('vip is saved.').waitFor();
+  expect(mock.stored('audience', 'vip')?.spec.frozen).toMatch(/^\d{4}-\d\d-\d\dT/);
+});
+
+test('an analyst reads it, and changes nothing', async () => {
+  mock.state.role = 'analyst';
+  const page = await go('/audiences/vip');
+  await page.getByText('Your role cannot change audiences.').waitFor();
+  expect(await page.getByRole('button', { name: 'another condition' }).count()).toBe(0);
+  expect(await page.getByRole('button', { name: /^Saved?$/ }).isDisabled()).toBe(true);
+});

@@ -1,0 +1,108 @@
+import { useQueryClient } from '@tanstack/react-query';
+import { useBlocker } from '@tanstack/react-router';
+import { useEffect, useRef, useState } from 'react';
+import { Problem } from '../api/problem';
+import { type Definition, useSaveDefinition } from '../api/queries';
+import { same } from '../trigger/spec';
+import { done, failed } from '../ui/notice';
+
+export const goodName = (name: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name);
+export const nameRule = '1 to 64 letters, digits, - _ and ., beginning with a letter or digit';
+
+/**
+ * A definition that is being edited: what is typed, what it is based on, and what somebody else
+ * saved meanwhile. Nothing that was typed is lost without a question.
+ */
+export function useDraft<S extends object>(asked: {
+  kind: string;
+  saved: Definition<S> | undefined;
+  /** What a new one is before anything is typed, and what it begins with. */
+  blank: S;
+  start?: S | undefined;
+  readOnly: boolean;
+  /** What is typed cannot be read at the moment. */
+  broken?: boolean;
+  /** The spec was set from outside of the form. */
+  onReset?: () => void;
+  /** A new one was saved, whose page is another one. */
+  onMade?: ((name: string) => void) | undefined;
+}) {
+  const { kind, saved, blank, readOnly, onReset } = asked;
+  const queries = useQueryClient();
+  const save = useSaveDefinition(kind);
+  const [base, setBase] = useState({ spec: saved?.spec ?? blank, version: saved?.version ?? 0 });
+  const [spec, setSpec] = useState<S>(asked.start ?? base.spec);
+  const [differs, setDiffers] = useState(false);
+  const left = useRef(false);
+  const dirty = asked.broken === true || !same(spec, base.spec);
+
+  // What somebody else saved is taken over, unless it would cost what was typed here.
+  const newer = saved && saved.version > base.version ? saved : undefined;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: onReset is new every time
+  useEffect(() => {
+    if (newer && !dirty) {
+      setBase({ spec: newer.spec, version: newer.version });
+      setSpec(newer.spec);
+      onReset?.();
+    }
+  }, [newer, dirty]);
+
+  const guarded = () => dirty && !readOnly && !left.current;
+  const blocker = useBlocker({
+    shouldBlockFn: ({ current, next }) => guarded() && current.pathname !== next.pathname,
+    enableBeforeUnload: guarded,
+    withResolver: true,
+  });
+
+  const store = (name: string, version: number) =>
+    save.mutate(
+      { name, spec: spec as Record<string, unknown>, version },
+      {
+        onSuccess: (applied) => {
+          done(`${name} is saved.`);
+          setDiffers(false);
+          setBase({ spec, version: applied.changes[0]?.version ?? version + 1 });
+          if (!saved && asked.onMade) {
+            left.current = true;
+            asked.onMade(name);
+          }
+        },
+        onError: async (error) => {
+          if (error instanceof Problem && error.status === 412 && saved) {
+            await queries.refetchQueries({ queryKey: ['definitions', kind] });
+            setDiffers(true);
+          } else if (error instanceof Problem && error.status === 412) {
+            failed(`“${name}” exists already`, new Error(`Give the new ${kind} another name`));
+          } else failed('Not saved', error);
+        },
+      },
+    );
+
+  return {
+    spec,
+    setSpec,
+    base,
+    dirty,
+    /** What somebody else saved while this was edited. */
+    newer: dirty ? newer : undefined,
+    differs,
+    setDiffers,
+    store,
+    saving: save.isPending,
+    /** Drops what was typed. */
+    take: () => {
+      if (!saved) return;
+      setBase({ spec: saved.spec, version: saved.version });
+      setSpec(saved.spec);
+      setDiffers(false);
+      onReset?.();
+    },
+    /** It is gone: leaving asks nothing any more. */
+    gone: () => {
+      left.current = true;
+    },
+    blocker,
+  };
+}
+
+export type Draft<S extends object> = ReturnType<typeof useDraft<S>>;

@@ -1,0 +1,12 @@
+import { Link } from '@tanstack/react-router';
+import css from './shell.module.css';
+
+/** What is known: of events, and of users. */
+export function DataTabs() {
+  return (
+    <nav className={css.tabs} aria-label="Events, traits and dimensions">
+      <Link to="/data/events">Events</Link>
+      <Link to="/data/traits">Traits &amp; dimensions</Link>
+    </nav>
+  );
+}
