@@ -180,6 +180,17 @@ export function measure(q, world) {
     excluded: { bots: 0, internal: 0 },
   };
   if (q.users) return { ...base, kind: 'users', users: { total: users.length, ids: [] } };
+  if (q.return) {
+    return {
+      ...base,
+      kind: 'return',
+      return: {
+        treated: { users: 3_410, converted: 402, value: 18_211.5 },
+        holdout: { users: 379, converted: 29, value: 1_204 },
+        lift: { difference: 0.0414, low: 0.0107, high: 0.0669 },
+      },
+    };
+  }
   if (!q.breakdown) return undefined;
   const counts = new Map();
   for (const user of users) {

@@ -43,6 +43,7 @@ export interface Query {
   };
   paths?: { from: Match; before?: boolean; depth: number; window: string; top?: number };
   users?: { limit?: number };
+  return?: { campaign: string; goal: Match; within: string; value?: string };
 }
 
 export type State = 'reached' | 'stuck' | 'progress';
@@ -110,9 +111,24 @@ export interface Answer {
     links: { depth: number; from: number; to: number; users: number }[];
   };
   users?: { total: number };
+  return?: { treated: Arm; holdout: Arm; lift?: Lift };
 }
 
-const parts = ['series', 'breakdown', 'funnel', 'retention', 'paths', 'users'] as const;
+/** One side of a comparison. */
+export interface Arm {
+  users: number;
+  converted: number;
+  value: number;
+}
+
+/** How much greater the share of the treated is who converted; 0.02 is two points. */
+export interface Lift {
+  difference: number;
+  low: number;
+  high: number;
+}
+
+const parts = ['series', 'breakdown', 'funnel', 'retention', 'paths', 'users', 'return'] as const;
 const lists: Record<(typeof parts)[number], readonly string[]> = {
   series: ['buckets', 'lines'],
   breakdown: ['rows'],
@@ -120,6 +136,7 @@ const lists: Record<(typeof parts)[number], readonly string[]> = {
   retention: ['cohorts'],
   paths: ['depths', 'links'],
   users: [],
+  return: [],
 };
 
 const isObject = (value: unknown): value is Record<string, unknown> =>

@@ -21,6 +21,19 @@ export function periodWords(period: string): string {
   );
 }
 
+/** What starts a campaign, in a sentence; trigger is that which it names, if it is known. */
+export function startWords(
+  when: Schema['CampaignSpec']['when'],
+  trigger: { spec: TriggerSpec } | undefined,
+): string {
+  if (trigger) return triggerWords(trigger.spec);
+  if (when.once) return 'Once, to those who were in it when somebody sent it';
+  if (when.audience) {
+    return `When a user ${when.on === 'leave' ? 'leaves' : 'enters'} ${when.audience}`;
+  }
+  return when.trigger ?? 'Never: nothing starts it';
+}
+
 /** A trigger in one sentence. */
 export function triggerWords(spec: TriggerSpec): string {
   const parts = spec.pattern.map(stepWords);

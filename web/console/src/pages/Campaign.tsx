@@ -12,7 +12,7 @@ import {
 } from '../api/queries';
 import { useMay } from '../api/session';
 import { compact } from '../format/number';
-import { list, periodWords, triggerWords } from '../format/pattern';
+import { list, periodWords, startWords } from '../format/pattern';
 import { dateTime } from '../format/time';
 import { reasonWords, statusWords } from '../format/words';
 import { Deliveries } from '../ui/Deliveries';
@@ -24,6 +24,7 @@ import { Status } from '../ui/Status';
 import { Empty, Failure, Loading } from '../ui/states';
 import { AsOf, At } from '../ui/time';
 import css from '../ui/ui.module.css';
+import { Achieved } from './Achieved';
 
 export default function Campaign() {
   const { name } = useParams({ from: '/campaigns/$name' });
@@ -67,7 +68,10 @@ export default function Campaign() {
         </Card>
       ) : (
         <div className={css.twoColumns}>
-          <Results name={name} />
+          <div className={css.stack}>
+            <Achieved campaign={campaign} />
+            <Results name={name} />
+          </div>
           <Rules campaign={campaign} />
         </div>
       )}
@@ -269,14 +273,7 @@ function Rules({ campaign }: { campaign: CampaignView }) {
   const trigger = triggers.data?.definitions.find((t) => t.name === spec.when.trigger);
   const cap = spec.limits?.cap;
   const facts: [string, ReactNode][] = [
-    [
-      'When',
-      trigger
-        ? triggerWords(trigger.spec)
-        : spec.when.once
-          ? 'Once, to those who were in it when somebody sent it'
-          : (spec.when.trigger ?? 'Never: nothing starts it'),
-    ],
+    ['When', startWords(spec.when, trigger)],
     ['Who', spec.who?.length ? list(spec.who, 'or') : 'Everybody'],
     [
       'What',

@@ -1,7 +1,7 @@
 import { Link } from '@tanstack/react-router';
 import { type Campaign, useCampaigns, useReport, useTriggers } from '../api/queries';
 import { compact } from '../format/number';
-import { triggerWords } from '../format/pattern';
+import { startWords } from '../format/pattern';
 import { CampaignTabs } from '../shell/CampaignTabs';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
@@ -68,12 +68,7 @@ export default function Campaigns() {
                         <Status status={campaign.spec.status} />
                       </span>
                       <span className={rows.itemHint} style={{ display: 'block' }}>
-                        {campaign.spec.description ??
-                          (trigger
-                            ? triggerWords(trigger.spec)
-                            : campaign.spec.when.once
-                              ? 'Sent once, by hand'
-                              : `When ${campaign.spec.when.trigger ?? 'asked'}`)}
+                        {campaign.spec.description ?? startWords(campaign.spec.when, trigger)}
                       </span>
                     </span>
                     <Counts campaign={campaign} />
