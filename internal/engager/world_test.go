@@ -30,6 +30,7 @@ type world struct {
 	power   bool   // the power fails with it
 	writes  int
 	wake    chan struct{}
+	watched []chan struct{}
 	lie     func(collection string) bool // a broken build: loses the collection
 	lazy    bool                         // another one: does not sync documents
 }
@@ -102,6 +103,12 @@ func (w *world) write(sync, outside bool, do func(d *disk) error) error {
 	}
 	close(w.wake)
 	w.wake = make(chan struct{})
+	for _, c := range w.watched {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
 	if hit {
 		w.crash()
 		return errDead
@@ -172,7 +179,14 @@ func (w *world) List(_ context.Context, q documents.Query) (out []documents.Docu
 	return out, err
 }
 
-func (w *world) Watch(string) (<-chan struct{}, func()) { return nil, func() {} }
+// Watch wakes after every write, also of other collections.
+func (w *world) Watch(string) (<-chan struct{}, func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := make(chan struct{}, 1)
+	w.watched = append(w.watched, c)
+	return c, func() {}
+}
 
 // The log, of one partition.
 
