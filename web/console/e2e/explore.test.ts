@@ -121,7 +121,8 @@ test('what is sent is what was reviewed', async () => {
   mock.state.sends.length = 0;
   const { page, trouble, context } = await open(browser, `${mock.url}/explore`);
   await page.locator('[data-bar] button:last-child').last().click();
-  await page.getByText('Outbox', { exact: true }).last().click();
+  await page.getByTestId('total').waitFor();
+  await page.getByRole('dialog').getByText('Outbox', { exact: true }).click();
   await page.getByLabel('Text').fill('Come back');
   await page.getByRole('button', { name: 'Review' }).click();
   const matched = number(await page.getByTestId('matched').textContent());
