@@ -19,11 +19,6 @@ import (
 	"heed/internal/analytics/avrofiles"
 	"heed/internal/backtest"
 	"heed/internal/catalog"
-	"heed/internal/channel"
-	"heed/internal/channel/outbox"
-	"heed/internal/channel/pullstore"
-	channelweb "heed/internal/channel/web"
-	"heed/internal/channel/webhook"
 	"heed/internal/console"
 	"heed/internal/decider"
 	"heed/internal/definition"
@@ -263,10 +258,11 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 		}
 	}
 	if n.cfg.has(RoleEngager) {
+		channels := n.channels(mux, add)
 		n.engager, err = engager.New(n.cfg.Engager, engager.Deps{
 			Log: n.db.Log(), Documents: n.db.Documents(), Inbox: n.db.Inbox(), Definitions: n.catalog,
 			Profiles: n.profiles(), Pull: n.pull,
-			Channels: []channel.Channel{channelweb.New(n.db.Inbox()), outbox.New(n.db.Documents()), webhook.New(time.Now), pullstore.New(n.pull, n.catalog)},
+			Channels: channels,
 			Secret:   n.secret, Logger: n.log, Registerer: n.registry, Clock: time.Now,
 		})
 		if err != nil {

@@ -33,6 +33,8 @@ type Delivery struct {
 	ID           string // an HMAC of the activation id: not guessable
 	ActivationID string
 	User         string // profile id
+	To           string // address for channels that have one: an e-mail address, a number in E.164, a push subscription
+	Unsubscribe  string // address of the page that ends messages like this one; "" for transactional ones
 	Campaign     string
 	Template     string
 	Kind         string // web: popup | banner | slot | inline

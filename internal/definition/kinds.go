@@ -15,7 +15,6 @@ import (
 	"heed/internal/event"
 	"heed/internal/measure"
 	"heed/internal/period"
-	"heed/internal/render"
 	"heed/internal/trigger"
 )
 
@@ -98,31 +97,6 @@ type Template struct {
 	Body     string        `yaml:"body,omitempty" json:"body,omitempty"`
 	BodyFile string        `yaml:"bodyFile,omitempty" json:"bodyFile,omitempty"` // read when applied, beside the YAML file
 	Expires  period.Period `yaml:"expires,omitempty" json:"expires,omitempty"`   // web: default 5m
-}
-
-// Channel is a way out that is configured by name. "web" and "outbox" exist
-// without a definition.
-type Channel struct {
-	Name string `yaml:"name" json:"name"`
-	Type string `yaml:"type" json:"type"` // web | outbox | webhook | pull
-
-	// Of a webhook: where it posts, the secret that signs, whether the address may
-	// be a private one, and how long an attempt may take.
-	URL          string        `yaml:"url,omitempty" json:"url,omitempty"`
-	Secret       string        `yaml:"secret,omitempty" json:"secret,omitempty"`
-	AllowPrivate bool          `yaml:"allowPrivate,omitempty" json:"allowPrivate,omitempty"`
-	Timeout      period.Period `yaml:"timeout,omitempty" json:"timeout,omitempty"`
-	// Collection of the pull store that a channel of type pull writes into.
-	Collection string `yaml:"collection,omitempty" json:"collection,omitempty"`
-}
-
-// Mode is what the channel's content is: HTML, in which what is printed is
-// escaped, or text.
-func (c *Channel) Mode() render.Mode {
-	if c.Type == ChannelWeb || c.Type == ChannelOutbox {
-		return render.HTML
-	}
-	return render.Text
 }
 
 // Campaign is trigger or schedule + audience + channel + template + limits.

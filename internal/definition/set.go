@@ -7,29 +7,14 @@ import (
 	"iter"
 	"maps"
 	"math"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"heed/internal/event"
 	"heed/internal/measure"
-	"heed/internal/period"
 	"heed/internal/render"
 	"heed/internal/trigger"
-)
-
-// Channels that exist without a definition.
-const (
-	ChannelWeb    = "web"
-	ChannelOutbox = "outbox"
-)
-
-// Types of channels that need a definition.
-const (
-	ChannelWebhook = "webhook"
-	ChannelPull    = "pull"
 )
 
 // NewSet checks the documents, each by itself and all against each other, and
@@ -256,43 +241,6 @@ func (c *checker) template(t *Template) {
 	}
 	if t.Expires < 0 {
 		c.fail("expires", "", "is negative")
-	}
-}
-
-// maxTimeout of an attempt: a lane of the Engager waits for it.
-const maxTimeout = period.Period(10 * time.Second)
-
-func (c *checker) channel(ch *Channel) {
-	only := func(typ string, fields ...string) {
-		if ch.Type == typ {
-			return
-		}
-		for i := 0; i < len(fields); i += 2 {
-			if fields[i+1] != "" {
-				c.fail(fields[i], "", "only a channel of type %s has it", typ)
-			}
-		}
-	}
-	timeout := ""
-	if ch.Timeout != 0 {
-		timeout = ch.Timeout.String()
-	}
-	only(ChannelWebhook, "url", ch.URL, "secret", ch.Secret, "timeout", timeout)
-	only(ChannelPull, "collection", ch.Collection)
-	switch ch.Type {
-	case ChannelWeb, ChannelOutbox:
-	case ChannelWebhook:
-		u, err := url.Parse(ch.URL)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
-			c.fail("url", "https://crm.example/heed, without a user or password: the secret signs", "%q is not an address to post to", ch.URL)
-		}
-		if ch.Timeout < 0 || ch.Timeout > maxTimeout {
-			c.fail("timeout", "5s", "%s is not from 0 to %s", ch.Timeout, maxTimeout)
-		}
-	case ChannelPull:
-		c.refer("collection", KindCollection, ch.Collection, maps.Keys(c.set.Collections))
-	default:
-		c.fail("type", "web, outbox, webhook or pull", "%q is not a type of channel", ch.Type)
 	}
 }
 

@@ -1,0 +1,32 @@
+package app
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"heed/internal/channel"
+	"heed/internal/channel/outbox"
+	"heed/internal/channel/pullstore"
+	channelweb "heed/internal/channel/web"
+	"heed/internal/channel/webhook"
+)
+
+// channels makes the ways out, with what they are called back by.
+func (n *node) channels(mux *http.ServeMux, add func(name string, run func(context.Context) error, ready func() error)) []channel.Channel {
+	all := []channel.Channel{
+		channelweb.New(n.db.Inbox()),
+		outbox.New(n.db.Documents()),
+		webhook.New(time.Now),
+		pullstore.New(n.pull, n.catalog),
+	}
+	for _, c := range all {
+		if r, ok := c.(channel.Receiver); ok {
+			r.Register(mux)
+		}
+		if r, ok := c.(channel.Runner); ok {
+			add("channel "+c.Type(), r.Run, alwaysReady)
+		}
+	}
+	return all
+}
