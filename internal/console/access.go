@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"heed/internal/console/api"
+	"heed/internal/console/trial"
 	"heed/internal/documents"
 )
 
@@ -72,7 +73,7 @@ func required(operation string) api.Role {
 	switch operation {
 	case "ListMembers", "PostMember", "DeleteMember", "ListTokens", "PostToken", "DeleteToken", "ListAudit", "exportEvents":
 		return api.RoleAdmin
-	case "PutDefinition", "DeleteDefinition", "applyDefinitions", "PostCrowd", "PostSample", "ReviewSend", "PostSend":
+	case "PutDefinition", "DeleteDefinition", "applyDefinitions", "PostCrowd", "PostSample", "ReviewSend", "PostSend", "PostTrial":
 		return api.RoleMarketer
 	}
 	return api.RoleAnalyst
@@ -99,7 +100,9 @@ func forbidden(c *caller, need api.Role) error {
 // handler routes the API.
 func (c *Console) handler() http.Handler {
 	mux := http.NewServeMux()
-	strict := api.NewStrictHandlerWithOptions(&server{c}, []api.StrictMiddlewareFunc{
+	strict := api.NewStrictHandlerWithOptions(&server{c, &trial.API{
+		Tries: c.deps.Tries, Definitions: c.deps.Definitions, Log: c.deps.Log, Now: c.now, Budget: c.cfg.ScanBudget,
+	}}, []api.StrictMiddlewareFunc{
 		func(next api.StrictHandlerFunc, operation string) api.StrictHandlerFunc {
 			return func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error) {
 				if err := permit(askedOf(ctx), operation); err != nil {

@@ -25,6 +25,7 @@ import (
 	"heed/internal/console/api"
 	"heed/internal/console/pages"
 	"heed/internal/console/signin"
+	"heed/internal/console/trial"
 	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/eventlog"
@@ -141,7 +142,7 @@ type Demo interface {
 }
 
 // Deps are what the console works with. Live, Progress, BadEvents, Health, Demo,
-// Backtests, Facts, Measures, Traits, Audiences and Sends may be nil: the answers then say
+// Backtests, Facts, Measures, Traits, Audiences, Sends and Tries may be nil: the answers then say
 // what is missing.
 type Deps struct {
 	Log         eventlog.Log
@@ -159,6 +160,7 @@ type Deps struct {
 	Traits      Traits
 	Audiences   Audiences
 	Sends       Sends
+	Tries       trial.Tries
 	// Pages holds index.html and its assets.
 	Pages fs.FS
 	// LocalToken is the token in the data folder, for the command line.

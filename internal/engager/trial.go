@@ -41,14 +41,17 @@ type Trial struct {
 	At    int64           `json:"at"`
 }
 
-// Tried is how far a trial has come.
+// Tried is how far a trial has come, and once a content was chosen, what it says.
 type Tried struct {
-	Done    bool
-	Status  Status
-	Reason  policy.Reason
-	Channel string
-	Detail  string
-	Missing []string
+	User, Campaign string
+	Done           bool
+	Status         Status
+	Reason         policy.Reason
+	Channel        string
+	As             string // how web content is shown, as the template says
+	Detail         string
+	Subject, Body  string
+	Missing        []string
 }
 
 // Try begins a trial, now, and gives its id.
@@ -102,9 +105,48 @@ func (e *Engager) Tried(ctx context.Context, id string) (Tried, bool, error) {
 		return Tried{}, false, err
 	}
 	entry, _, err := e.entry(ctx, LedgerKey(t.At, ActivationID(id, t.Campaign.Name)))
-	return Tried{
-		Done: entry.ended(), Status: entry.Status, Reason: entry.Reason, Channel: entry.Channel, Detail: entry.Detail, Missing: entry.Missing,
-	}, true, err
+	if err != nil {
+		return Tried{}, false, err
+	}
+	out := Tried{
+		User: t.User, Campaign: t.Campaign.Name, Done: entry.ended(), Status: entry.Status, Reason: entry.Reason, Channel: entry.Channel, Detail: entry.Detail, Missing: entry.Missing,
+	}
+	content := t.over(e.deps.Definitions.Current()).Templates[entry.Template]
+	if content == nil || !out.Done {
+		return out, true, nil
+	}
+	ev, err := t.cause()
+	if err != nil {
+		return out, true, err
+	}
+	subject, body, err := e.preview(ctx, content, t.Campaign.Name, t.User, ev)
+	if err != nil { // the outcome says why
+		return out, true, nil //nolint:nilerr
+	}
+	out.As, out.Subject, out.Body = content.As, headline(subject.Text), body.Text
+	return out, true, nil
+}
+
+// over is the definitions with the drafts in their places.
+func (t *Trial) over(set *definition.Set) *definition.Set {
+	out := *set
+	out.Templates = maps.Clone(set.Templates)
+	for i := range t.Templates {
+		out.Templates[t.Templates[i].Name] = &t.Templates[i]
+	}
+	return &out
+}
+
+// cause is the event that stands for the one that completes the trigger.
+func (t *Trial) cause() (*event.Event, error) {
+	if len(t.Event) == 0 {
+		return nil, nil //nolint:nilnil // none
+	}
+	ev := new(event.Event)
+	if err := event.ParseJSON(t.Event, ev); err != nil {
+		return nil, &corrupt{fmt.Errorf("decode the event of a trial: %w", err)}
+	}
+	return ev, nil
 }
 
 // tries puts the draft and the event of a trial in the place of what the intent
@@ -115,21 +157,12 @@ func (a *activation) tries(ctx context.Context) error {
 		a.c = nil
 		return err
 	}
-	set := *a.worker.deps.Definitions.Current()
-	set.Templates = maps.Clone(set.Templates)
-	for i := range t.Templates {
-		set.Templates[t.Templates[i].Name] = &t.Templates[i]
-	}
-	a.c = a.worker.campaign(&set, &t.Campaign)
+	a.c = a.worker.campaign(t.over(a.worker.deps.Definitions.Current()), &t.Campaign)
 	a.c.live, a.c.who = true, nil
-	if len(t.Event) == 0 || a.hasEvent {
-		return nil
+	if a.event, err = t.cause(); err != nil {
+		return err
 	}
-	ev := new(event.Event)
-	if err := event.ParseJSON(t.Event, ev); err != nil {
-		return &corrupt{fmt.Errorf("decode the event of trial %s: %w", a.intent.FireID, err)}
-	}
-	a.event, a.hasEvent = ev, true
+	a.hasEvent = true
 	return nil
 }
 
