@@ -22,13 +22,21 @@ afterAll(async () => {
 });
 
 test('from New campaign to the pop-up, in at most thirteen clicks', async () => {
+  const api = `${heed.url}/api/v1`;
+  const { request } = admin.context;
   // the audience that is picked: who plays
-  const token = await admin.context.request.post(`${heed.url}/api/v1/definitions:apply`, {
+  const applied = await request.post(`${api}/definitions:apply`, {
     headers: { 'content-type': 'application/yaml', origin: heed.url },
     data: 'kind: audience\nname: players\ndid: {event: win, during: {last: 7d}}\n',
   });
-  expect(token.status()).toBe(200);
-  // the shop's own campaign answers the same wins
+  expect(applied.status()).toBe(200);
+  // the shop's own campaign would answer the same wins
+  const winners = await (await request.get(`${api}/definitions/campaign/winners`)).json();
+  const paused = await request.put(`${api}/definitions/campaign/winners`, {
+    headers: { origin: heed.url },
+    data: { ...winners.spec, status: 'paused' },
+  });
+  expect(paused.status()).toBe(200);
   const visitor = await profile(browser, heed);
   const shop = await visitor.open('/shop/spin?luck=win');
   await spin(shop, 'win');
@@ -75,12 +83,18 @@ test('from New campaign to the pop-up, in at most thirteen clicks', async () => 
   expect(clicks).toBeLessThanOrEqual(13);
 
   // and now by what a visitor does
-  const other = await profile(browser, heed);
+  const other = await profile(browser, heed, { person: true });
   const theirs = await other.open('/shop/spin?luck=win');
-  for (let i = 0; i < 2; i++) await spin(theirs, 'win');
+  await spin(theirs, 'win');
+  const who = await anonymousId(theirs);
+  const entered = async () =>
+    JSON.stringify(await (await request.get(`${api}/audiences/players/changes?limit=50`)).json());
+  await expect.poll(entered).toContain(who);
+  await spin(theirs, 'win');
   await spinButton(theirs).click();
   await inPopup(theirs, /three in a row/).waitFor();
-  await page.getByTestId('report').getByText('Sent').waitFor();
+  await page.getByTestId('report').getByText('Sent', { exact: true }).waitFor();
+  await page.locator('[data-testid=deliveries] > li', { hasText: who }).getByText('Sent').waitFor();
   await visitor.close();
   await other.close();
 });
