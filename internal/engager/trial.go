@@ -121,7 +121,7 @@ func (e *Engager) Tried(ctx context.Context, id string) (Tried, bool, error) {
 	}
 	subject, body, err := e.preview(ctx, content, t.Campaign.Name, t.User, ev)
 	if err != nil { // the outcome says why
-		return out, true, nil //nolint:nilerr
+		return out, true, nil //nolint:nilerr // it is told already
 	}
 	out.As, out.Subject, out.Body = content.As, headline(subject.Text), body.Text
 	return out, true, nil

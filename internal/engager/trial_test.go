@@ -36,7 +36,7 @@ func TestTrial(t *testing.T) {
 		}
 		var got engager.Tried
 		for !got.Done {
-			known := false
+			var known bool
 			if got, known, err = v.e.Tried(t.Context(), id); err != nil || !known {
 				t.Fatal(known, err)
 			}

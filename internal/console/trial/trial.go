@@ -107,7 +107,7 @@ func (a *API) newest(ctx context.Context, name, user string) (json.RawMessage, e
 	}
 	found, err := (&logsearch.Search{
 		Log: a.Log, Now: a.Now, Budget: a.Budget, Want: 1,
-		Match: func(h *event.Header) bool { return string(h.Name) == name },
+		Match: func(h *event.Header) bool { return h.Name == name },
 		Take: func(_ int, _ uint64, e *event.Event) (any, bool) {
 			e.UserID, e.AnonymousID = user, ""
 			return json.RawMessage(event.AppendJSON(nil, e)), true

@@ -38,7 +38,7 @@ export function When(props: {
           onChange={(next) => choose(next as Start)}
           data={[
             { value: 'own', label: 'What they do' },
-            { value: 'trigger', label: 'A trigger there is' },
+            { value: 'trigger', label: 'A trigger' },
             { value: 'audience', label: 'An audience' },
           ]}
         />

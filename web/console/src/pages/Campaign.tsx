@@ -44,7 +44,7 @@ export default function Campaign() {
         <>
           {campaign && <StatusButton campaign={campaign} />}
           {campaign && !campaign.spec.when.once && (
-            <LinkButton to="/campaigns/$name/edit" params={{ name }} size="xs">
+            <LinkButton to="/campaigns/$name/edit" params={{ name }} variant="default" size="xs">
               Edit
             </LinkButton>
           )}
