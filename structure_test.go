@@ -25,6 +25,7 @@ var layers = [][]string{
 		"internal/analytics", "internal/console", "internal/demo", "web",
 	},
 	{"internal/analytics/audiences"},
+	{"internal/reach"},
 	{"internal/analytics/avrofiles", "internal/decider/later", "internal/demo/sample", "internal/console/api", "internal/console/pages", "internal/console/signin"},
 	{"internal/channel/web", "internal/channel/outbox", "internal/channel/webhook", "internal/channel/pullstore"},
 	{"internal/channel", "internal/backtest"},
@@ -38,8 +39,8 @@ var layers = [][]string{
 	{"internal/replay", "internal/journey", "internal/measure/measuretest"},
 	{"internal/definition", "internal/session"},
 	{"internal/trigger", "internal/policy", "internal/render", "internal/measure"},
-	{"internal/condition", "internal/profile", "internal/consent"},
-	{"internal/period", "internal/event/ocf"},
+	{"internal/condition", "internal/profile"},
+	{"internal/period", "internal/event/ocf", "internal/consent"},
 	{"internal/event"},
 	{"internal/jsonscan", "internal/varint", "internal/express"},
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ import (
 	"heed/internal/express"
 	"heed/internal/gateway"
 	"heed/internal/pull"
+	"heed/internal/reach"
 	"heed/web"
 )
 
@@ -51,6 +53,7 @@ type node struct {
 	express    express.Config // what is served without net/http
 	decider    *decider.Decider
 	sample     *sample.Loader // nil: not in this process
+	book       *reach.Book
 	engager    *engager.Engager
 	behavior   *analytics.Behavior // nil: not in this process
 	audiences  *audiences.Keeper
@@ -257,11 +260,15 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 			return nil, err
 		}
 	}
+	if n.book, err = n.newBook(cmp.Or(n.cfg.PublicURL, base)); err != nil {
+		return nil, err
+	}
 	if n.cfg.has(RoleEngager) {
 		channels := n.channels(mux, add)
+		n.book.Keep(channels)
 		n.engager, err = engager.New(n.cfg.Engager, engager.Deps{
 			Log: n.db.Log(), Documents: n.db.Documents(), Inbox: n.db.Inbox(), Definitions: n.catalog,
-			Profiles: n.profiles(), Pull: n.pull,
+			Profiles: n.profiles(), Book: n.book, Pull: n.pull,
 			Channels: channels,
 			Secret:   n.secret, Logger: n.log, Registerer: n.registry, Clock: time.Now,
 		})
@@ -471,10 +478,20 @@ func (n *node) offline(ctx context.Context) (_ *console.Console, err error) {
 	if !n.cfg.Facts.Off {
 		n.folderSQL = &folderFacts{node: n}
 	}
+	if n.book, err = n.newBook(""); err != nil {
+		return nil, err
+	}
 	if n.audiences, err = n.newAudiences(nil); err != nil {
 		return nil, err
 	}
 	return n.console("", nil, nil)
+}
+
+// newBook makes what knows whom Heed may write to.
+func (n *node) newBook(publicURL string) (*reach.Book, error) {
+	return reach.New(reach.Deps{
+		Documents: n.db.Documents(), Log: n.db.Log(), Secret: n.secret, PublicURL: publicURL, Logger: n.log, Clock: time.Now,
+	})
 }
 
 // newAudiences makes what keeps the audiences; it runs with the role analytics

@@ -32,6 +32,7 @@ import (
 	"heed/internal/period"
 	"heed/internal/policy"
 	"heed/internal/profile"
+	"heed/internal/reach"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -58,12 +59,13 @@ func (k known) In(_ context.Context, user, audience string) (bool, error) {
 // scripted is a channel that answers as told, and remembers what it was asked.
 type scripted struct {
 	mu         sync.Mutex
+	kind       string // its type
 	idempotent bool
 	answers    []error // nil when they are used up
 	seen       []channel.Delivery
 }
 
-func (s *scripted) Type() string     { return "sms" }
+func (s *scripted) Type() string     { return s.kind }
 func (s *scripted) Idempotent() bool { return s.idempotent }
 
 func (s *scripted) Send(_ context.Context, d *channel.Delivery) (channel.Receipt, error) {
@@ -96,6 +98,7 @@ type env struct {
 	sms   *scripted
 	fires int
 	e     *engager.Engager
+	book  *reach.Book
 	stop  func()
 }
 
@@ -103,10 +106,10 @@ func newEnv(t testing.TB) *env {
 	var cfg engager.Config
 	cfg.Backoff, cfg.Poll, cfg.ReportLinger, cfg.Grace = time.Millisecond, 2*time.Millisecond, time.Millisecond, time.Second
 	return &env{
-		t: t, db: memory.Open(memory.Config{}), cfg: cfg, sms: &scripted{}, users: profiles{}, in: members{},
+		t: t, db: memory.Open(memory.Config{}), cfg: cfg, sms: &scripted{kind: "script"}, users: profiles{}, in: members{},
 		set: &definition.Set{
 			Revision: 1, Audiences: map[string]*definition.Audience{}, Templates: map[string]*definition.Template{}, Campaigns: map[string]*definition.Campaign{},
-			Channels: map[string]*definition.Channel{"sms": {Name: "sms", Type: "sms"}, "web": {Name: "web", Type: "web"}, "outbox": {Name: "outbox", Type: "outbox"}},
+			Channels: map[string]*definition.Channel{"sms": {Name: "sms", Type: "script"}, "web": {Name: "web", Type: "web"}, "outbox": {Name: "outbox", Type: "outbox"}},
 		},
 	}
 }
@@ -126,8 +129,15 @@ func (v *env) campaign(name, ch, body string, change ...func(*definition.Campaig
 
 func (v *env) start() {
 	v.t.Helper()
+	book, err := reach.New(reach.Deps{
+		Documents: v.db.Documents(), Log: v.db.Log(), Secret: []byte(secret), PublicURL: "https://heed.shop.example", Clock: time.Now,
+	})
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	v.book = book
 	e, err := engager.New(v.cfg, engager.Deps{
-		Log: v.db.Log(), Documents: v.db.Documents(), Inbox: v.db.Inbox(), Definitions: fixed{v.set}, Profiles: known{v.users, v.in},
+		Book: book, Log: v.db.Log(), Documents: v.db.Documents(), Inbox: v.db.Inbox(), Definitions: fixed{v.set}, Profiles: known{v.users, v.in},
 		Channels:   []channel.Channel{web.New(v.db.Inbox()), outbox.New(v.db.Documents()), v.sms},
 		Secret:     []byte(secret),
 		Registerer: prometheus.NewRegistry(),
