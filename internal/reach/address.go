@@ -43,8 +43,11 @@ func email(address string) (string, bool) {
 	if err != nil || a.Address != address || len(address) > 254 || strings.ContainsAny(address, " \t\r\n\x00\"<>(),;:\\") {
 		return "", false
 	}
-	local, domain, ok := strings.Cut(address, "@")
-	return local + "@" + strings.ToLower(domain), ok && local != "" && len(local) <= 64 && domain != ""
+	local, domain, _ := strings.Cut(address, "@")
+	if len(local) > 64 {
+		return "", false
+	}
+	return local + "@" + strings.ToLower(domain), true
 }
 
 // number takes a number with its country code, however its digits are grouped.
