@@ -21,6 +21,7 @@ import (
 	"heed/internal/backtest"
 	"heed/internal/catalog"
 	"heed/internal/console"
+	"heed/internal/console/reaching"
 	"heed/internal/decider"
 	"heed/internal/definition"
 	"heed/internal/demo"
@@ -31,6 +32,8 @@ import (
 	"heed/internal/eventlog"
 	"heed/internal/express"
 	"heed/internal/gateway"
+	"heed/internal/gateway/unsubscribe"
+	"heed/internal/intake"
 	"heed/internal/pull"
 	"heed/internal/reach"
 	"heed/web"
@@ -55,6 +58,7 @@ type node struct {
 	sample     *sample.Loader // nil: not in this process
 	book       *reach.Book
 	engager    *engager.Engager
+	imports    *intake.Importer    // nil: not in this process
 	behavior   *analytics.Behavior // nil: not in this process
 	audiences  *audiences.Keeper
 	facts      *factsStore  // nil: not in this process, or it could not be opened
@@ -215,6 +219,17 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelError)}))
 
+	if n.book, err = n.newBook(cmp.Or(n.cfg.PublicURL, base)); err != nil {
+		return nil, err
+	}
+	if n.cfg.has(RoleGateway) {
+		page, err := unsubscribe.New(n.book, n.log)
+		if err != nil {
+			return nil, err
+		}
+		page.Register(mux)
+	}
+
 	shop, err := n.demoShop(mux, base)
 	if err != nil {
 		return nil, err
@@ -227,6 +242,10 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 			return nil, err
 		}
 		add("sample history", n.sample.Run, alwaysReady)
+		n.imports = intake.New(intake.Deps{
+			Log: n.db.Log(), Documents: n.db.Documents(), Book: n.book, Logger: n.log, Clock: time.Now, Random: randomBytes,
+		})
+		add("imports", n.imports.Run, alwaysReady)
 	}
 	var feed *analytics.Analytics
 	if n.cfg.has(RoleDecider) {
@@ -259,9 +278,6 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 		if err != nil {
 			return nil, err
 		}
-	}
-	if n.book, err = n.newBook(cmp.Or(n.cfg.PublicURL, base)); err != nil {
-		return nil, err
 	}
 	if n.cfg.has(RoleEngager) {
 		channels := n.channels(mux, add)
@@ -522,6 +538,7 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 	deps := console.Deps{
 		Log: n.db.Log(), Documents: n.db.Documents(), State: n.db.UserState(), Definitions: n.catalog,
 		Audiences: n.audiences, Health: health{n, version}, BadEvents: badEvents{n.db.Documents()},
+		Reach: reaching.Deps{Book: n.book, Profile: n.profiles().Profile},
 		Pages: first(web.Console()), LocalToken: n.localToken, Version: version,
 		Logger: n.log, Registerer: n.registry, Clock: time.Now, Random: randomBytes,
 	}
@@ -551,6 +568,9 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 	}
 	if n.engager != nil {
 		deps.Sends = sends{n.engager}
+	}
+	if n.imports != nil {
+		deps.Reach.Imports = n.imports
 	}
 	if n.sample != nil {
 		deps.Demo = showcase{shop, n.sample, n.cfg.Shop}

@@ -44,6 +44,9 @@ func failureOf(err error) *failure {
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f
 	}
+	if r, ok := errors.AsType[*api.Refusal](err); ok {
+		return &failure{status: r.Status, body: r.Told}
+	}
 	if ps, ok := errors.AsType[definition.Problems](err); ok {
 		f := fail(http.StatusUnprocessableEntity, "invalid", "the definitions do not hold together; nothing was changed", "")
 		f.body.Problems = problemsOf(ps)

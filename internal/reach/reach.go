@@ -140,7 +140,7 @@ func (b *Book) address(ctx context.Context, q *Question, p *profile.Profile) (st
 	case !ok:
 		return "", policy.AddressMissing, nil
 	case !kept.Verified:
-		return "", policy.AddressUnverified, nil
+		return to, policy.AddressUnverified, nil
 	}
 	return to, policy.AddressVerified, nil
 }
