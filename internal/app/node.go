@@ -242,9 +242,12 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 			return nil, err
 		}
 		add("sample history", n.sample.Run, alwaysReady)
-		n.imports = intake.New(intake.Deps{
+		n.imports, err = intake.Open(ctx, intake.Deps{
 			Log: n.db.Log(), Documents: n.db.Documents(), Book: n.book, Logger: n.log, Clock: time.Now, Random: randomBytes,
 		})
+		if err != nil {
+			return nil, err
+		}
 		add("imports", n.imports.Run, alwaysReady)
 	}
 	var feed *analytics.Analytics

@@ -125,7 +125,10 @@ func newWorld(t *testing.T, change ...func(*console.Config, *console.Deps)) *wor
 	if err != nil {
 		t.Fatal(err)
 	}
-	imports := intake.New(intake.Deps{Documents: w.db.Documents(), Log: w.db.Log(), Book: book, Clock: w.now, Logger: slog.New(slog.DiscardHandler), Random: func(b []byte) { _, _ = rand.Read(b) }})
+	imports, err := intake.Open(ctx, intake.Deps{Documents: w.db.Documents(), Log: w.db.Log(), Book: book, Clock: w.now, Logger: slog.New(slog.DiscardHandler), Random: func(b []byte) { _, _ = rand.Read(b) }})
+	if err != nil {
+		t.Fatal(err)
+	}
 	cfg := console.Config{AdminToken: adminToken, ScanBudget: 30 * time.Second}
 	deps := console.Deps{
 		Log: w.db.Log(), Documents: w.db.Documents(), State: w.db.UserState(), Definitions: w.catalog, Live: feed,

@@ -69,10 +69,12 @@ type Deps struct {
 // Importer keeps files and works them off. It may be used concurrently.
 type Importer struct{ deps Deps }
 
-// New makes an Importer.
-func New(deps Deps) *Importer {
+// Open makes an Importer, and removes what uploads have left that were cut off:
+// nobody uploads yet.
+func Open(ctx context.Context, deps Deps) (*Importer, error) {
 	deps.MaxBytes = cmp.Or(deps.MaxBytes, MaxFileBytes)
-	return &Importer{deps}
+	m := &Importer{deps}
+	return m, m.sweep(ctx)
 }
 
 // head is how an import stands. Times are µs since the Unix epoch.

@@ -53,10 +53,14 @@ func newShop(t *testing.T) *shop {
 func (s *shop) clock() time.Time { return time.UnixMicro(s.now.Load()) }
 
 func (s *shop) build() {
-	s.m = intake.New(intake.Deps{
+	var err error
+	s.m, err = intake.Open(s.t.Context(), intake.Deps{
 		MaxBytes: s.most, Log: s.log, Documents: s.db.Documents(), Book: s.book, Logger: slog.New(slog.DiscardHandler), Clock: s.clock,
 		Random: func(b []byte) { s.seeds++; b[0] = s.seeds },
 	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // run works until the returned function is called.
@@ -461,5 +465,26 @@ func TestTooLarge(t *testing.T) {
 	parts, err := s.db.Documents().List(t.Context(), documents.Query{Collection: "import_bytes"})
 	if err != nil || len(parts) != 0 {
 		t.Errorf("%d parts of the file are left, %v", len(parts), err)
+	}
+}
+
+// What an upload has left that was cut off by a crash is removed at the start.
+func TestLeftOvers(t *testing.T) {
+	s := newShop(t)
+	id := s.upload(crm).Id
+	w := documents.Write{Collection: "import_bytes", Key: "ff/00000000", Value: []byte("id\n"), Expect: documents.Any}
+	if err := s.db.Documents().Apply(t.Context(), documents.Durable, w); err != nil {
+		t.Fatal(err)
+	}
+	s.build()
+	parts, err := s.db.Documents().List(t.Context(), documents.Query{Collection: "import_bytes"})
+	if err != nil || len(parts) != 1 || strings.HasPrefix(parts[0].Key, "ff/") {
+		t.Errorf("parts %v, %v", parts, err)
+	}
+	s.run()
+	plan := userPlan()
+	plan.DryRun = true
+	if got := s.start(id, plan); got.State != api.ImportChecked {
+		t.Errorf("%+v", got)
 	}
 }

@@ -26,7 +26,6 @@ const Source = "import"
 
 // Run works imports off, one at a time, until ctx ends.
 func (m *Importer) Run(ctx context.Context) error {
-	m.sweep(ctx)
 	wake, cancel := m.deps.Documents.Watch(collImports)
 	defer cancel()
 	for {
@@ -48,16 +47,19 @@ func (m *Importer) Run(ctx context.Context) error {
 	}
 }
 
-// sweep removes parts of files that no import owns: their upload was cut off.
-func (m *Importer) sweep(ctx context.Context) {
+// sweep removes parts of files that no import owns.
+func (m *Importer) sweep(ctx context.Context) error {
 	all, err := m.heads(ctx)
 	if err != nil {
-		return
+		return err
 	}
 	for after := ""; ; {
 		docs, err := m.deps.Documents.List(ctx, documents.Query{Collection: collBytes, After: after, Limit: 1})
-		if err != nil || len(docs) == 0 {
-			return
+		if err != nil {
+			return fmt.Errorf("intake: list parts of files: %w", err)
+		}
+		if len(docs) == 0 {
+			return nil
 		}
 		data, _, _ := strings.Cut(docs[0].Key, "/")
 		if !slices.ContainsFunc(all, func(h head) bool { return h.Data == data }) {
