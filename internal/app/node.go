@@ -517,7 +517,7 @@ func (n *node) newBook(publicURL string) (*reach.Book, error) {
 // only, and tells elsewhere what is stored.
 func (n *node) newAudiences(metrics prometheus.Registerer) (*audiences.Keeper, error) {
 	deps := audiences.Deps{
-		Log: n.db.Log(), Documents: n.db.Documents(), Definitions: n.catalog, Profiles: n.profiles(),
+		Log: n.db.Log(), Documents: n.db.Documents(), Definitions: n.catalog, Profiles: n.profiles(), Book: n.book,
 		Logger: n.log, Registerer: metrics, Clock: time.Now,
 	}
 	if n.behavior != nil {
@@ -541,7 +541,7 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 	deps := console.Deps{
 		Log: n.db.Log(), Documents: n.db.Documents(), State: n.db.UserState(), Definitions: n.catalog,
 		Audiences: n.audiences, Health: health{n, version}, BadEvents: badEvents{n.db.Documents()},
-		Reach: reaching.Deps{Book: n.book, Profile: n.profiles().Profile},
+		Reach: reaching.Deps{Book: n.book, Profiles: n.profiles()},
 		Pages: first(web.Console()), LocalToken: n.localToken, Version: version,
 		Logger: n.log, Registerer: n.registry, Clock: time.Now, Random: randomBytes,
 	}
