@@ -285,6 +285,9 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	if n.cfg.has(RoleEngager) {
 		channels := n.channels(mux, add)
 		n.book.Keep(channels)
+		if warning := Unreachable(n.cfg, n.catalog.Current()); warning != "" {
+			n.log.Warn(warning)
+		}
 		n.engager, err = engager.New(n.cfg.Engager, engager.Deps{
 			Log: n.db.Log(), Documents: n.db.Documents(), Inbox: n.db.Inbox(), Definitions: n.catalog,
 			Profiles: n.profiles(), Book: n.book, Pull: n.pull,
