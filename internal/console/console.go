@@ -24,6 +24,7 @@ import (
 	"heed/internal/catalog"
 	"heed/internal/console/api"
 	"heed/internal/console/pages"
+	"heed/internal/console/reaching"
 	"heed/internal/console/signin"
 	"heed/internal/console/trial"
 	"heed/internal/definition"
@@ -161,6 +162,8 @@ type Deps struct {
 	Audiences   Audiences
 	Sends       Sends
 	Tries       trial.Tries
+	// Reach is who may be written to: its Book and Profiles, and its Imports or nil.
+	Reach reaching.Deps
 	// Pages holds index.html and its assets.
 	Pages fs.FS
 	// LocalToken is the token in the data folder, for the command line.
@@ -198,6 +201,9 @@ func New(cfg Config, deps Deps) (*Console, error) {
 	}
 	if deps.Log == nil || deps.Documents == nil || deps.State == nil || deps.Definitions == nil {
 		return nil, errors.New("console: log, documents, state and definitions are needed")
+	}
+	if deps.Reach.Book == nil || deps.Reach.Profiles == nil {
+		return nil, errors.New("console: what knows who may be written to is needed")
 	}
 	if deps.Logger == nil {
 		deps.Logger = slog.New(slog.DiscardHandler)

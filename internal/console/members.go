@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"heed/internal/console/api"
+	"heed/internal/console/reaching"
 	"heed/internal/console/trial"
 	"heed/internal/documents"
 )
@@ -18,6 +19,7 @@ import (
 // server implements the strict handlers.
 type server struct {
 	c *Console
+	*reaching.Reaching
 	*trial.API
 }
 
