@@ -27,6 +27,7 @@ var layers = [][]string{
 	{"internal/analytics/audiences"},
 	{"internal/analytics/avrofiles", "internal/decider/later", "internal/demo/sample", "internal/console/api", "internal/console/pages", "internal/console/signin"},
 	{"internal/channel/web", "internal/channel/outbox", "internal/channel/webhook", "internal/channel/pullstore"},
+	{"internal/channel/breaker"},
 	{"internal/channel", "internal/backtest"},
 	{"internal/driver/pebble", "internal/driver/memory", "internal/driver/duckdb"},
 	{"internal/driver/duckdb/statement"},
