@@ -24,6 +24,7 @@ import (
 	"heed/internal/catalog"
 	"heed/internal/console/api"
 	"heed/internal/console/pages"
+	"heed/internal/console/reaching"
 	"heed/internal/console/signin"
 	"heed/internal/definition"
 	"heed/internal/documents"
@@ -159,6 +160,8 @@ type Deps struct {
 	Traits      Traits
 	Audiences   Audiences
 	Sends       Sends
+	// Reach is who may be written to: its Book and Profile, and its Imports or nil.
+	Reach reaching.Deps
 	// Pages holds index.html and its assets.
 	Pages fs.FS
 	// LocalToken is the token in the data folder, for the command line.
@@ -196,6 +199,9 @@ func New(cfg Config, deps Deps) (*Console, error) {
 	}
 	if deps.Log == nil || deps.Documents == nil || deps.State == nil || deps.Definitions == nil {
 		return nil, errors.New("console: log, documents, state and definitions are needed")
+	}
+	if deps.Reach.Book == nil || deps.Reach.Profile == nil {
+		return nil, errors.New("console: what knows who may be written to is needed")
 	}
 	if deps.Logger == nil {
 		deps.Logger = slog.New(slog.DiscardHandler)
