@@ -283,7 +283,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 		}
 	}
 	if n.cfg.has(RoleEngager) {
-		channels := n.channels(mux, add)
+		channels := n.channels(cmp.Or(n.cfg.PublicURL, base), mux, add)
 		n.book.Keep(channels)
 		n.engager, err = engager.New(n.cfg.Engager, engager.Deps{
 			Log: n.db.Log(), Documents: n.db.Documents(), Inbox: n.db.Inbox(), Definitions: n.catalog,

@@ -257,7 +257,7 @@ func (e *Engager) Preview(ctx context.Context, t *definition.Template, campaign,
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.RenderTimeout)
 	defer cancel()
 	in := e.input(ctx, user, campaign)
-	in.Profile = p
+	in.Profile, in.Unsubscribe = p, "#" // a preview ends nothing
 	mode := render.HTML
 	if def := e.deps.Definitions.Current().Channels[t.Channel]; def != nil {
 		mode = def.Mode()
