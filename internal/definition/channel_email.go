@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net/mail"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -106,7 +107,7 @@ func (c *checker) email(ch *Channel) {
 		c.fail("smtp", "smtp: {host: smtp.example, from: Shop <news@shop.example>}", "is missing")
 		return
 	}
-	if s.Host == "" || strings.ContainsFunc(s.Host, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '/' || r == '@' }) {
+	if _, err := netip.ParseAddr(s.Host); err != nil && !validDomain(s.Host) {
 		c.fail("smtp.host", "smtp.example; the port stands beside it", "%q is not the name of a server", s.Host)
 	}
 	if s.Port < 0 || s.Port > 65535 {
