@@ -37,8 +37,8 @@ type campaignCounts struct {
 	// Feedback counts what came back, by status; what machines did as "machine "
 	// and the status.
 	Feedback map[string]int64 `json:"feedback,omitempty"`
-	Tests     int64            `json:"tests,omitempty"`
-	Since     int64            `json:"since,omitempty"` // µs, of the first outcome
+	Tests    int64            `json:"tests,omitempty"`
+	Since    int64            `json:"since,omitempty"` // µs, of the first outcome
 }
 
 // saved is the document of a partition.

@@ -285,6 +285,9 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	if n.cfg.has(RoleEngager) {
 		channels := n.channels(cmp.Or(n.cfg.PublicURL, base), mux, add)
 		n.book.Keep(channels)
+		if warning := Unreachable(n.cfg, n.catalog.Current()); warning != "" {
+			n.log.Warn(warning)
+		}
 		n.engager, err = engager.New(n.cfg.Engager, engager.Deps{
 			Log: n.db.Log(), Documents: n.db.Documents(), Inbox: n.db.Inbox(), Definitions: n.catalog,
 			Profiles: n.profiles(), Book: n.book, Pull: n.pull,
@@ -517,7 +520,7 @@ func (n *node) newBook(publicURL string) (*reach.Book, error) {
 // only, and tells elsewhere what is stored.
 func (n *node) newAudiences(metrics prometheus.Registerer) (*audiences.Keeper, error) {
 	deps := audiences.Deps{
-		Log: n.db.Log(), Documents: n.db.Documents(), Definitions: n.catalog, Profiles: n.profiles(),
+		Log: n.db.Log(), Documents: n.db.Documents(), Definitions: n.catalog, Profiles: n.profiles(), Book: n.book,
 		Logger: n.log, Registerer: metrics, Clock: time.Now,
 	}
 	if n.behavior != nil {
@@ -541,7 +544,7 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 	deps := console.Deps{
 		Log: n.db.Log(), Documents: n.db.Documents(), State: n.db.UserState(), Definitions: n.catalog,
 		Audiences: n.audiences, Health: health{n, version}, BadEvents: badEvents{n.db.Documents()},
-		Reach: reaching.Deps{Book: n.book, Profile: n.profiles().Profile},
+		Reach: reaching.Deps{Book: n.book, Profiles: n.profiles()},
 		Pages: first(web.Console()), LocalToken: n.localToken, Version: version,
 		Logger: n.log, Registerer: n.registry, Clock: time.Now, Random: randomBytes,
 	}

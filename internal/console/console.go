@@ -160,7 +160,7 @@ type Deps struct {
 	Traits      Traits
 	Audiences   Audiences
 	Sends       Sends
-	// Reach is who may be written to: its Book and Profile, and its Imports or nil.
+	// Reach is who may be written to: its Book and Profiles, and its Imports or nil.
 	Reach reaching.Deps
 	// Pages holds index.html and its assets.
 	Pages fs.FS
@@ -200,7 +200,7 @@ func New(cfg Config, deps Deps) (*Console, error) {
 	if deps.Log == nil || deps.Documents == nil || deps.State == nil || deps.Definitions == nil {
 		return nil, errors.New("console: log, documents, state and definitions are needed")
 	}
-	if deps.Reach.Book == nil || deps.Reach.Profile == nil {
+	if deps.Reach.Book == nil || deps.Reach.Profiles == nil {
 		return nil, errors.New("console: what knows who may be written to is needed")
 	}
 	if deps.Logger == nil {

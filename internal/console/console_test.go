@@ -132,7 +132,7 @@ func newWorld(t *testing.T, change ...func(*console.Config, *console.Deps)) *wor
 	cfg := console.Config{AdminToken: adminToken, ScanBudget: 30 * time.Second}
 	deps := console.Deps{
 		Log: w.db.Log(), Documents: w.db.Documents(), State: w.db.UserState(), Definitions: w.catalog, Live: feed,
-		Reach:    reaching.Deps{Book: book, Imports: imports, Profile: func(_ context.Context, user string) (*profile.Profile, error) { return w.known(user) }},
+		Reach:    reaching.Deps{Book: book, Imports: imports, Profiles: w},
 		Progress: progress{}, BadEvents: bad{}, Demo: &crowd{}, Pages: pages(), LocalToken: localToken, Version: "test", Clock: w.now,
 	}
 	for _, f := range change {
@@ -163,9 +163,9 @@ func newWorld(t *testing.T, change ...func(*console.Config, *console.Deps)) *wor
 	return w
 }
 
-// known is what the store keeps of a user.
-func (w *world) known(user string) (*profile.Profile, error) {
-	value, err := w.db.UserState().Get(w.t.Context(), eventlog.PartitionOf(user, w.db.Log().Partitions()), userstate.Profile, user)
+// Profile is what the store keeps of a user.
+func (w *world) Profile(ctx context.Context, user string) (*profile.Profile, error) {
+	value, err := w.db.UserState().Get(ctx, eventlog.PartitionOf(user, w.db.Log().Partitions()), userstate.Profile, user)
 	if err != nil || value == nil {
 		return nil, err
 	}

@@ -61,6 +61,14 @@ func (m *moment) user(ctx context.Context) (*profile.Profile, error) {
 	return p, nil
 }
 
+// Profile implements reach.Profiles: the user of the intent is looked up once.
+func (m *moment) Profile(ctx context.Context, user string) (*profile.Profile, error) {
+	if user == m.intent.User {
+		return m.user(ctx)
+	}
+	return m.worker.deps.Profiles.Profile(ctx, user)
+}
+
 func (m *moment) facts(ctx context.Context) (*condition.Facts, error) {
 	if !m.hasTraits {
 		p, err := m.user(ctx)
@@ -256,14 +264,9 @@ func (a *activation) reach(ctx context.Context, v *variant) (reach.Answer, error
 	if v.definition == nil { // it is not defined, and nothing can be sent by it
 		return reach.Answer{Reach: policy.Reach{Consent: consent.Granted}}, nil
 	}
-	p, err := a.user(ctx)
-	user := a.intent.User
-	if err == nil && p != nil && p.Moved.To != "" { // it has turned out since whose id it is
-		user = p.Moved.To
-		p, err = a.worker.deps.Profiles.Profile(ctx, user)
-	}
+	user, p, err := reach.Whose(ctx, a.moment, a.intent.User)
 	if err != nil {
-		return reach.Answer{}, fmt.Errorf("read profile: %w", err)
+		return reach.Answer{}, err
 	}
 	return a.worker.deps.Book.Ask(ctx, &reach.Question{
 		User: user, Profile: p, Purpose: a.c.purpose, Campaign: a.name, Channel: v.definition,

@@ -8,7 +8,6 @@ package reaching
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -18,7 +17,6 @@ import (
 	"heed/internal/console/api"
 	"heed/internal/definition"
 	"heed/internal/policy"
-	"heed/internal/profile"
 	"heed/internal/reach"
 )
 
@@ -37,8 +35,7 @@ type Deps struct {
 	Book        Book
 	Imports     Imports
 	Definitions interface{ Current() *definition.Set }
-	// Profile is nil for a user that was never seen.
-	Profile func(ctx context.Context, user string) (*profile.Profile, error)
+	Profiles    reach.Profiles
 	// Audit notes what the caller did.
 	Audit func(ctx context.Context, action, subject, detail string)
 	Clock func() time.Time
@@ -144,14 +141,9 @@ func (h *Reaching) CountSuppressions(ctx context.Context, _ api.CountSuppression
 // GetUserReach tells by which channels a user may be written to: what the
 // decision would answer now.
 func (h *Reaching) GetUserReach(ctx context.Context, r api.GetUserReachRequestObject) (api.GetUserReachResponseObject, error) {
-	user := r.Id
-	p, err := h.deps.Profile(ctx, user)
-	if err == nil && p != nil && p.Moved.To != "" {
-		user = p.Moved.To
-		p, err = h.deps.Profile(ctx, user)
-	}
+	user, p, err := reach.Whose(ctx, h.deps.Profiles, r.Id)
 	if err != nil {
-		return nil, fmt.Errorf("read a profile: %w", err)
+		return nil, err
 	}
 	if p == nil {
 		return nil, api.Fail(http.StatusNotFound, "not_found", "no user has this id", "an event makes a user; it takes a moment")
