@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"heed/internal/console/api"
+	"heed/internal/console/drafts"
 	"heed/internal/console/reaching"
 	"heed/internal/documents"
 )
@@ -19,6 +20,7 @@ import (
 type server struct {
 	c *Console
 	*reaching.Reaching
+	*drafts.Drafts
 }
 
 func memberOf(m member) api.Member {
