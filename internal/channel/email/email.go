@@ -43,6 +43,7 @@ type Channel struct {
 	cfg          Config
 	deps         Deps
 	seal         sealer
+	keys         keys
 	servers      servers
 	destinations *breaker.Destinations
 	pace         pace

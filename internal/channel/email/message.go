@@ -2,10 +2,12 @@ package email
 
 import (
 	"bytes"
+	"crypto"
 	"errors"
 	"fmt"
 	"net/mail"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -89,7 +91,7 @@ func (c *Channel) compose(d *channel.Delivery) (*message, error) {
 	if _, err := m.WriteTo(&raw); err != nil {
 		return nil, fmt.Errorf("write the message: %w", err)
 	}
-	if out.data, err = signed(raw.Bytes(), def.DKIM); err != nil {
+	if out.data, err = c.keys.sign(raw.Bytes(), def.DKIM); err != nil {
 		return nil, err
 	}
 	if len(out.data) > maxMessage {
@@ -134,14 +136,39 @@ func signedHeaders() []string {
 	}
 }
 
-// signed puts a signature in front of a message, if there is a key for it.
-func signed(raw []byte, key *definition.DKIM) ([]byte, error) {
+// keys are those that were read of late: reading one takes as long as a signature.
+type keys struct {
+	mu   sync.Mutex
+	read map[definition.DKIM]crypto.Signer
+}
+
+const maxKeys = 64
+
+func (k *keys) signer(key definition.DKIM) (crypto.Signer, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if s := k.read[key]; s != nil {
+		return s, nil
+	}
+	s, err := key.Signer()
+	if err != nil {
+		return nil, fmt.Errorf("the key of DKIM %w", err)
+	}
+	if k.read == nil || len(k.read) >= maxKeys { // keys change rarely: starting over is enough
+		k.read = map[definition.DKIM]crypto.Signer{}
+	}
+	k.read[key] = s
+	return s, nil
+}
+
+// sign puts a signature in front of a message, if there is a key for it.
+func (k *keys) sign(raw []byte, key *definition.DKIM) ([]byte, error) {
 	if key == nil {
 		return raw, nil
 	}
-	signer, err := key.Signer()
+	signer, err := k.signer(*key)
 	if err != nil {
-		return nil, fmt.Errorf("the key of DKIM %w", err)
+		return nil, err
 	}
 	var out bytes.Buffer
 	err = dkim.Sign(&out, bytes.NewReader(raw), &dkim.SignOptions{
