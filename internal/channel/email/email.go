@@ -14,6 +14,8 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"heed/internal/channel"
 	"heed/internal/channel/breaker"
 	"heed/internal/definition"
@@ -119,25 +121,21 @@ func permanent(err error) error { return &channel.Error{Class: channel.Permanent
 // the mail that comes back.
 func (c *Channel) Run(ctx context.Context) error {
 	defer c.servers.close()
-	tidy := time.NewTicker(idleFor / 3)
-	defer tidy.Stop()
-	returns := make(chan error, 1)
+	g, ctx := errgroup.WithContext(ctx)
 	if c.cfg.BounceListen != "" {
-		go func() { returns <- c.takeReturns(ctx) }()
-		defer func() { <-returns }()
+		g.Go(func() error { return c.takeReturns(ctx) })
 	}
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case err := <-returns:
-			returns <- nil
-			if ctx.Err() != nil {
+	g.Go(func() error {
+		tidy := time.NewTicker(idleFor / 3)
+		defer tidy.Stop()
+		for {
+			select {
+			case <-ctx.Done():
 				return nil
+			case <-tidy.C:
+				c.servers.tidy(c.deps.Now())
 			}
-			return err
-		case <-tidy.C:
-			c.servers.tidy(c.deps.Now())
 		}
-	}
+	})
+	return g.Wait()
 }

@@ -186,13 +186,13 @@ func (s *wireServer) session(c net.Conn, n int, answer func(string, int) string,
 	in := bufio.NewReader(c)
 	say := func(verb string) bool {
 		text := answer(verb, n)
-		switch {
-		case text == hang:
+		switch text {
+		case hang:
 			<-stop
 			return false
-		case text == drop:
+		case drop:
 			return false
-		case text == "":
+		case "":
 			if text = usual[verb]; text == "" {
 				text = "250 2.0.0 fine"
 			}

@@ -124,6 +124,7 @@ func (p *parts) element(c *html.Node) {
 		p.links = append(p.links, c)
 	case atom.Meta:
 		p.scaled = p.scaled || strings.EqualFold(attr(c, "name"), "viewport")
+	default: // it only counts
 	}
 }
 

@@ -59,8 +59,8 @@ func Parse(raw []byte, header string) (Report, error) {
 	if err != nil {
 		return Report{}, fmt.Errorf("report: read the header: %w", err)
 	}
-	kind, params, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
-	if err != nil || kind != "multipart/report" || params["boundary"] == "" {
+	kind, params := typeOf(m.Header.Get("Content-Type"))
+	if kind != "multipart/report" || params["boundary"] == "" {
 		return Report{}, nil
 	}
 	r := Report{}
@@ -80,11 +80,17 @@ func Parse(raw []byte, header string) (Report, error) {
 	return r, nil
 }
 
-func (r *Report) part(p *multipart.Part, header string) error {
-	kind, _, err := mime.ParseMediaType(p.Header.Get("Content-Type"))
+// typeOf reads a type; what is none says nothing.
+func typeOf(text string) (kind string, params map[string]string) {
+	kind, params, err := mime.ParseMediaType(text)
 	if err != nil {
-		return nil // a part without a type says nothing
+		return "", nil
 	}
+	return kind, params
+}
+
+func (r *Report) part(p *multipart.Part, header string) error {
+	kind, _ := typeOf(p.Header.Get("Content-Type"))
 	body := io.Reader(p)
 	if strings.EqualFold(p.Header.Get("Content-Transfer-Encoding"), "base64") {
 		body = base64.NewDecoder(base64.StdEncoding, body)
