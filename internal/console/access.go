@@ -17,6 +17,7 @@ import (
 	"heed/internal/console/api"
 	"heed/internal/console/drafts"
 	"heed/internal/console/reaching"
+	"heed/internal/console/trial"
 	"heed/internal/documents"
 )
 
@@ -75,7 +76,7 @@ func required(operation string) api.Role {
 	switch operation {
 	case "ListMembers", "PostMember", "DeleteMember", "ListTokens", "PostToken", "DeleteToken", "ListAudit", "exportEvents":
 		return api.RoleAdmin
-	case "PutDefinition", "DeleteDefinition", "applyDefinitions", "PostCrowd", "PostSample", "ReviewSend", "PostSend",
+	case "PutDefinition", "DeleteDefinition", "applyDefinitions", "PostCrowd", "PostSample", "ReviewSend", "PostSend", "PostTrial",
 		"LookUpSuppression", "SuppressAddress", "UnsuppressAddress",
 		"ListImports", "UploadImport", "GetImport", "StartImport", "CancelImport", "GetImportErrors":
 		return api.RoleMarketer
@@ -112,7 +113,9 @@ func (c *Console) server() *server {
 	if c.deps.Sends != nil {
 		show.Preview = c.deps.Sends.Preview
 	}
-	return &server{c, reaching.New(deps), drafts.New(show)}
+	return &server{c, reaching.New(deps), drafts.New(show), &trial.API{
+		Tries: c.deps.Tries, Definitions: c.deps.Definitions, Log: c.deps.Log, Now: c.now, Budget: c.cfg.ScanBudget,
+	}}
 }
 
 // handler routes the API.

@@ -13,6 +13,7 @@ import (
 	"heed/internal/console/api"
 	"heed/internal/console/drafts"
 	"heed/internal/console/reaching"
+	"heed/internal/console/trial"
 	"heed/internal/documents"
 )
 
@@ -21,6 +22,7 @@ type server struct {
 	c *Console
 	*reaching.Reaching
 	*drafts.Drafts
+	*trial.API
 }
 
 func memberOf(m member) api.Member {

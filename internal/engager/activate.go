@@ -137,6 +137,11 @@ func (w *worker) activate(ctx context.Context, m *moment, name string, note *str
 	id := ActivationID(m.intent.FireID, name)
 	a := &activation{moment: m, id: id, key: LedgerKey(m.intent.At, id), note: *note, name: name, c: w.current().byName[name]}
 	defer func() { *note = a.note }()
+	if m.intent.Test {
+		if err := a.tries(ctx); err != nil {
+			return err
+		}
+	}
 	if a.entry, a.version, err = w.entry(ctx, a.key); err != nil {
 		return err
 	}

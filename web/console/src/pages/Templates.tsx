@@ -1,6 +1,7 @@
 import { Drawer, Stack, UnstyledButton } from '@mantine/core';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useCampaigns, useChannels, useTemplates } from '../api/queries';
+import { sampleOf } from '../format/liquid';
 import { Letter } from '../ui/Letter';
 import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
@@ -9,16 +10,6 @@ import { Snippet } from '../ui/Snippet';
 import { Empty, Failure, Loading } from '../ui/states';
 import { AsOf, At } from '../ui/time';
 import css from '../ui/ui.module.css';
-
-/** Liquid as the preview shows it: tags gone, fields by their default or their name. */
-function sample(body: string): string {
-  return body.replace(/\{%[\s\S]*?%\}/g, '').replace(/\{\{([\s\S]*?)\}\}/g, (_, inner: string) => {
-    const given = /default:\s*(?:'([^']*)'|"([^"]*)"|([\d.]+))/.exec(inner);
-    const field = inner.split('|')[0]?.trim().split('.').at(-1) ?? '';
-    const text = given?.[1] ?? given?.[2] ?? given?.[3] ?? `[${field}]`;
-    return text.replace(/[<>&]/g, (c) => ({ '<': '&lt;', '>': '&gt;', '&': '&amp;' })[c] ?? c);
-  });
-}
 
 export default function Templates() {
   const templates = useTemplates();
@@ -74,7 +65,7 @@ export default function Templates() {
             >
               <div className={css.thumb} aria-hidden="true">
                 <Sandbox
-                  html={sample(template.spec.body ?? '')}
+                  html={sampleOf(template.spec.body ?? '')}
                   title={`Preview of ${template.name}`}
                   height={168}
                 />
@@ -106,7 +97,7 @@ export default function Templates() {
               <Letter template={picked} />
             ) : (
               <Sandbox
-                html={sample(picked.spec.body ?? '')}
+                html={sampleOf(picked.spec.body ?? '')}
                 title={`Preview of ${picked.name}`}
                 height={280}
               />
