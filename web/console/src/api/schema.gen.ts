@@ -1434,10 +1434,10 @@ export interface components {
                 /** @description 587, or 465 with implicit TLS, unless it is said */
                 port?: number;
                 /**
-                 * @default starttls
+                 * @description starttls, unless it is said
                  * @enum {string}
                  */
-                tls: "starttls" | "implicit" | "none";
+                tls?: "starttls" | "implicit" | "none";
                 /** @description With tls none: also to other machines */
                 allowPlain?: boolean;
                 user?: string;
@@ -1459,10 +1459,10 @@ export interface components {
             /** @description Of a channel of type email: the domain that mail comes back to */
             bounces?: string;
             /**
-             * @default all
+             * @description Of a channel of type email: all, unless it is said
              * @enum {string}
              */
-            tracking: "all" | "clicks" | "none";
+            tracking?: "all" | "clicks" | "none";
         };
         CampaignSpec: {
             description?: string;
