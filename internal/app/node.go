@@ -573,7 +573,7 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 		deps.Progress = progress{n.decider, n.catalog}
 	}
 	if n.engager != nil {
-		deps.Sends = sends{n.engager}
+		deps.Sends, deps.Tries = sends{n.engager}, tries{n.engager}
 	}
 	if n.imports != nil {
 		deps.Reach.Imports = n.imports

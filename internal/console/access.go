@@ -16,6 +16,7 @@ import (
 
 	"heed/internal/console/api"
 	"heed/internal/console/reaching"
+	"heed/internal/console/trial"
 	"heed/internal/documents"
 )
 
@@ -74,7 +75,7 @@ func required(operation string) api.Role {
 	switch operation {
 	case "ListMembers", "PostMember", "DeleteMember", "ListTokens", "PostToken", "DeleteToken", "ListAudit", "exportEvents":
 		return api.RoleAdmin
-	case "PutDefinition", "DeleteDefinition", "applyDefinitions", "PostCrowd", "PostSample", "ReviewSend", "PostSend",
+	case "PutDefinition", "DeleteDefinition", "applyDefinitions", "PostCrowd", "PostSample", "ReviewSend", "PostSend", "PostTrial",
 		"LookUpSuppression", "SuppressAddress", "UnsuppressAddress",
 		"ListImports", "UploadImport", "GetImport", "StartImport", "CancelImport", "GetImportErrors":
 		return api.RoleMarketer
@@ -107,7 +108,9 @@ func (c *Console) server() *server {
 	deps.Audit = func(ctx context.Context, action, subject, detail string) {
 		c.audit(ctx, askedOf(ctx).caller.who, action, subject, detail)
 	}
-	return &server{c, reaching.New(deps)}
+	return &server{c, reaching.New(deps), &trial.API{
+		Tries: c.deps.Tries, Definitions: c.deps.Definitions, Log: c.deps.Log, Now: c.now, Budget: c.cfg.ScanBudget,
+	}}
 }
 
 // handler routes the API.

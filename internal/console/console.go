@@ -26,6 +26,7 @@ import (
 	"heed/internal/console/pages"
 	"heed/internal/console/reaching"
 	"heed/internal/console/signin"
+	"heed/internal/console/trial"
 	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/eventlog"
@@ -142,7 +143,7 @@ type Demo interface {
 }
 
 // Deps are what the console works with. Live, Progress, BadEvents, Health, Demo,
-// Backtests, Facts, Measures, Traits, Audiences and Sends may be nil: the answers then say
+// Backtests, Facts, Measures, Traits, Audiences, Sends and Tries may be nil: the answers then say
 // what is missing.
 type Deps struct {
 	Log         eventlog.Log
@@ -160,6 +161,7 @@ type Deps struct {
 	Traits      Traits
 	Audiences   Audiences
 	Sends       Sends
+	Tries       trial.Tries
 	// Reach is who may be written to: its Book and Profiles, and its Imports or nil.
 	Reach reaching.Deps
 	// Pages holds index.html and its assets.

@@ -12,6 +12,7 @@ import (
 
 	"heed/internal/console/api"
 	"heed/internal/console/reaching"
+	"heed/internal/console/trial"
 	"heed/internal/documents"
 )
 
@@ -19,6 +20,7 @@ import (
 type server struct {
 	c *Console
 	*reaching.Reaching
+	*trial.API
 }
 
 func memberOf(m member) api.Member {

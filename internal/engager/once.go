@@ -282,6 +282,10 @@ func (e *Engager) orderIntents(ctx context.Context, o *Order) error {
 // Preview renders what a campaign's template would say to a user, by what is
 // known of the user now.
 func (e *Engager) Preview(ctx context.Context, t *definition.Template, campaign, user string) (subject, body render.Result, err error) {
+	return e.preview(ctx, t, campaign, user, nil)
+}
+
+func (e *Engager) preview(ctx context.Context, t *definition.Template, campaign, user string, ev *event.Event) (subject, body render.Result, err error) {
 	p, err := e.deps.Profiles.Profile(ctx, user)
 	if err != nil {
 		return subject, body, fmt.Errorf("read profile: %w", err)
@@ -289,7 +293,7 @@ func (e *Engager) Preview(ctx context.Context, t *definition.Template, campaign,
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.RenderTimeout)
 	defer cancel()
 	in := e.input(ctx, user, campaign)
-	in.Profile = p
+	in.Event, in.Profile = ev, p
 	mode := render.HTML
 	if def := e.deps.Definitions.Current().Channels[t.Channel]; def != nil {
 		mode = def.Mode()

@@ -550,6 +550,30 @@ func (e TimelineItemKind) Valid() bool {
 	}
 }
 
+// Defines values for TrialStatus.
+const (
+	TrialStatusFailed  TrialStatus = "failed"
+	TrialStatusHeld    TrialStatus = "held"
+	TrialStatusRefused TrialStatus = "refused"
+	TrialStatusSent    TrialStatus = "sent"
+)
+
+// Valid indicates whether the value is a known member of the TrialStatus enum.
+func (e TrialStatus) Valid() bool {
+	switch e {
+	case TrialStatusFailed:
+		return true
+	case TrialStatusHeld:
+		return true
+	case TrialStatusRefused:
+		return true
+	case TrialStatusSent:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TriggerExplanationBlockedBy.
 const (
 	BlockedCooldown TriggerExplanationBlockedBy = "cooldown"
@@ -2011,6 +2035,46 @@ type Trait struct {
 	Value AnyJSON `json:"value"`
 }
 
+// Trial defines model for Trial.
+type Trial struct {
+	// As How web content is shown: popup, banner, slot:NAME or inline
+	As       string `json:"as,omitempty,omitzero"`
+	Body     string `json:"body,omitempty,omitzero"`
+	Campaign string `json:"campaign"`
+	Channel  string `json:"channel,omitempty,omitzero"`
+	Detail   string `json:"detail,omitempty,omitzero"`
+	Done     bool   `json:"done"`
+	Id       string `json:"id"`
+
+	// Missing Fields without a value for this user
+	Missing []string `json:"missing,omitempty,omitzero"`
+	Reason  string   `json:"reason,omitempty,omitzero"`
+
+	// Sentence The reason
+	Sentence string      `json:"sentence,omitempty,omitzero"`
+	Status   TrialStatus `json:"status,omitempty,omitzero"`
+	Subject  string      `json:"subject,omitempty,omitzero"`
+	User     string      `json:"user"`
+}
+
+// TrialStatus defines model for Trial.Status.
+type TrialStatus string
+
+// TrialDraft defines model for TrialDraft.
+type TrialDraft struct {
+	// Documents One campaign and what it needs that is not saved, as for definitions:apply with JSON
+	Documents AnyJSON `json:"documents"`
+
+	// Event The newest event of this name stands for the one that completes the trigger
+	Event string `json:"event,omitempty,omitzero"`
+
+	// To The address to send to: an e-mail address or a number; else the user's own
+	To string `json:"to,omitempty,omitzero"`
+
+	// User Who gets it: a user id, or the anonymous id of a browser
+	User string `json:"user"`
+}
+
 // TriggerElement An event's name, or {event, where}
 type TriggerElement = json.RawMessage
 
@@ -2350,6 +2414,9 @@ type UnsuppressAddressJSONRequestBody = AddressQuestion
 // PostTokenJSONRequestBody defines body for PostToken for application/json ContentType.
 type PostTokenJSONRequestBody = TokenRequest
 
+// PostTrialJSONRequestBody defines body for PostTrial for application/json ContentType.
+type PostTrialJSONRequestBody = TrialDraft
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
 	// ListAudiences All audiences with their sizes, in order of name
@@ -2496,6 +2563,12 @@ type ServerInterface interface {
 	// ListTraits The traits that users have, with types, coverage and the most frequent values
 	// (GET /traits)
 	ListTraits(w http.ResponseWriter, r *http.Request)
+	// PostTrial Try a campaign on one user, as it is drafted
+	// (POST /trials)
+	PostTrial(w http.ResponseWriter, r *http.Request)
+	// GetTrial What became of a trial; it is forgotten after an hour
+	// (GET /trials/{id})
+	GetTrial(w http.ResponseWriter, r *http.Request, id string)
 	// GetTriggerProgress How many users stand at which step of each trigger
 	// (GET /triggers/progress)
 	GetTriggerProgress(w http.ResponseWriter, r *http.Request)
@@ -3701,6 +3774,46 @@ func (siw *ServerInterfaceWrapper) ListTraits(w http.ResponseWriter, r *http.Req
 	handler.ServeHTTP(w, r)
 }
 
+// PostTrial operation middleware
+func (siw *ServerInterfaceWrapper) PostTrial(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PostTrial(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetTrial operation middleware
+func (siw *ServerInterfaceWrapper) GetTrial(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetTrial(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetTriggerProgress operation middleware
 func (siw *ServerInterfaceWrapper) GetTriggerProgress(w http.ResponseWriter, r *http.Request) {
 
@@ -4073,6 +4186,8 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/campaigns/{name}/report", wrapper.GetCampaignReport)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/sends:review", wrapper.ReviewSend)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/sends", wrapper.PostSend)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/trials", wrapper.PostTrial)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/trials/{id}", wrapper.GetTrial)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/health", wrapper.GetHealth)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/demo", wrapper.GetDemo)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/demo/crowd", wrapper.PostCrowd)
@@ -5969,6 +6084,84 @@ func (response ListTraitsdefaultJSONResponse) VisitListTraitsResponse(w http.Res
 	return err
 }
 
+type PostTrialRequestObject struct {
+	Body *PostTrialJSONRequestBody
+}
+
+type PostTrialResponseObject interface {
+	VisitPostTrialResponse(w http.ResponseWriter) error
+}
+
+type PostTrial200JSONResponse Trial
+
+func (response PostTrial200JSONResponse) VisitPostTrialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PostTrialdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response PostTrialdefaultJSONResponse) VisitPostTrialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTrialRequestObject struct {
+	Id string `json:"id"`
+}
+
+type GetTrialResponseObject interface {
+	VisitGetTrialResponse(w http.ResponseWriter) error
+}
+
+type GetTrial200JSONResponse Trial
+
+func (response GetTrial200JSONResponse) VisitGetTrialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTrialdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response GetTrialdefaultJSONResponse) VisitGetTrialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetTriggerProgressRequestObject struct {
 }
 
@@ -6350,6 +6543,12 @@ type StrictServerInterface interface {
 	// ListTraits The traits that users have, with types, coverage and the most frequent values
 	// (GET /traits)
 	ListTraits(ctx context.Context, request ListTraitsRequestObject) (ListTraitsResponseObject, error)
+	// PostTrial Try a campaign on one user, as it is drafted
+	// (POST /trials)
+	PostTrial(ctx context.Context, request PostTrialRequestObject) (PostTrialResponseObject, error)
+	// GetTrial What became of a trial; it is forgotten after an hour
+	// (GET /trials/{id})
+	GetTrial(ctx context.Context, request GetTrialRequestObject) (GetTrialResponseObject, error)
 	// GetTriggerProgress How many users stand at which step of each trigger
 	// (GET /triggers/progress)
 	GetTriggerProgress(ctx context.Context, request GetTriggerProgressRequestObject) (GetTriggerProgressResponseObject, error)
@@ -7696,6 +7895,63 @@ func (sh *strictHandler) ListTraits(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListTraitsResponseObject); ok {
 		if err := validResponse.VisitListTraitsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PostTrial operation middleware
+func (sh *strictHandler) PostTrial(w http.ResponseWriter, r *http.Request) {
+	var request PostTrialRequestObject
+
+	var body PostTrialJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PostTrial(ctx, request.(PostTrialRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PostTrial")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PostTrialResponseObject); ok {
+		if err := validResponse.VisitPostTrialResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetTrial operation middleware
+func (sh *strictHandler) GetTrial(w http.ResponseWriter, r *http.Request, id string) {
+	var request GetTrialRequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTrial(ctx, request.(GetTrialRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTrial")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetTrialResponseObject); ok {
+		if err := validResponse.VisitGetTrialResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -984,6 +984,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/trials": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try a campaign on one user, as it is drafted
+         * @description What is tried need not be saved. It is sent now, whatever the campaign's status, audience, holdout and cap, is marked
+         *     as a test and counts nowhere.
+         */
+        post: operations["postTrial"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/trials/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What became of a trial; it is forgotten after an hour */
+        get: operations["getTrial"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health": {
         parameters: {
             query?: never;
@@ -1353,11 +1391,10 @@ export interface components {
         CampaignSpec: {
             description?: string;
             /**
-             * @description Transactional messages need no consent, are not held back and not capped
-             * @default marketing
+             * @description marketing unless it says otherwise; transactional messages need no consent, are not held back and not capped
              * @enum {string}
              */
-            purpose: "marketing" | "transactional";
+            purpose?: "marketing" | "transactional";
             /** @description A trigger, an audience by behavior that users enter or leave, or an order */
             when: {
                 trigger?: string;
@@ -1365,10 +1402,10 @@ export interface components {
                 once?: string;
                 audience?: string;
                 /**
-                 * @default enter
+                 * @description enter unless it says leave
                  * @enum {string}
                  */
-                on: "enter" | "leave";
+                on?: "enter" | "leave";
             };
             who?: string[];
             what: {
@@ -1450,6 +1487,35 @@ export interface components {
             missing: string[];
             /** @description Why it cannot be rendered */
             error?: string;
+        };
+        TrialDraft: {
+            /** @description Who gets it: a user id, or the anonymous id of a browser */
+            user: string;
+            /** @description The address to send to: an e-mail address or a number; else the user's own */
+            to?: string;
+            /** @description One campaign and what it needs that is not saved, as for definitions:apply with JSON */
+            documents: components["schemas"]["AnyJSON"];
+            /** @description The newest event of this name stands for the one that completes the trigger */
+            event?: string;
+        };
+        Trial: {
+            id: string;
+            user: string;
+            campaign: string;
+            done: boolean;
+            /** @enum {string} */
+            status?: "sent" | "failed" | "held" | "refused";
+            reason?: string;
+            /** @description The reason */
+            sentence?: string;
+            detail?: string;
+            channel?: string;
+            /** @description How web content is shown: popup, banner, slot:NAME or inline */
+            as?: string;
+            subject?: string;
+            body?: string;
+            /** @description Fields without a value for this user */
+            missing?: string[];
         };
         Sent: {
             campaign: string;
@@ -4177,6 +4243,54 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Sent"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    postTrial: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TrialDraft"];
+            };
+        };
+        responses: {
+            /** @description It is on its way */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trial"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    getTrial: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The trial */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trial"];
                 };
             };
             default: components["responses"]["Failure"];

@@ -43,6 +43,11 @@ export default function Campaign() {
       actions={
         <>
           {campaign && <StatusButton campaign={campaign} />}
+          {campaign && !campaign.spec.when.once && (
+            <LinkButton to="/campaigns/$name/edit" params={{ name }} variant="default" size="xs">
+              Edit
+            </LinkButton>
+          )}
           <LinkButton to="/campaigns" variant="default" size="xs">
             All campaigns
           </LinkButton>
