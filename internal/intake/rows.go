@@ -67,7 +67,7 @@ func (h *head) look(start []byte) error {
 	for len(h.Sample) < sampleRows {
 		row, err := r.Read()
 		if err != nil {
-			break // the end, or a row that the dry run will tell of
+			break //nolint:nilerr // the end, or a row that the dry run will tell of
 		}
 		for i := range row {
 			row[i] = strings.ToValidUTF8(event.Cut(row[i], sampleBytes), "")
@@ -117,7 +117,7 @@ func planOf(columns []string, asked *api.ImportPlan) (*plan, error) {
 		}
 		trait, isTrait := strings.CutPrefix(as, "trait:")
 		key, isConsent := strings.CutPrefix(as, "consent:")
-		doubled := false
+		var doubled bool
 		switch to := single[as]; {
 		case to != nil:
 			doubled = *to >= 0

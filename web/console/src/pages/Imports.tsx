@@ -192,7 +192,7 @@ function Result({ of }: { of: Import }) {
       )}
       {of.errors.length > 0 && (
         <>
-          <ul className={css.small} style={{ margin: 0, paddingInlineStart: '1.25rem' }}>
+          <ul className={css.muted} style={{ margin: 0, paddingInlineStart: '1.25rem' }}>
             {of.errors.slice(0, 5).map((e) => (
               <li key={e.row}>
                 Row {e.row}
@@ -277,7 +277,7 @@ function Mapping({ of }: { of: Import }) {
               <Table.Tr key={title}>
                 <Table.Td style={{ overflowWrap: 'anywhere' }}>
                   <strong>{title}</strong>
-                  <div className={css.small}>{of.sample[0]?.[n] ?? ''}</div>
+                  <div className={css.muted}>{of.sample[0]?.[n] ?? ''}</div>
                 </Table.Td>
                 <Table.Td>
                   <Select

@@ -223,6 +223,8 @@ function Profile({ user }: { user: UserView }) {
     ['Device', [user.device, user.os, user.browser].filter(Boolean).join(', ')],
     ['Audiences', user.audiences.join(', ')],
   ];
+  // what was said about consent has a card of its own
+  const traits = user.traits.filter((t) => t.name !== 'consent');
   const known = facts.filter((f): f is [string, string] => !!f[1]);
   return (
     <>
@@ -238,11 +240,11 @@ function Profile({ user }: { user: UserView }) {
         )}
       </Card>
       <Card title="Traits">
-        {user.traits.length === 0 ? (
+        {traits.length === 0 ? (
           <span className={css.muted}>None: no identify call carried traits.</span>
         ) : (
           <dl className={css.facts}>
-            {user.traits.map((trait) => (
+            {traits.map((trait) => (
               <Fact
                 key={trait.name}
                 label={trait.name}

@@ -11,7 +11,7 @@ export function Suppressions({ list }: { list: Schema['Suppression'][] }) {
       {list.map((s) => (
         <li key={`${s.reason} ${s.sender} ${s.campaign}`}>
           <Pill color="orange">{suppressionWords(s.reason)}</Pill>{' '}
-          <span className={css.small}>
+          <span className={css.muted}>
             {s.sentence}
             {s.campaign && ` Only messages of ${s.campaign}.`}
             {s.sender && ` Only what is sent as ${s.sender}.`}

@@ -1,7 +1,7 @@
 import type { Schema } from '../api/client';
 import { useUserReach } from '../api/reach';
 import { dayTime } from '../format/time';
-import { reasonWords, sentence } from '../format/words';
+import { channelType, reasonWords } from '../format/words';
 import { Card } from './Page';
 import { Pill } from './Status';
 import { Suppressions } from './Suppressions';
@@ -32,7 +32,7 @@ export function UserReach({ id }: { id: string }) {
               </div>
             ))}
           </dl>
-          <p className={css.small} style={{ margin: '0.75rem 0 0' }}>
+          <p className={css.muted} style={{ margin: '0.75rem 0 0' }}>
             {data.statements.length === 0
               ? 'Nothing was said about consent.'
               : 'What was said about consent:'}
@@ -41,7 +41,7 @@ export function UserReach({ id }: { id: string }) {
             <dl className={css.facts}>
               {data.statements.map((s) => (
                 <div key={s.key} style={{ display: 'contents' }}>
-                  <dt>{s.key === 'gpc' ? 'Global Privacy Control' : sentence(s.key)}</dt>
+                  <dt>{s.key === 'gpc' ? 'Global Privacy Control' : channelType(s.key).label}</dt>
                   <dd>{said(s)}</dd>
                 </div>
               ))}
@@ -62,7 +62,7 @@ function Answer({ label, answer }: { label: string; answer: Schema['ReachAnswer'
       ) : (
         <>
           <Pill color="orange">No</Pill>{' '}
-          <span className={css.small}>{reasonWords(answer.reason)}</span>
+          <span className={css.muted}>{reasonWords(answer.reason)}</span>
         </>
       )}
     </div>

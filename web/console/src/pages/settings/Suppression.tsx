@@ -183,7 +183,7 @@ function Counts() {
           action={<LinkButton to="/imports">Import a list</LinkButton>}
         />
       ) : (
-        <dl className={css.facts} style={{ padding: '0 1.25rem 1.25rem' }} data-testid="counts">
+        <dl className={css.facts} style={{ padding: '1.25rem' }} data-testid="counts">
           {list.map((c) => (
             <div key={`${c.type} ${c.reason}`} style={{ display: 'contents' }}>
               <dt>
