@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +16,13 @@ import (
 	"heed/internal/channel"
 	"heed/internal/definition"
 	"heed/internal/period"
+)
+
+// How package outward treats a destination.
+const (
+	tolerated   = 5
+	firstRest   = 5 * time.Second
+	maxInFlight = 16
 )
 
 func delivery(url string, change ...func(*definition.Channel, *channel.Delivery)) *channel.Delivery {
@@ -106,8 +112,8 @@ func TestAnswers(t *testing.T) {
 	f(429, map[string]string{"Retry-After": "7"}, channel.Temporary, 7*time.Second)
 	f(503, map[string]string{"Retry-After": now.Add(time.Minute).Format(http.TimeFormat)}, channel.Temporary, time.Minute)
 	f(503, map[string]string{"Retry-After": "-5"}, channel.Temporary, 0)
-	f(503, map[string]string{"Retry-After": "99999999999"}, channel.Temporary, maxRetryAfter)
-	f(503, map[string]string{"Retry-After": "900000"}, channel.Temporary, maxRetryAfter)
+	f(503, map[string]string{"Retry-After": "99999999999"}, channel.Temporary, time.Hour)
+	f(503, map[string]string{"Retry-After": "900000"}, channel.Temporary, time.Hour)
 	f(500, nil, channel.Temporary, 0)
 }
 
@@ -156,15 +162,6 @@ func TestPrivateAddresses(t *testing.T) {
 		_, err := New(time.Now).Send(t.Context(), delivery("http://"+host+port, func(def *definition.Channel, _ *channel.Delivery) { def.AllowPrivate = false }))
 		if err == nil {
 			t.Errorf("%s was reached", host)
-		}
-	}
-	for a, want := range map[string]bool{
-		"93.184.216.34": true, "2606:2800:220:1::1": true, "127.0.0.1": false, "10.1.2.3": false, "172.16.0.1": false, "192.168.1.1": false,
-		"169.254.169.254": false, "100.64.0.1": false, "0.0.0.0": false, "224.0.0.1": false, "255.255.255.255": false, "240.0.0.1": false,
-		"::1": false, "::": false, "fe80::1": false, "fd00::1": false, "ff02::1": false, "::ffff:10.0.0.1": false, "64:ff9b::a00:1": false, "2002:a00:1::": false,
-	} {
-		if got := public(netip.MustParseAddr(a)); got != want {
-			t.Errorf("%s is public: %t", a, got)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package webhook
+package outward
 
 import (
 	"errors"
@@ -18,20 +18,42 @@ const (
 	longestRest = 5 * time.Minute
 )
 
-// destinations are those that were tried of late, by name.
-type destinations struct {
+// maxDestinations are remembered; how those fare that were asked for the longest
+// time ago matters least, and who is well needs no memory.
+const maxDestinations = 4096
+
+// Destinations are those that were tried of late, by name. Their methods may be
+// called concurrently; the zero value is ready.
+type Destinations struct {
 	mu     sync.Mutex
 	byName map[string]*destination
 }
 
-func (d *destinations) of(name string) *destination {
+// Enter lets an attempt at a destination through, or says when to come again:
+// nothing was tried then. leave must follow, with how the attempt went.
+func (d *Destinations) Enter(name string, now time.Time) (leave func(now time.Time, err error), err error) {
+	return d.of(name).enter(now)
+}
+
+func (d *Destinations) of(name string) *destination {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	to := d.byName[name]
-	if to == nil {
-		to = &destination{}
-		d.byName[name] = to
+	if to != nil {
+		return to
 	}
+	if d.byName == nil {
+		d.byName = map[string]*destination{}
+	}
+	if len(d.byName) >= maxDestinations {
+		for other, o := range d.byName {
+			if o.well() {
+				delete(d.byName, other)
+			}
+		}
+	}
+	to = &destination{}
+	d.byName[name] = to
 	return to
 }
 
@@ -44,18 +66,23 @@ type destination struct {
 	probing  bool // somebody finds out whether it is back
 }
 
-// enter lets an attempt through, or says when to come again: nothing was tried
-// then. leave must follow.
+// well tells whether there is nothing to remember.
+func (d *destination) well() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.inFlight == 0 && d.failures == 0
+}
+
 func (d *destination) enter(now time.Time) (leave func(now time.Time, err error), err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
 	case now.Before(d.until):
-		return nil, later(fmt.Errorf("webhook: the destination failed %d times in a row and is left alone", d.failures), d.until.Sub(now))
+		return nil, later(fmt.Errorf("the destination failed %d times in a row and is left alone", d.failures), d.until.Sub(now))
 	case d.failures >= tolerated && d.probing:
-		return nil, later(errors.New("webhook: it is being found out whether the destination is back"), firstRest)
+		return nil, later(errors.New("it is being found out whether the destination is back"), firstRest)
 	case d.inFlight >= maxInFlight:
-		return nil, later(fmt.Errorf("webhook: %d attempts are under way", d.inFlight), time.Second)
+		return nil, later(fmt.Errorf("%d attempts are under way", d.inFlight), time.Second)
 	}
 	d.inFlight++
 	probe := d.failures >= tolerated
