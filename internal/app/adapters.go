@@ -44,6 +44,12 @@ func (p profiles) Profile(ctx context.Context, user string) (*profile.Profile, e
 	return profile.Decode(value)
 }
 
+// known tells whether a profile id is a user id rather than an anonymous one.
+func (p profiles) known(ctx context.Context, user string) (bool, error) {
+	who, err := p.Profile(ctx, user)
+	return who != nil && who.UserID == user, err
+}
+
 // In tells whether the membership records have put the user into an audience.
 func (p profiles) In(ctx context.Context, user, audience string) (bool, error) {
 	names, err := profile.RecordedAudiences(user, func(of string) ([]byte, error) {

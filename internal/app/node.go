@@ -24,6 +24,7 @@ import (
 	"heed/internal/definition"
 	"heed/internal/demo"
 	"heed/internal/demo/sample"
+	"heed/internal/device"
 	"heed/internal/driver/pebble"
 	"heed/internal/engager"
 	"heed/internal/event"
@@ -198,7 +199,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	}
 	gw, err := gateway.New(n.cfg.Gateway, gateway.Deps{
 		Log: n.db.Log(), Inbox: n.db.Inbox(), Documents: n.db.Documents(), Definitions: n.catalog,
-		Profiles: n.profiles(), Pull: n.pull, Tracker: first(web.Tracker()), Ready: n.readiness, Logger: n.log, Registerer: n.registry, Clock: time.Now,
+		Profiles: n.profiles(), Pull: n.pull, Devices: n.devices(), Tracker: first(web.Tracker()), Ready: n.readiness, Logger: n.log, Registerer: n.registry, Clock: time.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -494,6 +495,9 @@ func (n *node) newAudiences(metrics prometheus.Registerer) (*audiences.Keeper, e
 	}
 	return audiences.New(n.cfg.Audiences, deps)
 }
+
+// devices keeps the browsers that take notifications.
+func (n *node) devices() *device.Store { return device.New(n.db.Documents(), time.Now) }
 
 // profiles reads the Decider's profiles for the gateway and the Engager.
 func (n *node) profiles() profiles {

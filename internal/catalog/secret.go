@@ -60,7 +60,11 @@ func secretsOf(spec any) []*string {
 	case *definition.Source:
 		return []*string{&s.ServerKey, &s.Secret}
 	case *definition.Channel:
-		return []*string{&s.Secret}
+		all := []*string{&s.Secret}
+		if s.Push != nil {
+			all = append(all, &s.Push.PrivateKey)
+		}
+		return all
 	}
 	return nil
 }

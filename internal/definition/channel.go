@@ -28,7 +28,7 @@ const (
 // without a definition.
 type Channel struct {
 	Name string `yaml:"name" json:"name"`
-	Type string `yaml:"type" json:"type"` // web | outbox | webhook | pull
+	Type string `yaml:"type" json:"type"` // web | outbox | webhook | pull | push
 
 	// Of a webhook: where it posts, the secret that signs, whether the address may
 	// be a private one, and how long an attempt may take.
@@ -38,6 +38,8 @@ type Channel struct {
 	Timeout      period.Period `yaml:"timeout,omitempty" json:"timeout,omitempty"`
 	// Collection of the pull store that a channel of type pull writes into.
 	Collection string `yaml:"collection,omitempty" json:"collection,omitempty"`
+	// Push is of a channel of type push.
+	Push *Push `yaml:"push,omitempty" json:"push,omitempty"`
 }
 
 // Mode is what the channel's content is: HTML, in which what is printed is
@@ -69,6 +71,9 @@ func (c *checker) channel(ch *Channel) {
 	}
 	only(ChannelWebhook, "url", ch.URL, "secret", ch.Secret, "timeout", timeout)
 	only(ChannelPull, "collection", ch.Collection)
+	if ch.Push != nil {
+		only(ChannelPush, "push", ch.Type)
+	}
 	switch ch.Type {
 	case ChannelWeb, ChannelOutbox:
 	case ChannelWebhook:
@@ -81,7 +86,9 @@ func (c *checker) channel(ch *Channel) {
 		}
 	case ChannelPull:
 		c.refer("collection", KindCollection, ch.Collection, maps.Keys(c.set.Collections))
+	case ChannelPush:
+		c.push(ch.Push)
 	default:
-		c.fail("type", "web, outbox, webhook or pull", "%q is not a type of channel", ch.Type)
+		c.fail("type", "web, outbox, webhook, pull or push", "%q is not a type of channel", ch.Type)
 	}
 }

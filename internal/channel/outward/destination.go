@@ -1,6 +1,7 @@
 package outward
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"sync"
@@ -22,9 +23,15 @@ const (
 // time ago matters least, and who is well needs no memory.
 const maxDestinations = 4096
 
+// defaultInFlight attempts at one destination are made at the same time.
+const defaultInFlight = 16
+
 // Destinations are those that were tried of late, by name. Their methods may be
 // called concurrently; the zero value is ready.
 type Destinations struct {
+	// InFlight is how many attempts at one are made at the same time; 0: 16.
+	InFlight int
+
 	mu     sync.Mutex
 	byName map[string]*destination
 }
@@ -32,7 +39,7 @@ type Destinations struct {
 // Enter lets an attempt at a destination through, or says when to come again:
 // nothing was tried then. leave must follow, with how the attempt went.
 func (d *Destinations) Enter(name string, now time.Time) (leave func(now time.Time, err error), err error) {
-	return d.of(name).enter(now)
+	return d.of(name).enter(now, cmp.Or(d.InFlight, defaultInFlight))
 }
 
 func (d *Destinations) of(name string) *destination {
@@ -73,7 +80,7 @@ func (d *destination) well() bool {
 	return d.inFlight == 0 && d.failures == 0
 }
 
-func (d *destination) enter(now time.Time) (leave func(now time.Time, err error), err error) {
+func (d *destination) enter(now time.Time, most int) (leave func(now time.Time, err error), err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
@@ -81,7 +88,7 @@ func (d *destination) enter(now time.Time) (leave func(now time.Time, err error)
 		return nil, later(fmt.Errorf("the destination failed %d times in a row and is left alone", d.failures), d.until.Sub(now))
 	case d.failures >= tolerated && d.probing:
 		return nil, later(errors.New("it is being found out whether the destination is back"), firstRest)
-	case d.inFlight >= maxInFlight:
+	case d.inFlight >= most:
 		return nil, later(fmt.Errorf("%d attempts are under way", d.inFlight), time.Second)
 	}
 	d.inFlight++

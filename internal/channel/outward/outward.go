@@ -16,7 +16,7 @@ import (
 const (
 	dialTimeout   = 5 * time.Second
 	maxHeader     = 64 << 10 // bytes of an answer's
-	maxInFlight   = 16       // attempts at one destination
+	idleConns     = 16       // to one host
 	maxRetryAfter = time.Hour
 )
 
@@ -30,8 +30,8 @@ func NewClient(guarded bool) *http.Client {
 	}
 	return &http.Client{
 		Transport: &http.Transport{
-			DialContext: d.DialContext, TLSHandshakeTimeout: dialTimeout, MaxResponseHeaderBytes: maxHeader,
-			MaxIdleConnsPerHost: maxInFlight, IdleConnTimeout: time.Minute,
+			DialContext: d.DialContext, ForceAttemptHTTP2: true, TLSHandshakeTimeout: dialTimeout, MaxResponseHeaderBytes: maxHeader,
+			MaxIdleConnsPerHost: idleConns, IdleConnTimeout: time.Minute,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
