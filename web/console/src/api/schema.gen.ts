@@ -1199,10 +1199,12 @@ export interface components {
             subject?: string;
             body?: string;
             expires?: components["schemas"]["Period"];
+            /** @description For push: what a click opens */
+            link?: string;
         };
         ChannelSpec: {
             /** @enum {string} */
-            type: "web" | "outbox" | "webhook" | "pull";
+            type: "web" | "outbox" | "webhook" | "pull" | "push";
             /** @description Of a webhook */
             url?: string;
             /** @description Of a webhook: it signs */
@@ -1211,6 +1213,22 @@ export interface components {
             timeout?: components["schemas"]["Period"];
             /** @description Of a channel of type pull */
             collection?: string;
+            push?: components["schemas"]["PushSpec"];
+        };
+        PushSpec: {
+            /** @description mailto: or https: address of the sender's people */
+            subject: string;
+            /** @description Made if absent */
+            privateKey?: string;
+            ttl?: components["schemas"]["Period"];
+            /** @enum {string} */
+            urgency?: "very-low" | "low" | "normal" | "high";
+            icon?: string;
+            /** @description What a click opens if the template does not say */
+            link?: string;
+            /** @description Hosts of further push services */
+            services?: string[];
+            allowPrivate?: boolean;
         };
         CampaignSpec: {
             description?: string;
