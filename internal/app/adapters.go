@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"heed/internal/console/api"
+	"heed/internal/console/explain"
 	"heed/internal/decider"
 	"heed/internal/definition"
 	"heed/internal/demo"
@@ -140,6 +141,23 @@ func (s sends) Ordered(ctx context.Context, campaign, id string) (at int64, of i
 func (s sends) Preview(ctx context.Context, t *definition.Template, campaign, user string) (subject, body string, missing []string, err error) {
 	title, content, err := s.Engager.Preview(ctx, t, campaign, user)
 	return title.Text, content.Text, append(title.Missing, content.Missing...), err
+}
+
+// sender tells the console what the Engager would do, and has not finished.
+type sender struct{ *engager.Engager }
+
+func (s sender) Prospect(ctx context.Context, user, campaign string) (explain.Prospect, error) {
+	p, err := s.Engager.Prospect(ctx, user, campaign)
+	return explain.Prospect{Reason: p.Reason, Detail: p.Detail, Template: p.Template, Channel: p.Channel}, err
+}
+
+func (s sender) Waiting(ctx context.Context, user string) ([]explain.Waiting, error) {
+	all, err := s.Engager.Waiting(ctx, user)
+	out := make([]explain.Waiting, len(all))
+	for i, w := range all {
+		out[i] = explain.Waiting(w)
+	}
+	return out, err
 }
 
 // health tells how the process fares.

@@ -537,7 +537,7 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 		deps.Progress = progress{n.decider, n.catalog}
 	}
 	if n.engager != nil {
-		deps.Sends = sends{n.engager}
+		deps.Sends, deps.Sender = sends{n.engager}, sender{n.engager}
 	}
 	if n.sample != nil {
 		deps.Demo = showcase{shop, n.sample, n.cfg.Shop}

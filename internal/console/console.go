@@ -23,6 +23,7 @@ import (
 
 	"heed/internal/catalog"
 	"heed/internal/console/api"
+	"heed/internal/console/explain"
 	"heed/internal/console/pages"
 	"heed/internal/console/signin"
 	"heed/internal/definition"
@@ -141,7 +142,7 @@ type Demo interface {
 }
 
 // Deps are what the console works with. Live, Progress, BadEvents, Health, Demo,
-// Backtests, Facts, Measures, Traits, Audiences and Sends may be nil: the answers then say
+// Backtests, Facts, Measures, Traits, Audiences, Sends and Sender may be nil: the answers then say
 // what is missing.
 type Deps struct {
 	Log         eventlog.Log
@@ -159,6 +160,7 @@ type Deps struct {
 	Traits      Traits
 	Audiences   Audiences
 	Sends       Sends
+	Sender      explain.Sender
 	// Pages holds index.html and its assets.
 	Pages fs.FS
 	// LocalToken is the token in the data folder, for the command line.
