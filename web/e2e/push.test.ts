@@ -272,6 +272,13 @@ test('a subscription that has ended is forgotten, and not tried again', async ()
   });
   expect(failed.status).toBe('failed');
   expect(posted.filter((p) => p.path === sub.path)).toHaveLength(1);
+  // and it can be told why
+  const why = await heed.command('explain', '--user', anonymous, '--campaign', 'push-welcome');
+  expect(why).toMatch(/^Failed by push on .+: The channel refused the message for good .+410 Gone/);
+  expect(why).toContain('Fired at');
+  expect(await heed.command('explain', '--user', anonymous)).toMatch(
+    /^push-welcome: Failed by push/m,
+  );
   await who.close();
 });
 

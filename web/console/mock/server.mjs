@@ -247,6 +247,7 @@ export async function startMock(options = {}) {
     if (first === 'users' && parts.length === 2)
       return second === 'nobody' ? fail(404, 'not_found', 'no such user') : data.user(second);
     if (first === 'users' && third === 'triggers') return data.explanation(second, parts[3]);
+    if (first === 'users' && third === 'campaigns') return data.explanations(second, specs);
     if (first === 'users' && third === 'timeline')
       return data.timeline(second, url.searchParams.get('before'));
     if (first === 'audiences') {

@@ -424,6 +424,15 @@ export function useExplanation(id: string, name: string) {
   });
 }
 
+/** Why a user did, or did not, get each campaign. */
+export function useUserCampaigns(id: string) {
+  return useQuery({
+    queryKey: ['userCampaigns', id],
+    refetchInterval: 5000,
+    queryFn: () => take(client.GET('/users/{id}/campaigns', { params: { path: { id } } })),
+  });
+}
+
 /** Whom a message would reach that is sent once. */
 export function useReviewSend() {
   return useMutation({
