@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"heed/internal/console/api"
+	"heed/internal/console/templates"
 	"heed/internal/documents"
 )
 
@@ -99,7 +100,7 @@ func forbidden(c *caller, need api.Role) error {
 // handler routes the API.
 func (c *Console) handler() http.Handler {
 	mux := http.NewServeMux()
-	strict := api.NewStrictHandlerWithOptions(&server{c, c.campaigns()}, []api.StrictMiddlewareFunc{
+	strict := api.NewStrictHandlerWithOptions(&server{c, c.campaigns(), &templates.Templates{Deps: templates.Deps{Definitions: c.deps.Definitions, Renderer: c.deps.Sends}}}, []api.StrictMiddlewareFunc{
 		func(next api.StrictHandlerFunc, operation string) api.StrictHandlerFunc {
 			return func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error) {
 				if err := permit(askedOf(ctx), operation); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"heed/internal/console/api"
 	"heed/internal/console/explain"
+	"heed/internal/console/templates"
 	"heed/internal/documents"
 )
 
@@ -19,6 +20,7 @@ import (
 type server struct {
 	c *Console
 	*explain.Campaigns
+	*templates.Templates
 }
 
 func memberOf(m member) api.Member {

@@ -1722,6 +1722,16 @@ type StepProgress struct {
 	Users int64 `json:"users"`
 }
 
+// TemplatePreviewRequest defines model for TemplatePreviewRequest.
+type TemplatePreviewRequest struct {
+	// Spec A draft in its place, as TemplateSpec
+	Spec json.RawMessage `json:"spec,omitempty,omitzero"`
+
+	// Template Name of a template
+	Template string `json:"template,omitempty,omitzero"`
+	User     string `json:"user"`
+}
+
 // Timeline defines model for Timeline.
 type Timeline struct {
 	Complete   bool           `json:"complete"`
@@ -2104,6 +2114,9 @@ type ReviewSendJSONRequestBody = SendDraft
 // PostSetupJSONRequestBody defines body for PostSetup for application/json ContentType.
 type PostSetupJSONRequestBody = SetupRequest
 
+// PreviewTemplateJSONRequestBody defines body for PreviewTemplate for application/json ContentType.
+type PreviewTemplateJSONRequestBody = TemplatePreviewRequest
+
 // PostTokenJSONRequestBody defines body for PostToken for application/json ContentType.
 type PostTokenJSONRequestBody = TokenRequest
 
@@ -2211,6 +2224,9 @@ type ServerInterface interface {
 	// PostSetup Make the first administrator, with the one-time token that the server printed at its start; signs in
 	// (POST /setup)
 	PostSetup(w http.ResponseWriter, r *http.Request)
+	// PreviewTemplate How a template, or a draft of one, reads to a user
+	// (POST /templates:preview)
+	PreviewTemplate(w http.ResponseWriter, r *http.Request)
 	// ListTokens The API tokens, without their secrets (admin)
 	// (GET /tokens)
 	ListTokens(w http.ResponseWriter, r *http.Request)
@@ -3156,6 +3172,20 @@ func (siw *ServerInterfaceWrapper) PostSetup(w http.ResponseWriter, r *http.Requ
 	handler.ServeHTTP(w, r)
 }
 
+// PreviewTemplate operation middleware
+func (siw *ServerInterfaceWrapper) PreviewTemplate(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PreviewTemplate(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListTokens operation middleware
 func (siw *ServerInterfaceWrapper) ListTokens(w http.ResponseWriter, r *http.Request) {
 
@@ -3599,6 +3629,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/definitions/{kind}/{name}", wrapper.GetDefinition)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/definitions/{kind}/{name}", wrapper.PutDefinition)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/definitions/{kind}/{name}/versions", wrapper.ListDefinitionVersions)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/templates:preview", wrapper.PreviewTemplate)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/definitions:check", wrapper.CheckDefinition)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/home", wrapper.GetHome)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/event-names", wrapper.ListEventNames)
@@ -4980,6 +5011,45 @@ func (response PostSetupdefaultJSONResponse) VisitPostSetupResponse(w http.Respo
 	return err
 }
 
+type PreviewTemplateRequestObject struct {
+	Body *PreviewTemplateJSONRequestBody
+}
+
+type PreviewTemplateResponseObject interface {
+	VisitPreviewTemplateResponse(w http.ResponseWriter) error
+}
+
+type PreviewTemplate200JSONResponse SendPreview
+
+func (response PreviewTemplate200JSONResponse) VisitPreviewTemplateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewTemplatedefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response PreviewTemplatedefaultJSONResponse) VisitPreviewTemplateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListTokensRequestObject struct {
 }
 
@@ -5507,6 +5577,9 @@ type StrictServerInterface interface {
 	// PostSetup Make the first administrator, with the one-time token that the server printed at its start; signs in
 	// (POST /setup)
 	PostSetup(ctx context.Context, request PostSetupRequestObject) (PostSetupResponseObject, error)
+	// PreviewTemplate How a template, or a draft of one, reads to a user
+	// (POST /templates:preview)
+	PreviewTemplate(ctx context.Context, request PreviewTemplateRequestObject) (PreviewTemplateResponseObject, error)
 	// ListTokens The API tokens, without their secrets (admin)
 	// (GET /tokens)
 	ListTokens(ctx context.Context, request ListTokensRequestObject) (ListTokensResponseObject, error)
@@ -6483,6 +6556,37 @@ func (sh *strictHandler) PostSetup(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(PostSetupResponseObject); ok {
 		if err := validResponse.VisitPostSetupResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PreviewTemplate operation middleware
+func (sh *strictHandler) PreviewTemplate(w http.ResponseWriter, r *http.Request) {
+	var request PreviewTemplateRequestObject
+
+	var body PreviewTemplateJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PreviewTemplate(ctx, request.(PreviewTemplateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PreviewTemplate")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PreviewTemplateResponseObject); ok {
+		if err := validResponse.VisitPreviewTemplateResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -152,6 +152,25 @@ test('a user’s page says of each campaign why', async () => {
   expect(trouble).toEqual([]);
 });
 
+test('a template is shown as a user would read it, and what is missing is said', async () => {
+  const mock = await start();
+  const { page, trouble } = await open(browser, `${mock.url}/templates`);
+  await page.getByTestId('templates').getByRole('button').first().click();
+  const who = page.getByLabel('As this user reads it');
+  await who.fill('ada');
+  const body = page.frameLocator('[role=dialog] iframe').getByText('Hello Ada');
+  await body.waitFor();
+  expect(await page.getByTestId('missing').count()).toBe(0);
+  await who.fill('bob');
+  await page.getByTestId('missing').getByText('profile.traits.firstName').waitFor();
+  await accessible(page);
+  await page.setViewportSize({ width: 390, height: 860 });
+  expect(await overflow(page)).toBeLessThanOrEqual(0);
+  await who.fill('');
+  await page.getByText('Fields are shown by their default').waitFor();
+  expect(trouble).toEqual([]);
+});
+
 test('a server that goes away is noticed, and nothing shows twice after', async () => {
   let mock = await start();
   const watched = await open(browser, `${mock.url}/live`);

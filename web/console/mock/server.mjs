@@ -182,6 +182,15 @@ export async function startMock(options = {}) {
     'POST /definitions:check': (_, body) => ({
       problems: body.kind === 'trigger' ? data.problemsOf(body.spec) : [],
     }),
+    'POST /templates:preview': (_, body) => ({
+      user: body.user,
+      subject: '',
+      body:
+        body.user === 'ada'
+          ? '<p>Hello Ada, as a user would read it</p>'
+          : '<p>Hello , as a user would read it</p>',
+      missing: body.user === 'ada' ? [] : ['profile.traits.firstName'],
+    }),
     'POST /sends:review': (_, body) => measures.review(body, state),
     'POST /sends': (_, body) => {
       const { matched } = measures.review(body, state);

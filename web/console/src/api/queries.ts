@@ -424,6 +424,17 @@ export function useExplanation(id: string, name: string) {
   });
 }
 
+/** How a template, as it is stored, reads to a user. */
+export function useTemplatePreview(template: string, version: number, user: string) {
+  return useQuery({
+    queryKey: ['templatePreview', template, version, user],
+    enabled: user !== '',
+    placeholderData: keepPreviousData,
+    queryFn: ({ signal }) =>
+      take(client.POST('/templates:preview', { body: { template, user }, signal })),
+  });
+}
+
 /** Why a user did, or did not, get each campaign. */
 export function useUserCampaigns(id: string) {
   return useQuery({

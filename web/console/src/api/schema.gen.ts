@@ -244,6 +244,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/templates:preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * How a template, or a draft of one, reads to a user
+         * @description By what is known of the user now, and without an event. A mistake in the template is an answer, in `error`.
+         */
+        post: operations["previewTemplate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/definitions:apply": {
         parameters: {
             query?: never;
@@ -1351,6 +1371,15 @@ export interface components {
             sentence: string;
             /** Format: int64 */
             users: number;
+        };
+        TemplatePreviewRequest: {
+            user: string;
+            /** @description Name of a template */
+            template?: string;
+            /** @description A draft in its place, as TemplateSpec */
+            spec?: {
+                [key: string]: unknown;
+            };
         };
         /** @description What one of the users would read */
         SendPreview: {
@@ -2944,6 +2973,31 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["VersionList"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    previewTemplate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplatePreviewRequest"];
+            };
+        };
+        responses: {
+            /** @description The preview */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SendPreview"];
                 };
             };
             default: components["responses"]["Failure"];

@@ -1,6 +1,7 @@
 import { Drawer, Stack, UnstyledButton } from '@mantine/core';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useCampaigns, useTemplates } from '../api/queries';
+import { TemplatePreview } from '../template/TemplatePreview';
 import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
 import { Sandbox } from '../ui/Sandbox';
@@ -98,10 +99,10 @@ export default function Templates() {
       >
         {picked && (
           <Stack>
-            <Sandbox
-              html={sample(picked.spec.body ?? '')}
-              title={`Preview of ${picked.name}`}
-              height={280}
+            <TemplatePreview
+              key={picked.name}
+              template={picked}
+              sample={sample(picked.spec.body ?? '')}
             />
             <Snippet label="Source (Liquid)" text={picked.spec.body ?? ''} />
             <dl className={css.facts}>
