@@ -20,7 +20,7 @@ func (n *node) channels(mux *http.ServeMux, add func(name string, run func(conte
 		outbox.New(n.db.Documents()),
 		webhook.New(time.Now),
 		pullstore.New(n.pull, n.catalog),
-		push.New(push.Deps{Devices: n.devices(), Known: n.profiles().known, Inbound: n.inbound, Now: time.Now, Logger: n.log}),
+		push.New(push.Deps{Devices: n.devices(), Known: n.profiles().known, Inbound: n.book.Inbound, Now: time.Now, Logger: n.log}),
 	}
 	for _, c := range all {
 		if r, ok := c.(channel.Receiver); ok {
@@ -31,10 +31,4 @@ func (n *node) channels(mux *http.ServeMux, add func(name string, run func(conte
 		}
 	}
 	return all
-}
-
-// inbound takes what comes back about deliveries.
-func (n *node) inbound(_ context.Context, f channel.Feedback) error {
-	n.log.Debug("feedback", "kind", f.Kind, "delivery", f.Delivery, "channel", f.Type, "hard", f.Hard)
-	return nil
 }

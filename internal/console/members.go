@@ -12,7 +12,9 @@ import (
 
 	"heed/internal/console/api"
 	"heed/internal/console/explain"
+	"heed/internal/console/reaching"
 	"heed/internal/console/templates"
+	"heed/internal/console/trial"
 	"heed/internal/documents"
 )
 
@@ -21,6 +23,8 @@ type server struct {
 	c *Console
 	*explain.Campaigns
 	*templates.Templates
+	*reaching.Reaching
+	*trial.API
 }
 
 func memberOf(m member) api.Member {

@@ -37,7 +37,7 @@ func (e *Engager) Prospect(ctx context.Context, user, campaign string) (Prospect
 		return Prospect{}, fmt.Errorf("engager: prospect of %s: %w", campaign, err)
 	}
 	if !verdict.Send {
-		return Prospect{Verdict: verdict}, nil
+		return Prospect{Verdict: verdict, Detail: a.entry.Detail}, nil
 	}
 	v := &c.variants[verdict.Variant]
 	if v.err != nil {
