@@ -129,6 +129,7 @@ type activation struct {
 	entry   Entry
 	version int64
 	to      string // the address, of a channel that needs one
+	trialTo string // of a trial: the address that was given for it
 }
 
 // activate brings an activation as far as it can get now. It may be called
@@ -274,9 +275,11 @@ func (a *activation) reach(ctx context.Context, v *variant) (reach.Answer, error
 	if err != nil {
 		return reach.Answer{}, err
 	}
-	return a.worker.deps.Book.Ask(ctx, &reach.Question{
-		User: user, Profile: p, Purpose: a.c.purpose, Campaign: a.name, Channel: v.definition,
-	})
+	q := &reach.Question{User: user, Profile: p, Purpose: a.c.purpose, Campaign: a.name, Channel: v.definition, To: a.trialTo}
+	if a.intent.Test { // who tries it has asked for it
+		q.Purpose = consent.Transactional
+	}
+	return a.worker.deps.Book.Ask(ctx, q)
 }
 
 // render makes the delivery; nil if there is none to make, and the entry says

@@ -2171,6 +2171,9 @@ type TrialDraft struct {
 	// Event The newest event of this name stands for the one that completes the trigger
 	Event string `json:"event,omitempty,omitzero"`
 
+	// To The address to send to: an e-mail address or a number; else the user's own
+	To string `json:"to,omitempty,omitzero"`
+
 	// User Who gets it: a user id, or the anonymous id of a browser
 	User string `json:"user"`
 }

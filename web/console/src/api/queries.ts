@@ -107,6 +107,7 @@ export function useKind<S>(kind: string, refetchInterval: number | false = false
 
 export const useCampaigns = () => useKind<Schema['CampaignSpec']>('campaign');
 export const useTemplates = () => useKind<Schema['TemplateSpec']>('template');
+export const useChannels = () => useKind<Schema['ChannelSpec']>('channel');
 export const useAudiences = () => useKind<Schema['AudienceSpec']>('audience');
 export const useTriggers = () => useKind<Schema['TriggerSpec']>('trigger');
 export const useEventDefinitions = () => useKind<Schema['EventSpec']>('event');

@@ -1466,11 +1466,10 @@ export interface components {
         CampaignSpec: {
             description?: string;
             /**
-             * @description Transactional messages need no consent, are not held back and not capped
-             * @default marketing
+             * @description marketing unless it says otherwise; transactional messages need no consent, are not held back and not capped
              * @enum {string}
              */
-            purpose: "marketing" | "transactional";
+            purpose?: "marketing" | "transactional";
             /** @description A trigger, an audience by behavior that users enter or leave, or an order */
             when: {
                 trigger?: string;
@@ -1576,6 +1575,8 @@ export interface components {
         TrialDraft: {
             /** @description Who gets it: a user id, or the anonymous id of a browser */
             user: string;
+            /** @description The address to send to: an e-mail address or a number; else the user's own */
+            to?: string;
             /** @description One campaign and what it needs that is not saved, as for definitions:apply with JSON */
             documents: components["schemas"]["AnyJSON"];
             /** @description The newest event of this name stands for the one that completes the trigger */
