@@ -16,6 +16,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // MaxPayload is how many bytes a message may have: push services take bodies of
@@ -99,7 +100,7 @@ func Encrypt(to Subscriber, message []byte, seed [Seed]byte) ([]byte, error) {
 	body = binary.BigEndian.AppendUint32(body, recordSize)
 	body = append(body, pointSize)
 	body = append(body, point...)
-	last := append(message[:len(message):len(message)], 2) // the only record, without padding
+	last := append(slices.Clip(message), 2) // the only record, without padding
 	return seal.Seal(body, nonce, last, nil), nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -134,9 +135,7 @@ func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	w.requests[path] = append(w.requests[path], r)
 	w.bodies[path] = body
 	if status := w.status[path]; status != 0 {
-		for k, v := range w.headers {
-			rw.Header()[k] = v
-		}
+		maps.Copy(rw.Header(), w.headers)
 		rw.WriteHeader(status)
 		_, _ = io.WriteString(rw, "because")
 		return

@@ -14,11 +14,7 @@ import (
 
 // followed tells whether a status says what became of something that was sent.
 func followed(s api.DeliveryStatus) bool {
-	switch s {
-	case api.StatusSent, api.StatusFailed, api.StatusHeld, api.StatusRefused:
-		return false
-	}
-	return true
+	return s != api.StatusSent && s != api.StatusFailed && s != api.StatusHeld && s != api.StatusRefused
 }
 
 // detailOf is what an outcome says beside its reason: the provider's words, or
@@ -44,10 +40,10 @@ func (o *outcome) text() string {
 	if o.Channel != "" {
 		by = " by " + o.Channel
 	}
-	switch o.Status {
-	case api.StatusSent:
+	switch {
+	case o.Status == api.StatusSent:
 		return fmt.Sprintf("%sSent%s on %s.", test, by, at)
-	case api.StatusFailed, api.StatusHeld, api.StatusRefused:
+	case !followed(o.Status):
 		verb := map[api.DeliveryStatus]string{api.StatusFailed: "Failed", api.StatusHeld: "Held", api.StatusRefused: "Refused"}[o.Status]
 		return fmt.Sprintf("%s%s%s on %s: %s", test, verb, by, at, because(policy.Reason(o.Reason), o.detail))
 	}
