@@ -40,7 +40,7 @@ type commands struct {
 	Export       exportCommand   `cmd:"" help:"Write all definitions as YAML."`
 	Replay       replayCommand   `cmd:"" help:"Run a trigger over a file of events, with no server."`
 	Backtest     backtestCommand `cmd:"" help:"Try a trigger on the log's last days: nothing is sent."`
-	Explain      explainCommand  `cmd:"" help:"Say where a user stands with a trigger, when it fired, and why it did not."`
+	Explain      explainCommand  `cmd:"" help:"Say why a user did, or did not, get a campaign, or where the user stands with a trigger."`
 	Events       eventsCommand   `cmd:"" help:"Print events as JSON lines."`
 	ExportEvents eventsExport    `cmd:"" help:"Write the events of the log to a file or standard output."`
 	SQL          sqlCommand      `cmd:"" name:"sql" help:"Run a SELECT over the events kept for analysis."`

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"heed/internal/console/api"
+	"heed/internal/console/explain"
 	"heed/internal/console/trial"
 	"heed/internal/decider"
 	"heed/internal/definition"
@@ -43,6 +44,12 @@ func (p profiles) Profile(ctx context.Context, user string) (*profile.Profile, e
 		return nil, nil //nolint:nilnil // no user is no error
 	}
 	return profile.Decode(value)
+}
+
+// known tells whether a profile id is a user id rather than an anonymous one.
+func (p profiles) known(ctx context.Context, user string) (bool, error) {
+	who, err := p.Profile(ctx, user)
+	return who != nil && who.UserID == user, err
 }
 
 // In tells whether the membership records have put the user into an audience.
@@ -135,6 +142,23 @@ func (s sends) Ordered(ctx context.Context, campaign, id string) (at int64, of i
 func (s sends) Preview(ctx context.Context, t *definition.Template, campaign, user string) (subject, body string, missing []string, err error) {
 	title, content, err := s.Engager.Preview(ctx, t, campaign, user)
 	return title.Text, content.Text, append(title.Missing, content.Missing...), err
+}
+
+// sender tells the console what the Engager would do, and has not finished.
+type sender struct{ *engager.Engager }
+
+func (s sender) Prospect(ctx context.Context, user, campaign string) (explain.Prospect, error) {
+	p, err := s.Engager.Prospect(ctx, user, campaign)
+	return explain.Prospect{Reason: p.Reason, Detail: p.Detail, Template: p.Template, Channel: p.Channel}, err
+}
+
+func (s sender) Waiting(ctx context.Context, user string) ([]explain.Waiting, error) {
+	all, err := s.Engager.Waiting(ctx, user)
+	out := make([]explain.Waiting, len(all))
+	for i, w := range all {
+		out[i] = explain.Waiting(w)
+	}
+	return out, err
 }
 
 // tries lets the console try what is drafted.

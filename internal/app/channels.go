@@ -10,6 +10,7 @@ import (
 	"heed/internal/channel/email"
 	"heed/internal/channel/outbox"
 	"heed/internal/channel/pullstore"
+	"heed/internal/channel/push"
 	channelweb "heed/internal/channel/web"
 	"heed/internal/channel/webhook"
 )
@@ -25,6 +26,7 @@ func (n *node) channels(public string, mux *http.ServeMux, add func(name string,
 		email.New(n.cfg.Email, email.Deps{
 			Secret: n.secret, Base: func() string { return strings.TrimSuffix(public, "/") }, Inbound: n.book.Inbound, Logger: n.log, Now: time.Now,
 		}),
+		push.New(push.Deps{Devices: n.devices(), Known: n.profiles().known, Inbound: n.book.Inbound, Now: time.Now, Logger: n.log}),
 	}
 	for _, c := range all {
 		if r, ok := c.(channel.Receiver); ok {

@@ -26,6 +26,7 @@ import (
 	"heed/internal/definition"
 	"heed/internal/demo"
 	"heed/internal/demo/sample"
+	"heed/internal/device"
 	"heed/internal/driver/pebble"
 	"heed/internal/engager"
 	"heed/internal/event"
@@ -205,7 +206,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	}
 	gw, err := gateway.New(n.cfg.Gateway, gateway.Deps{
 		Log: n.db.Log(), Inbox: n.db.Inbox(), Documents: n.db.Documents(), Definitions: n.catalog,
-		Profiles: n.profiles(), Pull: n.pull, Tracker: first(web.Tracker()), Ready: n.readiness, Logger: n.log, Registerer: n.registry, Clock: time.Now,
+		Profiles: n.profiles(), Pull: n.pull, Devices: n.devices(), Tracker: first(web.Tracker()), Ready: n.readiness, Logger: n.log, Registerer: n.registry, Clock: time.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -534,6 +535,9 @@ func (n *node) newAudiences(metrics prometheus.Registerer) (*audiences.Keeper, e
 	return audiences.New(n.cfg.Audiences, deps)
 }
 
+// devices keeps the browsers that take notifications.
+func (n *node) devices() *device.Store { return device.New(n.db.Documents(), time.Now) }
+
 // profiles reads the Decider's profiles for the gateway and the Engager.
 func (n *node) profiles() profiles {
 	return profiles{n.db.UserState(), n.db.Log().Partitions()}
@@ -573,7 +577,7 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 		deps.Progress = progress{n.decider, n.catalog}
 	}
 	if n.engager != nil {
-		deps.Sends, deps.Tries = sends{n.engager}, tries{n.engager}
+		deps.Sends, deps.Sender, deps.Tries = sends{n.engager}, sender{n.engager}, tries{n.engager}
 	}
 	if n.imports != nil {
 		deps.Reach.Imports = n.imports

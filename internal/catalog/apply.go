@@ -12,6 +12,7 @@ import (
 
 	"heed/internal/definition"
 	"heed/internal/documents"
+	"heed/internal/webpush"
 )
 
 // Change says what an Apply does to one definition.
@@ -192,13 +193,7 @@ func (p *plan) put(ctx context.Context, d definition.Document) error {
 	if err != nil {
 		return err
 	}
-	if s, ok := spec.(*definition.Source); ok && s.WriteKey == "" {
-		if was, ok := old.(*definition.Source); ok {
-			s.WriteKey = was.WriteKey
-		} else {
-			s.WriteKey = p.newKey()
-		}
-	}
+	p.makeKeys(spec, old)
 	if err := p.c.sealSecrets(spec, old); err != nil {
 		return definition.Problems{{Kind: d.Kind, Name: d.Name, Message: err.Error()}}
 	}
@@ -214,6 +209,30 @@ func (p *plan) put(ctx context.Context, d definition.Document) error {
 		action = "updated"
 	}
 	return p.write(ref, Record{Kind: d.Kind, Name: d.Name, Version: last + 1, Spec: b}, action)
+}
+
+// makeKeys puts the keys in that a spec leaves out: those that it had, or new
+// ones.
+func (p *plan) makeKeys(spec, old any) {
+	switch s := spec.(type) {
+	case *definition.Source:
+		if was, ok := old.(*definition.Source); ok && s.WriteKey == "" {
+			s.WriteKey = was.WriteKey
+		}
+		if s.WriteKey == "" {
+			s.WriteKey = p.newKey()
+		}
+	case *definition.Channel:
+		if s.Push == nil {
+			return
+		}
+		if was, ok := old.(*definition.Channel); ok && was.Push != nil && s.Push.PrivateKey == "" {
+			s.Push.PrivateKey = was.Push.PrivateKey
+		}
+		if s.Push.PrivateKey == "" {
+			s.Push.PrivateKey = webpush.NewKey(p.c.cfg.Random)
+		}
+	}
 }
 
 func (p *plan) delete(ctx context.Context, ref string) error {

@@ -18,6 +18,7 @@ import (
 	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/driver/memory"
+	"heed/internal/webpush"
 )
 
 type house struct {
@@ -336,5 +337,32 @@ func TestSecretsOfAChannel(t *testing.T) {
 	}
 	if _, err := h.apply(fmt.Sprintf(channel, "'***'")+"dkim: {domain: shop.example, selector: heed, key: '***'}\n", catalog.Options{}); err == nil {
 		t.Error("*** was applied to a key that there is not")
+	}
+}
+
+// A push channel's key is made once, kept sealed, and stays: every subscription
+// is bound to it.
+func TestPushKeyIsMade(t *testing.T) {
+	store := memory.Open(memory.Config{}).Documents()
+	h := open(t, store)
+	const push = "kind: channel\nname: push\ntype: push\npush: {subject: 'mailto:a@b.example'%s}\n"
+	h.want(fmt.Sprintf(push, ""), catalog.Options{}, "created channel/push@1")
+	made := h.Current().Channels["push"].Push.PrivateKey
+	if _, err := webpush.ParseKey(made); err != nil {
+		t.Fatalf("%q: %v", made, err)
+	}
+	h.want(fmt.Sprintf(push, ""), catalog.Options{}, "unchanged channel/push@1")
+	h.want(fmt.Sprintf(push, ", ttl: 1h"), catalog.Options{}, "updated channel/push@2")
+	text, err := h.Export(t.Context())
+	if err != nil || strings.Contains(string(text), made) || !strings.Contains(string(text), `privateKey: "***"`) {
+		t.Errorf("export: %v\n%s", err, text)
+	}
+	h.want(string(text), catalog.Options{}, "unchanged channel/push@2")
+	if got := open(t, store).Current().Channels["push"].Push.PrivateKey; got != made {
+		t.Errorf("after a restart the key is %q, was %q", got, made)
+	}
+	raw, err := store.List(t.Context(), documents.Query{Collection: "definition_versions"})
+	if err != nil || slices.ContainsFunc(raw, func(d documents.Document) bool { return strings.Contains(string(d.Value), made) }) {
+		t.Errorf("the key is stored as it is (%v)", err)
 	}
 }

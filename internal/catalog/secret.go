@@ -61,14 +61,17 @@ func secretsOf(spec any) []*string {
 		return []*string{&s.ServerKey, &s.Secret}
 	case *definition.Channel:
 		// Each has its place, whether or not the channel has it.
-		smtp, dkim := new(definition.SMTP), new(definition.DKIM)
+		smtp, dkim, push := new(definition.SMTP), new(definition.DKIM), new(definition.Push)
 		if s.SMTP != nil {
 			smtp = s.SMTP
 		}
 		if s.DKIM != nil {
 			dkim = s.DKIM
 		}
-		return []*string{&s.Secret, &smtp.Password, &dkim.Key}
+		if s.Push != nil {
+			push = s.Push
+		}
+		return []*string{&s.Secret, &smtp.Password, &dkim.Key, &push.PrivateKey}
 	}
 	return nil
 }

@@ -40,6 +40,7 @@ type Delivery struct {
 	Kind         string // web: popup | banner | slot | inline
 	Slot         string // for kind slot
 	Subject      string
+	Link         string // push: what a click opens; "" if the template does not say
 	Body         string // rendered; of web channels HTML that is only ever shown in a sandboxed frame
 	At           int64  // when the trigger fired
 	Created      int64  // when it was first decided

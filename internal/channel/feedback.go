@@ -11,6 +11,7 @@ type FeedbackKind string
 // The kinds.
 const (
 	Delivered    FeedbackKind = "delivered"    // it arrived
+	Shown        FeedbackKind = "shown"        // it was put before its reader's eyes
 	Bounced      FeedbackKind = "bounced"      // it did not: for good, if Hard
 	Complained   FeedbackKind = "complained"   // it was called spam
 	Opened       FeedbackKind = "opened"       // it was looked at

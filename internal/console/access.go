@@ -113,9 +113,13 @@ func (c *Console) server() *server {
 	if c.deps.Sends != nil {
 		show.Preview = c.deps.Sends.Preview
 	}
-	return &server{c, reaching.New(deps), drafts.New(show), &trial.API{
-		Tries: c.deps.Tries, Definitions: c.deps.Definitions, Log: c.deps.Log, Now: c.now, Budget: c.cfg.ScanBudget,
-	}}
+	return &server{
+		c: c, Reaching: reaching.New(deps), Campaigns: c.campaigns(),
+		API: &trial.API{
+			Tries: c.deps.Tries, Definitions: c.deps.Definitions, Log: c.deps.Log, Now: c.now, Budget: c.cfg.ScanBudget,
+		},
+		Drafts: drafts.New(show),
+	}
 }
 
 // handler routes the API.

@@ -23,6 +23,7 @@ import (
 
 	"heed/internal/catalog"
 	"heed/internal/console/api"
+	"heed/internal/console/explain"
 	"heed/internal/console/pages"
 	"heed/internal/console/reaching"
 	"heed/internal/console/signin"
@@ -143,7 +144,7 @@ type Demo interface {
 }
 
 // Deps are what the console works with. Live, Progress, BadEvents, Health, Demo,
-// Backtests, Facts, Measures, Traits, Audiences, Sends and Tries may be nil: the answers then say
+// Backtests, Facts, Measures, Traits, Audiences, Sends, Sender and Tries may be nil: the answers then say
 // what is missing.
 type Deps struct {
 	Log         eventlog.Log
@@ -161,6 +162,7 @@ type Deps struct {
 	Traits      Traits
 	Audiences   Audiences
 	Sends       Sends
+	Sender      explain.Sender
 	Tries       trial.Tries
 	// Reach is who may be written to: its Book and Profiles, and its Imports or nil.
 	Reach reaching.Deps

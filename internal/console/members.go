@@ -12,6 +12,7 @@ import (
 
 	"heed/internal/console/api"
 	"heed/internal/console/drafts"
+	"heed/internal/console/explain"
 	"heed/internal/console/reaching"
 	"heed/internal/console/trial"
 	"heed/internal/documents"
@@ -20,6 +21,7 @@ import (
 // server implements the strict handlers.
 type server struct {
 	c *Console
+	*explain.Campaigns
 	*reaching.Reaching
 	*drafts.Drafts
 	*trial.API

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"heed/internal/console/api"
+	"heed/internal/console/explain"
 	"heed/internal/event"
 	"heed/internal/eventlog"
 	"heed/internal/eventlog/logsearch"
@@ -232,6 +233,14 @@ func (s *server) ExplainTrigger(ctx context.Context, r api.ExplainTriggerRequest
 		return nil, api.NotFound("there is no trigger of this name")
 	}
 	return api.ExplainTrigger200JSONResponse(x), nil
+}
+
+// campaigns explains who got which campaign, and why.
+func (c *Console) campaigns() *explain.Campaigns {
+	return &explain.Campaigns{Deps: explain.Deps{
+		Log: c.deps.Log, State: c.deps.State, Definitions: c.deps.Definitions, Sender: c.deps.Sender, Triggers: c.deps.Progress,
+		Now: c.now, Budget: c.cfg.ScanBudget,
+	}}
 }
 
 // idsOf is under which ids a user's events stand in the log, and in which

@@ -28,7 +28,7 @@ const (
 // without a definition.
 type Channel struct {
 	Name string `yaml:"name" json:"name"`
-	Type string `yaml:"type" json:"type"` // web | outbox | webhook | pull | email
+	Type string `yaml:"type" json:"type"` // web | outbox | webhook | pull | email | push
 
 	// Of a webhook: where it posts, the secret that signs, whether the address may
 	// be a private one, and how long an attempt may take.
@@ -47,6 +47,8 @@ type Channel struct {
 	Address  string `yaml:"address,omitempty" json:"address,omitempty"`
 	Bounces  string `yaml:"bounces,omitempty" json:"bounces,omitempty"`
 	Tracking string `yaml:"tracking,omitempty" json:"tracking,omitempty"`
+	// Push is of a channel of type push.
+	Push *Push `yaml:"push,omitempty" json:"push,omitempty"`
 }
 
 // Mode is what the channel's content is: HTML, in which what is printed is
@@ -90,6 +92,9 @@ func (c *checker) channel(ch *Channel) {
 		only(ChannelEmail, "dkim", ch.Type)
 	}
 	only(ChannelEmail, "address", ch.Address, "bounces", ch.Bounces, "tracking", ch.Tracking)
+	if ch.Push != nil {
+		only(ChannelPush, "push", ch.Type)
+	}
 	switch ch.Type {
 	case ChannelWeb, ChannelOutbox:
 	case ChannelEmail:
@@ -104,7 +109,9 @@ func (c *checker) channel(ch *Channel) {
 		}
 	case ChannelPull:
 		c.refer("collection", KindCollection, ch.Collection, maps.Keys(c.set.Collections))
+	case ChannelPush:
+		c.push(ch.Push)
 	default:
-		c.fail("type", "web, outbox, webhook, pull or email", "%q is not a type of channel", ch.Type)
+		c.fail("type", "web, outbox, webhook, pull, email or push", "%q is not a type of channel", ch.Type)
 	}
 }

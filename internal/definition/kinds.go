@@ -98,6 +98,7 @@ type Template struct {
 	Body     string        `yaml:"body,omitempty" json:"body,omitempty"`
 	BodyFile string        `yaml:"bodyFile,omitempty" json:"bodyFile,omitempty"` // read when applied, beside the YAML file
 	Expires  period.Period `yaml:"expires,omitempty" json:"expires,omitempty"`   // web: default 5m
+	Link     string        `yaml:"link,omitempty" json:"link,omitempty"`         // push: what a click opens
 }
 
 // Campaign is trigger or schedule + audience + channel + template + limits.

@@ -221,7 +221,7 @@ func (c *checker) template(t *Template) {
 	for _, part := range []struct {
 		path, source string
 		mode         render.Mode
-	}{{"body", t.Body, ch.Mode()}, {"subject", t.Subject, render.Text}} {
+	}{{"body", t.Body, ch.Mode()}, {"subject", t.Subject, render.Text}, {"link", t.Link, render.Text}} {
 		parsed, err := render.Parse(part.source, part.mode)
 		if err != nil {
 			c.fail(part.path, "", "%v", err)
@@ -239,6 +239,9 @@ func (c *checker) template(t *Template) {
 		}
 	} else if t.As != "" {
 		c.fail("as", "", "only web templates have it")
+	}
+	if t.Link != "" && ch.Type != ChannelPush {
+		c.fail("link", "", "only push templates have it: elsewhere write links into the body")
 	}
 	if t.Expires < 0 {
 		c.fail("expires", "", "is negative")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -304,9 +305,12 @@ func (a *activation) render(ctx context.Context, v *variant) (*channel.Delivery,
 	in := a.worker.input(bounded, a.intent.User, a.name)
 	in.Event, in.Profile, in.Unsubscribe = ev, p, a.unsubscribe(v)
 	body, err := v.body.Render(bounded, in)
-	var subject render.Result
+	var subject, link render.Result
 	if err == nil && v.subject != nil {
 		subject, err = v.subject.Render(bounded, in)
+	}
+	if err == nil && v.link != nil {
+		link, err = v.link.Render(bounded, in)
 	}
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -318,12 +322,12 @@ func (a *activation) render(ctx context.Context, v *variant) (*channel.Delivery,
 		a.entry.end(StatusRefused, policy.Empty, "", now)
 		return nil, nil
 	}
-	missing := append(subject.Missing, body.Missing...)
+	missing := slices.Concat(subject.Missing, link.Missing, body.Missing)
 	a.worker.metrics.noField.Add(float64(len(missing)))
 	a.entry.Missing = missing[:min(len(missing), 5)]
 	d := &channel.Delivery{
 		ID: DeliveryID(a.worker.deps.Secret, a.id), ActivationID: a.id, User: a.intent.User, Campaign: a.name,
-		Template: v.template, Kind: v.kind, Slot: v.slot, Subject: headline(subject.Text), Body: body.Text,
+		Template: v.template, Kind: v.kind, Slot: v.slot, Subject: headline(subject.Text), Link: strings.TrimSpace(link.Text), Body: body.Text,
 		At: a.intent.At, Created: a.entry.Created, CauseID: a.intent.CauseID, ReplyTo: a.intent.ReplyTo,
 		Personal: v.personal(), Depth: a.intent.Depth + 1, Test: a.intent.Test, Channel: v.definition,
 		To: a.to, Unsubscribe: in.Unsubscribe,

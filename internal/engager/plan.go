@@ -51,6 +51,7 @@ type variant struct {
 	kind, slot  string
 	expires     time.Duration
 	subject     *render.Template // nil: none
+	link        *render.Template // nil: none
 	body        *render.Template
 	err         error
 }
@@ -159,9 +160,15 @@ func (e *Engager) variant(set *definition.Set, v definition.Variant) variant {
 		out.err = fmt.Errorf("template %q: %w", v.Template, out.err)
 		return out
 	}
-	if t.Subject != "" {
-		if out.subject, out.err = e.cache.Parse(t.Subject, render.Text); out.err != nil {
-			out.err = fmt.Errorf("subject of template %q: %w", v.Template, out.err)
+	for _, part := range []struct {
+		what, source string
+		into         **render.Template
+	}{{"subject", t.Subject, &out.subject}, {"link", t.Link, &out.link}} {
+		if part.source == "" || out.err != nil {
+			continue
+		}
+		if *part.into, out.err = e.cache.Parse(part.source, render.Text); out.err != nil {
+			out.err = fmt.Errorf("%s of template %q: %w", part.what, v.Template, out.err)
 		}
 	}
 	return out
@@ -169,5 +176,5 @@ func (e *Engager) variant(set *definition.Set, v definition.Variant) variant {
 
 // personal tells whether the content is only for a verified user.
 func (v *variant) personal() bool {
-	return v.body.Personal() || v.subject != nil && v.subject.Personal()
+	return v.body.Personal() || v.subject != nil && v.subject.Personal() || v.link != nil && v.link.Personal()
 }

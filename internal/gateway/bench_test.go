@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"heed/internal/definition"
+	"heed/internal/device"
 	"heed/internal/driver/memory"
 	"heed/internal/eventlog"
 	"heed/internal/profile"
@@ -38,7 +39,7 @@ func benchGateway(tb testing.TB) *Gateway {
 	tb.Cleanup(func() { _ = db.Close() })
 	defs := fixed{&definition.Set{Sources: map[string]*definition.Source{"shop": {Name: "shop", WriteKey: "k"}}}}
 	g, err := New(Config{UserRate: 1 << 30, KeyRate: 1 << 40, AddressRate: 1 << 30}, Deps{
-		Log: nullLog{}, Inbox: db.Inbox(), Documents: db.Documents(), Definitions: defs, Profiles: defs, Pull: pull.New(db.Documents(), time.Now),
+		Log: nullLog{}, Inbox: db.Inbox(), Documents: db.Documents(), Definitions: defs, Profiles: defs, Pull: pull.New(db.Documents(), time.Now), Devices: device.New(db.Documents(), time.Now),
 		Tracker: fstest.MapFS{"heed.js": {Data: []byte("x")}},
 	})
 	if err != nil {

@@ -229,6 +229,13 @@ func (g *Gateway) refuse(w http.ResponseWriter, status int, reason string) {
 	refuse(w, status, reason)
 }
 
+// refuseTrouble answers a call that is refused as a whole.
+func (g *Gateway) refuseTrouble(w http.ResponseWriter, err error) {
+	t := errJSON
+	errors.As(err, &t)
+	g.refuse(w, t.status, t.reason)
+}
+
 func (g *Gateway) countRefused(status int) {
 	g.metrics.refused.WithLabelValues(strconv.Itoa(status)).Inc()
 }

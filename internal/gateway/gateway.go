@@ -46,7 +46,8 @@ type Deps struct {
 	// same kind, and only for known users is an id no key to their messages.
 	Profiles Profiles
 	Pull     Pull
-	Tracker  fs.FS        // holds heed.js
+	Devices  Devices
+	Tracker  fs.FS        // holds heed.js, heed-push.js and heed-sw.js
 	Ready    func() error // of the whole process, for /readyz; nil: this role's
 
 	Logger     *slog.Logger
@@ -69,7 +70,7 @@ type Gateway struct {
 	agents   agents
 	streams  streams
 	bad      badEvents
-	script   script
+	scripts  map[string]script
 	metrics  *metrics
 
 	partitions int
@@ -83,7 +84,7 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	if deps.Log == nil || deps.Inbox == nil || deps.Documents == nil || deps.Definitions == nil || deps.Profiles == nil || deps.Pull == nil || deps.Tracker == nil {
+	if deps.Log == nil || deps.Inbox == nil || deps.Documents == nil || deps.Definitions == nil || deps.Profiles == nil || deps.Pull == nil || deps.Devices == nil || deps.Tracker == nil {
 		return nil, errors.New("gateway: a dependency is missing")
 	}
 	if deps.Clock == nil {
@@ -97,7 +98,7 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 		partitions: deps.Log.Partitions(), stopping: make(chan struct{}),
 	}
 	var err error
-	if g.script, err = loadScript(deps.Tracker); err != nil {
+	if g.scripts, err = loadScripts(deps.Tracker); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	if g.metrics, err = newMetrics(deps.Registerer, g); err != nil {
@@ -128,12 +129,17 @@ func (g *Gateway) Register(mux *http.ServeMux) {
 	handle("/v1/messages/{id}/{state}", http.HandlerFunc(g.serveAdvance))
 	handle("/v1/slots/{slot}", http.HandlerFunc(g.serveSlot))
 	handle("/v1/pull/{collection}/{key}", http.HandlerFunc(g.servePull))
+	handle("/v1/push/key", http.HandlerFunc(g.servePushKey))
+	handle("/v1/push/subscribe", http.HandlerFunc(g.serveSubscribe))
+	handle("/v1/push/unsubscribe", http.HandlerFunc(g.serveUnsubscribe))
 	for _, method := range methods {
 		mux.HandleFunc(method+" /v1/", func(w http.ResponseWriter, _ *http.Request) {
 			g.refuse(w, http.StatusNotFound, "there is no such call")
 		})
 	}
-	mux.HandleFunc("GET /heed.js", g.serveScript)
+	for name, s := range g.scripts {
+		mux.HandleFunc("GET /"+name, s.serve)
+	}
 	mux.HandleFunc("GET /test", g.serveTest)
 	g.RegisterHealth(mux)
 }

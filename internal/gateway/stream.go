@@ -85,8 +85,8 @@ func (g *Gateway) serveStream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	who, err := readersOf(r, c)
-	if t, ok := errors.AsType[*trouble](err); ok {
-		g.refuse(w, t.status, t.reason)
+	if err != nil {
+		g.refuseTrouble(w, err)
 		return
 	}
 	ids := who.ids()

@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"heed/internal/definition"
+	"heed/internal/device"
 	"heed/internal/driver/memory"
 	"heed/internal/event"
 	"heed/internal/eventlog"
@@ -60,7 +61,7 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 	}
 	var err error
 	v.g, err = New(cfg, Deps{
-		Log: v.log, Inbox: v.db.Inbox(), Documents: v.db.Documents(), Definitions: v, Profiles: v, Pull: pull.New(v.db.Documents(), v.clock),
+		Log: v.log, Inbox: v.db.Inbox(), Documents: v.db.Documents(), Definitions: v, Profiles: v, Pull: pull.New(v.db.Documents(), v.clock), Devices: device.New(v.db.Documents(), v.clock),
 		Tracker: fstest.MapFS{"heed.js": {Data: []byte("'tracker'" + strings.Repeat(" ", 500))}}, Registerer: v.reg, Clock: v.clock,
 	})
 	if err != nil {

@@ -33,6 +33,8 @@ func nameOf(k channel.FeedbackKind) string {
 		return event.NameComplained
 	case channel.Opened:
 		return event.NameOpened
+	case channel.Shown:
+		return event.NameShown
 	case channel.Clicked:
 		return event.NameClicked
 	case channel.Unsubscribed:

@@ -313,11 +313,12 @@ func filterTable() map[string]filter {
 			scale := math.Pow10(int(min(max(places, 0), 9)))
 			return tidy(math.Round(v*scale) / scale), nil
 		}},
-		"money":  {0, 1, moneyFilter},
+		"money":  {0, 2, moneyFilter},
+		"number": {0, 1, numberFilter},
 		"plural": {2, 2, pluralFilter},
 
 		// times
-		"date": {1, 1, dateFilter},
+		"date": {1, 2, dateFilter},
 	}
 }
 
@@ -653,48 +654,6 @@ func stripHTML(s string) string {
 	}
 }
 
-// moneyFilter writes 1234.5 as 1,234.50, with a currency if one is given.
-func moneyFilter(w *writer, in any, args []any) (any, error) {
-	if in == nil {
-		return nil, nil
-	}
-	v, err := w.float(in)
-	if err != nil {
-		return nil, err
-	}
-	currency := ""
-	if len(args) == 1 {
-		if currency, err = w.text(args[0]); err != nil {
-			return nil, err
-		}
-	}
-	digits := strconv.FormatFloat(math.Abs(v), 'f', 2, 64)
-	whole, cents, _ := strings.Cut(digits, ".")
-	var b strings.Builder
-	if v < 0 && digits != "0.00" {
-		b.WriteByte('-')
-	}
-	switch strings.ToUpper(currency) {
-	case "":
-	case "USD":
-		b.WriteString("$")
-	case "EUR":
-		b.WriteString("€")
-	case "GBP":
-		b.WriteString("£")
-	default:
-		b.WriteString(cutRunes(currency, 8) + " ")
-	}
-	for i, d := range whole {
-		if i > 0 && (len(whole)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(d)
-	}
-	b.WriteString("." + cents)
-	return w.keep(b.String())
-}
-
 // pluralFilter writes {{ n | plural: "win", "wins" }} as 1 win, 2 wins.
 func pluralFilter(w *writer, in any, args []any) (any, error) {
 	v, err := w.float(in)
@@ -716,7 +675,8 @@ func pluralFilter(w *writer, in any, args []any) (any, error) {
 var wide = regexp.MustCompile(`%[-_^#0:]*\d{2,}`)
 
 // dateFilter writes a time by strftime. It reads the times of events and
-// profiles, dates, and numbers of seconds or milliseconds since 1970.
+// profiles, dates, and numbers of seconds or milliseconds since 1970, and shows
+// them in a zone if one is given.
 func dateFilter(w *writer, in any, args []any) (any, error) {
 	if in == nil || in == "" {
 		return nil, nil
@@ -731,6 +691,13 @@ func dateFilter(w *writer, in any, args []any) (any, error) {
 	t, err := w.time(in)
 	if err != nil {
 		return nil, err
+	}
+	if len(args) == 2 {
+		name, err := w.optional(args, 1)
+		if err != nil {
+			return nil, err
+		}
+		t = t.In(zone(name))
 	}
 	s, err := tuesday.Strftime(format, t)
 	if err != nil {

@@ -3,6 +3,7 @@ package render_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -62,7 +63,9 @@ func TestRender(t *testing.T) {
 	text(`{{ event.timestamp | date: "%Y-%m-%d %H:%M" }}`, `2026-11-18 11:06`)
 	text(`{{ profile.firstSeen | date: "%d %b" }}`, `21 Sep`)
 	text(`{{ event.properties.big }} {{ event.properties.price }}`, `12345678 1234.5`)
-	text(`{{ event.properties.price | money }} {{ event.properties.big | money: "EUR" }} {{ -0.5 | money: "CHF" }}`, `1,234.50 €12,345,678.00 -CHF 0.50`)
+	text(`{{ event.properties.price | money }} {{ event.properties.big | money: "EUR" }} {{ -0.5 | money: "CHF" }}`, "1,234.50 €12,345,678.00 -CHF\u00a00.50")
+	text(`{{ event.timestamp | date: "%H:%M", "Europe/Berlin" }} {{ "2026-07-01T22:30:00Z" | date: "%d %H:%M %Z", "Europe/Berlin" }} {{ event.timestamp | date: "%H:%M", profile.timezone }} {{ 0 | date: "%H", "../../etc/passwd" }}`, `12:06 02 00:30 CEST 11:06 00`)
+	text(`{{ event.properties.price | number }} {{ event.properties.price | number: "de-DE" }} {{ 1.23456 | number: "fr" }} {{ event.properties.nothing | number }}`, `1,234.5 1.234,5 1,235 `)
 	text(`{{ event.properties.count | plural: "win", "wins" }}, {{ 1 | plural: "win", "wins" }}`, `3 wins, 1 win`)
 	text(`{% for i in event.properties.items %}{{ forloop.index }}{{ i.n }}{% unless forloop.last %},{% endunless %}{% endfor %}`, `1a,2b`)
 	text(`{% for i in (1..5) reversed limit:2 offset:1 %}{{ i }}{% endfor %}`, `32`)
@@ -78,6 +81,37 @@ func TestRender(t *testing.T) {
 	text(`{{ "Grüße an alle" | truncate: 6, "…" }} {{ "one two three" | truncatewords: 2 }} {{ "Grüße" | slice: 2, 2 }} {{ "été" | capitalize }}`, `Grüße… one two... üß Été`)
 	text(`{{ (1..3) }} {{ (1..3) | join: "," }}`, `123 1,2,3`)
 	text(`{{ "2026-11-20" | date: "%A" }} {{ 0 | date: "%Y" }} {{ event.properties.nothing | date: "%Y" }}`, `Friday 1970 `)
+}
+
+// Amounts are written as the user's language writes them.
+func TestMoney(t *testing.T) {
+	f := func(amount, currency, locale, want string) {
+		t.Helper()
+		made, err := render.Parse(fmt.Sprintf(`{{ %s | money: %q, %q }}`, amount, currency, locale), render.Text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := made.Render(t.Context(), render.Input{})
+		if text := strings.NewReplacer("\u00a0", "_", "\u202f", "~").Replace(got.Text); err != nil || text != want {
+			t.Errorf("%s %s in %s: %s, want %s (%v)", amount, currency, locale, text, want, err)
+		}
+	}
+	f("1234567.5", "USD", "en-US", "$1,234,567.50")
+	f("-1234.5", "eur", "en", "-€1,234.50")
+	f("1234.5", "EUR", "de-DE", "1.234,50_€")
+	f("-1234.5", "EUR", "de", "-1.234,50_€")
+	f("1234.5", "EUR", "fr_FR", "1~234,50_€")
+	f("1234.5", "EUR", "nl", "€_1.234,50")
+	f("1234.5", "CHF", "de-CH", "CHF_1’234.50")
+	f("1234.5", "EUR", "de-AT", "€_1_234,50")
+	f("1234.5", "BRL", "pt-BR", "R$_1.234,50")
+	f("1234.5", "PLN", "pl", "1_234,50_zł")
+	f("1234.5", "SEK", "sv-SE", "1_234,50_SEK")
+	f("1234.4", "JPY", "ja-JP", "¥1,234")
+	f("1234.5", "GBP", "", "£1,234.50")
+	f("1234.5", "", "de", "1.234,50")
+	f("-0.001", "USD", "xx", "$0.00")
+	f("999.999", "EUR", "tlh", "€1,000.00")
 }
 
 func TestMissing(t *testing.T) {

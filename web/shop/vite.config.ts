@@ -8,6 +8,8 @@ export default defineConfig({
     proxy: {
       '/shop/api': 'http://127.0.0.1:8080',
       '/heed.js': 'http://127.0.0.1:8080',
+      '/heed-push.js': 'http://127.0.0.1:8080',
+      '/heed-sw.js': 'http://127.0.0.1:8080',
       '/v1': 'http://127.0.0.1:8080',
     },
   },

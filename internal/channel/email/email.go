@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"heed/internal/channel"
-	"heed/internal/channel/breaker"
+	"heed/internal/channel/outward"
 	"heed/internal/definition"
 )
 
@@ -47,7 +47,7 @@ type Channel struct {
 	seal         sealer
 	keys         keys
 	servers      servers
-	destinations *breaker.Destinations
+	destinations outward.Destinations
 	pace         pace
 	visits       visits
 }
@@ -55,7 +55,7 @@ type Channel struct {
 // New makes the channel.
 func New(cfg Config, deps Deps) *Channel {
 	return &Channel{
-		cfg: cfg, deps: deps, seal: newSealer(deps.Secret), servers: servers{tls: deps.TLS}, destinations: breaker.New(maxInFlight),
+		cfg: cfg, deps: deps, seal: newSealer(deps.Secret), servers: servers{tls: deps.TLS}, destinations: outward.Destinations{InFlight: maxInFlight},
 		pace: pace{lines: map[string]*line{}}, visits: visits{seen: map[string]*burst{}},
 	}
 }
@@ -83,7 +83,7 @@ func (c *Channel) Send(ctx context.Context, d *channel.Delivery) (channel.Receip
 	if err != nil {
 		return channel.Receipt{}, permanent(fmt.Errorf("email: %w", err))
 	}
-	leave, err := c.destinations.Of(fmt.Sprintf("%s %s:%d", def.Name, def.SMTP.Host, def.SMTP.PortOrUsual())).Enter(now)
+	leave, err := c.destinations.Enter(fmt.Sprintf("%s %s:%d", def.Name, def.SMTP.Host, def.SMTP.PortOrUsual()), now)
 	if err != nil {
 		return channel.Receipt{}, fmt.Errorf("email: %w", err)
 	}

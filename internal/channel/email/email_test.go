@@ -15,7 +15,7 @@ import (
 	gosmtp "github.com/emersion/go-smtp"
 
 	"heed/internal/channel"
-	"heed/internal/channel/breaker"
+	"heed/internal/channel/outward"
 	"heed/internal/definition"
 )
 
@@ -244,20 +244,20 @@ func TestFailingServer(t *testing.T) {
 		_, err := f.Send(t.Context(), deliver(s.address))
 		return failureOf(t, err)
 	}
-	for range 2 * breaker.Tolerated {
+	for range 2 * outward.Tolerated {
 		if e := try(picky); e.Untried {
 			t.Fatalf("the picky one: %v", e)
 		}
 	}
-	for range breaker.Tolerated {
+	for range outward.Tolerated {
 		if e := try(down); e.Untried {
 			t.Fatalf("too early: %v", e)
 		}
 	}
-	if e := try(down); !e.Untried || e.After != breaker.FirstRest || int(down.sessions.Load()) != breaker.Tolerated {
+	if e := try(down); !e.Untried || e.After != outward.FirstRest || int(down.sessions.Load()) != outward.Tolerated {
 		t.Errorf("%v after %v, %d sessions", e, e.After, down.sessions.Load())
 	}
-	f.pass(breaker.FirstRest)
+	f.pass(outward.FirstRest)
 	if e := try(down); e.Untried {
 		t.Errorf("nobody found out whether it is back: %v", e)
 	}

@@ -17,13 +17,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"time"
 
 	"heed/internal/channel"
-	"heed/internal/channel/breaker"
+	"heed/internal/channel/outward"
 	"heed/internal/definition"
 )
 
@@ -35,36 +34,18 @@ const (
 	defaultTimeout = 5 * time.Second
 	maxAnswer      = 64 << 10 // bytes that are read of an answer
 	maxQuoted      = 200      // bytes of it in a reason
-	maxInFlight    = 16       // attempts at one destination
-	maxRetryAfter  = time.Hour
 )
 
 // Channel implements channel.Channel.
 type Channel struct {
 	guarded, free *http.Client // by whether private addresses are refused
 	now           func() time.Time
-	destinations  *breaker.Destinations
+	destinations  outward.Destinations
 }
 
 // New makes the channel.
 func New(now func() time.Time) *Channel {
-	return &Channel{guarded: newClient(true), free: newClient(false), now: now, destinations: breaker.New(maxInFlight)}
-}
-
-// newClient never follows redirects and uses no proxy: where a request goes is
-// what the definition says.
-func newClient(guarded bool) *http.Client {
-	d := &net.Dialer{Timeout: defaultTimeout}
-	if guarded {
-		d.Control = refusePrivate
-	}
-	return &http.Client{
-		Transport: &http.Transport{
-			DialContext: d.DialContext, TLSHandshakeTimeout: defaultTimeout, MaxResponseHeaderBytes: maxAnswer,
-			MaxIdleConnsPerHost: maxInFlight, IdleConnTimeout: time.Minute,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	return &Channel{guarded: outward.NewClient(true), free: outward.NewClient(false), now: now}
 }
 
 // Type implements channel.Channel.
@@ -101,8 +82,7 @@ func (c *Channel) Send(ctx context.Context, d *channel.Delivery) (channel.Receip
 	if def == nil || def.URL == "" {
 		return channel.Receipt{}, permanent(errors.New("webhook: the channel has no url"))
 	}
-	to := c.destinations.Of(def.Name + " " + def.URL)
-	leave, err := to.Enter(c.now())
+	leave, err := c.destinations.Enter(def.Name+" "+def.URL, c.now())
 	if err != nil {
 		return channel.Receipt{}, fmt.Errorf("webhook: %w", err)
 	}
@@ -167,7 +147,7 @@ func (c *Channel) judge(resp *http.Response, answer []byte) (channel.Receipt, er
 	err := fmt.Errorf("webhook: the answer was %s: %.*q", resp.Status, maxQuoted, answer)
 	switch {
 	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests, status >= 500:
-		return channel.Receipt{}, &channel.Error{Class: channel.Temporary, Err: err, After: retryAfter(resp.Header.Get("Retry-After"), c.now())}
+		return channel.Receipt{}, &channel.Error{Class: channel.Temporary, Err: err, After: outward.RetryAfter(resp.Header.Get("Retry-After"), c.now())}
 	case status/100 == 3:
 		err = fmt.Errorf("webhook: the answer was %s, and redirects are not followed: give the address that it leads to", resp.Status)
 	}
@@ -179,24 +159,10 @@ func permanent(err error) error { return &channel.Error{Class: channel.Permanent
 // unreached classes an error of the transport. The key makes a repeat harmless,
 // so that nothing is lost by trying again.
 func unreached(err error) error {
-	if errors.Is(err, errPrivate) {
-		return permanent(fmt.Errorf("webhook: %w", errPrivate))
+	if errors.Is(err, outward.ErrPrivate) {
+		return permanent(fmt.Errorf("webhook: %w", outward.ErrPrivate))
 	}
 	return &channel.Error{Class: channel.Temporary, Err: fmt.Errorf("webhook: %w", err)}
-}
-
-// retryAfter reads the header, in seconds or as a time.
-func retryAfter(text string, now time.Time) time.Duration {
-	if text == "" {
-		return 0
-	}
-	wait := time.Duration(0)
-	if n, err := strconv.Atoi(text); err == nil {
-		wait = time.Duration(min(max(n, 0), 1<<20)) * time.Second
-	} else if at, err := http.ParseTime(text); err == nil {
-		wait = at.Sub(now)
-	}
-	return min(max(wait, 0), maxRetryAfter)
 }
 
 // SignatureHeader carries the time and the signature of a message.

@@ -139,6 +139,30 @@ func (e BehaviorHealthState) Valid() bool {
 	}
 }
 
+// Defines values for CampaignExplanationStatus.
+const (
+	Draft  CampaignExplanationStatus = "draft"
+	Ended  CampaignExplanationStatus = "ended"
+	Live   CampaignExplanationStatus = "live"
+	Paused CampaignExplanationStatus = "paused"
+)
+
+// Valid indicates whether the value is a known member of the CampaignExplanationStatus enum.
+func (e CampaignExplanationStatus) Valid() bool {
+	switch e {
+	case Draft:
+		return true
+	case Ended:
+		return true
+	case Live:
+		return true
+	case Paused:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ChangeAction.
 const (
 	Created   ChangeAction = "created"
@@ -1025,6 +1049,62 @@ type BehaviorHealth struct {
 // BehaviorHealthState defines model for BehaviorHealth.State.
 type BehaviorHealthState string
 
+// CampaignExplanation defines model for CampaignExplanation.
+type CampaignExplanation struct {
+	// Answer Why, in one sentence
+	Answer   string `json:"answer"`
+	Campaign string `json:"campaign"`
+	Complete bool   `json:"complete"`
+
+	// Got The newest outcome is that it was sent
+	Got bool `json:"got"`
+
+	// Now What would be decided now; none where this process does not send
+	Now CampaignProspect `json:"now,omitempty,omitzero"`
+
+	// Outcomes Newest first
+	Outcomes   []ExplainedOutcome `json:"outcomes"`
+	SearchedTo time.Time          `json:"searchedTo,omitempty,omitzero"`
+
+	// Status None: the campaign is gone
+	Status CampaignExplanationStatus `json:"status,omitempty,omitzero"`
+
+	// Text All of it in words, a sentence each
+	Text []string `json:"text"`
+
+	// Trigger The trigger that starts it
+	Trigger string `json:"trigger,omitempty,omitzero"`
+
+	// User Profile id; of the user whose id it turned out to be, if another one was asked for
+	User string `json:"user"`
+
+	// Waiting What has not ended, the next one due first
+	Waiting []WaitingDelivery `json:"waiting"`
+}
+
+// CampaignExplanationStatus None: the campaign is gone
+type CampaignExplanationStatus string
+
+// CampaignExplanations defines model for CampaignExplanations.
+type CampaignExplanations struct {
+	Campaigns []CampaignExplanation `json:"campaigns"`
+
+	// Complete False: older outcomes may be kept, and were not looked at
+	Complete   bool      `json:"complete"`
+	SearchedTo time.Time `json:"searchedTo,omitempty,omitzero"`
+}
+
+// CampaignProspect What would be decided now; none where this process does not send
+type CampaignProspect struct {
+	Channel  string `json:"channel,omitempty,omitzero"`
+	Reason   string `json:"reason,omitempty,omitzero"`
+	Send     bool   `json:"send"`
+	Template string `json:"template,omitempty,omitzero"`
+
+	// Text In words
+	Text string `json:"text"`
+}
+
 // CampaignReport defines model for CampaignReport.
 type CampaignReport struct {
 	// Activations The sum of outcomes
@@ -1305,6 +1385,19 @@ type Exclusion struct {
 	Reason   string `json:"reason"`
 	Sentence string `json:"sentence"`
 	Users    int64  `json:"users"`
+}
+
+// ExplainedOutcome defines model for ExplainedOutcome.
+type ExplainedOutcome struct {
+	At       time.Time      `json:"at"`
+	Channel  string         `json:"channel,omitempty,omitzero"`
+	Reason   string         `json:"reason,omitempty,omitzero"`
+	Status   DeliveryStatus `json:"status"`
+	Template string         `json:"template,omitempty,omitzero"`
+	Test     bool           `json:"test,omitempty,omitzero"`
+
+	// Text In words
+	Text string `json:"text"`
 }
 
 // FactsHealth The events kept for analysis
@@ -2296,6 +2389,19 @@ type VersionList struct {
 	Versions []DefinitionVersion `json:"versions"`
 }
 
+// WaitingDelivery defines model for WaitingDelivery.
+type WaitingDelivery struct {
+	// At When it fired
+	At       time.Time `json:"at"`
+	Attempts int       `json:"attempts"`
+
+	// Due When it is looked after again
+	Due time.Time `json:"due"`
+
+	// Text In words
+	Text string `json:"text"`
+}
+
 // Before defines model for before.
 type Before = string
 
@@ -2613,6 +2719,12 @@ type ServerInterface interface {
 	// GetUser A user's profile, and how far each trigger is for this user
 	// (GET /users/{id})
 	GetUser(w http.ResponseWriter, r *http.Request, id UserId)
+	// ExplainCampaigns Why a user did, or did not, get each campaign
+	// (GET /users/{id}/campaigns)
+	ExplainCampaigns(w http.ResponseWriter, r *http.Request, id UserId)
+	// ExplainCampaign Why a user did, or did not, get a campaign
+	// (GET /users/{id}/campaigns/{name})
+	ExplainCampaign(w http.ResponseWriter, r *http.Request, id UserId, name Name)
 	// GetUserReach By which channels a user may be written to, what was said, and what keeps messages back
 	// (GET /users/{id}/reach)
 	GetUserReach(w http.ResponseWriter, r *http.Request, id UserId)
@@ -3949,6 +4061,67 @@ func (siw *ServerInterfaceWrapper) GetUser(w http.ResponseWriter, r *http.Reques
 	handler.ServeHTTP(w, r)
 }
 
+// ExplainCampaigns operation middleware
+func (siw *ServerInterfaceWrapper) ExplainCampaigns(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id UserId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExplainCampaigns(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ExplainCampaign operation middleware
+func (siw *ServerInterfaceWrapper) ExplainCampaign(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id UserId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", r.PathValue("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExplainCampaign(w, r, id, name)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetUserReach operation middleware
 func (siw *ServerInterfaceWrapper) GetUserReach(w http.ResponseWriter, r *http.Request) {
 
@@ -4214,6 +4387,8 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/users", wrapper.ListUsers)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/users/{id}", wrapper.GetUser)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/users/{id}/triggers/{name}", wrapper.ExplainTrigger)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/users/{id}/campaigns", wrapper.ExplainCampaigns)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/users/{id}/campaigns/{name}", wrapper.ExplainCampaign)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/users/{id}/timeline", wrapper.GetTimeline)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/audiences", wrapper.ListAudiences)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/audiences/{name}", wrapper.GetAudience)
@@ -6367,6 +6542,85 @@ func (response GetUserdefaultJSONResponse) VisitGetUserResponse(w http.ResponseW
 	return err
 }
 
+type ExplainCampaignsRequestObject struct {
+	Id UserId `json:"id"`
+}
+
+type ExplainCampaignsResponseObject interface {
+	VisitExplainCampaignsResponse(w http.ResponseWriter) error
+}
+
+type ExplainCampaigns200JSONResponse CampaignExplanations
+
+func (response ExplainCampaigns200JSONResponse) VisitExplainCampaignsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainCampaignsdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response ExplainCampaignsdefaultJSONResponse) VisitExplainCampaignsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainCampaignRequestObject struct {
+	Id   UserId `json:"id"`
+	Name Name   `json:"name"`
+}
+
+type ExplainCampaignResponseObject interface {
+	VisitExplainCampaignResponse(w http.ResponseWriter) error
+}
+
+type ExplainCampaign200JSONResponse CampaignExplanation
+
+func (response ExplainCampaign200JSONResponse) VisitExplainCampaignResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainCampaigndefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response ExplainCampaigndefaultJSONResponse) VisitExplainCampaignResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetUserReachRequestObject struct {
 	Id UserId `json:"id"`
 }
@@ -6650,6 +6904,12 @@ type StrictServerInterface interface {
 	// GetUser A user's profile, and how far each trigger is for this user
 	// (GET /users/{id})
 	GetUser(ctx context.Context, request GetUserRequestObject) (GetUserResponseObject, error)
+	// ExplainCampaigns Why a user did, or did not, get each campaign
+	// (GET /users/{id}/campaigns)
+	ExplainCampaigns(ctx context.Context, request ExplainCampaignsRequestObject) (ExplainCampaignsResponseObject, error)
+	// ExplainCampaign Why a user did, or did not, get a campaign
+	// (GET /users/{id}/campaigns/{name})
+	ExplainCampaign(ctx context.Context, request ExplainCampaignRequestObject) (ExplainCampaignResponseObject, error)
 	// GetUserReach By which channels a user may be written to, what was said, and what keeps messages back
 	// (GET /users/{id}/reach)
 	GetUserReach(ctx context.Context, request GetUserReachRequestObject) (GetUserReachResponseObject, error)
@@ -8151,6 +8411,59 @@ func (sh *strictHandler) GetUser(w http.ResponseWriter, r *http.Request, id User
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetUserResponseObject); ok {
 		if err := validResponse.VisitGetUserResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExplainCampaigns operation middleware
+func (sh *strictHandler) ExplainCampaigns(w http.ResponseWriter, r *http.Request, id UserId) {
+	var request ExplainCampaignsRequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExplainCampaigns(ctx, request.(ExplainCampaignsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExplainCampaigns")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExplainCampaignsResponseObject); ok {
+		if err := validResponse.VisitExplainCampaignsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExplainCampaign operation middleware
+func (sh *strictHandler) ExplainCampaign(w http.ResponseWriter, r *http.Request, id UserId, name Name) {
+	var request ExplainCampaignRequestObject
+
+	request.Id = id
+	request.Name = name
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExplainCampaign(ctx, request.(ExplainCampaignRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExplainCampaign")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExplainCampaignResponseObject); ok {
+		if err := validResponse.VisitExplainCampaignResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -137,6 +137,40 @@ test('the filter lives in the address and survives a reload and Back', async () 
   expect(page.url()).toContain('name=win');
 });
 
+test('a user’s page says of each campaign why', async () => {
+  const mock = await start();
+  const { page, trouble } = await open(browser, `${mock.url}/users/ada`);
+  const campaigns = page.getByTestId('user-campaign');
+  await campaigns.first().waitFor();
+  await campaigns.filter({ hasText: 'Sent by web' }).waitFor();
+  const refused = campaigns.filter({ hasText: 'held back' }).first();
+  await refused.getByRole('button', { name: /^Why/ }).click();
+  await refused.getByText('it would be sent by web').waitFor();
+  await accessible(page);
+  await page.setViewportSize({ width: 390, height: 860 });
+  expect(await overflow(page)).toBeLessThanOrEqual(0);
+  expect(trouble).toEqual([]);
+});
+
+test('a template is shown as a user would read it, and what is missing is said', async () => {
+  const mock = await start();
+  const { page, trouble } = await open(browser, `${mock.url}/templates`);
+  await page.getByTestId('templates').getByRole('button').first().click();
+  const who = page.locator('[role=dialog] input');
+  await who.fill('ada');
+  const body = page.frameLocator('[role=dialog] iframe').getByText('Hello Ada');
+  await body.waitFor();
+  expect(await page.getByTestId('missing').count()).toBe(0);
+  await who.fill('bob');
+  await page.getByTestId('missing').getByText('profile.traits.firstName').waitFor();
+  await accessible(page);
+  await page.setViewportSize({ width: 390, height: 860 });
+  expect(await overflow(page)).toBeLessThanOrEqual(0);
+  await who.fill('');
+  await page.getByText('Without a value for somebody unknown').waitFor();
+  expect(trouble).toEqual([]);
+});
+
 test('a server that goes away is noticed, and nothing shows twice after', async () => {
   let mock = await start();
   const watched = await open(browser, `${mock.url}/live`);

@@ -767,6 +767,33 @@ export const audit = () => ({
   ],
 });
 
+/** Why a user did, or did not, get each campaign; the first one got there. */
+export function explanations(user, specs) {
+  const campaigns = specs
+    .filter((d) => d.kind === 'campaign')
+    .map((d) => d.name)
+    .sort()
+    .map((campaign, i) => {
+      const answer =
+        i === 0
+          ? 'Sent by web on 2026-01-02 at 03:07:05 UTC.'
+          : 'Refused on 2026-01-02 at 03:05:05 UTC: The user is in the group that is held back to measure what the campaign achieves.';
+      const now = 'Decided just now, it would be sent by web, with template wow.';
+      return {
+        user,
+        campaign,
+        status: 'live',
+        got: i === 0,
+        answer,
+        now: { send: true, text: now },
+        outcomes: [],
+        waiting: [],
+        text: [answer, now],
+        complete: true,
+      };
+    });
+  return { campaigns, complete: true };
+}
 /** What became of a trial. */
 export const tried = (state) =>
   state.refused

@@ -183,6 +183,16 @@ export async function startMock(options = {}) {
     'POST /definitions:check': (_, body) => ({
       problems: body.kind === 'trigger' ? data.problemsOf(body.spec) : [],
     }),
+    'POST /templates:preview': (_, body) => ({
+      type: 'web',
+      text: '',
+      subject: '',
+      body:
+        body.user === 'ada'
+          ? '<p>Hello Ada, as a user would read it</p>'
+          : '<p>Hello , as a user would read it</p>',
+      missing: body.user === 'ada' ? [] : ['profile.traits.firstName'],
+    }),
     'POST /sends:review': (_, body) => measures.review(body, state),
     'POST /sends': (_, body) => {
       const { matched } = measures.review(body, state);
@@ -257,6 +267,7 @@ export async function startMock(options = {}) {
     if (first === 'users' && parts.length === 2)
       return second === 'nobody' ? fail(404, 'not_found', 'no such user') : data.user(second);
     if (first === 'users' && third === 'triggers') return data.explanation(second, parts[3]);
+    if (first === 'users' && third === 'campaigns') return data.explanations(second, specs);
     if (first === 'users' && third === 'timeline')
       return data.timeline(second, url.searchParams.get('before'));
     if (first === 'audiences') {

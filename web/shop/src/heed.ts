@@ -3,7 +3,13 @@
 
 type Json = Record<string, unknown>;
 
+export type PushState = 'subscribed' | 'unsubscribed' | 'denied' | 'unsupported';
+
 interface Heed {
+  push: {
+    subscribe(): Promise<PushState>;
+    unsubscribe(): Promise<PushState>;
+  };
   track(event: string, properties?: Json): void;
   identify(userId: string, traits?: Json): void;
   reset(): void;

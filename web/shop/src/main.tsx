@@ -1,6 +1,7 @@
 import { render } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { api, type Crowd } from './api';
+import { Bell } from './bell';
 import { CartPage, Checkout } from './buy';
 import { load, save } from './cart';
 import { heed } from './heed';
@@ -68,6 +69,7 @@ function Header() {
           <span class="hidden"> products</span>
         </a>
       </nav>
+      <Bell />
     </header>
   );
 }

@@ -1,7 +1,7 @@
 import { messages } from './messages';
 import { clicks, pages } from './observe';
 import { sender, warn } from './send';
-import { anonymousId, identity, loadList, session, setUser, uid } from './store';
+import { anonymousId, identity, load, loadList, session, setUser, uid } from './store';
 import { stream } from './stream';
 import type { Json, Settings } from './types';
 
@@ -10,6 +10,9 @@ import type { Json, Settings } from './types';
 type Call = [name: string, ...args: unknown[]];
 
 const SENT_MAX = 50;
+type Push = typeof import('./push');
+declare const heedPush: Record<keyof Push, (...args: unknown[]) => Promise<unknown>>;
+
 // in browsers without Temporal it takes 12 ms, most of the start
 const TIMEZONE =
   (window as { Temporal?: { Now: { timeZoneId(): string } } }).Temporal?.Now.timeZoneId() ||
@@ -32,7 +35,7 @@ function context(referrer: string): Json {
 }
 
 function start(settings: Settings): void {
-  const { host, writeKey, cookieDomain } = settings;
+  const { host, writeKey, cookieDomain, nonce } = settings;
   const who = () => identity(cookieDomain);
   const url = (path: string) => `${host}/v1/${path}?${new URLSearchParams({ writeKey, ...who() })}`;
   const out = sender(host, writeKey);
@@ -68,10 +71,25 @@ function start(settings: Settings): void {
   const line =
     settings.messages === 'off' ? undefined : stream(writeKey, url, show.receive, show.clear);
 
+  // Notifications: what most pages never need comes when it is asked for.
+  const device = (what: keyof Push, options?: Json, permission?: unknown): Promise<unknown> =>
+    new Promise((done, onerror) =>
+      document.head.append(
+        Object.assign(document.createElement('script'), {
+          nonce,
+          src: `${host}/heed-push.js`,
+          onload: () => heedPush[what](url, options, permission).then(done, onerror),
+          onerror,
+        }),
+      ),
+    );
+  const tellDevice = () => load('heed_push') && device('renew').catch(() => {});
+
   const become = (...user: (string | undefined)[]) => {
     setUser(...user);
     show.clear();
     line?.();
+    tellDevice();
   };
 
   const renew = () => {
@@ -114,7 +132,13 @@ function start(settings: Settings): void {
 
   const before = (window as { heed?: unknown }).heed;
   const heed = Object.assign(api, {
-    push: (...calls: Call[]) => calls.map(call),
+    push: Object.assign((...calls: Call[]) => calls.map(call), {
+      // the question must follow the click at once
+      subscribe: (options?: Json) =>
+        device('subscribe', options, window.Notification?.requestPermission()),
+      unsubscribe: () => device('unsubscribe'),
+      state: () => device('state'),
+    }),
     debug: 'debug' in settings,
     /** Merged into the context of every event, for instance {consent: {marketing: true}}. */
     context: (before as { context?: Json } | undefined)?.context,
@@ -122,6 +146,7 @@ function start(settings: Settings): void {
   });
   (window as { heed?: unknown }).heed = heed;
 
+  tellDevice();
   if (settings.pages !== 'off')
     pages((from) => {
       referrer = from;

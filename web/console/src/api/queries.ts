@@ -113,13 +113,19 @@ export const useTriggers = () => useKind<Schema['TriggerSpec']>('trigger');
 export const useEventDefinitions = () => useKind<Schema['EventSpec']>('event');
 export const useSources = () => useKind<Schema['SourceSpec']>('source');
 
-/** What a template says as its channel sends it, to somebody of whom nothing is known. */
-export function useTemplatePreview(template: Schema['TemplateSpec'], enabled: boolean) {
+/** What a template says as its channel sends it, to a user or to somebody of whom nothing is known. */
+export function useTemplatePreview(template: Schema['TemplateSpec'], user: string) {
   const { channel, subject = '', body = '' } = template;
   return useQuery({
-    queryKey: ['preview', channel, subject, body],
-    enabled,
-    queryFn: () => take(client.POST('/templates:preview', { body: { channel, subject, body } })),
+    queryKey: ['templatePreview', channel, subject, body, user],
+    placeholderData: keepPreviousData,
+    queryFn: ({ signal }) =>
+      take(
+        client.POST('/templates:preview', {
+          body: { channel, subject, body, ...(user === '' ? {} : { user }) },
+          signal,
+        }),
+      ),
   });
 }
 
@@ -432,6 +438,15 @@ export function useExplanation(id: string, name: string) {
     refetchInterval: 5000,
     queryFn: () =>
       take(client.GET('/users/{id}/triggers/{name}', { params: { path: { id, name } } })),
+  });
+}
+
+/** Why a user did, or did not, get each campaign. */
+export function useUserCampaigns(id: string) {
+  return useQuery({
+    queryKey: ['userCampaigns', id],
+    refetchInterval: 5000,
+    queryFn: () => take(client.GET('/users/{id}/campaigns', { params: { path: { id } } })),
   });
 }
 

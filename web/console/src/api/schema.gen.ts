@@ -638,6 +638,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/users/{id}/campaigns": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Why a user did, or did not, get each campaign
+         * @description Outcomes come from the log, read backwards within a budget of time; `searchedTo` says how far back it looked.
+         */
+        get: operations["explainCampaigns"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/users/{id}/campaigns/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Why a user did, or did not, get a campaign */
+        get: operations["explainCampaign"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/users/{id}/timeline": {
         parameters: {
             query?: never;
@@ -1396,6 +1433,8 @@ export interface components {
             subject?: string;
             body?: string;
             expires?: components["schemas"]["Period"];
+            /** @description For push: what a click opens */
+            link?: string;
         };
         TemplateDraft: {
             channel: string;
@@ -1419,7 +1458,7 @@ export interface components {
         };
         ChannelSpec: {
             /** @enum {string} */
-            type: "web" | "outbox" | "webhook" | "pull" | "email";
+            type: "web" | "outbox" | "webhook" | "pull" | "email" | "push";
             /** @description Of a webhook */
             url?: string;
             /** @description Of a webhook: it signs */
@@ -1463,6 +1502,22 @@ export interface components {
              * @enum {string}
              */
             tracking?: "all" | "clicks" | "none";
+            push?: components["schemas"]["PushSpec"];
+        };
+        PushSpec: {
+            /** @description mailto: or https: address of the sender's people */
+            subject: string;
+            /** @description Made if absent */
+            privateKey?: string;
+            ttl?: components["schemas"]["Period"];
+            /** @enum {string} */
+            urgency?: "very-low" | "low" | "normal" | "high";
+            icon?: string;
+            /** @description What a click opens if the template does not say */
+            link?: string;
+            /** @description Hosts of further push services */
+            services?: string[];
+            allowPrivate?: boolean;
         };
         CampaignSpec: {
             description?: string;
@@ -2248,6 +2303,74 @@ export interface components {
             notes: components["schemas"]["TriggerNote"][];
             /** @description All of it in words, a sentence each */
             text: string[];
+        };
+        CampaignExplanations: {
+            campaigns: components["schemas"]["CampaignExplanation"][];
+            /** Format: date-time */
+            searchedTo?: string;
+            /** @description False: older outcomes may be kept, and were not looked at */
+            complete: boolean;
+        };
+        CampaignExplanation: {
+            /** @description Profile id; of the user whose id it turned out to be, if another one was asked for */
+            user: string;
+            campaign: string;
+            /**
+             * @description None: the campaign is gone
+             * @enum {string}
+             */
+            status?: "draft" | "live" | "paused" | "ended";
+            /** @description The newest outcome is that it was sent */
+            got: boolean;
+            /** @description Why, in one sentence */
+            answer: string;
+            /** @description The trigger that starts it */
+            trigger?: string;
+            now?: components["schemas"]["CampaignProspect"];
+            /** @description What has not ended, the next one due first */
+            waiting: components["schemas"]["WaitingDelivery"][];
+            /** @description Newest first */
+            outcomes: components["schemas"]["ExplainedOutcome"][];
+            /** @description All of it in words, a sentence each */
+            text: string[];
+            /** Format: date-time */
+            searchedTo?: string;
+            complete: boolean;
+        };
+        /** @description What would be decided now; none where this process does not send */
+        CampaignProspect: {
+            send: boolean;
+            reason?: string;
+            template?: string;
+            channel?: string;
+            /** @description In words */
+            text: string;
+        };
+        WaitingDelivery: {
+            /**
+             * Format: date-time
+             * @description When it fired
+             */
+            at: string;
+            /**
+             * Format: date-time
+             * @description When it is looked after again
+             */
+            due: string;
+            attempts: number;
+            /** @description In words */
+            text: string;
+        };
+        ExplainedOutcome: {
+            /** Format: date-time */
+            at: string;
+            status: components["schemas"]["DeliveryStatus"];
+            reason?: string;
+            channel?: string;
+            template?: string;
+            test?: boolean;
+            /** @description In words */
+            text: string;
         };
         TriggerNote: {
             /**
@@ -3785,6 +3908,55 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TriggerExplanation"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    explainCampaigns: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A profile id */
+                id: components["parameters"]["userId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description An explanation per campaign, in order of name */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CampaignExplanations"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    explainCampaign: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A profile id */
+                id: components["parameters"]["userId"];
+                name: components["parameters"]["name"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The explanation */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CampaignExplanation"];
                 };
             };
             default: components["responses"]["Failure"];

@@ -12,6 +12,7 @@ import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
 import { Empty, Failure, Loading } from '../ui/states';
 import { Ago, AsOf } from '../ui/time';
+import { UserCampaigns } from '../ui/UserCampaigns';
 import { UserReach } from '../ui/UserReach';
 import { UserTriggers } from '../ui/UserTriggers';
 import css from '../ui/ui.module.css';
@@ -71,6 +72,7 @@ export default function User() {
           <div className={css.stack}>
             {data ? (
               <>
+                <UserCampaigns user={id} />
                 <UserTriggers user={id} rows={data.triggers} />
                 <UserReach id={id} />
                 <Profile user={data} />

@@ -1,4 +1,4 @@
-package webhook
+package outward
 
 import (
 	"errors"
@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// errPrivate says that a destination is not out in the world.
-var errPrivate = errors.New("the destination's address is not a public one; if it is yours, say allowPrivate: true")
+// ErrPrivate says that a destination is not out in the world.
+var ErrPrivate = errors.New("the destination's address is not a public one; if it is yours, say allowPrivate: true")
 
 // refusePrivate looks at the address that a connection is about to be made to,
 // after its name was resolved: a name that leads elsewhere the second time it is
@@ -19,7 +19,7 @@ func refusePrivate(_, address string, _ syscall.RawConn) error {
 		return fmt.Errorf("address %q: %w", address, err)
 	}
 	if !public(to.Addr()) {
-		return errPrivate
+		return ErrPrivate
 	}
 	return nil
 }
