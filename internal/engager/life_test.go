@@ -359,24 +359,15 @@ func TestConvertedMeanwhile(t *testing.T) {
 		v.users["u2"] = &profile.Profile{UserID: "u2", FirstSeen: 1, AnonymousIDs: []string{"a2"}}
 		v.start()
 		time.Sleep(time.Second)
-		did := func(user, name string) {
-			v.fires++
-			e := event.Event{MessageID: fmt.Sprintf("p%d", v.fires), Name: name, AnonymousID: user, Source: "shop", Timestamp: v.now().UnixMicro()}
-			data := event.AppendEvent(nil, &e)
-			v.append(eventlog.Events, &eventlog.Batch{
-				Partition: eventlog.PartitionOf(user, v.db.Log().Partitions()), Data: data, Ends: []int{len(data)},
-				Keys: []eventlog.Key{eventlog.Key(event.KeyOf(e.Source, e.MessageID))},
-			})
-		}
-		did("u3", "purchase") // before
+		v.did("u3", "purchase") // before
 		time.Sleep(time.Second)
 		for _, u := range []string{"u1", "u2", "u3", "u4"} {
 			v.fire(u)
 		}
 		time.Sleep(time.Minute)
-		did("u1", "purchase")
-		did("a2", "purchase") // by an id that is known to be u2's
-		did("u4", "view")
+		v.did("u1", "purchase")
+		v.did("a2", "purchase") // by an id that is known to be u2's
+		v.did("u4", "view")
 		v.stop() // a restart forgets nothing of it
 		time.Sleep(time.Minute)
 		v.start()
