@@ -102,6 +102,7 @@ func processFor(t *testing.T, length time.Duration, w *world, set *definition.Se
 		Log: worldLog{w}, Documents: w, Inbox: worldInbox{w}, Definitions: fixed{set}, Profiles: texters{}, Book: book,
 		Channels: []channel.Channel{web.New(worldInbox{w}), outbox.New(w), recorder{w}},
 		Secret:   []byte(secret),
+		Members:  func(context.Context, []string) ([]string, error) { return w.members, nil },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -36,7 +36,7 @@ func TestMonth(t *testing.T) {
 
 const (
 	monthDays  = 30
-	monthUsers = 80
+	monthUsers = 50
 )
 
 func month(t *testing.T, begin string) {

@@ -152,7 +152,7 @@ func (e *Engager) runDue(ctx context.Context, c *campaign, seen map[string]sched
 			writes = append(writes, documents.Write{Collection: CollectionOrders, Key: orderKey(c.name, id), Expect: documents.Any})
 		}
 	}
-	if err := e.deps.Documents.Apply(ctx, documents.Relaxed, writes...); err != nil {
+	if err := e.deps.Documents.Apply(ctx, documents.Durable, writes...); err != nil {
 		return fmt.Errorf("keep the schedule of %s: %w", c.name, err)
 	}
 	seen[c.name] = after
