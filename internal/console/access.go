@@ -84,7 +84,7 @@ func permit(a *asked, operation string) error {
 		return nil
 	}
 	if a.caller == nil {
-		return fail(http.StatusUnauthorized, "not_signed_in", "sign in first, or send a token", "Authorization: Bearer TOKEN")
+		return api.Fail(http.StatusUnauthorized, "not_signed_in", "sign in first, or send a token", "Authorization: Bearer TOKEN")
 	}
 	if need := required(operation); rank(a.caller.role) < rank(need) {
 		return forbidden(a.caller, need)
@@ -93,7 +93,7 @@ func permit(a *asked, operation string) error {
 }
 
 func forbidden(c *caller, need api.Role) error {
-	return fail(http.StatusForbidden, "forbidden", "the role "+string(c.role)+" may not do this", "it takes the role "+string(need))
+	return api.Fail(http.StatusForbidden, "forbidden", "the role "+string(c.role)+" may not do this", "it takes the role "+string(need))
 }
 
 // handler routes the API.
@@ -153,7 +153,7 @@ func (c *Console) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Reque
 	if r.Header.Get("Authorization") == "" {
 		// A browser sends the cookie by itself, so it must say where the request comes from.
 		if err := c.crossOrig.Check(r); err != nil {
-			c.fail(w, r, fail(http.StatusForbidden, "cross_origin", "this request comes from another site", ""))
+			c.fail(w, r, api.Fail(http.StatusForbidden, "cross_origin", "this request comes from another site", ""))
 			return
 		}
 	}
@@ -186,11 +186,11 @@ func (c *Console) unrouted(w http.ResponseWriter, r *http.Request, mux *http.Ser
 		probe := r.Clone(r.Context())
 		probe.Method = method
 		if _, pattern := mux.Handler(probe); pattern != "" {
-			c.fail(w, r, fail(http.StatusMethodNotAllowed, "bad_request", r.Method+" is not possible here", ""))
+			c.fail(w, r, api.Fail(http.StatusMethodNotAllowed, "bad_request", r.Method+" is not possible here", ""))
 			return
 		}
 	}
-	c.fail(w, r, notFound("the API has no such address"))
+	c.fail(w, r, api.NotFound("the API has no such address"))
 }
 
 // identify finds the caller by token or cookie; nil if there is none. A token
@@ -199,7 +199,7 @@ func (c *Console) identify(r *http.Request, a *asked) (*caller, error) {
 	if header := r.Header.Get("Authorization"); header != "" {
 		scheme, token, _ := strings.Cut(header, " ")
 		if !strings.EqualFold(scheme, "Bearer") || token == "" || len(token) > 512 {
-			return nil, fail(http.StatusUnauthorized, "not_signed_in", "the Authorization header is not understood", "Authorization: Bearer TOKEN")
+			return nil, api.Fail(http.StatusUnauthorized, "not_signed_in", "the Authorization header is not understood", "Authorization: Bearer TOKEN")
 		}
 		return c.byToken(r.Context(), strings.TrimSpace(token), a)
 	}
@@ -221,7 +221,7 @@ func (c *Console) byToken(ctx context.Context, token string, a *asked) (*caller,
 		if wait := c.throttle.Try(c.now(), "token", "", a.address.String()); wait > 0 {
 			return nil, throttled(wait)
 		}
-		return nil, fail(http.StatusUnauthorized, "not_signed_in", "the token is not known, or has expired", "")
+		return nil, api.Fail(http.StatusUnauthorized, "not_signed_in", "the token is not known, or has expired", "")
 	}
 	if err != nil {
 		return nil, err

@@ -24,7 +24,7 @@ type Audiences interface {
 
 func (c *Console) audiences() (Audiences, error) {
 	if c.deps.Audiences == nil {
-		return nil, fail(http.StatusServiceUnavailable, "unavailable", "sizes of audiences are not at hand here", "ask a running server")
+		return nil, api.Fail(http.StatusServiceUnavailable, "unavailable", "sizes of audiences are not at hand here", "ask a running server")
 	}
 	return c.deps.Audiences, nil
 }
@@ -50,7 +50,7 @@ func (s *server) GetAudience(ctx context.Context, r api.GetAudienceRequestObject
 		return nil, err
 	}
 	if a == nil {
-		return nil, notFound("there is no audience of this name")
+		return nil, api.NotFound("there is no audience of this name")
 	}
 	return api.GetAudience200JSONResponse(*a), nil
 }
@@ -66,7 +66,7 @@ func (s *server) ListAudienceChanges(ctx context.Context, r api.ListAudienceChan
 		return nil, err
 	}
 	if s.c.deps.Definitions.Current().Audiences[r.Name] == nil {
-		return nil, notFound("there is no audience of this name")
+		return nil, api.NotFound("there is no audience of this name")
 	}
 	changes, err := as.Changes(ctx, r.Name, limit)
 	return api.ListAudienceChanges200JSONResponse{Changes: changes}, err

@@ -41,7 +41,7 @@ const (
 // backtestTrigger streams progress and the answer as JSON lines.
 func (c *Console) backtestTrigger(w http.ResponseWriter, r *http.Request) error {
 	if c.deps.Backtests == nil {
-		return fail(http.StatusServiceUnavailable, "unavailable", "this process runs no backtests", "")
+		return api.Fail(http.StatusServiceUnavailable, "unavailable", "this process runs no backtests", "")
 	}
 	asked, req, err := c.backtestOf(r)
 	if err != nil {
@@ -96,20 +96,20 @@ func (c *Console) noAnswer(ctx context.Context, w http.ResponseWriter, out *line
 	case ctx.Err() != nil:
 		return nil //nolint:nilerr // nobody is there to be told
 	case errors.Is(err, backtest.ErrBusy):
-		f := fail(http.StatusTooManyRequests, "busy", "other backtests are running and waiting", "try again in a moment")
-		f.retryAfter = backtestRetryAfter
+		f := api.Fail(http.StatusTooManyRequests, "busy", "other backtests are running and waiting", "try again in a moment")
+		f.RetryAfter = backtestRetryAfter
 		err = f
 	case errors.Is(err, backtest.ErrTooLong):
-		err = fail(http.StatusServiceUnavailable, "timeout", "the backtest took longer than it may and was stopped", "ask for fewer days, or for one user; the setting is backtest.max_time")
+		err = api.Fail(http.StatusServiceUnavailable, "timeout", "the backtest took longer than it may and was stopped", "ask for fewer days, or for one user; the setting is backtest.max_time")
 	}
 	if !out.begun {
 		return err
 	}
 	f := failureOf(err)
-	if f.status == http.StatusInternalServerError {
+	if f.Status == http.StatusInternalServerError {
 		c.log.Error("a backtest failed", "error", err)
 	}
-	out.write(w, api.BacktestLine{Error: &f.body})
+	out.write(w, api.BacktestLine{Error: &f.Body})
 	return nil
 }
 
@@ -123,7 +123,7 @@ func (c *Console) backtestOf(r *http.Request) (asked api.BacktestRequest, req ba
 	in := json.NewDecoder(bytes.NewReader(body))
 	in.DisallowUnknownFields()
 	if err := in.Decode(&asked); err != nil {
-		return asked, req, badRequest("the body is not understood: "+cut(err.Error(), 200), `{"trigger": {...}, "days": 7}`)
+		return asked, req, api.BadRequest("the body is not understood: "+cut(err.Error(), 200), `{"trigger": {...}, "days": 7}`)
 	}
 	if asked.Days == 0 {
 		asked.Days = defaultDays
@@ -133,13 +133,13 @@ func (c *Console) backtestOf(r *http.Request) (asked api.BacktestRequest, req ba
 	}
 	switch {
 	case asked.Days < 1 || asked.Days > maxBacktestDays:
-		return asked, req, badRequest(fmt.Sprintf("days is %d: 1 to %d", asked.Days, maxBacktestDays), "")
+		return asked, req, api.BadRequest(fmt.Sprintf("days is %d: 1 to %d", asked.Days, maxBacktestDays), "")
 	case asked.Examples < 1 || asked.Examples > maxExamples:
-		return asked, req, badRequest(fmt.Sprintf("examples is %d: 1 to %d", asked.Examples, maxExamples), "")
+		return asked, req, api.BadRequest(fmt.Sprintf("examples is %d: 1 to %d", asked.Examples, maxExamples), "")
 	case len(asked.User) > 512:
-		return asked, req, badRequest("user is too long", "")
+		return asked, req, api.BadRequest("user is too long", "")
 	case len(asked.Who) > maxWho:
-		return asked, req, badRequest(fmt.Sprintf("who names more than %d audiences", maxWho), "")
+		return asked, req, api.BadRequest(fmt.Sprintf("who names more than %d audiences", maxWho), "")
 	}
 	req = backtest.Request{Days: asked.Days, User: asked.User, Examples: asked.Examples}
 	defs := c.deps.Definitions.Current()
@@ -154,11 +154,11 @@ func (c *Console) backtestOf(r *http.Request) (asked api.BacktestRequest, req ba
 func draftOf(defs *definition.Set, asked *api.BacktestRequest) (*trigger.Definition, error) {
 	if len(asked.Trigger) == 0 {
 		if asked.Name == "" {
-			return nil, badRequest("neither trigger nor name is there", `{"trigger": {...}} or {"name": "three-wins"}`)
+			return nil, api.BadRequest("neither trigger nor name is there", `{"trigger": {...}} or {"name": "three-wins"}`)
 		}
 		saved := defs.Triggers[asked.Name]
 		if saved == nil {
-			return nil, notFound("there is no trigger " + cut(asked.Name, 64))
+			return nil, api.NotFound("there is no trigger " + cut(asked.Name, 64))
 		}
 		return saved, nil
 	}
@@ -188,7 +188,7 @@ func draftOf(defs *definition.Set, asked *api.BacktestRequest) (*trigger.Definit
 	}
 	draft, ok := doc.Spec.(*trigger.Definition)
 	if !ok {
-		return nil, badRequest("this is no trigger", "")
+		return nil, api.BadRequest("this is no trigger", "")
 	}
 	return draft, nil
 }
@@ -202,7 +202,7 @@ func campaignOf(defs *definition.Set, asked *api.BacktestRequest) (*backtest.Cam
 	if asked.Campaign != "" {
 		k := defs.Campaigns[asked.Campaign]
 		if k == nil {
-			return nil, notFound("there is no campaign " + cut(asked.Campaign, 64))
+			return nil, api.NotFound("there is no campaign " + cut(asked.Campaign, 64))
 		}
 		share, err := k.HoldoutShare()
 		if err != nil {

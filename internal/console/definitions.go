@@ -27,12 +27,12 @@ func kindOf(s string) (definition.Kind, error) {
 	for _, k := range definition.Kinds() {
 		names = append(names, string(k))
 	}
-	return "", fail(http.StatusNotFound, "not_found", "there is no kind of definition "+cut(s, 64), strings.Join(names, ", "))
+	return "", api.Fail(http.StatusNotFound, "not_found", "there is no kind of definition "+cut(s, 64), strings.Join(names, ", "))
 }
 
 func nameOf(kind definition.Kind, s string) error {
 	if !definition.ValidName(s) {
-		return fail(http.StatusNotFound, "not_found", fmt.Sprintf("no %s can be called %q", kind, cut(s, 64)),
+		return api.Fail(http.StatusNotFound, "not_found", fmt.Sprintf("no %s can be called %q", kind, cut(s, 64)),
 			"1 to 64 letters, digits, - _ and ., beginning with a letter or digit")
 	}
 	return nil
@@ -133,14 +133,14 @@ func expectation(match, noneMatch string) (version int64, ok bool, err error) {
 	case noneMatch == "*":
 		return 0, true, nil
 	case noneMatch != "":
-		return 0, false, badRequest("If-None-Match is not understood", "*")
+		return 0, false, api.BadRequest("If-None-Match is not understood", "*")
 	case match == "":
 		return 0, false, nil
 	}
 	text := strings.Trim(strings.TrimPrefix(match, "W/"), `"`)
 	version, err = strconv.ParseInt(text, 10, 64)
 	if err != nil || version < 1 {
-		return 0, false, badRequest("If-Match is not understood", `the version in quotes, such as "3"`)
+		return 0, false, api.BadRequest("If-Match is not understood", `the version in quotes, such as "3"`)
 	}
 	return version, true, nil
 }
@@ -271,7 +271,7 @@ func (c *Console) applyDefinitions(w http.ResponseWriter, r *http.Request) error
 		return fmt.Errorf("read the definitions: %w", err)
 	}
 	if len(bytes.TrimSpace(body)) == 0 {
-		return badRequest("the body is empty", "send YAML documents, or JSON")
+		return api.BadRequest("the body is empty", "send YAML documents, or JSON")
 	}
 	file := cut(r.URL.Query().Get("file"), 512)
 	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // an unknown type is read as YAML
@@ -307,7 +307,7 @@ func (c *Console) applyDefinitions(w http.ResponseWriter, r *http.Request) error
 func parseArray(file string, body []byte) ([]definition.Document, definition.Problems, error) {
 	var items []json.RawMessage
 	if err := json.Unmarshal(body, &items); err != nil {
-		return nil, nil, badRequest("the body is not JSON: "+cut(err.Error(), 200), "")
+		return nil, nil, api.BadRequest("the body is not JSON: "+cut(err.Error(), 200), "")
 	}
 	var docs []definition.Document
 	var problems definition.Problems
@@ -361,7 +361,7 @@ func boolOf(r *http.Request, name string) (bool, error) {
 	}
 	v, err := strconv.ParseBool(text)
 	if err != nil {
-		return false, badRequest(name+" is not true or false", "")
+		return false, api.BadRequest(name+" is not true or false", "")
 	}
 	return v, nil
 }

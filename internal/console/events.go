@@ -32,12 +32,12 @@ func (c *Console) queryOf(r *http.Request) (q logread.Query, err error) {
 	if text := v.Get("limit"); text != "" {
 		q.Limit, err = strconv.ParseInt(text, 10, 64)
 		if err != nil || q.Limit < 1 {
-			return q, badRequest("limit is not a number from 1", "")
+			return q, api.BadRequest("limit is not a number from 1", "")
 		}
 	}
 	q.User, q.Name = v.Get("user"), v.Get("name")
 	if len(q.User) > 512 || len(q.Name) > 512 {
-		return q, badRequest("user or name is too long", "")
+		return q, api.BadRequest("user or name is too long", "")
 	}
 	return q, c.times(v, &q)
 }
@@ -78,7 +78,7 @@ func (c *Console) timeOf(name, text string) (int64, error) {
 			return c.now().Add(-time.Duration(p)).UnixMicro(), nil
 		}
 	}
-	return 0, badRequest(name+" is not a time", "2026-11-20T08:00:00Z, or a period back such as 15m")
+	return 0, api.BadRequest(name+" is not a time", "2026-11-20T08:00:00Z, or a period back such as 15m")
 }
 
 // errEnough ends a stream whose limit is reached.
@@ -166,9 +166,9 @@ func (c *Console) finish(w http.ResponseWriter, out *bufio.Writer, rc *http.Resp
 		c.log.Warn("a stream of events ended early", "error", err)
 		f := failureOf(err)
 		if !begun {
-			w.WriteHeader(f.status)
+			w.WriteHeader(f.Status)
 		}
-		_ = json.NewEncoder(out).Encode(api.ErrorReply{Error: f.body}) // Flush tells
+		_ = json.NewEncoder(out).Encode(api.ErrorReply{Error: f.Body}) // Flush tells
 	}
 	if out.Flush() == nil {
 		_ = rc.Flush() // the reader has gone
@@ -191,7 +191,7 @@ func (c *Console) exportEvents(w http.ResponseWriter, r *http.Request) error {
 		format = "avro"
 	}
 	if format != "avro" && format != "jsonl" && format != "parquet" {
-		return badRequest("there is no format "+cut(format, 40), "avro, jsonl or parquet")
+		return api.BadRequest("there is no format "+cut(format, 40), "avro, jsonl or parquet")
 	}
 	c.audit(r.Context(), askedOf(r.Context()).caller.who, "export", "events", format)
 	if format == "parquet" {

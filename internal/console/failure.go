@@ -17,64 +17,43 @@ import (
 	"heed/internal/eventlog/logsearch"
 )
 
-// failure is an error that says what the caller is told.
-type failure struct {
-	status     int
-	body       api.Error
-	retryAfter time.Duration
-}
-
-func (f *failure) Error() string { return f.body.Message }
-
-func fail(status int, code, message, hint string) *failure {
-	return &failure{status: status, body: api.Error{Code: code, Message: message, Hint: hint}}
-}
-
-func badRequest(message, hint string) *failure {
-	return fail(http.StatusBadRequest, "bad_request", message, hint)
-}
-
-func notFound(message string) *failure {
-	return fail(http.StatusNotFound, "not_found", message, "")
-}
-
 // failureOf is what a caller is told about an error. What nobody foresaw is
 // logged by the caller and not shown.
-func failureOf(err error) *failure {
-	if f, ok := errors.AsType[*failure](err); ok {
+func failureOf(err error) *api.Refusal {
+	if f, ok := errors.AsType[*api.Refusal](err); ok {
 		return f
 	}
 	if ps, ok := errors.AsType[definition.Problems](err); ok {
-		f := fail(http.StatusUnprocessableEntity, "invalid", "the definitions do not hold together; nothing was changed", "")
-		f.body.Problems = problemsOf(ps)
+		f := api.Fail(http.StatusUnprocessableEntity, "invalid", "the definitions do not hold together; nothing was changed", "")
+		f.Body.Problems = problemsOf(ps)
 		return f
 	}
 	if p, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return fail(http.StatusRequestEntityTooLarge, "too_large", "the body is larger than "+strconv.FormatInt(p.Limit, 10)+" bytes", "")
+		return api.Fail(http.StatusRequestEntityTooLarge, "too_large", "the body is larger than "+strconv.FormatInt(p.Limit, 10)+" bytes", "")
 	}
 	switch {
 	case errors.Is(err, signin.ErrBusy):
-		f := fail(http.StatusServiceUnavailable, "unavailable", err.Error(), "try again in a moment")
-		f.retryAfter = 2 * time.Second
+		f := api.Fail(http.StatusServiceUnavailable, "unavailable", err.Error(), "try again in a moment")
+		f.RetryAfter = 2 * time.Second
 		return f
 	case errors.Is(err, logsearch.ErrCursor):
-		return badRequest("before is not understood", "give `next` of the page before")
+		return api.BadRequest("before is not understood", "give `next` of the page before")
 	case errors.Is(err, catalog.ErrNotFound):
-		return notFound(err.Error())
+		return api.NotFound(err.Error())
 	case errors.Is(err, catalog.ErrConflict):
-		return fail(http.StatusPreconditionFailed, "conflict", err.Error(), "load it again and repeat your change")
+		return api.Fail(http.StatusPreconditionFailed, "conflict", err.Error(), "load it again and repeat your change")
 	case errors.Is(err, eventlog.ErrUnavailable), errors.Is(err, eventlog.ErrDiskFull), errors.Is(err, eventlog.ErrClosed),
 		errors.Is(err, documents.ErrClosed), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		f := fail(http.StatusServiceUnavailable, "unavailable", "the server cannot answer this now", "try again in a moment")
-		f.retryAfter = time.Second
+		f := api.Fail(http.StatusServiceUnavailable, "unavailable", "the server cannot answer this now", "try again in a moment")
+		f.RetryAfter = time.Second
 		return f
 	}
-	return fail(http.StatusInternalServerError, "internal", "something went wrong on the server; its log says more", "")
+	return api.Fail(http.StatusInternalServerError, "internal", "something went wrong on the server; its log says more", "")
 }
 
 func throttled(wait time.Duration) error {
-	f := fail(http.StatusTooManyRequests, "throttled", "too many failed attempts", "wait "+wait.Round(time.Second).String()+" and try again")
-	f.retryAfter = wait
+	f := api.Fail(http.StatusTooManyRequests, "throttled", "too many failed attempts", "wait "+wait.Round(time.Second).String()+" and try again")
+	f.RetryAfter = wait
 	return f
 }
 
@@ -92,25 +71,25 @@ func problemsOf(ps definition.Problems) []api.Problem {
 // fail writes an error as the API's one shape.
 func (c *Console) fail(w http.ResponseWriter, r *http.Request, err error) {
 	f := failureOf(err)
-	if f.status == http.StatusInternalServerError {
+	if f.Status == http.StatusInternalServerError {
 		c.log.Error("a request failed", "method", r.Method, "route", r.Pattern, "error", err)
 	}
 	h := w.Header()
-	if f.retryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(max(1, (f.retryAfter+time.Second-1)/time.Second))))
+	if f.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(max(1, (f.RetryAfter+time.Second-1)/time.Second))))
 	}
-	if f.status == http.StatusUnauthorized {
+	if f.Status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Bearer realm="heed"`)
 	}
 	h.Set("Content-Type", "application/json")
-	w.WriteHeader(f.status)
-	_ = json.NewEncoder(w).Encode(api.ErrorReply{Error: f.body}) // the caller has gone
+	w.WriteHeader(f.Status)
+	_ = json.NewEncoder(w).Encode(api.ErrorReply{Error: f.Body}) // the caller has gone
 }
 
 // mistaken writes a parameter or body that could not be read.
 func (c *Console) mistaken(w http.ResponseWriter, r *http.Request, err error) {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); !ok {
-		err = badRequest(cut(err.Error(), 300), "")
+		err = api.BadRequest(cut(err.Error(), 300), "")
 	}
 	c.fail(w, r, err)
 }

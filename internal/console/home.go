@@ -220,7 +220,7 @@ func (s *server) GetDemo(_ context.Context, _ api.GetDemoRequestObject) (api.Get
 func (s *server) PostCrowd(ctx context.Context, r api.PostCrowdRequestObject) (api.PostCrowdResponseObject, error) {
 	c := s.c
 	if !c.demo().Enabled {
-		return nil, fail(http.StatusNotFound, "no_demo", "this is not a demo", "heed run --demo")
+		return nil, api.Fail(http.StatusNotFound, "no_demo", "this is not a demo", "heed run --demo")
 	}
 	if err := c.deps.Demo.SetCrowd(ctx, r.Body.Running); err != nil {
 		return nil, fmt.Errorf("start or stop the crowd: %w", err)
@@ -233,7 +233,7 @@ func (s *server) PostCrowd(ctx context.Context, r api.PostCrowdRequestObject) (a
 func (s *server) PostSample(ctx context.Context, _ api.PostSampleRequestObject) (api.PostSampleResponseObject, error) {
 	c := s.c
 	if c.deps.Demo == nil {
-		return nil, fail(http.StatusNotFound, "no_sample", "this process cannot load the sample shop", "")
+		return nil, api.Fail(http.StatusNotFound, "no_sample", "this process cannot load the sample shop", "")
 	}
 	c.deps.Demo.LoadSample()
 	c.audit(ctx, askedOf(ctx).caller.who, "load sample shop", "", "")

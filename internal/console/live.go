@@ -22,14 +22,14 @@ const (
 // streamLive writes server-sent events.
 func (c *Console) streamLive(w http.ResponseWriter, r *http.Request) error {
 	if c.deps.Live == nil {
-		return fail(http.StatusServiceUnavailable, "unavailable", "this process does not run the live feed", "run it with the role analytics")
+		return api.Fail(http.StatusServiceUnavailable, "unavailable", "this process does not run the live feed", "run it with the role analytics")
 	}
 	user := r.URL.Query().Get("user")
 	if len(user) > 512 {
-		return badRequest("user is too long", "")
+		return api.BadRequest("user is too long", "")
 	}
 	if !c.openStream() {
-		return fail(http.StatusServiceUnavailable, "unavailable", "too many live views are open", "close some")
+		return api.Fail(http.StatusServiceUnavailable, "unavailable", "too many live views are open", "close some")
 	}
 	defer c.closeStream()
 	if user != "" {

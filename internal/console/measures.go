@@ -45,7 +45,7 @@ func (c *Console) askedMeasure(w http.ResponseWriter, r *http.Request, formats .
 	}
 	format = cmp.Or(r.URL.Query().Get("format"), "json")
 	if !slices.Contains(formats, format) {
-		return nil, "", badRequest("format is none of "+strings.Join(formats, ", "), "")
+		return nil, "", api.BadRequest("format is none of "+strings.Join(formats, ", "), "")
 	}
 	return body, format, nil
 }
@@ -194,17 +194,17 @@ func measureFailure(err error) error {
 	var wrong *measure.Error
 	switch {
 	case errors.As(err, &wrong):
-		return badRequest(wrong.Error(), "docs/measures.md shows each measure by example")
+		return api.BadRequest(wrong.Error(), "docs/measures.md shows each measure by example")
 	case errors.Is(err, measure.ErrBuckets):
-		return badRequest(err.Error(), "")
+		return api.BadRequest(err.Error(), "")
 	case errors.Is(err, facts.ErrUnsupported):
-		return fail(http.StatusUnprocessableEntity, "unsupported", err.Error(), "docs/measures.md says who answers what")
+		return api.Fail(http.StatusUnprocessableEntity, "unsupported", err.Error(), "docs/measures.md says who answers what")
 	case errors.Is(err, facts.ErrLoading):
-		return fail(http.StatusServiceUnavailable, "unavailable", err.Error(), "try again in a moment")
+		return api.Fail(http.StatusServiceUnavailable, "unavailable", err.Error(), "try again in a moment")
 	case errors.Is(err, facts.ErrBusy):
-		return fail(http.StatusTooManyRequests, "throttled", err.Error(), "try again in a moment")
+		return api.Fail(http.StatusTooManyRequests, "throttled", err.Error(), "try again in a moment")
 	case errors.Is(err, facts.ErrTimeout), errors.Is(err, facts.ErrTooBig):
-		return fail(http.StatusUnprocessableEntity, "too_large", err.Error(), "ask for a shorter range, fewer steps or fewer dimensions")
+		return api.Fail(http.StatusUnprocessableEntity, "too_large", err.Error(), "ask for a shorter range, fewer steps or fewer dimensions")
 	}
 	return err
 }

@@ -57,7 +57,7 @@ func (c *Console) lastAdmin(ctx context.Context, email string) (bool, error) {
 }
 
 func keepAdmin() error {
-	return fail(http.StatusConflict, "conflict", "this is the last administrator", "make somebody else an administrator first")
+	return api.Fail(http.StatusConflict, "conflict", "this is the last administrator", "make somebody else an administrator first")
 }
 
 // PostMember adds or changes a member.
@@ -68,7 +68,7 @@ func (s *server) PostMember(ctx context.Context, r api.PostMemberRequestObject) 
 		return nil, err
 	}
 	if rank(r.Body.Role) < 0 {
-		return nil, badRequest("there is no role "+cut(string(r.Body.Role), 40), "analyst, marketer or admin")
+		return nil, api.BadRequest("there is no role "+cut(string(r.Body.Role), 40), "analyst, marketer or admin")
 	}
 	var m member
 	version, err := c.get(ctx, collMembers, email, &m)
@@ -102,7 +102,7 @@ func (s *server) PostMember(ctx context.Context, r api.PostMemberRequestObject) 
 		m.Epoch = c.now().UnixMicro()
 	}
 	if err := c.put(ctx, collMembers, email, m, version); errors.Is(err, documents.ErrConflict) {
-		return nil, fail(http.StatusConflict, "conflict", "the member was changed by somebody else meanwhile", "load it again")
+		return nil, api.Fail(http.StatusConflict, "conflict", "the member was changed by somebody else meanwhile", "load it again")
 	} else if err != nil {
 		return nil, err
 	}
@@ -114,11 +114,11 @@ func (s *server) PostMember(ctx context.Context, r api.PostMemberRequestObject) 
 func (s *server) DeleteMember(ctx context.Context, r api.DeleteMemberRequestObject) (api.DeleteMemberResponseObject, error) {
 	c, email := s.c, strings.ToLower(r.Email)
 	if email == "" || len(email) > 254 {
-		return nil, notFound("there is no such member")
+		return nil, api.NotFound("there is no such member")
 	}
 	var m member
 	if _, err := c.get(ctx, collMembers, email, &m); errors.Is(err, documents.ErrNotFound) {
-		return nil, notFound("there is no such member")
+		return nil, api.NotFound("there is no such member")
 	} else if err != nil {
 		return nil, err
 	}
@@ -209,14 +209,14 @@ func (s *server) PostToken(ctx context.Context, r api.PostTokenRequestObject) (a
 	c := s.c
 	name := strings.TrimSpace(r.Body.Name)
 	if name == "" || len(name) > 128 {
-		return nil, badRequest("a token needs a name", "1 to 128 bytes that say what it is for")
+		return nil, api.BadRequest("a token needs a name", "1 to 128 bytes that say what it is for")
 	}
 	if len(r.Body.Scopes) == 0 || len(r.Body.Scopes) > 3 {
-		return nil, badRequest("a token needs scopes", "read, write or admin")
+		return nil, api.BadRequest("a token needs scopes", "read, write or admin")
 	}
 	for _, scope := range r.Body.Scopes {
 		if !scope.Valid() {
-			return nil, badRequest("there is no scope "+cut(string(scope), 40), "read, write or admin")
+			return nil, api.BadRequest("there is no scope "+cut(string(scope), 40), "read, write or admin")
 		}
 	}
 	days := r.Body.ExpiresInDays
@@ -224,7 +224,7 @@ func (s *server) PostToken(ctx context.Context, r api.PostTokenRequestObject) (a
 		days = 90
 	}
 	if days < 1 || days > 3650 {
-		return nil, badRequest("expiresInDays is out of range", "1 to 3650")
+		return nil, api.BadRequest("expiresInDays is out of range", "1 to 3650")
 	}
 	who, now := askedOf(ctx).caller.who, c.now().UTC()
 	t := token{Name: name, Scopes: r.Body.Scopes, CreatedBy: who, CreatedAt: now, ExpiresAt: now.AddDate(0, 0, days)}
@@ -241,14 +241,14 @@ func (s *server) PostToken(ctx context.Context, r api.PostTokenRequestObject) (a
 func (s *server) DeleteToken(ctx context.Context, r api.DeleteTokenRequestObject) (api.DeleteTokenResponseObject, error) {
 	c := s.c
 	if len(r.Id) != tokenIDLen {
-		return nil, notFound("there is no such token")
+		return nil, api.NotFound("there is no such token")
 	}
 	found, err := c.deps.Documents.List(ctx, documents.Query{Collection: collTokens, Prefix: r.Id, Limit: 1})
 	if err != nil {
 		return nil, fmt.Errorf("look for a token: %w", err)
 	}
 	if len(found) == 0 {
-		return nil, notFound("there is no such token")
+		return nil, api.NotFound("there is no such token")
 	}
 	var t token
 	if err := json.Unmarshal(found[0].Value, &t); err != nil {
@@ -308,7 +308,7 @@ func limitOf(n int) (int, error) {
 	case n == 0:
 		return defaultLimit, nil
 	case n < 0 || n > maxLimit:
-		return 0, badRequest("limit is out of range", "1 to 1000")
+		return 0, api.BadRequest("limit is out of range", "1 to 1000")
 	}
 	return n, nil
 }

@@ -23,7 +23,7 @@ func (s *server) ListDeliveries(ctx context.Context, r api.ListDeliveriesRequest
 		return nil, err
 	}
 	if q.Status != "" && !q.Status.Valid() {
-		return nil, badRequest("there is no status "+cut(string(q.Status), 40), "sent, failed, held, refused, shown, clicked or dismissed")
+		return nil, api.BadRequest("there is no status "+cut(string(q.Status), 40), "sent, failed, held, refused, shown, clicked or dismissed")
 	}
 	partitions := c.allPartitions()
 	if q.User != "" {
@@ -82,7 +82,7 @@ func (s *server) ListOutbox(ctx context.Context, r api.ListOutboxRequestObject) 
 		return nil, err
 	}
 	if len(r.Params.Before) > documents.MaxKeyBytes {
-		return nil, badRequest("before is not understood", "give `next` of the page before")
+		return nil, api.BadRequest("before is not understood", "give `next` of the page before")
 	}
 	messages, err := outbox.List(ctx, s.c.deps.Documents, r.Params.Before, limit)
 	if err != nil {
@@ -101,11 +101,11 @@ func (s *server) ListOutbox(ctx context.Context, r api.ListOutboxRequestObject) 
 // GetOutboxMessage reads one message.
 func (s *server) GetOutboxMessage(ctx context.Context, r api.GetOutboxMessageRequestObject) (api.GetOutboxMessageResponseObject, error) {
 	if r.Id == "" || len(r.Id) > documents.MaxKeyBytes {
-		return nil, notFound("there is no such message")
+		return nil, api.NotFound("there is no such message")
 	}
 	d, err := s.c.deps.Documents.Get(ctx, outbox.Collection, r.Id)
 	if errors.Is(err, documents.ErrNotFound) {
-		return nil, notFound("there is no such message")
+		return nil, api.NotFound("there is no such message")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read a message: %w", err)
@@ -121,11 +121,11 @@ func (s *server) GetOutboxMessage(ctx context.Context, r api.GetOutboxMessageReq
 func (s *server) GetCampaignReport(_ context.Context, r api.GetCampaignReportRequestObject) (api.GetCampaignReportResponseObject, error) {
 	c := s.c
 	if c.deps.Live == nil {
-		return nil, fail(http.StatusServiceUnavailable, "unavailable", "this process does not count outcomes", "run it with the role analytics")
+		return nil, api.Fail(http.StatusServiceUnavailable, "unavailable", "this process does not count outcomes", "run it with the role analytics")
 	}
 	report := c.deps.Live.Report(r.Name)
 	if c.deps.Definitions.Current().Campaigns[r.Name] == nil && report.Activations == 0 && report.Tests == 0 {
-		return nil, notFound("there is no such campaign, and there never was one with outcomes")
+		return nil, api.NotFound("there is no such campaign, and there never was one with outcomes")
 	}
 	if report.Outcomes == nil {
 		report.Outcomes = []api.StatusCount{}

@@ -80,7 +80,7 @@ func (s *send) unused() map[string]int64 {
 // canSend tells whether this process can.
 func (c *Console) canSend(name string) error {
 	if c.deps.Sends == nil || c.deps.Measures == nil {
-		return fail(http.StatusServiceUnavailable, "unavailable", "this process does not send", "run it with the roles engager and analytics, and facts.off unset")
+		return api.Fail(http.StatusServiceUnavailable, "unavailable", "this process does not send", "run it with the roles engager and analytics, and facts.off unset")
 	}
 	return nameOf(definition.KindCampaign, name)
 }
@@ -158,7 +158,7 @@ func (c *Console) preview(ctx context.Context, t *definition.Template, user stri
 // sendConflict says which name is taken.
 func sendConflict(name string, err error) error {
 	if errors.Is(err, catalog.ErrConflict) {
-		return fail(http.StatusConflict, "conflict", fmt.Sprintf("something is called %q already", name), "choose another name")
+		return api.Fail(http.StatusConflict, "conflict", fmt.Sprintf("something is called %q already", name), "choose another name")
 	}
 	return err
 }
@@ -170,7 +170,7 @@ func (s *server) PostSend(ctx context.Context, r api.PostSendRequestObject) (api
 		return nil, err
 	}
 	if !definition.ValidName(asked.Id) || asked.Id == reviewOrder {
-		return nil, badRequest("id is not one of an order", "8 to 64 letters, digits, - _ and .")
+		return nil, api.BadRequest("id is not one of an order", "8 to 64 letters, digits, - _ and .")
 	}
 	sent := func(at int64, of int, err error) (api.PostSendResponseObject, error) {
 		if err != nil {
@@ -194,9 +194,9 @@ func (s *server) PostSend(ctx context.Context, r api.PostSendRequestObject) (api
 	}
 	switch n := int64(len(users)); {
 	case n != asked.Matched:
-		return nil, fail(http.StatusConflict, "drifted", fmt.Sprintf("there are %d users in the audience now, and not %d as reviewed; nothing was sent", n, asked.Matched), "review it again")
+		return nil, api.Fail(http.StatusConflict, "drifted", fmt.Sprintf("there are %d users in the audience now, and not %d as reviewed; nothing was sent", n, asked.Matched), "review it again")
 	case n == 0:
-		return nil, badRequest("nobody is in the audience", "")
+		return nil, api.BadRequest("nobody is in the audience", "")
 	}
 	if err := c.define(ctx, order, asked.Id); err != nil {
 		return nil, err

@@ -130,7 +130,7 @@ func canSignIn(a *asked) error {
 	if a.https || a.local {
 		return nil
 	}
-	return fail(http.StatusBadRequest, "insecure_cookie",
+	return api.Fail(http.StatusBadRequest, "insecure_cookie",
 		"over plain http a browser keeps no sign-in for another host, so this would lead back here for ever", signInHint)
 }
 
@@ -221,7 +221,7 @@ func validEmail(s string) (string, error) {
 	s = strings.ToLower(strings.TrimSpace(s))
 	addr, err := mail.ParseAddress(s)
 	if err != nil || addr.Address != s || len(s) > 254 {
-		return "", badRequest("this is not an e-mail address", "name@example.com")
+		return "", api.BadRequest("this is not an e-mail address", "name@example.com")
 	}
 	return s, nil
 }
@@ -232,9 +232,9 @@ const minPassword, maxPassword = 10, 1024
 func validPassword(s string) error {
 	switch {
 	case len(s) < minPassword:
-		return badRequest("the password is too short", "at least 10 characters")
+		return api.BadRequest("the password is too short", "at least 10 characters")
 	case len(s) > maxPassword:
-		return badRequest("the password is too long", "at most 1024 bytes")
+		return api.BadRequest("the password is too long", "at most 1024 bytes")
 	}
 	return nil
 }
@@ -267,13 +267,13 @@ func (s *server) PostSetup(ctx context.Context, r api.PostSetupRequestObject) (a
 		return nil, err
 	}
 	if has {
-		return nil, fail(http.StatusConflict, "setup_done", "the first administrator exists already", "sign in")
+		return nil, api.Fail(http.StatusConflict, "setup_done", "the first administrator exists already", "sign in")
 	}
 	if wait := c.throttle.Try(c.now(), "setup", "first", a.address.String()); wait > 0 {
 		return nil, throttled(wait)
 	}
 	if !equal(r.Body.Token, c.setupToken) {
-		return nil, fail(http.StatusForbidden, "bad_credentials", "this is not the setup token", "the server printed it when it started")
+		return nil, api.Fail(http.StatusForbidden, "bad_credentials", "this is not the setup token", "the server printed it when it started")
 	}
 	c.throttle.Succeeded("setup", "first", a.address.String())
 	email, err := validEmail(r.Body.Email)
@@ -303,7 +303,7 @@ func (s *server) PostSetup(ctx context.Context, r api.PostSetupRequestObject) (a
 		documents.Write{Collection: collMembers, Key: email, Value: b, Expect: documents.Absent},
 		documents.Write{Collection: "setup", Key: "done", Value: []byte("{}"), Expect: documents.Absent})
 	if errors.Is(err, documents.ErrConflict) {
-		return nil, fail(http.StatusConflict, "setup_done", "the first administrator exists already", "sign in")
+		return nil, api.Fail(http.StatusConflict, "setup_done", "the first administrator exists already", "sign in")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("make the first administrator: %w", err)
@@ -326,7 +326,7 @@ func (s *server) PostLogin(ctx context.Context, r api.PostLoginRequestObject) (a
 	if has, err := c.hasMembers(ctx); err != nil {
 		return nil, err
 	} else if !has {
-		return nil, fail(http.StatusConflict, "setup_needed", "there is no member yet", "make the first administrator with the setup token")
+		return nil, api.Fail(http.StatusConflict, "setup_needed", "there is no member yet", "make the first administrator with the setup token")
 	}
 	// Counted before the password is checked, or many attempts at once would all be free.
 	if wait := c.throttle.Try(c.now(), "login", account, address); wait > 0 {
@@ -356,7 +356,7 @@ func (s *server) PostLogin(ctx context.Context, r api.PostLoginRequestObject) (a
 	if !ok || !known {
 		c.logins.WithLabelValues("failed").Inc()
 		c.audit(ctx, cut(account, 100), "login_failed", "", "")
-		return nil, fail(http.StatusUnauthorized, "bad_credentials", "the e-mail address or the password is wrong", "")
+		return nil, api.Fail(http.StatusUnauthorized, "bad_credentials", "the e-mail address or the password is wrong", "")
 	}
 	c.throttle.Succeeded("login", account, address)
 	m.LastLogin = c.now().UTC()

@@ -33,15 +33,15 @@ func (c *Console) runSQL(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if err := json.Unmarshal(body, &q); err != nil {
-		return badRequest("the body is no JSON object with a query", `{"query": "SELECT count(*) FROM events"}`)
+		return api.BadRequest("the body is no JSON object with a query", `{"query": "SELECT count(*) FROM events"}`)
 	}
 	switch {
 	case q.Query == "":
-		return badRequest("query is empty", "SELECT count(*) FROM events")
+		return api.BadRequest("query is empty", "SELECT count(*) FROM events")
 	case len(q.Query) > maxSQL:
-		return badRequest(fmt.Sprintf("query is longer than %d bytes", maxSQL), "")
+		return api.BadRequest(fmt.Sprintf("query is longer than %d bytes", maxSQL), "")
 	case q.Limit < 0:
-		return badRequest("limit is not a number from 1", "")
+		return api.BadRequest("limit is not a number from 1", "")
 	}
 	format := r.URL.Query().Get("format")
 	if format == "" {
@@ -56,7 +56,7 @@ func (c *Console) runSQL(w http.ResponseWriter, r *http.Request) error {
 		}
 		return c.sendParquet(w, r, "heed-sql", file)
 	default:
-		return badRequest("format is not jsonl, csv or parquet", "")
+		return api.BadRequest("format is not jsonl, csv or parquet", "")
 	}
 	rows, err := c.deps.Facts.SQL(r.Context(), q.Query, facts.Options{Rows: q.Limit})
 	if err != nil {
@@ -70,7 +70,7 @@ func (c *Console) runSQL(w http.ResponseWriter, r *http.Request) error {
 		end = export.CSV(out, rows)
 	} else {
 		w.Header().Set("Content-Type", "application/x-ndjson")
-		end = export.JSON(out, rows, func(err error) any { return failureOf(sqlFailure(err)).body })
+		end = export.JSON(out, rows, func(err error) any { return failureOf(sqlFailure(err)).Body })
 	}
 	if err := errors.Join(end, out.Flush(), rows.Close()); err != nil && r.Context().Err() == nil {
 		c.log.Debug("a result was not sent whole", "error", err)
@@ -83,7 +83,7 @@ func (c *Console) runSQL(w http.ResponseWriter, r *http.Request) error {
 
 // noFacts says that this process cannot answer.
 func noFacts() error {
-	return fail(http.StatusServiceUnavailable, "unavailable", "this process does not run the facts store", "run it with the role analytics, and facts.off unset")
+	return api.Fail(http.StatusServiceUnavailable, "unavailable", "this process does not run the facts store", "run it with the role analytics, and facts.off unset")
 }
 
 // sendParquet sends a file and closes it.
@@ -120,11 +120,11 @@ func (t *timedRows) Write(b []byte) (int, error) {
 func sqlFailure(err error) error {
 	switch {
 	case errors.Is(err, facts.ErrStatement):
-		return badRequest(err.Error(), "docs/sql.md lists the views")
+		return api.BadRequest(err.Error(), "docs/sql.md lists the views")
 	case errors.Is(err, facts.ErrBusy):
-		return fail(http.StatusTooManyRequests, "throttled", err.Error(), "try again in a moment")
+		return api.Fail(http.StatusTooManyRequests, "throttled", err.Error(), "try again in a moment")
 	case errors.Is(err, facts.ErrTimeout), errors.Is(err, facts.ErrTooBig):
-		return fail(http.StatusUnprocessableEntity, "too_large", err.Error(), "ask for less time, or for fewer columns")
+		return api.Fail(http.StatusUnprocessableEntity, "too_large", err.Error(), "ask for less time, or for fewer columns")
 	}
-	return badRequest(err.Error(), "")
+	return api.BadRequest(err.Error(), "")
 }

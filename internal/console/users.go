@@ -107,7 +107,7 @@ func (s *server) ListUsers(ctx context.Context, r api.ListUsersRequestObject) (a
 	}
 	q := strings.TrimSpace(r.Params.Q)
 	if len(q) > 254 {
-		return nil, badRequest("q is too long", "")
+		return nil, api.BadRequest("q is too long", "")
 	}
 	find := &search{c: c, limit: limit, deadline: c.now().Add(c.cfg.ScanBudget), out: map[string]api.UserSummary{}, complete: true}
 	if err := find.prefix(ctx, q); err != nil {
@@ -167,7 +167,7 @@ func traitsOf(entries []profile.Entry) []api.Trait {
 // userID checks an id from a path.
 func userID(id string) error {
 	if id == "" || len(id) > 4*event.MaxIDBytes {
-		return notFound("no user has such an id")
+		return api.NotFound("no user has such an id")
 	}
 	return nil
 }
@@ -184,7 +184,7 @@ func (s *server) GetUser(ctx context.Context, r api.GetUserRequestObject) (api.G
 		return nil, fmt.Errorf("read a profile: %w", err)
 	}
 	if value == nil {
-		return nil, fail(http.StatusNotFound, "not_found", "no user has this id", "an event makes a user; it takes a moment")
+		return nil, api.Fail(http.StatusNotFound, "not_found", "no user has this id", "an event makes a user; it takes a moment")
 	}
 	p, err := profile.Decode(value)
 	if err != nil {
@@ -222,14 +222,14 @@ func (s *server) ExplainTrigger(ctx context.Context, r api.ExplainTriggerRequest
 		return nil, err
 	}
 	if c.deps.Progress == nil {
-		return nil, fail(http.StatusServiceUnavailable, "unavailable", "the decider is not in this process", "ask the process that runs the decider role")
+		return nil, api.Fail(http.StatusServiceUnavailable, "unavailable", "the decider is not in this process", "ask the process that runs the decider role")
 	}
 	x, err := c.deps.Progress.ExplainTrigger(ctx, r.Id, r.Name)
 	if err != nil {
 		return nil, fmt.Errorf("explain %.40q with trigger %.40q: %w", r.Id, r.Name, err)
 	}
 	if !x.InForce && len(x.Notes) == 0 {
-		return nil, notFound("there is no trigger of this name")
+		return nil, api.NotFound("there is no trigger of this name")
 	}
 	return api.ExplainTrigger200JSONResponse(x), nil
 }

@@ -66,3 +66,19 @@ export async function presentable(page: Page): Promise<void> {
     }
   }
 }
+
+export const EMAIL = 'ada@example.com';
+export const PASSWORD = 'correct horse battery';
+
+/** Sets the server up with its one-time token; the browser is signed in then. */
+export async function setUp(admin: Profile): Promise<Page> {
+  const page = await admin.open('/');
+  await page.getByRole('heading', { name: 'Set up Heed' }).waitFor();
+  await page.getByLabel('One-time token').fill(admin.heed.setupToken());
+  await page.getByLabel('E-mail').fill(EMAIL);
+  await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
+  await page.getByLabel('Password again').fill(PASSWORD);
+  await page.getByRole('button', { name: 'Create the administrator' }).click();
+  await page.getByRole('heading', { name: 'Home' }).waitFor();
+  return page;
+}

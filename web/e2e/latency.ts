@@ -69,7 +69,7 @@ export async function measure(browser: Browser, heed: Heed, n: number): Promise<
       if (messages?.length) throw new Error(`a message after ${win + 1} wins`);
     }
     await spinButton(page).click();
-    await page.waitForFunction((have) => window.popupTimes.length > have, i, { timeout: 10_000 });
+    await page.waitForFunction((have) => window.popupTimes.length > have, i);
     await page.keyboard.press('Escape');
     await popup(page).waitFor({ state: 'detached' });
   }

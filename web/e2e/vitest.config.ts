@@ -3,7 +3,15 @@ import { defineConfig } from 'vitest/config';
 
 // Everything that only a browser can show, in one run: what the other folders
 // test by themselves, and the whole binary. First the tracker alone, which
-// measures times; then two files at a time, which mostly wait.
+// measures times; then two files at a time, which mostly wait; and last, alone
+// again, how soon the whole answers.
+const heed = {
+  environment: 'node',
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+  expect: { poll: { timeout: 15_000 } },
+} as const;
+
 export default defineConfig({
   root: resolve(import.meta.dirname, '..'),
   test: {
@@ -14,13 +22,21 @@ export default defineConfig({
       './shop/vitest.browser.config.ts',
       {
         test: {
+          ...heed,
           name: 'heed',
-          environment: 'node',
           include: ['e2e/**/*.test.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          exclude: ['e2e/speed.test.ts'],
           maxWorkers: 2,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          ...heed,
+          name: 'speed',
+          include: ['e2e/speed.test.ts'],
+          maxWorkers: 1,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

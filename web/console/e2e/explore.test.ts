@@ -352,7 +352,7 @@ test('an audience of those behind a bar, dynamic or frozen', async () => {
 
 test('what the server refuses is said, and the page goes on', async () => {
   const { page, context } = await open(browser, `${mock.url}/explore?by=nothing.here`);
-  await page.getByText('is no field of a user or an event').waitFor({ timeout: 10_000 });
+  await page.getByText('is no field of a user or an event').waitFor();
   await accessible(page);
   await page.getByRole('link', { name: 'Engagement' }).click();
   await page.getByTestId('bars').waitFor();
@@ -365,11 +365,11 @@ test('what can no longer be refreshed stays, and says so', async () => {
   await page.getByTestId('bars').waitFor();
   shaky.state.fail = ['/measures'];
   await refresh(page);
-  await page.getByText('could not be refreshed').waitFor({ timeout: 15_000 });
+  await page.getByText('could not be refreshed').waitFor();
   expect(await page.getByTestId('bars').count()).toBe(1);
   shaky.state.fail = [];
   await refresh(page);
-  await page.getByText('refreshed every 5 s').waitFor({ timeout: 15_000 });
+  await page.getByText('refreshed every 5 s').waitFor();
   await context.close();
   await shaky.close();
 });
@@ -383,7 +383,7 @@ test('nobody there: the sample shop is one click away', async () => {
   // as soon as there is somebody
   bare.state.empty = false;
   await refresh(page);
-  await page.getByTestId('bars').waitFor({ timeout: 15_000 });
+  await page.getByTestId('bars').waitFor();
   expect(trouble).toEqual([]);
   await context.close();
   await bare.close();

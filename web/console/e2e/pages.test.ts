@@ -81,7 +81,7 @@ describe.each(pages)('$path', ({ path, ready, api }) => {
     const broken = await startMock({ fail: [api] });
     try {
       const { page, context } = await open(browser, broken.url + path);
-      await page.locator('[data-testid=failure]').first().waitFor({ timeout: 15_000 });
+      await page.locator('[data-testid=failure]').first().waitFor();
       await accessibleInBoth(page);
       broken.state.fail = [];
       const there = page.locator(ready).first();

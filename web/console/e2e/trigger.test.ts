@@ -92,18 +92,17 @@ test('the same by keyboard alone', async () => {
 });
 
 test('an answer to what is no longer asked is cancelled and never shown', async () => {
-  mock.state.backtestMs = 1500;
+  mock.state.backtestMs = 60_000;
   const page = await go('/triggers/three-wins');
   const rail = page.getByTestId('backtest');
   await figure(page).getByText('about').waitFor();
   expect(await rail.getAttribute('aria-busy')).toBe('true');
   await chip(page, 'How often: 3 times').click();
-  const changed = Date.now();
+  mock.state.backtestMs = 1500;
   await chip(page, '10 times').click();
   await figure(page).getByText('about 240 times').waitFor();
-  expect(Date.now() - changed).toBeLessThan(1500);
   await expect.poll(() => mock.state.cancelled).toBe(1);
-  await expect.poll(() => figure(page).getAttribute('data-exact'), { timeout: 5000 }).toBe('true');
+  await expect.poll(() => figure(page).getAttribute('data-exact')).toBe('true');
   await expect.poll(() => rail.getAttribute('aria-busy')).toBe('false');
   expect(await figure(page).textContent()).toContain('240 times');
   // a description changes nothing about the past
@@ -148,11 +147,11 @@ test('what somebody saved meanwhile is shown, and either can be kept', async () 
   await figure(page).waitFor();
   // nothing typed: theirs is simply taken over
   mock.save('trigger', 'three-wins', { pattern: [{ event: 'win', times: 2 }], within: '10m' });
-  await chip(page, 'How often: 2 times').waitFor({ timeout: 10_000 });
+  await chip(page, 'How often: 2 times').waitFor();
   await chip(page, 'Within: 10 min').click();
   await chip(page, '1 hour').click();
   mock.save('trigger', 'three-wins', { pattern: [{ event: 'win', times: 5 }], within: '10m' });
-  await page.getByText('grace@example.com saved version 5').waitFor({ timeout: 10_000 });
+  await page.getByText('grace@example.com saved version 5').waitFor();
   await chip(page, 'See the difference').click();
   const difference = page.getByTestId('difference');
   await difference.getByText('− within: 10m').waitFor();

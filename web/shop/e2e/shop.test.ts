@@ -123,14 +123,14 @@ async function spin(p: Page, n: number): Promise<void> {
 test('three wins in a row bring the boost, at once, and again', async () => {
   const p = await visit('/spin?luck=win');
   await spin(p, 3);
-  await inPopup(p, /three in a row/).waitFor({ timeout: 5000 });
+  await inPopup(p, /three in a row/).waitFor();
   await p.getByText(/\d+ ms after your click/).waitFor();
   await p.getByRole('button', { name: 'Close' }).click();
   await spin(p, 2);
   await p.waitForTimeout(700);
   expect(await popup(p).count()).toBe(0);
   await spin(p, 1);
-  await inPopup(p, /three in a row/).waitFor({ timeout: 5000 });
+  await inPopup(p, /three in a row/).waitFor();
   // the boost leads into the cart, without loading the page again
   await p.evaluate(() => Object.assign(window, { same: true }));
   farewell(p.frameLocator('dialog iframe').getByText('Use my boost').click());
@@ -156,7 +156,7 @@ test('a product viewed three times gets its offer, beside it and beside no other
     await p.goto(`${url}/shop/product/clock`);
     await p.getByRole('heading', { name: 'Wall Clock' }).waitFor();
   }
-  await offer.waitFor({ timeout: 5000 });
+  await offer.waitFor();
   await p.getByRole('link', { name: /Hearth & Home/ }).click();
   await p.getByRole('link', { name: /Stoneware Mug/ }).click();
   await p.getByRole('heading', { name: 'Stoneware Mug' }).waitFor();
@@ -173,7 +173,7 @@ test('an order: payment fails, then succeeds; the stock goes down; there is an i
   await p.getByRole('link', { name: 'To the checkout' }).click();
   // the offer comes inside the checkout
   const offer = p.frameLocator('[data-heed-slot="checkout-offer"] iframe');
-  await offer.getByText('Delivery is on us').waitFor({ timeout: 5000 });
+  await offer.getByText('Delivery is on us').waitFor();
   await offer.getByText('Use free delivery').click();
   await p.getByText('free delivery (SHIPFREE)').waitFor();
 
@@ -200,7 +200,7 @@ test('the offer comes into a checkout that was opened directly, too', async () =
   await p
     .frameLocator('[data-heed-slot="checkout-offer"] iframe')
     .getByText('Delivery is on us')
-    .waitFor({ timeout: 5000 });
+    .waitFor();
 });
 
 test('support is answered from the other side', async () => {
@@ -213,7 +213,7 @@ test('support is answered from the other side', async () => {
   await desk.getByRole('button', { name: /Does the kettle whistle/ }).click();
   await desk.getByLabel('Your answer').fill('Like a lark.');
   await desk.getByRole('button', { name: 'Send', exact: true }).click();
-  await p.getByText('Like a lark.').waitFor({ timeout: 5000 });
+  await p.getByText('Like a lark.').waitFor();
   await other.close();
 });
 
@@ -230,7 +230,7 @@ test('log-in names the visitor, log-out makes a new one', async () => {
   expect(await p.evaluate(() => localStorage.heed_u)).toContain(name);
   await p.goto(`${url}/shop/spin?luck=win`);
   await spin(p, 3);
-  await inPopup(p, /Grace, three in a row/).waitFor({ timeout: 5000 });
+  await inPopup(p, /Grace, three in a row/).waitFor();
   await p.getByRole('button', { name: 'Close' }).click();
   await p.goto(`${url}/shop/login`);
   await p.getByRole('button', { name: 'Log out' }).click();

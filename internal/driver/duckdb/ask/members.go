@@ -33,10 +33,15 @@ func (a *asking) membersOf(set members) string {
 	return fmt.Sprintf("(SELECT u FROM %s WHERE %s(%d, u::VARCHAR))", a.alive(), HoldsFunction, n)
 }
 
-// seen makes relations of base that a node's own Where lets pass.
-func (a *asking) seen(c condition.Condition) (eventsOf, error) {
+// seen is the time of a node, and makes the relations of base that the node's
+// own Where lets pass.
+func (a *asking) seen(during measure.Range, c condition.Condition) (measure.Span, eventsOf, error) {
+	span, err := a.frame.Span(during)
+	if err != nil {
+		return span, nil, err
+	}
 	where, err := a.holds(c)
-	return func(predicate string, _ bool) (string, error) {
+	return span, func(predicate string, _ bool) (string, error) {
 		return fmt.Sprintf("(SELECT * FROM %s WHERE %s AND %s)", a.base(), predicate, where), nil
 	}, err
 }
@@ -53,11 +58,7 @@ func (a *asking) keep(w walk, holds func(steps []step) bool) (string, error) {
 }
 
 func (a *asking) inFunnel(in *measure.InFunnel) (string, error) {
-	span, err := a.frame.Span(in.During)
-	if err != nil {
-		return "", err
-	}
-	seen, err := a.seen(in.Where)
+	span, seen, err := a.seen(in.During, in.Where)
 	if err != nil {
 		return "", err
 	}
@@ -82,15 +83,11 @@ func (a *asking) inFunnel(in *measure.InFunnel) (string, error) {
 }
 
 func (a *asking) inRetention(in *measure.InRetention) (string, error) {
-	span, err := a.frame.Span(in.During)
+	span, seen, err := a.seen(in.During, in.Where)
 	if err != nil {
 		return "", err
 	}
 	cohort, err := a.frame.Span(measure.Range{From: in.Cohort})
-	if err != nil {
-		return "", err
-	}
-	seen, err := a.seen(in.Where)
 	if err != nil {
 		return "", err
 	}
@@ -115,11 +112,7 @@ func (a *asking) inRetention(in *measure.InRetention) (string, error) {
 }
 
 func (a *asking) inPath(in *measure.InPath) (string, error) {
-	span, err := a.frame.Span(in.During)
-	if err != nil {
-		return "", err
-	}
-	seen, err := a.seen(in.Where)
+	span, seen, err := a.seen(in.During, in.Where)
 	if err != nil {
 		return "", err
 	}
@@ -148,11 +141,7 @@ func (a *asking) inPath(in *measure.InPath) (string, error) {
 }
 
 func (a *asking) inSession(in *measure.InSession) (string, error) {
-	span, err := a.frame.Span(in.During)
-	if err != nil {
-		return "", err
-	}
-	seen, err := a.seen(in.Where)
+	span, seen, err := a.seen(in.During, in.Where)
 	if err != nil {
 		return "", err
 	}

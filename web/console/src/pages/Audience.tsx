@@ -1,4 +1,4 @@
-import { Button, SegmentedControl, Text } from '@mantine/core';
+import { SegmentedControl, Text } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router';
 import { useMemo, useState } from 'react';
@@ -18,6 +18,7 @@ import {
   treeOf,
   words,
 } from '../audience/tree';
+import { Actions } from '../definition/Actions';
 import { More, Newer, Questions } from '../definition/Guards';
 import { Naming } from '../definition/Naming';
 import { goodName, useDraft } from '../definition/useDraft';
@@ -147,7 +148,6 @@ function Editor(props: { saved: Saved | undefined; start: Spec; called?: string 
         : Object.keys(tree).length === 0
           ? 'It has no condition yet: everybody needs no audience'
           : undefined;
-  const unchanged = saved !== undefined && !dirty;
   return (
     <Page
       title={saved?.name ?? 'New audience'}
@@ -157,34 +157,15 @@ function Editor(props: { saved: Saved | undefined; start: Spec; called?: string 
           : 'Who should it be? Say it in sentences.'
       }
       actions={
-        <>
-          <SegmentedControl
-            size="xs"
-            aria-label="Edit as"
-            value={yaml ? 'yaml' : 'sentence'}
-            disabled={broken !== undefined}
-            data={[
-              { value: 'sentence', label: 'Sentence' },
-              { value: 'yaml', label: 'YAML' },
-            ]}
-            onChange={(next) => {
-              setText(undefined);
-              void navigate({
-                to: '.',
-                search: (old) => ({ ...old, as: next === 'yaml' ? ('yaml' as const) : undefined }),
-                replace: true,
-              });
-            }}
-          />
-          <Button
-            size="xs"
-            onClick={() => draft.store(name, draft.base.version)}
-            disabled={why !== undefined || broken !== undefined || !goodName(name) || unchanged}
-            title={why}
-            loading={draft.saving}
-          >
-            {unchanged ? 'Saved' : 'Save'}
-          </Button>
+        <Actions
+          draft={draft}
+          name={name}
+          yaml={yaml}
+          broken={broken !== undefined}
+          unchanged={saved !== undefined && !dirty}
+          why={why}
+          onEditAs={() => setText(undefined)}
+        >
           {saved && !readOnly && (
             <More
               kind="audience"
@@ -197,7 +178,7 @@ function Editor(props: { saved: Saved | undefined; start: Spec; called?: string 
               }}
             />
           )}
-        </>
+        </Actions>
       }
     >
       <Newer draft={draft} />

@@ -1,4 +1,4 @@
-import { Button, SegmentedControl, Text } from '@mantine/core';
+import { Button, Text } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router';
 import { useMemo, useState } from 'react';
@@ -11,6 +11,7 @@ import {
 } from '../api/queries';
 import { useMay } from '../api/session';
 import { Bars } from '../chart/Bars';
+import { Actions } from '../definition/Actions';
 import { More, Newer, Questions } from '../definition/Guards';
 import { Naming } from '../definition/Naming';
 import { goodName, useDraft } from '../definition/useDraft';
@@ -174,40 +175,20 @@ function Editor(props: {
       : !complete(spec)
         ? 'It does not say of what yet'
         : undefined;
-  const unchanged = fixed !== undefined && !dirty;
   return (
     <Page
       title={fixed ? dimensionTitle(fixed) : 'New dimension'}
       lede={complete(spec) ? `${words(spec)}.` : 'By what should users be grouped?'}
       actions={
-        <>
-          <SegmentedControl
-            size="xs"
-            aria-label="Edit as"
-            value={yaml ? 'yaml' : 'sentence'}
-            disabled={broken !== undefined}
-            data={[
-              { value: 'sentence', label: 'Sentence' },
-              { value: 'yaml', label: 'YAML' },
-            ]}
-            onChange={(next) => {
-              setText(undefined);
-              void navigate({
-                to: '.',
-                search: (old) => ({ ...old, as: next === 'yaml' ? ('yaml' as const) : undefined }),
-                replace: true,
-              });
-            }}
-          />
-          <Button
-            size="xs"
-            onClick={() => draft.store(name, draft.base.version)}
-            disabled={why !== undefined || broken !== undefined || !goodName(name) || unchanged}
-            title={why}
-            loading={draft.saving}
-          >
-            {unchanged ? 'Saved' : 'Save'}
-          </Button>
+        <Actions
+          draft={draft}
+          name={name}
+          yaml={yaml}
+          broken={broken !== undefined}
+          unchanged={fixed !== undefined && !dirty}
+          why={why}
+          onEditAs={() => setText(undefined)}
+        >
           {saved && !readOnly && (
             <More
               kind="dimension"
@@ -224,7 +205,7 @@ function Editor(props: {
               }}
             />
           )}
-        </>
+        </Actions>
       }
     >
       <Newer draft={draft} />

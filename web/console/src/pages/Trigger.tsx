@@ -1,4 +1,4 @@
-import { Button, Modal, SegmentedControl, Text } from '@mantine/core';
+import { Button, Modal, Text } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router';
 import { useMemo, useState } from 'react';
@@ -10,6 +10,7 @@ import {
   useTrigger,
 } from '../api/queries';
 import { useMay } from '../api/session';
+import { Actions } from '../definition/Actions';
 import { More, Newer, Questions } from '../definition/Guards';
 import { Naming } from '../definition/Naming';
 import { goodName, useDraft } from '../definition/useDraft';
@@ -114,7 +115,6 @@ function Editor({ saved, event = '' }: { saved: Saved | undefined; event?: strin
   const using = (campaigns.data?.definitions ?? [])
     .filter((c) => saved && c.spec.when.trigger === saved.name)
     .map((c) => c.name);
-  const badName = !saved && typed !== '' && !goodName(typed);
 
   const change = (next: Spec) => {
     draft.setSpec(next);
@@ -149,34 +149,15 @@ function Editor({ saved, event = '' }: { saved: Saved | undefined; event?: strin
           : 'When should Heed answer? Say it in a sentence.'
       }
       actions={
-        <>
-          <SegmentedControl
-            size="xs"
-            aria-label="Edit as"
-            value={yaml ? 'yaml' : 'sentence'}
-            disabled={broken !== undefined}
-            data={[
-              { value: 'sentence', label: 'Sentence' },
-              { value: 'yaml', label: 'YAML' },
-            ]}
-            onChange={(next) => {
-              setText(undefined);
-              void navigate({
-                to: '.',
-                search: next === 'yaml' ? { as: 'yaml' as const } : {},
-                replace: true,
-              });
-            }}
-          />
-          <Button
-            size="xs"
-            onClick={() => draft.store(name, draft.base.version)}
-            disabled={why !== undefined || broken !== undefined || badName || (saved && !dirty)}
-            title={why}
-            loading={draft.saving}
-          >
-            {saved && !dirty ? 'Saved' : 'Save'}
-          </Button>
+        <Actions
+          draft={draft}
+          name={name}
+          yaml={yaml}
+          broken={broken !== undefined}
+          unchanged={saved !== undefined && !dirty}
+          why={why}
+          onEditAs={() => setText(undefined)}
+        >
           {saved && !readOnly && (
             <More
               kind="trigger"
@@ -189,7 +170,7 @@ function Editor({ saved, event = '' }: { saved: Saved | undefined; event?: strin
               }}
             />
           )}
-        </>
+        </Actions>
       }
     >
       <Newer draft={draft} />

@@ -1,0 +1,55 @@
+import { Button, SegmentedControl } from '@mantine/core';
+import { useNavigate } from '@tanstack/react-router';
+import type { ReactNode } from 'react';
+import { type Draft, goodName, nameRule } from './useDraft';
+
+/** What stands beside the title of a definition: how it is edited, saving it, and what is done seldom. */
+export function Actions<S extends object>(props: {
+  draft: Draft<S>;
+  name: string;
+  yaml: boolean;
+  /** The text cannot be read: it is neither saved nor shown as a sentence. */
+  broken: boolean;
+  /** Nothing differs from what is saved. */
+  unchanged: boolean;
+  /** Why it cannot be saved. */
+  why: string | undefined;
+  onEditAs: () => void;
+  children: ReactNode;
+}) {
+  const { draft, name, broken, unchanged } = props;
+  const why = props.why ?? (goodName(name) ? undefined : nameRule);
+  const navigate = useNavigate();
+  return (
+    <>
+      <SegmentedControl
+        size="xs"
+        aria-label="Edit as"
+        value={props.yaml ? 'yaml' : 'sentence'}
+        disabled={broken}
+        data={[
+          { value: 'sentence', label: 'Sentence' },
+          { value: 'yaml', label: 'YAML' },
+        ]}
+        onChange={(next) => {
+          props.onEditAs();
+          void navigate({
+            to: '.',
+            search: (old) => ({ ...old, as: next === 'yaml' ? ('yaml' as const) : undefined }),
+            replace: true,
+          });
+        }}
+      />
+      <Button
+        size="xs"
+        onClick={() => draft.store(name, draft.base.version)}
+        disabled={why !== undefined || broken || unchanged}
+        title={why}
+        loading={draft.saving}
+      >
+        {unchanged ? 'Saved' : 'Save'}
+      </Button>
+      {props.children}
+    </>
+  );
+}
