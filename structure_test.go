@@ -24,7 +24,7 @@ var layers = [][]string{
 		"internal/gateway", "internal/intake", "internal/decider", "internal/engager",
 		"internal/analytics", "internal/console", "internal/demo", "web",
 	},
-	{"internal/analytics/audiences"},
+	{"internal/analytics/audiences", "internal/console/sending"},
 	{"internal/reach"},
 	{"internal/analytics/avrofiles", "internal/decider/later", "internal/demo/sample", "internal/console/api", "internal/console/pages", "internal/console/signin"},
 	{"internal/channel/web", "internal/channel/outbox", "internal/channel/webhook", "internal/channel/pullstore"},
@@ -40,7 +40,7 @@ var layers = [][]string{
 	{"internal/definition", "internal/session"},
 	{"internal/trigger", "internal/policy", "internal/render", "internal/measure"},
 	{"internal/condition", "internal/profile"},
-	{"internal/period", "internal/event/ocf", "internal/consent"},
+	{"internal/period", "internal/schedule", "internal/event/ocf", "internal/consent"},
 	{"internal/event"},
 	{"internal/jsonscan", "internal/varint", "internal/express"},
 }

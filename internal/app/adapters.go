@@ -13,7 +13,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"heed/internal/analytics"
 	"heed/internal/console/api"
+	"heed/internal/console/sending"
 	"heed/internal/decider"
 	"heed/internal/definition"
 	"heed/internal/demo"
@@ -22,6 +24,7 @@ import (
 	"heed/internal/engager"
 	"heed/internal/eventlog"
 	"heed/internal/gateway"
+	"heed/internal/measure"
 	"heed/internal/profile"
 	"heed/internal/userstate"
 )
@@ -134,6 +137,49 @@ func (s sends) Ordered(ctx context.Context, campaign, id string) (at int64, of i
 func (s sends) Preview(ctx context.Context, t *definition.Template, campaign, user string) (subject, body string, missing []string, err error) {
 	title, content, err := s.Engager.Preview(ctx, t, campaign, user)
 	return title.Text, content.Text, append(title.Missing, content.Missing...), err
+}
+
+// steering lets the console steer what the Engager does.
+type steering struct{ sends }
+
+func (s steering) Sending(ctx context.Context) (sending.Switch, error) {
+	now, err := s.Engager.Sending(ctx)
+	return sending.Switch(now), err
+}
+
+func (s steering) SetSending(ctx context.Context, stop bool, by string) (sending.Switch, error) {
+	now, err := s.Engager.SetSending(ctx, stop, by)
+	return sending.Switch(now), err
+}
+
+func (s steering) Schedules(ctx context.Context) ([]sending.Schedule, error) {
+	all, err := s.Engager.Schedules(ctx)
+	out := make([]sending.Schedule, len(all))
+	for i := range all {
+		out[i] = sending.Schedule(all[i])
+	}
+	return out, err
+}
+
+// measures answers what is asked about behavior, here and now; nil: this process
+// does not know.
+func (n *node) measures() *analytics.Measures {
+	if n.facts == nil {
+		return nil
+	}
+	return &analytics.Measures{Zone: n.cfg.Zone, WeekStart: n.cfg.WeekStart, Behavior: n.behavior, Facts: n.facts.store}
+}
+
+// members lists who is in one of the audiences now, or everybody.
+func (n *node) members(ctx context.Context, audiences []string) ([]string, error) {
+	q := &measure.Query{Audience: &measure.Audience{}}
+	for _, name := range audiences {
+		q.Audience.Any = append(q.Audience.Any, measure.Audience{Audience: name})
+	}
+	now := time.Now().UnixMicro()
+	return measure.Everybody(q, func(q *measure.Query) (measure.Result, error) {
+		return n.measures().Answer(ctx, q, n.audiences.Names(ctx), now)
+	})
 }
 
 // health tells how the process fares.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"heed/internal/console/api"
+	"heed/internal/console/sending"
 	"heed/internal/documents"
 )
 
@@ -72,7 +73,8 @@ func required(operation string) api.Role {
 	switch operation {
 	case "ListMembers", "PostMember", "DeleteMember", "ListTokens", "PostToken", "DeleteToken", "ListAudit", "exportEvents":
 		return api.RoleAdmin
-	case "PutDefinition", "DeleteDefinition", "applyDefinitions", "PostCrowd", "PostSample", "ReviewSend", "PostSend":
+	case "PutDefinition", "DeleteDefinition", "applyDefinitions", "PostCrowd", "PostSample", "ReviewSend", "PostSend",
+		"PutSending", "PostInclude":
 		return api.RoleMarketer
 	}
 	return api.RoleAnalyst
@@ -99,7 +101,13 @@ func forbidden(c *caller, need api.Role) error {
 // handler routes the API.
 func (c *Console) handler() http.Handler {
 	mux := http.NewServeMux()
-	strict := api.NewStrictHandlerWithOptions(&server{c}, []api.StrictMiddlewareFunc{
+	steering := c.deps.Sending
+	steering.Definitions = c.deps.Definitions
+	steering.Who = func(ctx context.Context) string { return askedOf(ctx).caller.who }
+	steering.Audit = func(ctx context.Context, what, subject, detail string) {
+		c.audit(ctx, askedOf(ctx).caller.who, what, subject, detail)
+	}
+	strict := api.NewStrictHandlerWithOptions(&server{c, sending.New(steering)}, []api.StrictMiddlewareFunc{
 		func(next api.StrictHandlerFunc, operation string) api.StrictHandlerFunc {
 			return func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error) {
 				if err := permit(askedOf(ctx), operation); err != nil {

@@ -24,6 +24,7 @@ import (
 	"heed/internal/catalog"
 	"heed/internal/console/api"
 	"heed/internal/console/pages"
+	"heed/internal/console/sending"
 	"heed/internal/console/signin"
 	"heed/internal/definition"
 	"heed/internal/documents"
@@ -159,6 +160,8 @@ type Deps struct {
 	Traits      Traits
 	Audiences   Audiences
 	Sends       Sends
+	// Sending is what steers sending: its Engager and Members, or nil.
+	Sending sending.Deps
 	// Pages holds index.html and its assets.
 	Pages fs.FS
 	// LocalToken is the token in the data folder, for the command line.

@@ -11,11 +11,15 @@ import (
 	"time"
 
 	"heed/internal/console/api"
+	"heed/internal/console/sending"
 	"heed/internal/documents"
 )
 
 // server implements the strict handlers.
-type server struct{ c *Console }
+type server struct {
+	c *Console
+	*sending.Sending
+}
 
 func memberOf(m member) api.Member {
 	return api.Member{Email: m.Email, Name: m.Name, Role: m.Role, CreatedAt: m.CreatedAt, LastLoginAt: m.LastLogin}
