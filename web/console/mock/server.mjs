@@ -42,6 +42,8 @@ export async function startMock(options = {}) {
     sample: undefined,
     measured: [],
     sends: [],
+    sending: { stopped: false },
+    included: [],
     drift: false,
     measureMs: () => 0,
     ...options,
@@ -182,6 +184,25 @@ export async function startMock(options = {}) {
     'POST /definitions:check': (_, body) => ({
       problems: body.kind === 'trigger' ? data.problemsOf(body.spec) : [],
     }),
+    'GET /sending': () => state.sending,
+    'PUT /sending': (_, body) => {
+      state.sending = {
+        stopped: body.stopped,
+        at: new Date().toISOString(),
+        by: 'ada@example.com',
+      };
+      return state.sending;
+    },
+    'GET /schedules': () => ({
+      schedules: specs
+        .filter((d) => d.kind === 'campaign' && d.spec.when.schedule)
+        .map((d) => ({
+          campaign: d.name,
+          ...(d.spec.status === 'live' ? { next: '2026-12-01T08:00:00Z' } : {}),
+          users: 0,
+          missed: 0,
+        })),
+    }),
     'POST /sends:review': (_, body) => measures.review(body, state),
     'POST /sends': (_, body) => {
       const { matched } = measures.review(body, state);
@@ -253,6 +274,11 @@ export async function startMock(options = {}) {
       const found = specs.find((d) => d.kind === 'audience' && d.name === second);
       if (!found) return fail(404, 'not_found', `no audience is called ${second}`);
       return third ? people.changes(world()) : people.audience(found, world(), specs);
+    }
+    if (first === 'campaigns' && third === 'include') {
+      if (method === 'GET') return { audience: 'vip', users: 3412 };
+      state.included.push([second, body.id]);
+      return { campaign: second, at: new Date().toISOString(), users: 3412 };
     }
     if (first === 'campaigns' && third === 'report') return data.report(second, state);
     if (first === 'outbox')

@@ -115,6 +115,18 @@ const campaign = createRoute({
   }),
   component: lazyRouteComponent(() => import('./pages/Campaign')),
 });
+const campaignEditor = createRoute({
+  getParentRoute: () => root,
+  path: '/campaigns/$name/edit',
+  validateSearch: (search: Record<string, unknown>): { as?: 'yaml' | undefined } => editAs(search),
+  component: lazyRouteComponent(() => import('./pages/CampaignEditor')),
+});
+const newCampaign = createRoute({
+  getParentRoute: () => root,
+  path: '/new/campaign',
+  validateSearch: (search: Record<string, unknown>): { as?: 'yaml' | undefined } => editAs(search),
+  component: lazyRouteComponent(() => import('./pages/CampaignEditor'), 'NewCampaign'),
+});
 const triggers = createRoute({
   getParentRoute: () => root,
   path: '/triggers',
@@ -213,6 +225,8 @@ export const router = createRouter({
     user,
     campaigns,
     campaign,
+    campaignEditor,
+    newCampaign,
     triggers,
     trigger,
     newTrigger,

@@ -1276,10 +1276,10 @@ export interface components {
         CampaignSpec: {
             description?: string;
             /**
-             * @default marketing
+             * @description marketing if absent
              * @enum {string}
              */
-            purpose: "marketing" | "transactional";
+            purpose?: "marketing" | "transactional";
             /** @description A trigger, an audience by behavior that users enter or leave, a schedule, or an order */
             when: {
                 trigger?: string;
@@ -1287,10 +1287,10 @@ export interface components {
                 once?: string;
                 audience?: string;
                 /**
-                 * @default enter
+                 * @description enter if absent
                  * @enum {string}
                  */
-                on: "enter" | "leave";
+                on?: "enter" | "leave";
                 /** @description Five cron fields, by the clock of the zone: 0 9 * * * */
                 schedule?: string;
                 /** @description Of the schedule: Europe/Berlin; the installation's if absent */

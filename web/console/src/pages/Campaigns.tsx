@@ -1,7 +1,9 @@
 import { Link } from '@tanstack/react-router';
 import { type Campaign, useCampaigns, useReport, useTriggers } from '../api/queries';
+import { useSchedules } from '../api/sending';
 import { compact } from '../format/number';
 import { startWords } from '../format/pattern';
+import { dateTime } from '../format/time';
 import { CampaignTabs } from '../shell/CampaignTabs';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
@@ -16,6 +18,7 @@ export default function Campaigns() {
   const campaigns = useCampaigns();
   const triggers = useTriggers();
   const list = campaigns.data?.definitions ?? [];
+  const schedules = useSchedules(list.some((c) => c.spec.when.schedule));
   const order = ['live', 'paused', 'draft', 'ended'];
   const sorted = [...list].sort(
     (a, b) =>
@@ -25,7 +28,14 @@ export default function Campaigns() {
     <Page
       title="Campaigns"
       lede="What is sent to whom, and when. Counts cover everything since each campaign’s first outcome."
-      actions={<AsOf at={campaigns.dataUpdatedAt || undefined} />}
+      actions={
+        <>
+          <AsOf at={campaigns.dataUpdatedAt || undefined} />
+          <LinkButton to="/new/campaign" size="xs" leftSection={<Icon name="plus" size={14} />}>
+            New campaign
+          </LinkButton>
+        </>
+      }
     >
       <CampaignTabs />
       <Card flush label="Campaigns">
@@ -39,15 +49,11 @@ export default function Campaigns() {
             title="No campaigns"
             cause={
               <>
-                None has been defined yet: write one as YAML and run{' '}
+                None has been defined yet: make one here, or write it as YAML and run{' '}
                 <code className={css.mono}>heed apply -f campaign.yaml</code>.
               </>
             }
-            action={
-              <LinkButton to="/settings" search={{ tab: 'tokens' }}>
-                Make a token for heed apply
-              </LinkButton>
-            }
+            action={<LinkButton to="/new/campaign">Make a campaign</LinkButton>}
           />
         ) : (
           <ul className={rows.rows} data-testid="campaigns">
@@ -55,6 +61,9 @@ export default function Campaigns() {
               const trigger = triggers.data?.definitions.find(
                 (t) => t.name === campaign.spec.when.trigger,
               );
+              const next = schedules.data?.schedules.find(
+                (s) => s.campaign === campaign.name,
+              )?.next;
               return (
                 <li key={campaign.name} className={rows.row}>
                   <Link
@@ -70,6 +79,15 @@ export default function Campaigns() {
                       <span className={rows.itemHint} style={{ display: 'block' }}>
                         {campaign.spec.description ?? startWords(campaign.spec.when, trigger)}
                       </span>
+                      {next && (
+                        <span
+                          className={rows.itemHint}
+                          style={{ display: 'block' }}
+                          data-testid="next-run"
+                        >
+                          Next run {dateTime(new Date(next))}
+                        </span>
+                      )}
                     </span>
                     <Counts campaign={campaign} />
                     <Icon name="chevron" size={16} />
