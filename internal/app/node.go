@@ -21,6 +21,7 @@ import (
 	"heed/internal/backtest"
 	"heed/internal/catalog"
 	"heed/internal/console"
+	"heed/internal/console/reaching"
 	"heed/internal/decider"
 	"heed/internal/definition"
 	"heed/internal/demo"
@@ -31,6 +32,8 @@ import (
 	"heed/internal/eventlog"
 	"heed/internal/express"
 	"heed/internal/gateway"
+	"heed/internal/gateway/unsubscribe"
+	"heed/internal/intake"
 	"heed/internal/pull"
 	"heed/internal/reach"
 	"heed/web"
@@ -55,6 +58,7 @@ type node struct {
 	sample     *sample.Loader // nil: not in this process
 	book       *reach.Book
 	engager    *engager.Engager
+	imports    *intake.Importer    // nil: not in this process
 	behavior   *analytics.Behavior // nil: not in this process
 	audiences  *audiences.Keeper
 	facts      *factsStore  // nil: not in this process, or it could not be opened
@@ -215,6 +219,17 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelError)}))
 
+	if n.book, err = n.newBook(cmp.Or(n.cfg.PublicURL, base)); err != nil {
+		return nil, err
+	}
+	if n.cfg.has(RoleGateway) {
+		page, err := unsubscribe.New(n.book, n.log)
+		if err != nil {
+			return nil, err
+		}
+		page.Register(mux)
+	}
+
 	shop, err := n.demoShop(mux, base)
 	if err != nil {
 		return nil, err
@@ -227,6 +242,13 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 			return nil, err
 		}
 		add("sample history", n.sample.Run, alwaysReady)
+		n.imports, err = intake.Open(ctx, intake.Deps{
+			Log: n.db.Log(), Documents: n.db.Documents(), Book: n.book, Logger: n.log, Clock: time.Now, Random: randomBytes,
+		})
+		if err != nil {
+			return nil, err
+		}
+		add("imports", n.imports.Run, alwaysReady)
 	}
 	var feed *analytics.Analytics
 	if n.cfg.has(RoleDecider) {
@@ -260,12 +282,12 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 			return nil, err
 		}
 	}
-	if n.book, err = n.newBook(cmp.Or(n.cfg.PublicURL, base)); err != nil {
-		return nil, err
-	}
 	if n.cfg.has(RoleEngager) {
 		channels := n.channels(mux, add)
 		n.book.Keep(channels)
+		if warning := Unreachable(n.cfg, n.catalog.Current()); warning != "" {
+			n.log.Warn(warning)
+		}
 		zone, err := time.LoadLocation(n.cfg.Zone)
 		if err != nil {
 			return nil, fmt.Errorf("zone: %w", err)
@@ -505,7 +527,7 @@ func (n *node) newBook(publicURL string) (*reach.Book, error) {
 // only, and tells elsewhere what is stored.
 func (n *node) newAudiences(metrics prometheus.Registerer) (*audiences.Keeper, error) {
 	deps := audiences.Deps{
-		Log: n.db.Log(), Documents: n.db.Documents(), Definitions: n.catalog, Profiles: n.profiles(),
+		Log: n.db.Log(), Documents: n.db.Documents(), Definitions: n.catalog, Profiles: n.profiles(), Book: n.book,
 		Logger: n.log, Registerer: metrics, Clock: time.Now,
 	}
 	if n.behavior != nil {
@@ -529,6 +551,7 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 	deps := console.Deps{
 		Log: n.db.Log(), Documents: n.db.Documents(), State: n.db.UserState(), Definitions: n.catalog,
 		Audiences: n.audiences, Health: health{n, version}, BadEvents: badEvents{n.db.Documents()},
+		Reach: reaching.Deps{Book: n.book, Profiles: n.profiles()},
 		Pages: first(web.Console()), LocalToken: n.localToken, Version: version,
 		Logger: n.log, Registerer: n.registry, Clock: time.Now, Random: randomBytes,
 	}
@@ -558,8 +581,11 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 		deps.Progress = progress{n.decider, n.catalog}
 	}
 	if n.engager != nil {
-		deps.Sends = sends{n.engager}
+		deps.Sends, deps.Tries = sends{n.engager}, tries{n.engager}
 		deps.Sending.Engager = steering{sends{n.engager}}
+	}
+	if n.imports != nil {
+		deps.Reach.Imports = n.imports
 	}
 	if n.sample != nil {
 		deps.Demo = showcase{shop, n.sample, n.cfg.Shop}

@@ -15,7 +15,9 @@ import (
 	"time"
 
 	"heed/internal/console/api"
+	"heed/internal/console/reaching"
 	"heed/internal/console/sending"
+	"heed/internal/console/trial"
 	"heed/internal/documents"
 )
 
@@ -23,6 +25,7 @@ import (
 const (
 	maxBody      = 1 << 20
 	maxApplyBody = 8 << 20
+	intakeBody   = 257 << 20 // the importer says more kindly where it ends
 )
 
 // caller is who asks.
@@ -73,8 +76,10 @@ func required(operation string) api.Role {
 	switch operation {
 	case "ListMembers", "PostMember", "DeleteMember", "ListTokens", "PostToken", "DeleteToken", "ListAudit", "exportEvents":
 		return api.RoleAdmin
-	case "PutDefinition", "DeleteDefinition", "applyDefinitions", "PostCrowd", "PostSample", "ReviewSend", "PostSend",
-		"PutSending", "PostInclude":
+	case "PutDefinition", "DeleteDefinition", "applyDefinitions", "PostCrowd", "PostSample", "ReviewSend", "PostSend", "PostTrial",
+		"PutSending", "PostInclude",
+		"LookUpSuppression", "SuppressAddress", "UnsuppressAddress",
+		"ListImports", "UploadImport", "GetImport", "StartImport", "CancelImport", "GetImportErrors":
 		return api.RoleMarketer
 	}
 	return api.RoleAnalyst
@@ -98,16 +103,25 @@ func forbidden(c *caller, need api.Role) error {
 	return api.Fail(http.StatusForbidden, "forbidden", "the role "+string(c.role)+" may not do this", "it takes the role "+string(need))
 }
 
+// server makes the handlers.
+func (c *Console) server() *server {
+	deps := c.deps.Reach
+	deps.Definitions, deps.Clock = c.deps.Definitions, c.now
+	deps.Audit = func(ctx context.Context, action, subject, detail string) {
+		c.audit(ctx, askedOf(ctx).caller.who, action, subject, detail)
+	}
+	steering := c.deps.Sending
+	steering.Definitions, steering.Audit = deps.Definitions, deps.Audit
+	steering.Who = func(ctx context.Context) string { return askedOf(ctx).caller.who }
+	return &server{c, reaching.New(deps), &trial.API{
+		Tries: c.deps.Tries, Definitions: c.deps.Definitions, Log: c.deps.Log, Now: c.now, Budget: c.cfg.ScanBudget,
+	}, sending.New(steering)}
+}
+
 // handler routes the API.
 func (c *Console) handler() http.Handler {
 	mux := http.NewServeMux()
-	steering := c.deps.Sending
-	steering.Definitions = c.deps.Definitions
-	steering.Who = func(ctx context.Context) string { return askedOf(ctx).caller.who }
-	steering.Audit = func(ctx context.Context, what, subject, detail string) {
-		c.audit(ctx, askedOf(ctx).caller.who, what, subject, detail)
-	}
-	strict := api.NewStrictHandlerWithOptions(&server{c, sending.New(steering)}, []api.StrictMiddlewareFunc{
+	strict := api.NewStrictHandlerWithOptions(c.server(), []api.StrictMiddlewareFunc{
 		func(next api.StrictHandlerFunc, operation string) api.StrictHandlerFunc {
 			return func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error) {
 				if err := permit(askedOf(ctx), operation); err != nil {
@@ -181,8 +195,11 @@ func (c *Console) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Reque
 		return
 	}
 	limit := int64(maxBody)
-	if strings.HasSuffix(r.URL.Path, "/definitions:apply") {
+	switch {
+	case strings.HasSuffix(r.URL.Path, "/definitions:apply"):
 		limit = maxApplyBody
+	case r.URL.Path == "/api/v1/imports" && a.caller != nil:
+		limit = intakeBody
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, limit)
 	mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestKey{}, a)))

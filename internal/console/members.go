@@ -11,13 +11,17 @@ import (
 	"time"
 
 	"heed/internal/console/api"
+	"heed/internal/console/reaching"
 	"heed/internal/console/sending"
+	"heed/internal/console/trial"
 	"heed/internal/documents"
 )
 
 // server implements the strict handlers.
 type server struct {
 	c *Console
+	*reaching.Reaching
+	*trial.API
 	*sending.Sending
 }
 

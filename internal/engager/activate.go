@@ -61,6 +61,14 @@ func (m *moment) user(ctx context.Context) (*profile.Profile, error) {
 	return p, nil
 }
 
+// Profile implements reach.Profiles: the user of the intent is looked up once.
+func (m *moment) Profile(ctx context.Context, user string) (*profile.Profile, error) {
+	if user == m.intent.User {
+		return m.user(ctx)
+	}
+	return m.worker.deps.Profiles.Profile(ctx, user)
+}
+
 func (m *moment) facts(ctx context.Context) (*condition.Facts, error) {
 	if !m.hasTraits {
 		p, err := m.user(ctx)
@@ -130,6 +138,11 @@ func (w *worker) activate(ctx context.Context, m *moment, name string, note *str
 	id := ActivationID(m.intent.FireID, name)
 	a := &activation{moment: m, id: id, key: LedgerKey(m.intent.At, id), note: *note, name: name, c: w.current().byName[name]}
 	defer func() { *note = a.note }()
+	if m.intent.Test {
+		if err := a.tries(ctx); err != nil {
+			return err
+		}
+	}
 	if a.entry, a.version, err = w.entry(ctx, a.key); err != nil {
 		return err
 	}

@@ -360,6 +360,9 @@ func (e *Engager) janitor(ctx context.Context, recovering *sync.WaitGroup) {
 			for n := limit; n == limit && err == nil; {
 				n, err = e.deps.Inbox.Expire(ctx, e.now(), limit)
 			}
+			if err == nil {
+				err = e.expireTrials(ctx)
+			}
 		case <-ledger.C:
 			_, err = e.ExpireLedger(ctx, e.deps.Clock().Add(-e.cfg.LedgerKeep))
 			if err == nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"heed/internal/documents"
 	"heed/internal/policy"
 	"heed/internal/profile"
+	"heed/internal/reach"
 )
 
 // standing is what is kept of a user with a campaign for as long as there is the
@@ -75,22 +77,18 @@ func (m *moment) person(ctx context.Context) (*person, error) {
 	if m.who != nil {
 		return m.who, nil
 	}
-	p, err := m.user(ctx)
+	id, p, err := reach.Whose(ctx, m, m.intent.User)
 	if err != nil {
 		return nil, err
 	}
-	out := &person{ids: []string{m.intent.User}, profile: p}
-	if p != nil && p.Moved.To != "" {
-		out.ids[0] = p.Moved.To
-		if out.profile, err = m.worker.deps.Profiles.Profile(ctx, p.Moved.To); err != nil {
-			return nil, fmt.Errorf("read profile: %w", err)
-		}
+	out := &person{ids: []string{id}, profile: p}
+	before := []string{m.intent.User}
+	if p != nil {
+		before = append(before, p.AnonymousIDs...)
 	}
-	if out.profile != nil {
-		for _, id := range out.profile.AnonymousIDs {
-			if id != out.ids[0] {
-				out.ids = append(out.ids, id)
-			}
+	for _, id := range before {
+		if !slices.Contains(out.ids, id) {
+			out.ids = append(out.ids, id)
 		}
 	}
 	m.who = out

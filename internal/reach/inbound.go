@@ -10,6 +10,7 @@ import (
 
 	"heed/internal/channel"
 	"heed/internal/definition"
+	"heed/internal/documents"
 	"heed/internal/event"
 	"heed/internal/eventlog"
 )
@@ -18,11 +19,10 @@ import (
 const (
 	maxDeliveryID = 64
 	maxLink       = 2 << 10
-	maxID         = 256
 	maxSender     = 64
 )
 
-// names are the events that feedback becomes.
+// nameOf is the event that feedback becomes.
 func nameOf(k channel.FeedbackKind) string {
 	switch k {
 	case channel.Delivered:
@@ -101,13 +101,13 @@ func (b *Book) act(ctx context.Context, f *channel.Feedback, hash string, scope 
 	c := Cause{At: f.At, Channel: f.Channel, Detail: f.Detail}
 	switch {
 	case f.Kind == channel.Bounced && f.Hard:
-		return b.suppress(ctx, f.Type, hash, Suppression{}, HardBounce, c, false)
+		return b.suppress(ctx, documents.Durable, f.Type, hash, Suppression{}, HardBounce, c, false)
 	case f.Kind == channel.Complained:
-		return b.suppress(ctx, f.Type, hash, Suppression{}, Complaint, c, false)
+		return b.suppress(ctx, documents.Durable, f.Type, hash, Suppression{}, Complaint, c, false)
 	case f.Kind == channel.Unsubscribed && f.Type == definition.ChannelSMS:
-		return b.suppress(ctx, f.Type, hash, scope, Stop, c, false)
+		return b.suppress(ctx, documents.Durable, f.Type, hash, scope, Stop, c, false)
 	case f.Kind == channel.Unsubscribed:
-		return b.suppress(ctx, f.Type, hash, scope, Unsubscribed, c, false)
+		return b.suppress(ctx, documents.Durable, f.Type, hash, scope, Unsubscribed, c, false)
 	case f.Kind == channel.Resubscribed:
 		return b.resume(ctx, f.Type, hash, scope, f.At)
 	}
@@ -149,9 +149,13 @@ func (b *Book) tell(ctx context.Context, f *channel.Feedback, r *Record, hash st
 	}
 	id := f.ID
 	if id == "" {
-		id = strconv.FormatInt(f.At, 10) + "\x00" + f.Link + "\x00" + scope.Campaign
+		// Told twice it is the same; but people may change their minds twice.
+		id = fmt.Sprint(f.Hard, f.Machine, f.Link, scope.Campaign)
+		if f.Kind == channel.Unsubscribed || f.Kind == channel.Resubscribed {
+			id += strconv.FormatInt(f.At, 10)
+		}
 	}
-	id = "f-" + hex.EncodeToString(b.mac("feedback", string(f.Kind), f.Delivery, f.Type, hash, f.Sender, event.Cut(id, maxID)))
+	id = "f-" + hex.EncodeToString(b.mac("feedback", string(f.Kind), f.Delivery, f.Type, hash, f.Sender, id))
 	e := event.Event{
 		MessageID: id, Type: event.Track, Name: nameOf(f.Kind), Timestamp: f.At, ReceivedAt: b.now(),
 		Source: event.SourceHeed, Depth: r.Depth + 1, Properties: properties,

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"heed/internal/channel"
+	"heed/internal/documents"
 	"heed/internal/varint"
 )
 
@@ -113,9 +114,9 @@ func (b *Book) Choose(ctx context.Context, l Link, want Choice) error {
 		err = b.resume(ctx, l.Type, l.hash, scope, f.At)
 	case Campaign:
 		scope.Campaign = l.Campaign
-		err = b.suppress(ctx, l.Type, l.hash, scope, Unsubscribed, c, false)
+		err = b.suppress(ctx, documents.Durable, l.Type, l.hash, scope, Unsubscribed, c, false)
 	case All:
-		err = b.suppress(ctx, l.Type, l.hash, scope, Unsubscribed, c, false)
+		err = b.suppress(ctx, documents.Durable, l.Type, l.hash, scope, Unsubscribed, c, false)
 	default:
 		return errors.New("reach: nothing was chosen")
 	}

@@ -67,6 +67,24 @@ func (b *Book) Keep(channels []channel.Channel) {
 	}
 }
 
+// Profiles reads what the Decider knows of a user; nil if nothing is known.
+type Profiles interface {
+	Profile(ctx context.Context, user string) (*profile.Profile, error)
+}
+
+// Whose follows an id to the user that it has turned out to be.
+func Whose(ctx context.Context, from Profiles, user string) (string, *profile.Profile, error) {
+	p, err := from.Profile(ctx, user)
+	if err == nil && p != nil && p.Moved.To != "" {
+		user = p.Moved.To
+		p, err = from.Profile(ctx, user)
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("reach: read a profile: %w", err)
+	}
+	return user, p, nil
+}
+
 // Question is who is to be written to, what for and by what.
 type Question struct {
 	User     string           // profile id
@@ -140,7 +158,7 @@ func (b *Book) address(ctx context.Context, q *Question, p *profile.Profile) (st
 	case !ok:
 		return "", policy.AddressMissing, nil
 	case !kept.Verified:
-		return "", policy.AddressUnverified, nil
+		return to, policy.AddressUnverified, nil
 	}
 	return to, policy.AddressVerified, nil
 }

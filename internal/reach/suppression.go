@@ -11,6 +11,7 @@ import (
 
 	"heed/internal/consent"
 	"heed/internal/documents"
+	"heed/internal/policy"
 )
 
 // CollectionSuppressions holds what must not be written to: channel type, hash
@@ -129,9 +130,9 @@ func (l suppressions) against(p consent.Purpose, sender, campaign string) Why {
 	return ""
 }
 
-// change reads, changes and durably writes a scope of an address; once it has
-// returned, every decision sees it. do is false if there is nothing to write.
-func (b *Book) change(ctx context.Context, key string, do func(s *Suppression) bool) error {
+// change reads, changes and writes a scope of an address; once it has returned,
+// every decision sees it. do is false if there is nothing to write.
+func (b *Book) change(ctx context.Context, as documents.Durability, key string, do func(s *Suppression) bool) error {
 	for {
 		d, err := b.deps.Documents.Get(ctx, CollectionSuppressions, key)
 		if err != nil && !errors.Is(err, documents.ErrNotFound) {
@@ -148,7 +149,7 @@ func (b *Book) change(ctx context.Context, key string, do func(s *Suppression) b
 			if d.Version == 0 {
 				return nil
 			}
-			return b.deps.Documents.Apply(ctx, documents.Durable)
+			return b.deps.Documents.Apply(ctx, as)
 		}
 		w := documents.Write{Collection: CollectionSuppressions, Key: key, Expect: d.Version}
 		if len(s.Reasons) > 0 || s.Resumed != 0 {
@@ -158,7 +159,7 @@ func (b *Book) change(ctx context.Context, key string, do func(s *Suppression) b
 		} else if d.Version == 0 {
 			return nil
 		}
-		err = b.deps.Documents.Apply(ctx, documents.Durable, w)
+		err = b.deps.Documents.Apply(ctx, as, w)
 		if errors.Is(err, documents.ErrConflict) {
 			continue // somebody else changed it: look again
 		}
@@ -172,8 +173,8 @@ func (b *Book) change(ctx context.Context, key string, do func(s *Suppression) b
 // suppress adds a reason to a scope of an address. What is only heard (a list) of
 // what its owner said does not count if the owner has wanted messages again since;
 // what comes from the owner now always does, whatever the clocks say.
-func (b *Book) suppress(ctx context.Context, channelType, hash string, scope Suppression, why Why, c Cause, heard bool) error {
-	return b.change(ctx, suppressionKey(channelType, hash, scope.Sender, scope.Campaign), func(s *Suppression) bool {
+func (b *Book) suppress(ctx context.Context, as documents.Durability, channelType, hash string, scope Suppression, why Why, c Cause, heard bool) error {
+	return b.change(ctx, as, suppressionKey(channelType, hash, scope.Sender, scope.Campaign), func(s *Suppression) bool {
 		if why.byPerson() && c.At <= s.Resumed {
 			if heard {
 				return false
@@ -205,7 +206,7 @@ func (b *Book) resume(ctx context.Context, channelType, hash string, within Supp
 		scopes = append(scopes, slices.DeleteFunc(list, func(s Suppression) bool { return s.Sender == "" && s.Campaign == "" })...)
 	}
 	for _, scope := range scopes {
-		err := b.change(ctx, suppressionKey(channelType, hash, scope.Sender, scope.Campaign), func(s *Suppression) bool {
+		err := b.change(ctx, documents.Durable, suppressionKey(channelType, hash, scope.Sender, scope.Campaign), func(s *Suppression) bool {
 			s.Sender, s.Campaign, s.Resumed = scope.Sender, scope.Campaign, max(at, s.Resumed+1)
 			for w, c := range s.Reasons {
 				if w.byPerson() {
@@ -236,6 +237,23 @@ func (b *Book) Lookup(ctx context.Context, channelType, address string) ([]Suppr
 	if !ok || !Addressed(channelType) {
 		return nil, &BadAddress{channelType, address}
 	}
+	return b.keeps(ctx, channelType, to)
+}
+
+// Keeps lists what keeps messages from the address that a channel would send to;
+// nothing of a user without one.
+func (b *Book) Keeps(ctx context.Context, q *Question) ([]Suppressed, error) {
+	if !Addressed(q.Channel.Type) || q.Profile == nil {
+		return nil, nil
+	}
+	to, state, err := b.address(ctx, q, q.Profile)
+	if err != nil || state == policy.AddressMissing {
+		return nil, err
+	}
+	return b.keeps(ctx, q.Channel.Type, to)
+}
+
+func (b *Book) keeps(ctx context.Context, channelType, to string) ([]Suppressed, error) {
 	list, err := b.suppressions(ctx, channelType, b.hash(channelType, to))
 	if err != nil {
 		return nil, err
@@ -263,8 +281,7 @@ func (e *BadAddress) Error() string {
 	return fmt.Sprintf("%.80q is not %s", e.Address, hint)
 }
 
-// Suppress adds a reason to an address by hand or from a list, for all that is
-// sent to it.
+// Suppress adds a reason to an address, for all that is sent to it.
 func (b *Book) Suppress(ctx context.Context, channelType, address string, why Why, c Cause) error {
 	to, ok := Normal(channelType, address)
 	if !ok || !Addressed(channelType) {
@@ -273,7 +290,7 @@ func (b *Book) Suppress(ctx context.Context, channelType, address string, why Wh
 	if !slices.Contains(Whys(), why) {
 		return fmt.Errorf("reach: %q is no reason to suppress an address", why)
 	}
-	return b.suppress(ctx, channelType, b.hash(channelType, to), Suppression{}, why, c, why != Manual)
+	return b.Hear(ctx, []Heard{{channelType, to, why, c}})
 }
 
 // Unsuppress takes back what was done by hand; nothing else can be taken back by
@@ -283,7 +300,7 @@ func (b *Book) Unsuppress(ctx context.Context, channelType, address string) (fou
 	if !ok || !Addressed(channelType) {
 		return false, &BadAddress{channelType, address}
 	}
-	err = b.change(ctx, suppressionKey(channelType, b.hash(channelType, to), "", ""), func(s *Suppression) bool {
+	err = b.change(ctx, documents.Durable, suppressionKey(channelType, b.hash(channelType, to), "", ""), func(s *Suppression) bool {
 		_, found = s.Reasons[Manual]
 		delete(s.Reasons, Manual)
 		return found
@@ -346,4 +363,23 @@ func cut(s string) string {
 		s = s[:maxDetail]
 	}
 	return strings.ToValidUTF8(s, "")
+}
+
+// Heard is an address that a list names.
+type Heard struct {
+	Type, Address string // Normal made the address
+	Why           Why
+	Cause         Cause
+}
+
+// Hear takes addresses of a list onto the list of what is suppressed, durably and
+// for all that is sent to them.
+func (b *Book) Hear(ctx context.Context, list []Heard) error {
+	for _, h := range list {
+		err := b.suppress(ctx, documents.Relaxed, h.Type, b.hash(h.Type, h.Address), Suppression{}, h.Why, h.Cause, h.Why != Manual)
+		if err != nil {
+			return err
+		}
+	}
+	return b.deps.Documents.Apply(ctx, documents.Durable) // all of them at once
 }

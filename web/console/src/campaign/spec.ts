@@ -1,66 +1,60 @@
 import type { Schema } from '../api/client';
-import { list, periodWords } from '../format/pattern';
+import { blank as blankTrigger, complete, put, type Spec as Trigger } from '../trigger/spec';
 
 export type Spec = Schema['CampaignSpec'];
-export type When = Spec['when'];
-export type Variant = Spec['what'][number];
+export type Content = Spec['what'][number];
 
+/** What a new campaign begins with. */
 export const blank: Spec = {
-  when: { trigger: '' },
-  what: [{ channel: '', template: '' }],
+  when: {},
+  what: [{ channel: 'web', template: '' }],
   status: 'draft',
 };
 
-/** What starts a campaign. */
-export type Start = 'trigger' | 'audience' | 'schedule' | 'once';
+/** What starts a campaign: a trigger that is written with it, one that there is, or an audience. */
+export type Start = 'own' | 'trigger' | 'audience';
 
-export function startOf(when: When): Start {
-  if (when.once !== undefined) return 'once';
-  if (when.schedule !== undefined) return 'schedule';
-  return when.audience !== undefined ? 'audience' : 'trigger';
+export function startOf(when: Spec['when'], own: Trigger | undefined): Start {
+  if (own) return 'own';
+  return when.audience === undefined ? 'trigger' : 'audience';
 }
 
-/** Everything is said that has to be. */
-export function complete(spec: Spec): boolean {
+export { blankTrigger };
+
+/** Why it cannot be launched yet, undefined if it can. */
+export function unfinished(spec: Spec, own: Trigger | undefined): string | undefined {
   const { when } = spec;
-  return (
-    Boolean(when.trigger || when.audience || when.schedule || when.once) &&
-    spec.what.length > 0 &&
-    spec.what.every((v) => v.channel !== '' && v.template !== '') &&
-    spec.goal?.event !== ''
-  );
+  if (own ? !complete(own) : !(when.trigger || when.audience || when.once))
+    return 'It does not say yet when it starts';
+  if (spec.what.some((v) => v.template === '')) return 'A content has no template yet';
+  return undefined;
 }
 
-/** Whether it goes to each user once when nothing is said. */
-export const onceByDefault = (when: When): boolean =>
-  when.schedule !== undefined || when.audience !== undefined;
-
-export function quietWords(quiet: Schema['QuietSpec'] | undefined): string {
-  if (!quiet) return 'as in the settings';
-  return quiet.off ? 'none' : `${quiet.from} to ${quiet.to}`;
+/** A part of the limits; without any, they are left out. */
+export function withLimit<K extends keyof NonNullable<Spec['limits']>>(
+  spec: Spec,
+  key: K,
+  value: NonNullable<Spec['limits']>[K] | undefined,
+): Spec {
+  const limits = put(spec.limits ?? {}, key, value);
+  return put(spec, 'limits', Object.keys(limits).length > 0 ? limits : undefined);
 }
 
-/** What bounds a campaign, in words: label and value. */
-export function limitWords(spec: Spec): [string, string][] {
-  const { limits } = spec;
-  return [
-    ['Purpose', spec.purpose === 'transactional' ? 'Transactional' : 'Marketing'],
-    ['Delay', spec.delay ? periodWords(spec.delay) : 'None'],
-    ['Cap', limits?.cap ? `${limits.cap.count} per ${periodWords(limits.cap.per)}` : 'None'],
-    ['Once per user', (limits?.once ?? onceByDefault(spec.when)) ? 'Yes' : 'No'],
-    ['Quiet hours', quietWords(limits?.quiet)],
-    ['Held back', limits?.holdout ?? '10%'],
-  ];
+/** A name that is not taken: the wanted one, or with a number behind it. */
+export function unused(wanted: string, taken: readonly string[]): string {
+  for (let n = 1; ; n++) {
+    const name = n === 1 ? wanted : `${wanted.slice(0, 60)}-${n}`;
+    if (!taken.includes(name)) return name;
+  }
 }
 
-/** A name for a campaign that has none. */
-export function suggestName(spec: Spec): string {
-  const { when } = spec;
-  const from = when.trigger || when.audience || (when.schedule ? 'scheduled' : '');
-  return (
-    list([spec.what[0]?.template ?? '', from].filter(Boolean), '-')
-      .replace(/[^A-Za-z0-9]+/g, '-')
-      .replace(/^-+|-+$/g, '')
-      .slice(0, 40) || 'campaign'
-  );
+/** What it is called while nobody has named it. */
+export function suggested(spec: Spec, trigger: string): string {
+  const template = spec.what[0]?.template ?? '';
+  const start = spec.when.audience ?? trigger;
+  return [template, start].filter(Boolean).join('-').slice(0, 60);
 }
+
+/** The share that is held back, in percent; a tenth unless somebody says otherwise. */
+export const holdoutOf = (spec: Spec): number =>
+  Number.parseFloat(spec.limits?.holdout ?? '10%') || 0;

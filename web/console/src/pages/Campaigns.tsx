@@ -47,13 +47,8 @@ export default function Campaigns() {
           <Empty
             icon="campaign"
             title="No campaigns"
-            cause={
-              <>
-                None has been defined yet: make one here, or write it as YAML and run{' '}
-                <code className={css.mono}>heed apply -f campaign.yaml</code>.
-              </>
-            }
-            action={<LinkButton to="/new/campaign">Make a campaign</LinkButton>}
+            cause="None has been made yet: when something happens, who gets what."
+            action={<LinkButton to="/new/campaign">Make the first one</LinkButton>}
           />
         ) : (
           <ul className={rows.rows} data-testid="campaigns">
