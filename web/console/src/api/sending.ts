@@ -1,4 +1,6 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { plural } from '../format/number';
+import { done, failed } from '../ui/notice';
 import { client, take } from './client';
 
 // Steering what is sent as a whole. A process that does not send has no answers.
@@ -44,10 +46,9 @@ export function useIncluded(name: string, enabled: boolean) {
   });
 }
 
-/** Starts a live campaign also for those. */
-export function useInclude() {
-  return useMutation({
-    mutationFn: ({ name, id }: { name: string; id: string }) =>
-      take(client.POST('/campaigns/{name}/include', { params: { path: { name } }, body: { id } })),
-  });
-}
+/** Starts a live campaign also for those; the same id does so once. */
+export const include = (name: string, id: string) =>
+  take(client.POST('/campaigns/{name}/include', { params: { path: { name } }, body: { id } })).then(
+    (sent) => done(`It is started for ${plural(sent.users, 'user')}, too.`),
+    (error) => failed('Not started for those who are in it already', error),
+  );

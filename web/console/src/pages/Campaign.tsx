@@ -10,9 +10,9 @@ import {
   useSetStatus,
   useTriggers,
 } from '../api/queries';
-import { useInclude, useIncluded, useSchedules } from '../api/sending';
+import { include, useIncluded, useSchedules } from '../api/sending';
 import { useMay } from '../api/session';
-import { limitWords } from '../campaign/spec';
+import { limitWords, startsOnEntering } from '../campaign/spec';
 import { compact, plural } from '../format/number';
 import { list, periodWords, startWords } from '../format/pattern';
 import { dateTime } from '../format/time';
@@ -90,7 +90,7 @@ function StatusButton({ campaign }: { campaign: CampaignView }) {
   const set = useSetStatus();
   const may = useMay('marketer');
   const [asking, setAsking] = useState(false);
-  const { status, when } = campaign.spec;
+  const { status } = campaign.spec;
   const next = status === 'live' ? 'paused' : 'live';
   if (status === 'ended') return null;
   const label = status === 'live' ? 'Pause' : status === 'paused' ? 'Resume' : 'Launch';
@@ -115,7 +115,7 @@ function StatusButton({ campaign }: { campaign: CampaignView }) {
       },
     );
   // who is in the audience already would never enter it
-  const asks = status === 'draft' && Boolean(when.audience) && when.on !== 'leave';
+  const asks = status === 'draft' && startsOnEntering(campaign.spec);
   return (
     <>
       <Button
@@ -145,18 +145,8 @@ function Launch(props: {
 }) {
   const { name, spec } = props.campaign;
   const included = useIncluded(name, props.opened);
-  const include = useInclude();
   const users = included.data?.users;
-  const also = () =>
-    props.turn(() =>
-      include.mutate(
-        { name, id: `launch-${props.campaign.version}` },
-        {
-          onSuccess: (sent) => done(`It is started for ${plural(sent.users, 'user')}, too.`),
-          onError: (error) => failed('Not started for those who are in it already', error),
-        },
-      ),
-    );
+  const also = () => props.turn(() => void include(name, `launch-${props.campaign.version}`));
   const launch = (how: () => void) => () => {
     props.close();
     how();
