@@ -238,17 +238,13 @@ func (v *env) outcomes(user string, n int) []outcome {
 		if err != nil {
 			v.t.Fatalf("%d of %d outcomes: %v", len(out), n, err)
 		}
-		for _, o := range outcomesIn(v.t, c.Data) {
-			if o.event.User() == user {
-				out = append(out, o)
-			}
-		}
+		out = append(out, outcomesIn(v.t, c.Data, user)...)
 	}
 	return out
 }
 
-// outcomesIn decodes those among events.
-func outcomesIn(t testing.TB, data []byte) (out []outcome) {
+// outcomesIn decodes those among events, of one user or ("") of all.
+func outcomesIn(t testing.TB, data []byte, user string) (out []outcome) {
 	t.Helper()
 	d := event.NewDecoder(data)
 	for {
@@ -256,7 +252,7 @@ func outcomesIn(t testing.TB, data []byte) (out []outcome) {
 		if ok, err := d.Next(&o.event); err != nil || !ok {
 			return out
 		}
-		if o.event.Name != event.NameDelivery {
+		if o.event.Name != event.NameDelivery || user != "" && o.event.User() != user {
 			continue
 		}
 		if err := json.Unmarshal(o.event.Properties, &o); err != nil {

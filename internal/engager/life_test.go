@@ -96,7 +96,7 @@ func (v *env) all() (out []outcome) {
 				v.t.Fatal(err)
 			}
 			next = c.Next()
-			out = append(out, outcomesIn(v.t, c.Data)...)
+			out = append(out, outcomesIn(v.t, c.Data, "")...)
 		}
 		_ = r.Close()
 	}

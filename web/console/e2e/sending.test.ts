@@ -3,6 +3,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { type Mock, startMock } from '../mock/server.mjs';
 import { accessibleInBoth, launch, open, overflow, type Watched } from './browser';
 
+// each of them looks at several widths in both colours
+const slow = 180_000;
+
 // Schedules, limits, launching, and the switch over everything, against the mock.
 
 let browser: Browser;
@@ -37,8 +40,11 @@ async function presentable(page: Page): Promise<void> {
   }
 }
 
-test('a scheduled campaign with its limits, from the editor to the list', async () => {
+test('a scheduled campaign with its limits, from the editor to the list', {
+  timeout: slow,
+}, async () => {
   const page = await go('/new/campaign');
+  await page.keyboard.press('Escape'); // the picker of an event is open
   await page.getByText('A schedule', { exact: true }).click();
   await page.getByRole('button', { name: 'Schedule: every day at 09:00' }).click();
   await page.getByRole('button', { name: 'on weekdays at 09:00' }).click();
@@ -80,7 +86,9 @@ test('a scheduled campaign with its limits, from the editor to the list', async 
   await presentable(page);
 });
 
-test('launching on an audience includes who is in it already only if somebody says so', async () => {
+test('launching on an audience includes who is in it already only if somebody says so', {
+  timeout: slow,
+}, async () => {
   const spec = {
     when: { audience: 'vip' },
     what: [{ channel: 'web', template: 'wow' }],
@@ -111,7 +119,9 @@ test('launching on an audience includes who is in it already only if somebody sa
   expect(mock.state.included.map(([name]) => name)).toEqual(['left-cart', 'third-look']);
 });
 
-test('all sending is stopped after a question, which everybody sees, and goes on', async () => {
+test('all sending is stopped after a question, which everybody sees, and goes on', {
+  timeout: slow,
+}, async () => {
   const page = await go('/live');
   await page.getByRole('button', { name: 'Stop all sending' }).click();
   await page.getByText(/Within a second nothing leaves/).waitFor();
