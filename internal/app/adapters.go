@@ -16,6 +16,7 @@ import (
 	"heed/internal/analytics"
 	"heed/internal/console/api"
 	"heed/internal/console/sending"
+	"heed/internal/console/trial"
 	"heed/internal/decider"
 	"heed/internal/definition"
 	"heed/internal/demo"
@@ -185,8 +186,8 @@ func (n *node) members(ctx context.Context, audiences []string) ([]string, error
 // tries lets the console try what is drafted.
 type tries struct{ *engager.Engager }
 
-func (t tries) Try(ctx context.Context, c *definition.Campaign, drafts []definition.Template, user string, cause json.RawMessage) (string, error) {
-	return t.Engager.Try(ctx, &engager.Trial{Campaign: *c, Templates: drafts, User: user, Event: cause})
+func (t tries) Try(ctx context.Context, d *trial.Draft) (string, error) {
+	return t.Engager.Try(ctx, &engager.Trial{Campaign: *d.Campaign, Templates: d.Templates, User: d.User, To: d.To, Event: d.Cause})
 }
 
 func (t tries) Tried(ctx context.Context, id string) (api.Trial, bool, error) {

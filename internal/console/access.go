@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"heed/internal/console/api"
+	"heed/internal/console/drafts"
 	"heed/internal/console/reaching"
 	"heed/internal/console/sending"
 	"heed/internal/console/trial"
@@ -113,7 +114,11 @@ func (c *Console) server() *server {
 	steering := c.deps.Sending
 	steering.Definitions, steering.Audit = deps.Definitions, deps.Audit
 	steering.Who = func(ctx context.Context) string { return askedOf(ctx).caller.who }
-	return &server{c, reaching.New(deps), &trial.API{
+	show := drafts.Deps{Definitions: c.deps.Definitions}
+	if c.deps.Sends != nil {
+		show.Preview = c.deps.Sends.Preview
+	}
+	return &server{c, reaching.New(deps), drafts.New(show), &trial.API{
 		Tries: c.deps.Tries, Definitions: c.deps.Definitions, Log: c.deps.Log, Now: c.now, Budget: c.cfg.ScanBudget,
 	}, sending.New(steering)}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"heed/internal/console/api"
+	"heed/internal/console/drafts"
 	"heed/internal/console/reaching"
 	"heed/internal/console/sending"
 	"heed/internal/console/trial"
@@ -21,6 +22,7 @@ import (
 type server struct {
 	c *Console
 	*reaching.Reaching
+	*drafts.Drafts
 	*trial.API
 	*sending.Sending
 }

@@ -270,6 +270,9 @@ func (c *checker) campaign(k *Campaign) {
 		if v.Weight < 0 || v.Weight > 1_000_000 {
 			c.fail(at+".weight", "a whole number from 1 to 1000000; unset is 1", "%d is not a weight", v.Weight)
 		}
+		if k.Status == Live && k.Purpose != consent.Transactional {
+			c.endable(at, v)
+		}
 	}
 	c.cap("limits.cap", k.Limits.Cap)
 	c.quiet("limits.quiet", k.Limits.Quiet)

@@ -127,8 +127,9 @@ type activation struct {
 	c       *campaign // nil: there is none of that name any more
 	entry   Entry
 	version int64
-	to      string            // the address, of a channel that needs one
 	pending []documents.Write // what the next write of the entry must make true too
+	to      string            // the address, of a channel that needs one
+	trialTo string            // of a trial: the address that was given for it
 }
 
 // activate brings an activation as far as it can get now. It may be called
@@ -240,10 +241,10 @@ func (a *activation) due() int64 { return a.intent.At + a.c.delay.Microseconds()
 // verdict gathers what the decision depends on, and asks for it.
 func (a *activation) verdict(ctx context.Context, now int64) (policy.Verdict, error) {
 	c, in, w := a.c, a.intent, a.worker
-	barred := w.barred(a.name)
+	barred := a.barred()
 	q := policy.Case{
 		Campaign: a.name, Salt: w.salt, Test: in.Test, Now: now, At: in.At, Due: a.due(),
-		Stopped: barred == policy.Stopped, Paused: c.paused || barred == policy.Paused, Live: c.live, Weights: c.weights,
+		Stopped: barred == policy.Stopped, Paused: barred == policy.Paused, Live: c.live, Weights: c.weights,
 	}
 	if v := policy.Moment(&q); v.Wait != "" || v.Reason != policy.None {
 		return v, nil // nothing else needs to be known
@@ -308,9 +309,11 @@ func (a *activation) reach(ctx context.Context, v *variant) (reach.Answer, error
 	if err != nil {
 		return reach.Answer{}, err
 	}
-	return a.worker.deps.Book.Ask(ctx, &reach.Question{
-		User: who.id(), Profile: who.profile, Purpose: a.c.purpose, Campaign: a.name, Channel: v.definition,
-	})
+	q := &reach.Question{User: who.id(), Profile: who.profile, Purpose: a.c.purpose, Campaign: a.name, Channel: v.definition, To: a.trialTo}
+	if a.intent.Test { // who tries it has asked for it
+		q.Purpose = consent.Transactional
+	}
+	return a.worker.deps.Book.Ask(ctx, q)
 }
 
 // render makes the delivery; nil if there is none to make, and the entry says
@@ -334,7 +337,7 @@ func (a *activation) render(ctx context.Context, v *variant) (*channel.Delivery,
 	bounded, cancel := context.WithTimeout(ctx, a.worker.cfg.RenderTimeout)
 	defer cancel()
 	in := a.worker.input(bounded, a.intent.User, a.name)
-	in.Event, in.Profile = ev, p
+	in.Event, in.Profile, in.Unsubscribe = ev, p, a.unsubscribe(v)
 	body, err := v.body.Render(bounded, in)
 	var subject render.Result
 	if err == nil && v.subject != nil {
@@ -358,7 +361,7 @@ func (a *activation) render(ctx context.Context, v *variant) (*channel.Delivery,
 		Template: v.template, Kind: v.kind, Slot: v.slot, Subject: headline(subject.Text), Body: body.Text,
 		At: a.intent.At, Created: a.entry.Created, CauseID: a.intent.CauseID, ReplyTo: a.intent.ReplyTo,
 		Personal: v.personal(), Depth: a.intent.Depth + 1, Test: a.intent.Test, Channel: v.definition,
-		To: a.to, Unsubscribe: a.unsubscribe(v),
+		To: a.to, Unsubscribe: in.Unsubscribe,
 	}
 	if v.expires > 0 {
 		d.Expires = a.due() + v.expires.Microseconds()
@@ -450,7 +453,7 @@ func (a *activation) resume(ctx context.Context) error {
 // send makes an attempt. again means that an earlier one was interrupted.
 func (a *activation) send(ctx context.Context, v *variant, d *channel.Delivery, again bool) error {
 	w := a.worker
-	if what := w.barred(a.name); what != "" {
+	if what := a.barred(); what != "" {
 		return a.wait(ctx, what, 0)
 	}
 	a.entry.begin(w.now())

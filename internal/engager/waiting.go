@@ -46,6 +46,16 @@ func (e *Engager) barred(campaign string) policy.Wait {
 	return ""
 }
 
+// barred says the same of an activation. A test is one of a draft: a pause is none
+// of its business.
+func (a *activation) barred() policy.Wait {
+	what := a.worker.barred(a.name)
+	if what == policy.Paused && a.intent.Test {
+		return ""
+	}
+	return what
+}
+
 // wait puts the activation off until a time (0: until somebody lifts what keeps
 // it). An attempt that may have arrived stays one.
 func (a *activation) wait(ctx context.Context, what policy.Wait, until int64) error {
