@@ -173,6 +173,7 @@ function QuietHours(props: { spec: Spec; set: (spec: Spec) => void; readOnly: bo
                   size="xs"
                   label={part === 'from' ? 'From' : 'To'}
                   value={quiet?.[part] ?? ''}
+                  onKeyDown={(e) => e.key === 'Enter' && close()}
                   onChange={(e) =>
                     e.currentTarget.value &&
                     set(
