@@ -26,7 +26,7 @@ var layers = [][]string{
 	},
 	{
 		"internal/analytics/audiences", "internal/gateway/unsubscribe",
-		"internal/console/drafts", "internal/console/explain", "internal/console/reaching", "internal/console/trial",
+		"internal/console/drafts", "internal/console/explain", "internal/console/reaching", "internal/console/sending", "internal/console/trial",
 	},
 	{"internal/reach"},
 	{"internal/analytics/avrofiles", "internal/decider/later", "internal/demo/sample", "internal/console/api", "internal/console/pages", "internal/console/signin"},
@@ -44,7 +44,7 @@ var layers = [][]string{
 	{"internal/definition", "internal/session"},
 	{"internal/trigger", "internal/policy", "internal/render", "internal/measure"},
 	{"internal/condition", "internal/profile"},
-	{"internal/period", "internal/webpush", "internal/event/ocf", "internal/consent"},
+	{"internal/period", "internal/schedule", "internal/webpush", "internal/event/ocf", "internal/consent"},
 	{"internal/event"},
 	{"internal/jsonscan", "internal/varint", "internal/express"},
 }

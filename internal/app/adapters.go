@@ -13,8 +13,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"heed/internal/analytics"
 	"heed/internal/console/api"
 	"heed/internal/console/explain"
+	"heed/internal/console/sending"
 	"heed/internal/console/trial"
 	"heed/internal/decider"
 	"heed/internal/definition"
@@ -24,6 +26,7 @@ import (
 	"heed/internal/engager"
 	"heed/internal/eventlog"
 	"heed/internal/gateway"
+	"heed/internal/measure"
 	"heed/internal/profile"
 	"heed/internal/userstate"
 )
@@ -159,6 +162,49 @@ func (s sender) Waiting(ctx context.Context, user string) ([]explain.Waiting, er
 		out[i] = explain.Waiting(w)
 	}
 	return out, err
+}
+
+// steering lets the console steer what the Engager does.
+type steering struct{ sends }
+
+func (s steering) Sending(ctx context.Context) (sending.Switch, error) {
+	now, err := s.Engager.Sending(ctx)
+	return sending.Switch(now), err
+}
+
+func (s steering) SetSending(ctx context.Context, stop bool, by string) (sending.Switch, error) {
+	now, err := s.Engager.SetSending(ctx, stop, by)
+	return sending.Switch(now), err
+}
+
+func (s steering) Schedules(ctx context.Context) ([]sending.Schedule, error) {
+	all, err := s.Engager.Schedules(ctx)
+	out := make([]sending.Schedule, len(all))
+	for i := range all {
+		out[i] = sending.Schedule(all[i])
+	}
+	return out, err
+}
+
+// measures answers what is asked about behavior, here and now; nil: this process
+// does not know.
+func (n *node) measures() *analytics.Measures {
+	if n.facts == nil {
+		return nil
+	}
+	return &analytics.Measures{Zone: n.cfg.Zone, WeekStart: n.cfg.WeekStart, Behavior: n.behavior, Facts: n.facts.store}
+}
+
+// members lists who is in one of the audiences now, or everybody.
+func (n *node) members(ctx context.Context, audiences []string) ([]string, error) {
+	q := &measure.Query{Audience: &measure.Audience{}}
+	for _, name := range audiences {
+		q.Audience.Any = append(q.Audience.Any, measure.Audience{Audience: name})
+	}
+	now := time.Now().UnixMicro()
+	return measure.Everybody(q, func(q *measure.Query) (measure.Result, error) {
+		return n.measures().Answer(ctx, q, n.audiences.Names(ctx), now)
+	})
 }
 
 // tries lets the console try what is drafted.

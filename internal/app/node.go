@@ -289,13 +289,20 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 		if warning := Unreachable(n.cfg, n.catalog.Current()); warning != "" {
 			n.log.Warn(warning)
 		}
-		n.engager, err = engager.New(n.cfg.Engager, engager.Deps{
+		zone, err := time.LoadLocation(n.cfg.Zone)
+		if err != nil {
+			return nil, fmt.Errorf("zone: %w", err)
+		}
+		deps := engager.Deps{
 			Log: n.db.Log(), Documents: n.db.Documents(), Inbox: n.db.Inbox(), Definitions: n.catalog,
 			Profiles: n.profiles(), Book: n.book, Pull: n.pull,
 			Channels: channels,
-			Secret:   n.secret, Logger: n.log, Registerer: n.registry, Clock: time.Now,
-		})
-		if err != nil {
+			Secret:   n.secret, Zone: zone, Logger: n.log, Registerer: n.registry, Clock: time.Now,
+		}
+		if n.facts != nil {
+			deps.Members = n.members
+		}
+		if n.engager, err = engager.New(n.cfg.Engager, deps); err != nil {
 			return nil, err
 		}
 	}
@@ -563,7 +570,8 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 	switch {
 	case n.facts != nil:
 		deps.Facts = n.facts.store
-		deps.Measures = &analytics.Measures{Zone: n.cfg.Zone, WeekStart: n.cfg.WeekStart, Behavior: n.behavior, Facts: n.facts.store}
+		deps.Measures = n.measures()
+		deps.Sending.Members = n.members
 	case n.folderSQL != nil:
 		deps.Facts = n.folderSQL
 	}
@@ -578,6 +586,7 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 	}
 	if n.engager != nil {
 		deps.Sends, deps.Sender, deps.Tries = sends{n.engager}, sender{n.engager}, tries{n.engager}
+		deps.Sending.Engager = steering{sends{n.engager}}
 	}
 	if n.imports != nil {
 		deps.Reach.Imports = n.imports

@@ -17,6 +17,7 @@ import (
 	"heed/internal/console/api"
 	"heed/internal/console/drafts"
 	"heed/internal/console/reaching"
+	"heed/internal/console/sending"
 	"heed/internal/console/trial"
 	"heed/internal/documents"
 )
@@ -77,6 +78,7 @@ func required(operation string) api.Role {
 	case "ListMembers", "PostMember", "DeleteMember", "ListTokens", "PostToken", "DeleteToken", "ListAudit", "exportEvents":
 		return api.RoleAdmin
 	case "PutDefinition", "DeleteDefinition", "applyDefinitions", "PostCrowd", "PostSample", "ReviewSend", "PostSend", "PostTrial",
+		"PutSending", "PostInclude",
 		"LookUpSuppression", "SuppressAddress", "UnsuppressAddress",
 		"ListImports", "UploadImport", "GetImport", "StartImport", "CancelImport", "GetImportErrors":
 		return api.RoleMarketer
@@ -109,6 +111,9 @@ func (c *Console) server() *server {
 	deps.Audit = func(ctx context.Context, action, subject, detail string) {
 		c.audit(ctx, askedOf(ctx).caller.who, action, subject, detail)
 	}
+	steering := c.deps.Sending
+	steering.Definitions, steering.Audit = deps.Definitions, deps.Audit
+	steering.Who = func(ctx context.Context) string { return askedOf(ctx).caller.who }
 	show := drafts.Deps{Definitions: c.deps.Definitions}
 	if c.deps.Sends != nil {
 		show.Preview = c.deps.Sends.Preview
@@ -118,7 +123,7 @@ func (c *Console) server() *server {
 		API: &trial.API{
 			Tries: c.deps.Tries, Definitions: c.deps.Definitions, Log: c.deps.Log, Now: c.now, Budget: c.cfg.ScanBudget,
 		},
-		Drafts: drafts.New(show),
+		Drafts: drafts.New(show), Sending: sending.New(steering),
 	}
 }
 

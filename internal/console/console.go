@@ -26,6 +26,7 @@ import (
 	"heed/internal/console/explain"
 	"heed/internal/console/pages"
 	"heed/internal/console/reaching"
+	"heed/internal/console/sending"
 	"heed/internal/console/signin"
 	"heed/internal/console/trial"
 	"heed/internal/definition"
@@ -163,7 +164,9 @@ type Deps struct {
 	Audiences   Audiences
 	Sends       Sends
 	Sender      explain.Sender
-	Tries       trial.Tries
+	// Sending is what steers sending: its Engager and Members, or nil.
+	Sending sending.Deps
+	Tries   trial.Tries
 	// Reach is who may be written to: its Book and Profiles, and its Imports or nil.
 	Reach reaching.Deps
 	// Pages holds index.html and its assets.

@@ -14,6 +14,7 @@ import (
 	"heed/internal/console/drafts"
 	"heed/internal/console/explain"
 	"heed/internal/console/reaching"
+	"heed/internal/console/sending"
 	"heed/internal/console/trial"
 	"heed/internal/documents"
 )
@@ -25,6 +26,7 @@ type server struct {
 	*reaching.Reaching
 	*drafts.Drafts
 	*trial.API
+	*sending.Sending
 }
 
 func memberOf(m member) api.Member {

@@ -92,22 +92,13 @@ func (c *Console) canSend(name string) error {
 func (c *Console) everybody(ctx context.Context, a *definition.Audience, now time.Time) ([]string, error) {
 	q := a.Query()
 	q.AsOf = now.UTC().Format(time.RFC3339Nano)
-	q.Users.Limit = measure.MaxPage
-	var out []string
-	for {
-		res, err := c.deps.Measures.Answer(ctx, q, c.names(ctx), now.UnixMicro())
-		if err != nil {
-			return nil, measureFailure(err)
-		}
-		if out == nil {
-			out = make([]string, 0, res.Users.Total)
-		}
-		out = append(out, res.Users.IDs...)
-		if !res.Users.More {
-			return out, nil
-		}
-		q.Users.After = out[len(out)-1]
+	users, err := measure.Everybody(q, func(q *measure.Query) (measure.Result, error) {
+		return c.deps.Measures.Answer(ctx, q, c.names(ctx), now.UnixMicro())
+	})
+	if err != nil {
+		return nil, measureFailure(err)
 	}
+	return users, nil
 }
 
 // ReviewSend tells whom a message would reach.

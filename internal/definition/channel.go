@@ -36,6 +36,9 @@ type Channel struct {
 	Secret       string        `yaml:"secret,omitempty" json:"secret,omitempty"`
 	AllowPrivate bool          `yaml:"allowPrivate,omitempty" json:"allowPrivate,omitempty"`
 	Timeout      period.Period `yaml:"timeout,omitempty" json:"timeout,omitempty"`
+	// Cap bounds the marketing that a user gets by the channel, of all campaigns.
+	Cap *Cap `yaml:"cap,omitempty" json:"cap,omitempty"`
+
 	// Collection of the pull store that a channel of type pull writes into.
 	Collection string `yaml:"collection,omitempty" json:"collection,omitempty"`
 
@@ -85,6 +88,7 @@ func (c *checker) channel(ch *Channel) {
 	}
 	only(ChannelWebhook, "url", ch.URL, "secret", ch.Secret, "timeout", timeout)
 	only(ChannelPull, "collection", ch.Collection)
+	c.cap("cap", ch.Cap)
 	if ch.SMTP != nil {
 		only(ChannelEmail, "smtp", ch.Type)
 	}

@@ -34,6 +34,8 @@ const (
 	KindSource    Kind = "source"
 	// KindCollection is a collection of the pull store.
 	KindCollection Kind = "collection"
+	// KindSettings is what holds for all campaigns; the only one is SendingSettings.
+	KindSettings Kind = "settings"
 )
 
 // Source is where events come from: one write key.
@@ -112,12 +114,14 @@ type Campaign struct {
 	Who     []string        `yaml:"who,omitempty" json:"who,omitempty"`
 	What    []Variant       `yaml:"what" json:"what"`
 	Limits  CampaignLimits  `yaml:"limits,omitempty" json:"limits,omitzero"`
-	Goal    *Goal           `yaml:"goal,omitempty" json:"goal,omitempty"`
-	Status  Status          `yaml:"status" json:"status"`
+	// Delay is how long after it was started the campaign decides and sends.
+	Delay  period.Period `yaml:"delay,omitempty" json:"delay,omitempty"`
+	Goal   *Goal         `yaml:"goal,omitempty" json:"goal,omitempty"`
+	Status Status        `yaml:"status" json:"status"`
 }
 
 // When says what starts a campaign: a trigger, that a user enters or leaves an
-// audience, or a person.
+// audience, the clock, or a person.
 type When struct {
 	Trigger  string `yaml:"trigger,omitempty" json:"trigger,omitempty"`
 	Audience string `yaml:"audience,omitempty" json:"audience,omitempty"`
@@ -125,6 +129,10 @@ type When struct {
 	// Once is the id of the order by which a person sends it to the users that
 	// were in its audiences at that moment. Without that order nothing starts it.
 	Once string `yaml:"once,omitempty" json:"once,omitempty"`
+	// Schedule is a cron expression: five fields, by the clock of Zone (the
+	// installation's, if it is empty). Its audiences are asked at each run.
+	Schedule string `yaml:"schedule,omitempty" json:"schedule,omitempty"`
+	Zone     string `yaml:"zone,omitempty" json:"zone,omitempty"`
 }
 
 // What When.On may say.
@@ -165,6 +173,11 @@ type Variant struct {
 type CampaignLimits struct {
 	Cap     *Cap   `yaml:"cap,omitempty" json:"cap,omitempty"`
 	Holdout string `yaml:"holdout,omitempty" json:"holdout,omitempty"` // "10%" (default), "0%"
+	// Once: it goes to each user once. Unset, that holds for campaigns on a schedule
+	// or an audience; see Campaign.OncePerUser.
+	Once *bool `yaml:"once,omitempty" json:"once,omitempty"`
+	// Quiet are its own quiet hours, instead of those of the settings.
+	Quiet *Quiet `yaml:"quiet,omitempty" json:"quiet,omitempty"`
 }
 
 // Cap is a rolling frequency cap per user.
@@ -206,6 +219,8 @@ type Set struct {
 	Campaigns  map[string]*Campaign
 	// Collections are those of the pull store.
 	Collections map[string]*Collection
+	// Sending is what holds for all campaigns; nil: nothing was said.
+	Sending *Sending
 
 	// Previous is what some of the triggers were before their pattern was last
 	// edited: what users had begun by then may finish. Only the catalog knows it.

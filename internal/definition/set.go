@@ -79,6 +79,8 @@ func (s *Set) add(d Document) {
 		s.Campaigns[d.Name] = spec
 	case *Collection:
 		s.Collections[d.Name] = spec
+	case *Sending:
+		s.Sending = spec
 	}
 }
 
@@ -115,6 +117,8 @@ func (c *checker) check() {
 		c.campaign(spec)
 	case *Collection:
 		c.collection(spec)
+	case *Sending:
+		c.sending(spec)
 	}
 }
 
@@ -273,8 +277,10 @@ func (c *checker) campaign(k *Campaign) {
 			c.endable(at, v)
 		}
 	}
-	if lim := k.Limits.Cap; lim != nil && (lim.Count < 1 || lim.Count > 1000 || lim.Per <= 0) {
-		c.fail("limits.cap", "cap: {count: 1, per: 24h}", "needs a count from 1 to 1000 and a period")
+	c.cap("limits.cap", k.Limits.Cap)
+	c.quiet("limits.quiet", k.Limits.Quiet)
+	if k.Delay < 0 || k.Delay.Duration() > maxDelay {
+		c.fail("delay", "delay: 30m", "%s is not from 0 to 30d", k.Delay)
 	}
 	if _, err := k.HoldoutShare(); err != nil {
 		c.fail("limits.holdout", "10%", "%v", err)
@@ -303,8 +309,9 @@ func (c *checker) pulled(path string, fields []string) {
 }
 
 func (c *checker) when(w *When) {
+	c.schedule(w)
 	said := 0
-	for _, s := range []string{w.Trigger, w.Audience, w.Once} {
+	for _, s := range []string{w.Trigger, w.Audience, w.Once, w.Schedule} {
 		if s != "" {
 			said++
 		}
@@ -329,6 +336,7 @@ func (c *checker) when(w *When) {
 		if !ValidName(w.Once) {
 			c.fail("when.once", "it is made when somebody sends from the console", "%q is not the id of an order", w.Once)
 		}
+	case w.Schedule != "":
 	case w.Trigger == "":
 		c.fail("when", "when: {trigger: three-wins}", "says nothing")
 	default:
@@ -361,6 +369,11 @@ func (k *Campaign) HoldoutShare() (float64, error) {
 	if text == "" {
 		return DefaultHoldout, nil
 	}
+	return share(text)
+}
+
+// share reads a share like 10%: 0 to 1.
+func share(text string) (float64, error) {
 	number, percent := strings.CutSuffix(text, "%")
 	v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
 	if err != nil || !percent || math.IsNaN(v) || v < 0 || v > 100 {
@@ -370,7 +383,7 @@ func (k *Campaign) HoldoutShare() (float64, error) {
 }
 
 // Documents lists the set's definitions in order of kind and name. Channels
-// that exist without a definition are left out.
+// that exist without a definition, and have none, are left out.
 func (s *Set) Documents() []Document {
 	var docs []Document
 	docs = appendKind(docs, KindSource, s.Sources)
@@ -382,8 +395,12 @@ func (s *Set) Documents() []Document {
 	docs = appendKind(docs, KindTemplate, s.Templates)
 	docs = appendKind(docs, KindChannel, s.Channels)
 	docs = appendKind(docs, KindCampaign, s.Campaigns)
+	if s.Sending != nil {
+		docs = append(docs, NewDocument(KindSettings, s.Sending.Name, s.Sending))
+	}
 	return slices.DeleteFunc(docs, func(d Document) bool {
-		return d.Kind == KindChannel && (d.Name == ChannelWeb || d.Name == ChannelOutbox)
+		ch, ok := d.Spec.(*Channel)
+		return ok && (d.Name == ChannelWeb || d.Name == ChannelOutbox) && ch.Cap == nil
 	})
 }
 

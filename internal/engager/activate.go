@@ -2,7 +2,6 @@ package engager
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -33,6 +32,7 @@ type moment struct {
 	hasUser   bool
 	traits    []byte
 	hasTraits bool
+	who       *person // nil: not asked yet
 }
 
 func (m *moment) triggeringEvent(ctx context.Context) (*event.Event, error) {
@@ -128,8 +128,9 @@ type activation struct {
 	c       *campaign // nil: there is none of that name any more
 	entry   Entry
 	version int64
-	to      string // the address, of a channel that needs one
-	trialTo string // of a trial: the address that was given for it
+	pending []documents.Write // what the next write of the entry must make true too
+	to      string            // the address, of a channel that needs one
+	trialTo string            // of a trial: the address that was given for it
 }
 
 // activate brings an activation as far as it can get now. It may be called
@@ -206,9 +207,13 @@ func (a *activation) decide(ctx context.Context) error {
 		a.entry.end(StatusFailed, policy.Definition, a.c.err.Error(), now)
 		return a.finish(ctx, nil)
 	}
+	a.entry.begin(now)
 	verdict, err := a.verdict(ctx, now)
 	if err != nil {
 		return err
+	}
+	if verdict.Wait != "" {
+		return a.wait(ctx, verdict.Wait, verdict.Until)
 	}
 	if !verdict.Send {
 		detail := ""
@@ -231,51 +236,81 @@ func (a *activation) decide(ctx context.Context) error {
 	return a.send(ctx, v, d, false)
 }
 
+// due is when the activation is to be decided on.
+func (a *activation) due() int64 { return a.intent.At + a.c.delay.Microseconds() }
+
+// verdict gathers what the decision depends on, and asks for it.
 func (a *activation) verdict(ctx context.Context, now int64) (policy.Verdict, error) {
-	c, in := a.c, a.intent
+	c, in, w := a.c, a.intent, a.worker
+	barred := a.barred()
 	q := policy.Case{
-		User: in.User, Campaign: a.name, Salt: a.worker.salt, Test: in.Test, Now: now, At: in.At,
-		Live: c.live, InAudience: len(c.who) == 0, Holdout: c.holdout, CapCount: c.capCount, CapPer: c.capPer, Weights: c.weights,
+		Campaign: a.name, Salt: w.salt, Test: in.Test, Now: now, At: in.At, Due: a.due(),
+		Stopped: barred == policy.Stopped, Paused: barred == policy.Paused, Live: c.live, Weights: c.weights,
 	}
-	if v := policy.Choose(q.Salt, q.Campaign, q.User, q.Weights); v >= 0 && q.Live {
-		q.Expires = c.variants[v].expires
-		can, err := a.reach(ctx, &c.variants[v])
+	if v := policy.Moment(&q); v.Wait != "" || v.Reason != policy.None {
+		return v, nil // nothing else needs to be known
+	}
+	who, err := a.person(ctx)
+	if err != nil {
+		return policy.Verdict{}, err
+	}
+	q.User, q.Transactional = who.id(), c.transactional()
+	if chosen := policy.Choose(q.Salt, q.Campaign, q.User, q.Weights); chosen >= 0 {
+		v := &c.variants[chosen]
+		can, err := a.reach(ctx, v)
 		if err != nil {
 			return policy.Verdict{}, err
 		}
 		q.Reach, a.to, a.entry.Detail = can.Reach, can.To, can.Detail
-	}
-	if !q.InAudience && q.Live {
-		for i := range c.who {
-			in, err := a.isIn(ctx, &c.who[i])
-			if err != nil {
-				return policy.Verdict{}, err
-			}
-			if q.InAudience = in; in {
-				break
-			}
+		q.InPage = v.undisturbing()
+		if q.Expires = v.expires; q.Expires == 0 && a.entry.Held {
+			q.Expires = w.cfg.HoldFor
 		}
-	}
-	if c.capCount > 0 && !in.Test {
-		sent, _, err := a.worker.caps(ctx, capKey(in.User, a.name))
-		if err != nil {
+		if q.Caps, err = a.limits(ctx, v, who.ids); err != nil {
 			return policy.Verdict{}, err
 		}
-		q.Sent = sent
+	}
+	if q.InAudience, err = a.inAudience(ctx); err != nil || in.Test {
+		return policy.Decide(&q), err
+	}
+	q.Global.Share, q.Holdout.Share, q.Once = w.current().global, c.holdout, c.once
+	a.pending = nil
+	if err := a.groups(ctx, &q, who); err != nil {
+		return policy.Verdict{}, err
+	}
+	q.Quiet, q.Zone = c.quiet, w.zone(who.profile)
+	if c.goal != "" && (a.version != 0 || now-in.At > goalsBehind.Microseconds()) {
+		if q.Converted, err = w.converted(ctx, c.goal, who.ids); err != nil {
+			return policy.Verdict{}, err
+		}
 	}
 	return policy.Decide(&q), nil
+}
+
+// inAudience asks whether the campaign is for the user. Who was listed when it was
+// started is asked again only after a wait, and not if a person ordered it.
+func (a *activation) inAudience(ctx context.Context) (bool, error) {
+	if len(a.c.who) == 0 || a.c.listed && a.version == 0 {
+		return true, nil
+	}
+	for i := range a.c.who {
+		if in, err := a.isIn(ctx, &a.c.who[i]); err != nil || in {
+			return in, err
+		}
+	}
+	return false, nil
 }
 
 // reach asks whether the user can be written to by a content's channel.
 func (a *activation) reach(ctx context.Context, v *variant) (reach.Answer, error) {
 	if v.definition == nil { // it is not defined, and nothing can be sent by it
-		return reach.Answer{Reach: policy.Reach{Consent: consent.Granted}}, nil
+		return reach.Answer{Reach: policy.Reach{Consent: consent.Granted, Transactional: a.c.transactional()}}, nil
 	}
-	user, p, err := reach.Whose(ctx, a.moment, a.intent.User)
+	who, err := a.person(ctx)
 	if err != nil {
 		return reach.Answer{}, err
 	}
-	q := &reach.Question{User: user, Profile: p, Purpose: a.c.purpose, Campaign: a.name, Channel: v.definition, To: a.trialTo}
+	q := &reach.Question{User: who.id(), Profile: who.profile, Purpose: a.c.purpose, Campaign: a.name, Channel: v.definition, To: a.trialTo}
 	if a.intent.Test { // who tries it has asked for it
 		q.Purpose = consent.Transactional
 	}
@@ -333,7 +368,7 @@ func (a *activation) render(ctx context.Context, v *variant) (*channel.Delivery,
 		To: a.to, Unsubscribe: in.Unsubscribe,
 	}
 	if v.expires > 0 {
-		d.Expires = a.intent.At + v.expires.Microseconds()
+		d.Expires = a.due() + v.expires.Microseconds()
 	}
 	return d, nil
 }
@@ -388,12 +423,7 @@ func headline(s string) string { return strings.Join(strings.Fields(s), " ") }
 func (a *activation) resume(ctx context.Context) error {
 	var v *variant
 	if a.c != nil {
-		for i := range a.c.variants {
-			if k := &a.c.variants[i]; k.template == a.entry.Template && k.channelName == a.entry.Channel {
-				v = k
-				break
-			}
-		}
+		v = a.c.variant(a.entry.Template, a.entry.Channel)
 	}
 	unsure := func(why string) error {
 		a.entry.end(StatusHeld, policy.Unknown, why, a.worker.now())
@@ -427,6 +457,10 @@ func (a *activation) resume(ctx context.Context) error {
 // send makes an attempt. again means that an earlier one was interrupted.
 func (a *activation) send(ctx context.Context, v *variant, d *channel.Delivery, again bool) error {
 	w := a.worker
+	if what := a.barred(); what != "" {
+		return a.wait(ctx, what, 0)
+	}
+	a.entry.begin(w.now())
 	a.entry.State = Sending
 	a.entry.Attempt++
 	d.Attempt = a.entry.Attempt
@@ -463,7 +497,7 @@ func (a *activation) send(ctx context.Context, v *variant, d *channel.Delivery, 
 		return ctx.Err() // the next start resumes it
 	}
 	class := channel.Class(err)
-	late := now-a.entry.Created >= w.cfg.GiveUp.Microseconds()
+	late := now-max(a.entry.Created, a.entry.Began) >= w.cfg.GiveUp.Microseconds()
 	if e, ok := errors.AsType[*channel.Error](err); ok && e.Untried && !late {
 		a.entry.Attempt--
 		return a.park(ctx, v, class, err, now)
@@ -501,44 +535,41 @@ func (a *activation) park(ctx context.Context, v *variant, class channel.ErrorCl
 	a.entry.Detail = cutDetail(cause.Error())
 	n := note{campaign: a.name, parked: true, intent: *a.intent}
 	next := openKey(w.partition, now+pause.Microseconds(), a.key)
-	entry, err := a.entry.write(a.key, a.version)
-	if err != nil {
-		return &corrupt{err}
-	}
-	writes := []documents.Write{entry, {Collection: CollectionOpen, Key: next, Value: n.append(nil), Expect: documents.Any}}
-	if a.note != "" && a.note != next {
-		writes = append(writes, documents.Write{Collection: CollectionOpen, Key: a.note, Expect: documents.Any})
-	}
-	if err := w.deps.Documents.Apply(ctx, documents.Relaxed, writes...); err != nil {
+	if err := a.move(ctx, &n, next, nil); err != nil {
 		return fmt.Errorf("park activation: %w", err)
 	}
 	w.metrics.retries.Inc()
 	w.log.Warn("a channel cannot be reached", "channel", v.channelName, "campaign", a.name, "attempt", a.entry.Attempt, "error", cause)
-	w.forget(a.note)
 	w.due(next)
 	return nil
 }
 
-// store writes the entry, and with the first write the note.
+// store writes the entry, and with the first write, or the first after a wait, the
+// note.
 func (a *activation) store(ctx context.Context, d documents.Durability, more []documents.Write) error {
 	entry, err := a.entry.write(a.key, a.version)
 	if err != nil {
 		return &corrupt{err}
 	}
-	writes := append(more, entry)
+	writes := append(append(more, a.pending...), entry)
 	opened := ""
-	if a.note == "" {
+	if a.note == "" || waiting(a.note) {
 		opened = openKey(a.worker.partition, a.entry.Created, a.key)
 		n := note{campaign: a.name, intent: *a.intent}
 		writes = append(writes, documents.Write{Collection: CollectionOpen, Key: opened, Value: n.append(nil), Expect: documents.Any})
+		if a.note != "" {
+			writes = append(writes, documents.Write{Collection: CollectionOpen, Key: a.note, Expect: documents.Any})
+		}
 	}
 	if err := a.worker.deps.Documents.Apply(ctx, d, writes...); err != nil {
 		return fmt.Errorf("write ledger entry %s: %w", a.key, err)
 	}
 	a.version++
+	a.pending = nil
 	if opened != "" {
-		a.note = opened
 		a.worker.take(opened)
+		a.worker.forget(a.note)
+		a.note = opened
 	}
 	return nil
 }
@@ -581,24 +612,6 @@ func (a *activation) tryFinish(ctx context.Context, also func(ctx context.Contex
 		}
 	}
 	return a.store(ctx, documents.Relaxed, more)
-}
-
-// count adds the send to the user's count of the campaign, if it has a cap.
-func (a *activation) count(ctx context.Context) ([]documents.Write, error) {
-	if a.intent.Test || a.c == nil || a.c.capCount == 0 {
-		return nil, nil
-	}
-	key := capKey(a.intent.User, a.name)
-	sent, version, err := a.worker.caps(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	at := a.entry.Created
-	value, err := json.Marshal(append(policy.Counted(sent, at, a.c.capPer), at))
-	if err != nil {
-		return nil, &corrupt{fmt.Errorf("encode cap: %w", err)}
-	}
-	return []documents.Write{{Collection: CollectionCaps, Key: key, Value: value, Expect: version}}, nil
 }
 
 // report hands the outcome to the reporter.

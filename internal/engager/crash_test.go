@@ -82,6 +82,11 @@ func crashConfig() engager.Config {
 // dies.
 func process(t *testing.T, w *world, set *definition.Set, do ...func(*engager.Engager)) {
 	t.Helper()
+	processFor(t, 5*time.Second, w, set, do...)
+}
+
+func processFor(t *testing.T, length time.Duration, w *world, set *definition.Set, do ...func(*engager.Engager)) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	w.die = cancel
@@ -89,10 +94,15 @@ func process(t *testing.T, w *world, set *definition.Set, do ...func(*engager.En
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := engager.New(crashConfig(), engager.Deps{
+	cfg := crashConfig()
+	if length > time.Minute {
+		cfg.Poll = time.Second
+	}
+	e, err := engager.New(cfg, engager.Deps{
 		Log: worldLog{w}, Documents: w, Inbox: worldInbox{w}, Definitions: fixed{set}, Profiles: texters{}, Book: book,
 		Channels: []channel.Channel{web.New(worldInbox{w}), outbox.New(w), recorder{w}},
 		Secret:   []byte(secret),
+		Members:  func(context.Context, []string) ([]string, error) { return w.members, nil },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +112,7 @@ func process(t *testing.T, w *world, set *definition.Set, do ...func(*engager.En
 	for _, f := range do {
 		f(e)
 	}
-	time.AfterFunc(5*time.Second, cancel)
+	time.AfterFunc(length, cancel)
 	if err := <-done; err != nil {
 		t.Fatalf("run: %v", err)
 	}
@@ -280,6 +290,64 @@ func TestCheckerCatchesBrokenBuilds(t *testing.T) {
 	f("without caps", without(engager.CollectionCaps))
 	f("without records", without(reach.CollectionDeliveries))
 	f("without sync", func(w *world) { w.lazy = true })
+}
+
+// What waits (for a delay, for the end of quiet hours, for a pause or a stop to be
+// lifted) is neither lost nor sent twice by a crash anywhere, and nothing is sent
+// too early.
+func TestWaitingCrashAtEveryWrite(t *testing.T) {
+	live := crashSet()
+	live.Campaigns["mail"].Delay = period.Period(10 * time.Second)
+	live.Campaigns["text"].Limits.Quiet = &definition.Quiet{From: "23:00", To: "00:01"} // the clock shows 00:00
+	live.Campaigns["pop"].Delay = live.Campaigns["mail"].Delay
+	points := 0
+	f := func(name string, halt, lift func(*engager.Engager)) {
+		t.Helper()
+		for _, power := range []bool{false, true} {
+			for _, after := range []bool{false, true} {
+				for k := 1; ; k++ {
+					reached := false
+					synctest.Test(t, func(t *testing.T) {
+						w := newWorld()
+						intents := feed(t, w)
+						w.writes, w.faultAt, w.after, w.power = 0, k, after, power
+						processFor(t, 3*time.Minute, w, live, halt)
+						reached = w.dead
+						w.restart()
+						processFor(t, 5*time.Minute, w, live, lift)
+						for _, p := range check(w, intents) {
+							t.Errorf("%s: write %d, after=%v power=%v: %s", name, k, after, power, p)
+						}
+						for _, e := range w.outcomes() {
+							early := time.UnixMicro(intents[0].At)
+							switch {
+							case strings.Contains(string(e.Properties), `"campaign":"text"`):
+								early = early.Add(time.Minute)
+							default:
+								early = early.Add(10 * time.Second)
+							}
+							if time.UnixMicro(e.Timestamp).Before(early) {
+								t.Errorf("%s: write %d: decided at %s: %s", name, k, time.UnixMicro(e.Timestamp), e.Properties)
+							}
+						}
+					})
+					if !reached {
+						break
+					}
+					points++
+				}
+			}
+		}
+	}
+	nothing := func(*engager.Engager) {}
+	f("waits", nothing, nothing)
+	f("stopped",
+		func(e *engager.Engager) { _, _ = e.SetSending(t.Context(), true, "ada") }, // dies, perhaps
+		func(e *engager.Engager) { _, _ = e.SetSending(t.Context(), false, "ada") })
+	if points < 200 {
+		t.Errorf("only %d points were tried", points)
+	}
+	t.Logf("%d crashes", points)
 }
 
 // What had begun ends in an outcome even if its campaign is paused or gone after

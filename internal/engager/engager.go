@@ -20,6 +20,7 @@
 //	(none)      (none)   not begun: the stream brings it again
 //	sending     yes      sent or not: repeat on an idempotent channel, else Config.OnUnknown
 //	pending     parked   not sent: decide anew when its time has come
+//	pending     waiting  not sent: decide anew when quiet hours, a pause or a stop end
 //	done etc.   yes      ended: report (again; the log drops repeats)
 //	done etc.   (none)   ended and reported
 package engager
@@ -34,6 +35,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"heed/internal/channel"
 	"heed/internal/definition"
@@ -71,7 +73,13 @@ type Config struct {
 	// to the log, ReportBatch how many may.
 	ReportLinger time.Duration `yaml:"report_linger"`
 	ReportBatch  int           `yaml:"report_batch"`
-	// Poll is how often retries and positions are looked after.
+	// HoldFor is how long after its time a delivery that a pause or a stop held
+	// back is still worth sending, if its content does not say.
+	HoldFor time.Duration `yaml:"hold_for"`
+	// ScheduleGrace is how late a scheduled run may be made after an outage.
+	ScheduleGrace time.Duration `yaml:"schedule_grace"`
+	// Poll is how often retries, what waits, schedules and positions are looked
+	// after.
 	Poll time.Duration `yaml:"poll"`
 	// JanitorEvery is how often expired messages are removed, LedgerKeep how
 	// long the ledger remembers: longer than the log.
@@ -109,6 +117,8 @@ func (c *Config) Defaults() {
 		{&c.GiveUp, 24 * time.Hour},
 		{&c.ReportLinger, 20 * time.Millisecond},
 		{&c.Poll, 500 * time.Millisecond},
+		{&c.HoldFor, 72 * time.Hour},
+		{&c.ScheduleGrace, time.Hour},
 		{&c.JanitorEvery, 30 * time.Second},
 		{&c.LedgerKeep, 35 * 24 * time.Hour},
 		{&c.Grace, 10 * time.Second},
@@ -146,6 +156,8 @@ func (c *Config) Validate() error {
 		{"give_up", c.GiveUp},
 		{"report_linger", c.ReportLinger},
 		{"poll", c.Poll},
+		{"hold_for", c.HoldFor},
+		{"schedule_grace", c.ScheduleGrace},
 		{"janitor_every", c.JanitorEvery},
 		{"ledger_keep", c.LedgerKeep},
 		{"grace", c.Grace},
@@ -198,6 +210,12 @@ type Deps struct {
 	Book        Book
 	Pull        Pull              // nil: templates pull nothing
 	Channels    []channel.Channel // at most one of a type
+	// Members lists who is in one of the audiences now (none: everybody), for
+	// scheduled runs; nil: this process does not know.
+	Members func(ctx context.Context, audiences []string) ([]string, error)
+	// Zone is that of users whose own is not known, and of schedules that name
+	// none; nil: UTC.
+	Zone *time.Location
 	// Secret of the installation: delivery ids are HMACs under it, and the
 	// choice of who is held back is salted with it.
 	Secret []byte
@@ -221,6 +239,10 @@ type Engager struct {
 	planMu sync.Mutex
 	plan   atomic.Pointer[plan]
 
+	stopped atomic.Bool   // all sending is
+	pace    *rate.Limiter // of what leaves after it had to wait
+	zones   sync.Map      // name -> *time.Location
+
 	starting atomic.Int32 // partitions that are not served yet
 	fatal    atomic.Pointer[error]
 }
@@ -240,6 +262,9 @@ func New(cfg Config, deps Deps) (*Engager, error) {
 	if deps.Clock == nil {
 		deps.Clock = time.Now
 	}
+	if deps.Zone == nil {
+		deps.Zone = time.UTC
+	}
 	if deps.Logger == nil {
 		deps.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -247,6 +272,7 @@ func New(cfg Config, deps Deps) (*Engager, error) {
 		cfg: cfg, deps: deps, channels: make(map[string]channel.Channel, len(deps.Channels)),
 		salt: mac(deps.Secret, saltPurpose), log: deps.Logger, metrics: newMetrics(deps.Registerer),
 		cache: render.NewCache(1024), reports: make(chan report, 4*cfg.ReportBatch),
+		pace: rate.NewLimiter(definition.DefaultRelease, 1),
 	}
 	for _, c := range deps.Channels {
 		if _, doubled := e.channels[c.Type()]; doubled {
@@ -279,6 +305,14 @@ func (e *Engager) Run(ctx context.Context) error {
 	defer kill()
 	defer context.AfterFunc(soft, func() { time.AfterFunc(e.cfg.Grace, kill) })()
 
+	// Nothing is sent before it is known whether anything may be.
+	if !e.insist(soft, "read whether sending is stopped", func() error {
+		s, err := e.Sending(soft)
+		e.stopped.Store(s.Stopped || e.stopped.Load())
+		return err
+	}) {
+		return nil
+	}
 	var workers, others sync.WaitGroup
 	var recovering sync.WaitGroup
 	n := e.deps.Log.Partitions()
@@ -297,6 +331,7 @@ func (e *Engager) Run(ctx context.Context) error {
 	others.Go(func() { e.reporter(hard) })
 	others.Go(func() { e.janitor(soft, &recovering) })
 	others.Go(func() { e.orders(soft) })
+	others.Go(func() { e.schedules(soft) })
 	workers.Wait()
 	close(e.reports) // nobody sends any more
 	others.Wait()
@@ -333,6 +368,12 @@ func (e *Engager) janitor(ctx context.Context, recovering *sync.WaitGroup) {
 			if err == nil {
 				_, err = e.ExpireCaps(ctx, e.deps.Clock().Add(-max(e.cfg.LedgerKeep, e.longestCap())))
 			}
+			if err == nil {
+				_, err = e.ExpireGoals(ctx, e.deps.Clock().Add(-e.cfg.LedgerKeep))
+			}
+			if err == nil {
+				_, err = e.ExpireStandings(ctx)
+			}
 		}
 		if err != nil && ctx.Err() == nil {
 			e.log.Warn("engager cannot tidy up", "error", err)
@@ -340,12 +381,22 @@ func (e *Engager) janitor(ctx context.Context, recovering *sync.WaitGroup) {
 	}
 }
 
-// longestCap is the longest period that a campaign counts over.
+// longestCap is the longest period that a cap counts over.
 func (e *Engager) longestCap() (longest time.Duration) {
-	for _, c := range e.deps.Definitions.Current().Campaigns {
-		if c.Limits.Cap != nil {
-			longest = max(longest, c.Limits.Cap.Per.Duration())
+	set := e.deps.Definitions.Current()
+	add := func(k *definition.Cap) {
+		if k != nil {
+			longest = max(longest, k.Per.Duration())
 		}
+	}
+	for _, c := range set.Campaigns {
+		add(c.Limits.Cap)
+	}
+	for _, ch := range set.Channels {
+		add(ch.Cap)
+	}
+	if set.Sending != nil {
+		add(set.Sending.Cap)
 	}
 	return longest
 }

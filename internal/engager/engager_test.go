@@ -99,6 +99,9 @@ type env struct {
 	in    members
 	sms   *scripted
 	fires int
+	defs  *revised
+	list  func(context.Context, []string) ([]string, error) // who is in audiences
+	clock func() time.Time                                  // nil: the machine's
 	e     *engager.Engager
 	book  *reach.Book
 	stop  func()
@@ -138,8 +141,10 @@ func (v *env) start() {
 		v.t.Fatal(err)
 	}
 	v.book = book
+	v.defs = &revised{}
+	v.defs.set.Store(v.set)
 	e, err := engager.New(v.cfg, engager.Deps{
-		Book: book, Log: v.db.Log(), Documents: v.db.Documents(), Inbox: v.db.Inbox(), Definitions: fixed{v.set}, Profiles: known{v.users, v.in},
+		Book: book, Log: v.db.Log(), Documents: v.db.Documents(), Inbox: v.db.Inbox(), Definitions: v.defs, Members: v.list, Clock: v.clock, Profiles: known{v.users, v.in},
 		Channels:   []channel.Channel{web.New(v.db.Inbox()), outbox.New(v.db.Documents()), v.sms},
 		Secret:     []byte(secret),
 		Registerer: prometheus.NewRegistry(),
@@ -172,7 +177,7 @@ func (v *env) prepare(user string, change ...func(*event.Intent)) event.Intent {
 	v.t.Helper()
 	v.fires++
 	e := event.Event{
-		MessageID: fmt.Sprintf("m%d", v.fires), Name: "win", UserID: user, AnonymousID: "anon", Source: "shop", Timestamp: time.Now().UnixMicro(),
+		MessageID: fmt.Sprintf("m%d", v.fires), Name: "win", UserID: user, AnonymousID: "anon", Source: "shop", Timestamp: v.now().UnixMicro(),
 		Properties: []byte(`{"product":"<Bike>"}`), Context: event.Context{Page: event.PageContext{Path: "/game"}},
 	}
 	data := event.AppendEvent(nil, &e)
@@ -233,22 +238,28 @@ func (v *env) outcomes(user string, n int) []outcome {
 		if err != nil {
 			v.t.Fatalf("%d of %d outcomes: %v", len(out), n, err)
 		}
-		d := event.NewDecoder(c.Data)
-		for {
-			var o outcome
-			if ok, err := d.Next(&o.event); err != nil || !ok {
-				break
-			}
-			if o.event.Name != event.NameDelivery || o.event.User() != user {
-				continue
-			}
-			if err := json.Unmarshal(o.event.Properties, &o); err != nil {
-				v.t.Fatal(err)
-			}
-			out = append(out, o)
-		}
+		out = append(out, outcomesIn(v.t, c.Data, user)...)
 	}
 	return out
+}
+
+// outcomesIn decodes those among events, of one user or ("") of all.
+func outcomesIn(t testing.TB, data []byte, user string) (out []outcome) {
+	t.Helper()
+	d := event.NewDecoder(data)
+	for {
+		var o outcome
+		if ok, err := d.Next(&o.event); err != nil || !ok {
+			return out
+		}
+		if o.event.Name != event.NameDelivery || user != "" && o.event.User() != user {
+			continue
+		}
+		if err := json.Unmarshal(o.event.Properties, &o); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, o)
+	}
 }
 
 // one fires for a user and gives the only outcome.
@@ -412,7 +423,7 @@ func TestOutcomes(t *testing.T) {
 	f("too late for nothing", "outbox", "hi", nil, old, "sent")
 	f("late but long lived", "web", "hi", func(_ *definition.Campaign, tpl *definition.Template) { tpl.Expires = period.Period(time.Hour) }, old, "sent")
 	f("send now", "web", "hi", nil, func(in *event.Intent) { in.Trigger, in.Campaign, in.Offset = "", "c", event.NoOffset }, "sent")
-	f("send now, paused", "web", "hi", func(c *definition.Campaign, _ *definition.Template) { c.Status = definition.Paused },
+	f("send now, ended", "web", "hi", func(c *definition.Campaign, _ *definition.Template) { c.Status = definition.Ended },
 		func(in *event.Intent) { in.Trigger, in.Campaign = "", "c" }, "refused not_live")
 	f("send now, unknown", "web", "hi", nil, func(in *event.Intent) { in.Trigger, in.Campaign = "", "?" }, "refused not_live")
 	f("no such template", "web", "hi", func(c *definition.Campaign, _ *definition.Template) { c.What[0].Template = "?" }, nil, "failed definition")
@@ -506,7 +517,7 @@ func TestUntried(t *testing.T) {
 	}
 }
 
-// A parked activation is decided anew: a campaign that was paused meanwhile does
+// A parked activation is decided anew: a campaign that was ended meanwhile does
 // not send.
 func TestParkedIsDecidedAnew(t *testing.T) {
 	v := newEnv(t)
@@ -530,7 +541,7 @@ func TestParkedIsDecidedAnew(t *testing.T) {
 		documents.Write{Collection: engager.CollectionOpen, Key: key, Value: docs[0].Value, Expect: documents.Any}); err != nil {
 		t.Fatal(err)
 	}
-	v.set.Campaigns["c"].Status = definition.Paused
+	v.set.Campaigns["c"].Status = definition.Ended
 	v.start()
 	if o := v.outcomes("u1", 1)[0]; o.Reason != string(policy.NotLive) {
 		t.Errorf("%s %s", o.Status, o.Reason)

@@ -54,4 +54,6 @@ func openKey(partition int, due int64, ledgerKey string) string {
 
 func openPrefix(partition int) string { return fmt.Sprintf("%04x/", partition) }
 
-func capKey(user, campaign string) string { return user + "\x00" + campaign }
+// capKey is where the sends to a user are counted: of a campaign, by a channel
+// (channelCap), or all together ("").
+func capKey(user, of string) string { return user + "\x00" + of }

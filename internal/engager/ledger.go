@@ -20,7 +20,9 @@ const (
 	CollectionLedger   = "ledger"           // LedgerKey -> Entry
 	CollectionOpen     = "engager_open"     // openKey -> note
 	CollectionPosition = "engager_position" // partition -> next offset of intents
-	CollectionCaps     = "caps"             // user, campaign -> times of sends
+	CollectionCaps     = "caps"             // capKey -> times of sends
+	CollectionStanding = "standing"         // campaign, user -> standing
+	CollectionGoals    = "goals"            // event, user -> when it was last done
 )
 
 // State is where an activation stands.
@@ -59,16 +61,31 @@ type Entry struct {
 	Channel  string        `json:"channel,omitempty"`
 	Attempt  int           `json:"attempt,omitempty"`
 	Created  int64         `json:"created"`
+	Began    int64         `json:"began,omitempty"` // when it last stopped waiting; 0: it never waited
 	Finished int64         `json:"finished,omitempty"`
 	Detail   string        `json:"detail,omitempty"`
 	Missing  []string      `json:"missing,omitempty"`
+
+	// What it waits for and until when, 0 for until somebody lifts it; and whether
+	// that was ever a pause or a stop.
+	Waits policy.Wait `json:"waits,omitempty"`
+	Until int64       `json:"until,omitempty"`
+	Held  bool        `json:"held,omitempty"`
 }
 
 func (e *Entry) ended() bool { return e.State == Done || e.State == Failed || e.State == Unsure }
 
+// begin ends a wait.
+func (e *Entry) begin(now int64) {
+	if e.Waits != "" {
+		e.Waits, e.Until, e.Began = "", 0, now
+	}
+}
+
 // end closes the entry.
 func (e *Entry) end(s Status, r policy.Reason, detail string, now int64) {
 	e.Status, e.Reason, e.Finished = s, r, now
+	e.Waits, e.Until = "", 0
 	e.Detail = cutDetail(detail)
 	switch s {
 	case StatusFailed:
@@ -115,7 +132,7 @@ func isCorrupt(err error) bool {
 	return ok
 }
 
-// caps are the times at which a user received a campaign.
+// caps are the times at which a user received what a cap counts.
 func (e *Engager) caps(ctx context.Context, key string) (sent []int64, version int64, err error) {
 	d, err := e.deps.Documents.Get(ctx, CollectionCaps, key)
 	if errors.Is(err, documents.ErrNotFound) {

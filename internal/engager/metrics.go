@@ -24,6 +24,10 @@ type metrics struct {
 	noField     prometheus.Counter
 	storeErrors prometheus.Counter
 	trimmed     prometheus.Counter
+	waits       *prometheus.CounterVec
+	released    prometheus.Counter
+	armsMet     prometheus.Counter
+	missedRuns  prometheus.Counter
 	reportBatch prometheus.Histogram
 
 	mu        sync.RWMutex
@@ -53,13 +57,19 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		noField:     counter("missing_fields_total", "Fields that a template printed and that had no value."),
 		storeErrors: counter("store_errors_total", "Operations of the stores that failed and were repeated."),
 		trimmed:     counter("intents_trimmed_total", "Times that retention had removed intents before they were read."),
+		waits: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "heed_engager_waits_total", Help: "Times that an activation was put off, by what it waits for.",
+		}, []string{"for"}),
+		released:   counter("released_total", "Waiting activations that were let go, to be decided on anew."),
+		armsMet:    counter("arms_met_total", "Users who turned out to be two, of both arms of a campaign: they leave its analysis."),
+		missedRuns: counter("missed_runs_total", "Scheduled runs that were not made up for after an outage."),
 		reportBatch: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "heed_engager_report_batch", Help: "Outcomes per write to the log.", Buckets: prometheus.ExponentialBuckets(1, 2, 11),
 		}),
 		campaigns: make(map[string]struct{}),
 	}
 	if r != nil {
-		r.MustRegister(m.intents, m.activations, m.age, m.send, m.retries, m.recovered, m.noEvent, m.noField, m.storeErrors, m.trimmed, m.reportBatch)
+		r.MustRegister(m.intents, m.activations, m.age, m.send, m.retries, m.recovered, m.noEvent, m.noField, m.storeErrors, m.trimmed, m.waits, m.released, m.armsMet, m.missedRuns, m.reportBatch)
 	}
 	return m
 }

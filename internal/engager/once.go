@@ -149,10 +149,12 @@ func (e *Engager) Reachable(ctx context.Context, c *definition.Campaign, users [
 	return left, refused, nil
 }
 
-// HeldBack is how many of the users a campaign of that name would hold back.
+// HeldBack is how many of the users a campaign of that name would hold back, with
+// those that no marketing goes to.
 func (e *Engager) HeldBack(campaign string, share float64, users []string) (n int) {
+	global := e.current().global
 	for _, u := range users {
-		if policy.HeldOut(e.salt, campaign, u, share) {
+		if policy.HeldOut(e.salt, "", u, global) || policy.HeldOut(e.salt, campaign, u, share) {
 			n++
 		}
 	}

@@ -8,11 +8,14 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"heed/internal/channel"
 	"heed/internal/condition"
 	"heed/internal/consent"
 	"heed/internal/definition"
 	"heed/internal/render"
+	"heed/internal/schedule"
 )
 
 // plan is a set of definitions made ready for work. It is immutable.
@@ -20,20 +23,32 @@ type plan struct {
 	set       *definition.Set
 	byName    map[string]*campaign
 	byTrigger map[string][]*campaign // live ones, by name
+	goals     map[string]struct{}    // events that some campaign wants to happen
+	global    float64                // share of users that no marketing goes to
 }
 
 // campaign is a campaign made ready.
 type campaign struct {
-	name     string
-	live     bool
-	purpose  consent.Purpose
-	who      []audience // empty: all
-	holdout  float64
-	capCount int
-	capPer   time.Duration
-	variants []variant
-	weights  []int
-	err      error // it cannot be used as it is defined
+	name    string
+	live    bool
+	paused  bool
+	purpose consent.Purpose
+	who     []audience // empty: all
+	listed  bool       // whoever starts it names users that were in the audiences just then
+	holdout float64
+	once    bool // per user
+	cap     *definition.Cap
+	capAll  *definition.Cap // of all campaigns together
+	quiet   schedule.Quiet
+	delay   time.Duration
+	goal    string // event, "" if it has none
+
+	schedule  *schedule.Schedule // nil: none
+	rule      string             // the text of the schedule
+	audiences []string           // that a run asks for
+	variants  []variant
+	weights   []int
+	err       error // it cannot be used as it is defined
 }
 
 // audience is one of those that a campaign is for.
@@ -73,9 +88,16 @@ func (e *Engager) current() *plan {
 }
 
 func (e *Engager) compile(set *definition.Set) *plan {
-	p := &plan{set: set, byName: map[string]*campaign{}, byTrigger: map[string][]*campaign{}}
+	p := &plan{set: set, byName: map[string]*campaign{}, byTrigger: map[string][]*campaign{}, goals: map[string]struct{}{}}
+	e.pace.SetLimit(definition.DefaultRelease)
 	if set == nil {
 		return p
+	}
+	if s := set.Sending; s != nil {
+		if s.Release > 0 {
+			e.pace.SetLimit(rate.Limit(s.Release))
+		}
+		p.global, _ = s.HoldoutShare() // it was checked
 	}
 	for name, def := range set.Campaigns {
 		c := e.campaign(set, def)
@@ -83,6 +105,9 @@ func (e *Engager) compile(set *definition.Set) *plan {
 			e.log.Error("a live campaign cannot be used", "campaign", name, "error", c.err)
 		}
 		p.byName[name] = c
+		if c.goal != "" && def.Status != definition.Ended {
+			p.goals[c.goal] = struct{}{}
+		}
 		if on := def.When.Starts(); c.live && on != "" {
 			p.byTrigger[on] = append(p.byTrigger[on], c)
 		}
@@ -94,7 +119,17 @@ func (e *Engager) compile(set *definition.Set) *plan {
 }
 
 func (e *Engager) campaign(set *definition.Set, def *definition.Campaign) *campaign {
-	c := &campaign{name: def.Name, live: def.Status == definition.Live, purpose: cmp.Or(def.Purpose, consent.Marketing)}
+	c := &campaign{
+		name: def.Name, live: def.Status == definition.Live, paused: def.Status == definition.Paused,
+		purpose: cmp.Or(def.Purpose, consent.Marketing), once: def.OncePerUser(), cap: def.Limits.Cap, delay: def.Delay.Duration(),
+		listed: def.When.Once != "" || def.When.Schedule != "", rule: def.When.Schedule + " " + def.When.Zone, audiences: def.Who,
+	}
+	if set.Sending != nil {
+		c.capAll = set.Sending.Cap
+	}
+	if def.Goal != nil {
+		c.goal = def.Goal.Event
+	}
 	var errs []error
 	who := def.Who
 	if def.When.Once != "" {
@@ -117,8 +152,11 @@ func (e *Engager) campaign(set *definition.Set, def *definition.Campaign) *campa
 	if c.holdout, err = def.HoldoutShare(); err != nil {
 		errs = append(errs, err)
 	}
-	if lim := def.Limits.Cap; lim != nil {
-		c.capCount, c.capPer = lim.Count, lim.Per.Duration()
+	if c.quiet, err = set.QuietHours(def); err != nil {
+		errs = append(errs, err)
+	}
+	if c.schedule, err = def.When.Plan(e.deps.Zone); err != nil {
+		errs = append(errs, err)
 	}
 	for _, v := range def.What {
 		out := e.variant(set, v)
@@ -172,6 +210,25 @@ func (e *Engager) variant(set *definition.Set, v definition.Variant) variant {
 		}
 	}
 	return out
+}
+
+// transactional tells whether the campaign is what users need, wanted or not.
+func (c *campaign) transactional() bool { return c.purpose == consent.Transactional }
+
+// variant is the content of a template by a channel; nil if there is none any more.
+func (c *campaign) variant(template, channel string) *variant {
+	for i := range c.variants {
+		if v := &c.variants[i]; v.template == template && v.channelName == channel {
+			return v
+		}
+	}
+	return nil
+}
+
+// undisturbing tells whether the content reaches the user without a sound: it is
+// shown on the page, or only kept for later.
+func (v *variant) undisturbing() bool {
+	return v.definition != nil && (v.definition.Type == definition.ChannelWeb || v.definition.Type == definition.ChannelPull)
 }
 
 // personal tells whether the content is only for a verified user.

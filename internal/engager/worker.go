@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -31,6 +32,8 @@ type worker struct {
 	mu      sync.Mutex
 	active  map[string]struct{} // notes that somebody in this process works on
 	nextDue int64               // when the next parked note is due; 0: none
+
+	goalsKnown atomic.Bool // the events until the start were searched for goals
 }
 
 // job is one intent of the stream, or one open activation.
@@ -114,6 +117,8 @@ func (w *worker) serve(soft, hard context.Context, stopAll context.CancelCauseFu
 	soft, stop := context.WithCancel(soft)
 	defer stop()
 	ticks.Go(func() { w.tick(soft, hard, stopAll) })
+	ticks.Go(func() { w.goals(soft) })
+	ticks.Go(func() { w.releases(soft, stopAll) })
 	for soft.Err() == nil {
 		r, err := w.open(soft, &next)
 		if err == nil {
@@ -189,7 +194,7 @@ func (w *worker) recover(ctx context.Context, recovered func()) error {
 	var jobs sync.WaitGroup
 	after := openPrefix(w.partition)
 	for {
-		docs, err := w.list(ctx, after, 500)
+		docs, err := w.list(ctx, openPrefix(w.partition), after, 500)
 		if err != nil {
 			return err
 		}
@@ -222,10 +227,10 @@ func (w *worker) recover(ctx context.Context, recovered func()) error {
 	return nil
 }
 
-func (w *worker) list(ctx context.Context, after string, limit int) (docs []documents.Document, err error) {
+func (w *worker) list(ctx context.Context, prefix, after string, limit int) (docs []documents.Document, err error) {
 	if !w.insist(ctx, "list open activations", func() error {
 		docs, err = w.deps.Documents.List(ctx, documents.Query{
-			Collection: CollectionOpen, Prefix: openPrefix(w.partition), After: after, Limit: limit,
+			Collection: CollectionOpen, Prefix: prefix, After: after, Limit: limit,
 		})
 		return err
 	}) {
@@ -266,7 +271,7 @@ func (w *worker) wake(ctx context.Context) error {
 	end := openKey(w.partition, now+1, "")
 	after := openPrefix(w.partition)
 	for {
-		docs, err := w.list(ctx, after, 200)
+		docs, err := w.list(ctx, openPrefix(w.partition), after, 200)
 		if err != nil {
 			return err
 		}

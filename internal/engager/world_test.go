@@ -33,6 +33,7 @@ type world struct {
 	watched []chan struct{}
 	lie     func(collection string) bool // a broken build: loses the collection
 	lazy    bool                         // another one: does not sync documents
+	members []string                     // of every audience
 }
 
 type disk struct {

@@ -7,6 +7,7 @@
 package policy
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"heed/internal/consent"
+	"heed/internal/schedule"
 )
 
 // Reason says why an activation did not end in a message that was sent. The
@@ -32,12 +34,17 @@ const (
 	Suppressed Reason = "suppressed"
 
 	// Refused by the decision.
-	NotLive  Reason = "not_live"
-	Expired  Reason = "expired"
-	Audience Reason = "audience"
-	Holdout  Reason = "holdout"
-	Cap      Reason = "cap"
-	NoChoice Reason = "no_variant"
+	NotLive       Reason = "not_live"
+	Expired       Reason = "expired"
+	Audience      Reason = "audience"
+	Holdout       Reason = "holdout"
+	GlobalHoldout Reason = "global_holdout"
+	Once          Reason = "once"
+	Cap           Reason = "cap"
+	CapAll        Reason = "cap_all"
+	CapChannel    Reason = "cap_channel"
+	Converted     Reason = "converted"
+	NoChoice      Reason = "no_variant"
 
 	// Refused or failed on the way from the decision to the channel.
 	Definition  Reason = "definition"
@@ -51,7 +58,7 @@ const (
 // Reasons lists all of them, in the order of the decision.
 func Reasons() []Reason {
 	return []Reason{
-		NotLive, NoConsent, Declined, NoAddress, Unverified, Suppressed, Expired, Audience, Holdout, Cap, NoChoice,
+		NotLive, NoConsent, Declined, NoAddress, Unverified, Suppressed, Expired, Audience, GlobalHoldout, Holdout, Once, Cap, CapAll, CapChannel, Converted, NoChoice,
 		Definition, Render, Empty, Rejected, Unavailable, Unknown,
 	}
 }
@@ -79,6 +86,16 @@ func (r Reason) Sentence() string {
 		return "The user was in none of the campaign's audiences at that time."
 	case Holdout:
 		return "The user is in the group that is held back to measure what the campaign achieves."
+	case GlobalHoldout:
+		return "The user is in the group that no marketing goes to, to measure what all of it achieves."
+	case Once:
+		return "The user had already received this campaign, which goes to each user once."
+	case CapAll:
+		return "The user had already received as many messages, of all campaigns together, as the cap allows."
+	case CapChannel:
+		return "The user had already received as many messages by this channel as its cap allows."
+	case Converted:
+		return "The user had reached the campaign's goal before the message could be sent."
 	case Cap:
 		return "The user had already received this campaign as often as its cap allows."
 	case NoChoice:
@@ -103,31 +120,79 @@ func (r Reason) Sentence() string {
 type Case struct {
 	User, Campaign string
 	Salt           string // of the installation: other installations hold back other users
-	Test           bool   // bypasses holdout and cap
+	Test           bool   // bypasses delay, holdouts, caps and quiet hours
 
 	Reach // by the channel of the content that Choose picks
 
 	Now     int64
 	At      int64         // when the trigger fired
-	Expires time.Duration // how long the content is worth sending; 0: for ever
+	Due     int64         // when it is to be decided: At, or later by the campaign's delay
+	Expires time.Duration // how long after Due the content is worth sending; 0: for ever
 
-	Live       bool    // the campaign is live
-	InAudience bool    // in one of its audiences, or it has none
-	Holdout    float64 // share of users held back, 0 to 1
+	Stopped    bool // all sending is stopped
+	Paused     bool // the campaign is paused
+	Live       bool // the campaign is live
+	InAudience bool // in one of its audiences, or it has none
 
-	CapCount int           // at most so many ...
-	CapPer   time.Duration // ... in any period of this length; 0: no cap
-	Sent     []int64       // when the user received this campaign, in any order
+	Global  Group // stays out of all marketing
+	Holdout Group // stays out of this campaign
+
+	Once     bool // the campaign goes to each user once ...
+	Received bool // ... and this one had it
+	Caps     []Limit
+
+	Quiet  schedule.Quiet // hours in which nothing is sent, by the clock of Zone
+	Zone   *time.Location // of the user
+	InPage bool           // the content is shown where the user is, and disturbs nobody
+
+	Converted int64 // when the user last reached the campaign's goal; 0: never
 
 	Weights []int // of the contents to choose from
 }
 
-// Verdict is the outcome of a decision: either Send is true and Variant is the
-// content to send, or Reason says why not.
+// Limit is a cap: at most Count messages in any period of the length Per.
+type Limit struct {
+	Reason Reason
+	Count  int
+	Per    time.Duration
+	Sent   []int64 // when the user received what it counts, in any order
+}
+
+// Verdict is the outcome of a decision. Either Send is true and Variant is the
+// content to send; or Wait says what keeps it from being decided, until Until or,
+// if that is 0, until somebody lifts it; or Reason says why not.
 type Verdict struct {
 	Send    bool
+	Wait    Wait
+	Until   int64
 	Reason  Reason
 	Variant int
+}
+
+// Wait says what a decision waits for: that is no outcome.
+type Wait string
+
+// What there is to wait for.
+const (
+	Stopped    Wait = "stopped"
+	Paused     Wait = "paused"
+	Delay      Wait = "delay"
+	QuietHours Wait = "quiet_hours"
+)
+
+// Sentence says to people what is waited for.
+func (w Wait) Sentence() string {
+	switch w {
+	case Stopped:
+		return "All sending is stopped."
+	case Paused:
+		return "The campaign is paused."
+	case Delay:
+		return "The campaign waits a while before it sends."
+	case QuietHours:
+		return "It is quiet hours where the user is."
+	}
+	return "What it waits for is not known to this version."
 }
 
 // Address says whether there is something to send to.
@@ -169,29 +234,30 @@ func (r *Reach) Refusal() Reason {
 	return None
 }
 
-// Decide asks the questions in their one order: whether the campaign is live,
-// whether the user may be written to, and whether this message is for the user
-// now. Those of other caps, quiet hours and conversion come behind this
-// campaign's cap.
+// Decide asks the questions in their one order: whether anything is to be sent
+// now at all, whether the user may be written to, whether this message is for the
+// user, and whether the moment is right. What waits is decided from the first
+// question on when its time has come.
 //
 // Everything that does not depend on the group is asked before the holdout, so
 // that it is missing from both groups of a comparison alike.
 func Decide(c *Case) Verdict {
-	if !c.Live {
-		return refuse(NotLive)
+	if v := Moment(c); v.Wait != "" || v.Reason != None {
+		return v
 	}
 	if r := c.Refusal(); r != None {
 		return refuse(r)
 	}
 	switch {
-	case c.Expires > 0 && c.Now-c.At > c.Expires.Microseconds():
+	case c.Expires > 0 && c.Now-c.Due > c.Expires.Microseconds():
 		return refuse(Expired)
 	case !c.InAudience:
 		return refuse(Audience)
-	case !c.Test && !c.Transactional && HeldOut(c.Salt, c.Campaign, c.User, c.Holdout):
-		return refuse(Holdout)
-	case !c.Test && !c.Transactional && c.capped():
-		return refuse(Cap)
+	}
+	if !c.Test {
+		if v := c.limits(); v.Wait != "" || v.Reason != None {
+			return v
+		}
 	}
 	v := Choose(c.Salt, c.Campaign, c.User, c.Weights)
 	if v < 0 {
@@ -200,13 +266,59 @@ func Decide(c *Case) Verdict {
 	return Verdict{Send: true, Variant: v}
 }
 
+// Moment asks the first questions, which need nothing to be known of the user:
+// whether anything is to be sent now at all. The zero Verdict says yes.
+func Moment(c *Case) Verdict {
+	switch {
+	case c.Stopped:
+		return wait(Stopped, 0)
+	case c.Paused:
+		return wait(Paused, 0)
+	case !c.Live:
+		return refuse(NotLive)
+	case !c.Test && c.Due > c.At && c.Now < c.Due:
+		return wait(Delay, c.Due)
+	}
+	return Verdict{}
+}
+
+// limits asks what a test is spared.
+func (c *Case) limits() Verdict {
+	if !c.Transactional {
+		switch {
+		case c.Global.holds(c.Salt, "", c.User):
+			return refuse(GlobalHoldout)
+		case c.Holdout.holds(c.Salt, c.Campaign, c.User):
+			return refuse(Holdout)
+		}
+	}
+	if c.Once && c.Received {
+		return refuse(Once)
+	}
+	if !c.Transactional {
+		for i := range c.Caps {
+			if l := &c.Caps[i]; l.reached(c.Now) {
+				return refuse(l.Reason)
+			}
+		}
+	}
+	if !c.InPage && c.Zone != nil {
+		if end := c.Quiet.Until(time.UnixMicro(c.Now).In(c.Zone)); !end.IsZero() {
+			return wait(QuietHours, end.UnixMicro())
+		}
+	}
+	if c.Converted > c.At {
+		return refuse(Converted)
+	}
+	return Verdict{}
+}
+
 func refuse(r Reason) Verdict { return Verdict{Reason: r, Variant: -1} }
 
-func (c *Case) capped() bool {
-	if c.CapCount <= 0 || c.CapPer <= 0 {
-		return false
-	}
-	return len(Counted(c.Sent, c.Now, c.CapPer)) >= c.CapCount
+func wait(w Wait, until int64) Verdict { return Verdict{Wait: w, Until: until, Variant: -1} }
+
+func (l *Limit) reached(now int64) bool {
+	return l.Count > 0 && l.Per > 0 && len(Counted(l.Sent, now, l.Per)) >= l.Count
 }
 
 // Counted is the sends that a cap over the period still counts at now: one made
@@ -216,9 +328,51 @@ func Counted(sent []int64, now int64, per time.Duration) []int64 {
 	return slices.DeleteFunc(slices.Clone(sent), func(t int64) bool { return now-t >= per.Microseconds() })
 }
 
+// Arm is the side of a comparison that a user is on.
+type Arm string
+
+// The arms.
+const (
+	Unassigned Arm = ""
+	Exposed    Arm = "exposed"
+	HeldBack   Arm = "held_back"
+)
+
+// Meet is the arm of a user who turns out to be two: who may have received
+// something cannot be one who did not.
+func (a Arm) Meet(b Arm) Arm {
+	if a == Exposed || b == Exposed {
+		return Exposed
+	}
+	return cmp.Or(a, b)
+}
+
+// Group is a share of users that is held back, 0 to 1, and the arm that the user
+// was given when it was first asked.
+type Group struct {
+	Share float64
+	Arm   Arm
+}
+
+// ArmOf is the user's arm: the one that was given, or else by the share. Without
+// a share there is nothing to compare.
+func (g Group) ArmOf(salt, campaign, user string) Arm {
+	switch {
+	case g.Share <= 0 || g.Arm != Unassigned:
+		return g.Arm
+	case HeldOut(salt, campaign, user, g.Share):
+		return HeldBack
+	}
+	return Exposed
+}
+
+func (g Group) holds(salt, campaign, user string) bool {
+	return g.Share > 0 && g.ArmOf(salt, campaign, user) == HeldBack
+}
+
 // HeldOut tells whether a user belongs to the share of users that a campaign
 // holds back. The answer stays the same; a larger share holds back the same
-// users and more.
+// users and more. The global holdout is that of the campaign without a name.
 func HeldOut(salt, campaign, user string, share float64) bool {
 	return share > 0 && fraction("holdout", salt, campaign, user) < share
 }

@@ -11,25 +11,32 @@ import (
 
 	"heed/internal/consent"
 	"heed/internal/policy"
+	"heed/internal/schedule"
 )
 
-// The script: each case starts from a live campaign without limits, and says
+var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC).UnixMicro()
+
+// The script: each case starts at noon, from a live campaign without limits, and says
 // what differs.
 func TestDecide(t *testing.T) {
 	datadriven.RunTest(t, "testdata/decide", func(t *testing.T, d *datadriven.TestData) string {
 		var out strings.Builder
 		for line := range strings.Lines(d.Input) {
 			c := policy.Case{
-				User: "u1", Campaign: "winners", Now: time.Hour.Microseconds(), At: time.Hour.Microseconds(),
+				User: "u1", Campaign: "winners", Now: noon, At: noon, Due: noon, Zone: time.UTC,
 				Live: true, InAudience: true, Weights: []int{1}, Reach: policy.Reach{Consent: consent.Granted},
 			}
 			for word := range strings.FieldsSeq(line) {
 				apply(t, &c, word)
 			}
-			v := policy.Decide(&c)
-			if v.Send {
+			switch v := policy.Decide(&c); {
+			case v.Send:
 				fmt.Fprintf(&out, "send %d\n", v.Variant)
-			} else {
+			case v.Wait != "" && v.Until > 0:
+				fmt.Fprintf(&out, "waits: %s until %s\n", v.Wait, time.UnixMicro(v.Until).In(c.Zone).Format("15:04"))
+			case v.Wait != "":
+				fmt.Fprintf(&out, "waits: %s\n", v.Wait)
+			default:
 				fmt.Fprintf(&out, "refused: %s\n", v.Reason)
 			}
 		}
@@ -52,7 +59,11 @@ func apply(t *testing.T, c *policy.Case, word string) {
 		c.User = value
 	case "test":
 		c.Test = true
+	case "stopped":
+		c.Stopped = true
 	case "paused":
+		c.Paused, c.Live = true, false
+	case "ended":
 		c.Live = false
 	case "outside":
 		c.InAudience = false
@@ -68,24 +79,54 @@ func apply(t *testing.T, c *policy.Case, word string) {
 		c.Suppressed = true
 	case "age":
 		c.At = c.Now - duration().Microseconds()
+		c.Due = c.At
+	case "delay":
+		c.Due = c.At + duration().Microseconds()
 	case "expires":
 		c.Expires = duration()
 	case "holdout":
-		f, err := strconv.ParseFloat(value, 64)
+		c.Holdout.Share = share(t, value)
+	case "arm":
+		c.Holdout.Arm = policy.Arm(value)
+	case "global":
+		c.Global.Share = share(t, value)
+	case "globalarm":
+		c.Global.Arm = policy.Arm(value)
+	case "once":
+		c.Once = true
+	case "received":
+		c.Received = true
+	case "cap", "cap_all", "cap_channel":
+		count, per, _ := strings.Cut(value, "/")
+		value = per
+		n, err := strconv.Atoi(count)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Holdout = f
-	case "cap":
-		count, per, _ := strings.Cut(value, "/")
-		value = per
-		c.CapPer = duration()
-		c.CapCount, _ = strconv.Atoi(count)
-	case "sent":
+		c.Caps = append(c.Caps, policy.Limit{Reason: policy.Reason(key), Count: n, Per: duration()})
+	case "sent": // by the cap before it
+		l := &c.Caps[len(c.Caps)-1]
 		for ago := range strings.SplitSeq(value, ",") {
 			value = ago
-			c.Sent = append(c.Sent, c.Now-duration().Microseconds())
+			l.Sent = append(l.Sent, c.Now-duration().Microseconds())
 		}
+	case "quiet":
+		from, to, _ := strings.Cut(value, "-")
+		q, err := schedule.ParseQuiet(from, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Quiet = q
+	case "zone":
+		zone, err := time.LoadLocation(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Zone = zone
+	case "inpage":
+		c.InPage = true
+	case "converted":
+		c.Converted = c.Now - duration().Microseconds()
 	case "weights":
 		c.Weights = nil
 		for w := range strings.SplitSeq(value, ",") {
@@ -100,6 +141,32 @@ func apply(t *testing.T, c *policy.Case, word string) {
 	default:
 		t.Fatalf("unknown word %q", word)
 	}
+}
+
+func share(t *testing.T, text string) float64 {
+	t.Helper()
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestArmsMeet(t *testing.T) {
+	f := func(a, b, want policy.Arm) {
+		t.Helper()
+		if got := a.Meet(b); got != want {
+			t.Errorf("%q meets %q: %q, want %q", a, b, got, want)
+		}
+		if got := b.Meet(a); got != want {
+			t.Errorf("%q meets %q: %q, want %q", b, a, got, want)
+		}
+	}
+	f(policy.Exposed, policy.HeldBack, policy.Exposed)
+	f(policy.Exposed, policy.Unassigned, policy.Exposed)
+	f(policy.HeldBack, policy.Unassigned, policy.HeldBack)
+	f(policy.HeldBack, policy.HeldBack, policy.HeldBack)
+	f(policy.Unassigned, policy.Unassigned, policy.Unassigned)
 }
 
 func TestHoldoutShare(t *testing.T) {
@@ -168,6 +235,11 @@ func TestVariantShare(t *testing.T) {
 
 func TestReasonsHaveSentences(t *testing.T) {
 	seen := map[string]policy.Reason{}
+	for _, w := range []policy.Wait{policy.Stopped, policy.Paused, policy.Delay, policy.QuietHours} {
+		if w.Sentence() == policy.Wait("?").Sentence() {
+			t.Errorf("%q has no sentence", w)
+		}
+	}
 	for _, r := range append(policy.Reasons(), policy.None) {
 		s := r.Sentence()
 		if other, doubled := seen[s]; doubled || s == policy.Reason("?").Sentence() {

@@ -1579,6 +1579,18 @@ type ImportPlan struct {
 // ImportPlanKind defines model for ImportPlan.Kind.
 type ImportPlanKind string
 
+// IncludeOrder defines model for IncludeOrder.
+type IncludeOrder struct {
+	// Id Of the order: 1 to 64 letters, digits, - _ and .
+	Id string `json:"id"`
+}
+
+// Included defines model for Included.
+type Included struct {
+	Audience string `json:"audience"`
+	Users    int64  `json:"users"`
+}
+
 // JSONObject defines model for JSONObject.
 type JSONObject = json.RawMessage
 
@@ -1875,6 +1887,28 @@ type SampleHistory struct {
 // SampleHistoryStatus defines model for SampleHistory.Status.
 type SampleHistoryStatus string
 
+// Schedule defines model for Schedule.
+type Schedule struct {
+	Campaign string `json:"campaign"`
+
+	// Last When the last run was due that was made
+	Last time.Time `json:"last,omitempty,omitzero"`
+
+	// Missed Runs that an outage cost
+	Missed int64 `json:"missed"`
+
+	// Next Absent while the campaign is not live
+	Next time.Time `json:"next,omitempty,omitzero"`
+
+	// Users Of the last run
+	Users int64 `json:"users"`
+}
+
+// ScheduleList defines model for ScheduleList.
+type ScheduleList struct {
+	Schedules []Schedule `json:"schedules"`
+}
+
 // Scope defines model for Scope.
 type Scope string
 
@@ -1958,6 +1992,18 @@ type SendReview struct {
 
 	// Sending matched = sending + all excluded
 	Sending int64 `json:"sending"`
+}
+
+// SendingOrder defines model for SendingOrder.
+type SendingOrder struct {
+	Stopped bool `json:"stopped"`
+}
+
+// SendingSwitch defines model for SendingSwitch.
+type SendingSwitch struct {
+	At      time.Time `json:"at,omitempty,omitzero"`
+	By      string    `json:"by,omitempty,omitzero"`
+	Stopped bool      `json:"stopped"`
 }
 
 // Sent defines model for Sent.
@@ -2510,6 +2556,9 @@ type GetTimelineParams struct {
 	Limit  Limit  `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 }
 
+// PostIncludeJSONRequestBody defines body for PostInclude for application/json ContentType.
+type PostIncludeJSONRequestBody = IncludeOrder
+
 // PutDefinitionJSONRequestBody defines body for PutDefinition for application/json ContentType.
 type PutDefinitionJSONRequestBody = Spec
 
@@ -2527,6 +2576,9 @@ type PostLoginJSONRequestBody = LoginRequest
 
 // PostMemberJSONRequestBody defines body for PostMember for application/json ContentType.
 type PostMemberJSONRequestBody = MemberRequest
+
+// PutSendingJSONRequestBody defines body for PutSending for application/json ContentType.
+type PutSendingJSONRequestBody = SendingOrder
 
 // PostSendJSONRequestBody defines body for PostSend for application/json ContentType.
 type PostSendJSONRequestBody = SendOrder
@@ -2572,6 +2624,12 @@ type ServerInterface interface {
 	// ListBadEvents What the collector refused lately, and why, newest first
 	// (GET /bad-events)
 	ListBadEvents(w http.ResponseWriter, r *http.Request, params ListBadEventsParams)
+	// GetIncluded How many users are in the audience whose entering starts a campaign
+	// (GET /campaigns/{name}/include)
+	GetIncluded(w http.ResponseWriter, r *http.Request, name Name)
+	// PostInclude Start a live campaign also for the users who are in its audience already
+	// (POST /campaigns/{name}/include)
+	PostInclude(w http.ResponseWriter, r *http.Request, name Name)
 	// GetCampaignReport What became of a campaign's activations, counted by status and reason
 	// (GET /campaigns/{name}/report)
 	GetCampaignReport(w http.ResponseWriter, r *http.Request, name Name)
@@ -2665,6 +2723,15 @@ type ServerInterface interface {
 	// GetOutboxMessage A message with its content
 	// (GET /outbox/{id})
 	GetOutboxMessage(w http.ResponseWriter, r *http.Request, id string)
+	// ListSchedules When campaigns on a schedule run
+	// (GET /schedules)
+	ListSchedules(w http.ResponseWriter, r *http.Request)
+	// GetSending Whether all sending is stopped
+	// (GET /sending)
+	GetSending(w http.ResponseWriter, r *http.Request)
+	// PutSending Stop all sending, or lift the stop
+	// (PUT /sending)
+	PutSending(w http.ResponseWriter, r *http.Request)
 	// PostSend Send once, to everybody who is in the audience now
 	// (POST /sends)
 	PostSend(w http.ResponseWriter, r *http.Request)
@@ -2897,6 +2964,58 @@ func (siw *ServerInterfaceWrapper) ListBadEvents(w http.ResponseWriter, r *http.
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ListBadEvents(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetIncluded operation middleware
+func (siw *ServerInterfaceWrapper) GetIncluded(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", r.PathValue("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetIncluded(w, r, name)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PostInclude operation middleware
+func (siw *ServerInterfaceWrapper) PostInclude(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", r.PathValue("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PostInclude(w, r, name)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -3741,6 +3860,48 @@ func (siw *ServerInterfaceWrapper) GetOutboxMessage(w http.ResponseWriter, r *ht
 	handler.ServeHTTP(w, r)
 }
 
+// ListSchedules operation middleware
+func (siw *ServerInterfaceWrapper) ListSchedules(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListSchedules(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetSending operation middleware
+func (siw *ServerInterfaceWrapper) GetSending(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetSending(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutSending operation middleware
+func (siw *ServerInterfaceWrapper) PutSending(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutSending(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // PostSend operation middleware
 func (siw *ServerInterfaceWrapper) PostSend(w http.ResponseWriter, r *http.Request) {
 
@@ -4409,6 +4570,11 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/outbox", wrapper.ListOutbox)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/outbox/{id}", wrapper.GetOutboxMessage)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/campaigns/{name}/report", wrapper.GetCampaignReport)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/campaigns/{name}/include", wrapper.GetIncluded)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/campaigns/{name}/include", wrapper.PostInclude)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/schedules", wrapper.ListSchedules)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/sending", wrapper.GetSending)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/sending", wrapper.PutSending)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/sends:review", wrapper.ReviewSend)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/sends", wrapper.PostSend)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/trials", wrapper.PostTrial)
@@ -4607,6 +4773,85 @@ type ListBadEventsdefaultJSONResponse struct {
 }
 
 func (response ListBadEventsdefaultJSONResponse) VisitListBadEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetIncludedRequestObject struct {
+	Name Name `json:"name"`
+}
+
+type GetIncludedResponseObject interface {
+	VisitGetIncludedResponse(w http.ResponseWriter) error
+}
+
+type GetIncluded200JSONResponse Included
+
+func (response GetIncluded200JSONResponse) VisitGetIncludedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetIncludeddefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response GetIncludeddefaultJSONResponse) VisitGetIncludedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PostIncludeRequestObject struct {
+	Name Name `json:"name"`
+	Body *PostIncludeJSONRequestBody
+}
+
+type PostIncludeResponseObject interface {
+	VisitPostIncludeResponse(w http.ResponseWriter) error
+}
+
+type PostInclude200JSONResponse Sent
+
+func (response PostInclude200JSONResponse) VisitPostIncludeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PostIncludedefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response PostIncludedefaultJSONResponse) VisitPostIncludeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5843,6 +6088,121 @@ func (response GetOutboxMessagedefaultJSONResponse) VisitGetOutboxMessageRespons
 	return err
 }
 
+type ListSchedulesRequestObject struct {
+}
+
+type ListSchedulesResponseObject interface {
+	VisitListSchedulesResponse(w http.ResponseWriter) error
+}
+
+type ListSchedules200JSONResponse ScheduleList
+
+func (response ListSchedules200JSONResponse) VisitListSchedulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSchedulesdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response ListSchedulesdefaultJSONResponse) VisitListSchedulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSendingRequestObject struct {
+}
+
+type GetSendingResponseObject interface {
+	VisitGetSendingResponse(w http.ResponseWriter) error
+}
+
+type GetSending200JSONResponse SendingSwitch
+
+func (response GetSending200JSONResponse) VisitGetSendingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSendingdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response GetSendingdefaultJSONResponse) VisitGetSendingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSendingRequestObject struct {
+	Body *PutSendingJSONRequestBody
+}
+
+type PutSendingResponseObject interface {
+	VisitPutSendingResponse(w http.ResponseWriter) error
+}
+
+type PutSending200JSONResponse SendingSwitch
+
+func (response PutSending200JSONResponse) VisitPutSendingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSendingdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response PutSendingdefaultJSONResponse) VisitPutSendingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PostSendRequestObject struct {
 	Body *PostSendJSONRequestBody
 }
@@ -6757,6 +7117,12 @@ type StrictServerInterface interface {
 	// ListBadEvents What the collector refused lately, and why, newest first
 	// (GET /bad-events)
 	ListBadEvents(ctx context.Context, request ListBadEventsRequestObject) (ListBadEventsResponseObject, error)
+	// GetIncluded How many users are in the audience whose entering starts a campaign
+	// (GET /campaigns/{name}/include)
+	GetIncluded(ctx context.Context, request GetIncludedRequestObject) (GetIncludedResponseObject, error)
+	// PostInclude Start a live campaign also for the users who are in its audience already
+	// (POST /campaigns/{name}/include)
+	PostInclude(ctx context.Context, request PostIncludeRequestObject) (PostIncludeResponseObject, error)
 	// GetCampaignReport What became of a campaign's activations, counted by status and reason
 	// (GET /campaigns/{name}/report)
 	GetCampaignReport(ctx context.Context, request GetCampaignReportRequestObject) (GetCampaignReportResponseObject, error)
@@ -6850,6 +7216,15 @@ type StrictServerInterface interface {
 	// GetOutboxMessage A message with its content
 	// (GET /outbox/{id})
 	GetOutboxMessage(ctx context.Context, request GetOutboxMessageRequestObject) (GetOutboxMessageResponseObject, error)
+	// ListSchedules When campaigns on a schedule run
+	// (GET /schedules)
+	ListSchedules(ctx context.Context, request ListSchedulesRequestObject) (ListSchedulesResponseObject, error)
+	// GetSending Whether all sending is stopped
+	// (GET /sending)
+	GetSending(ctx context.Context, request GetSendingRequestObject) (GetSendingResponseObject, error)
+	// PutSending Stop all sending, or lift the stop
+	// (PUT /sending)
+	PutSending(ctx context.Context, request PutSendingRequestObject) (PutSendingResponseObject, error)
 	// PostSend Send once, to everybody who is in the audience now
 	// (POST /sends)
 	PostSend(ctx context.Context, request PostSendRequestObject) (PostSendResponseObject, error)
@@ -7082,6 +7457,65 @@ func (sh *strictHandler) ListBadEvents(w http.ResponseWriter, r *http.Request, p
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListBadEventsResponseObject); ok {
 		if err := validResponse.VisitListBadEventsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetIncluded operation middleware
+func (sh *strictHandler) GetIncluded(w http.ResponseWriter, r *http.Request, name Name) {
+	var request GetIncludedRequestObject
+
+	request.Name = name
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetIncluded(ctx, request.(GetIncludedRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetIncluded")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetIncludedResponseObject); ok {
+		if err := validResponse.VisitGetIncludedResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PostInclude operation middleware
+func (sh *strictHandler) PostInclude(w http.ResponseWriter, r *http.Request, name Name) {
+	var request PostIncludeRequestObject
+
+	request.Name = name
+
+	var body PostIncludeJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PostInclude(ctx, request.(PostIncludeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PostInclude")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PostIncludeResponseObject); ok {
+		if err := validResponse.VisitPostIncludeResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -7908,6 +8342,85 @@ func (sh *strictHandler) GetOutboxMessage(w http.ResponseWriter, r *http.Request
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetOutboxMessageResponseObject); ok {
 		if err := validResponse.VisitGetOutboxMessageResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListSchedules operation middleware
+func (sh *strictHandler) ListSchedules(w http.ResponseWriter, r *http.Request) {
+	var request ListSchedulesRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSchedules(ctx, request.(ListSchedulesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSchedules")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListSchedulesResponseObject); ok {
+		if err := validResponse.VisitListSchedulesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetSending operation middleware
+func (sh *strictHandler) GetSending(w http.ResponseWriter, r *http.Request) {
+	var request GetSendingRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSending(ctx, request.(GetSendingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSending")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetSendingResponseObject); ok {
+		if err := validResponse.VisitGetSendingResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutSending operation middleware
+func (sh *strictHandler) PutSending(w http.ResponseWriter, r *http.Request) {
+	var request PutSendingRequestObject
+
+	var body PutSendingJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutSending(ctx, request.(PutSendingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutSending")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutSendingResponseObject); ok {
+		if err := validResponse.VisitPutSendingResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -15,6 +15,8 @@ export interface MockState {
   /** The questions that were asked. */
   measured: { query?: Record<string, unknown>; [key: string]: unknown }[];
   /** What was sent. */
+  sending: { stopped: boolean };
+  included: [string, string][];
   sends: { id: string; name: string; matched: number; [key: string]: unknown }[];
   /** What was tried. */
   trials: { user: string; event?: string; documents: Record<string, unknown>[] }[];

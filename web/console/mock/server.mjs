@@ -42,6 +42,8 @@ export async function startMock(options = {}) {
     sample: undefined,
     measured: [],
     sends: [],
+    sending: { stopped: false },
+    included: [],
     trials: [],
     drift: false,
     measureMs: () => 0,
@@ -193,6 +195,25 @@ export async function startMock(options = {}) {
           : '<p>Hello , as a user would read it</p>',
       missing: body.user === 'ada' ? [] : ['profile.traits.firstName'],
     }),
+    'GET /sending': () => state.sending,
+    'PUT /sending': (_, body) => {
+      state.sending = {
+        stopped: body.stopped,
+        at: new Date().toISOString(),
+        by: 'ada@example.com',
+      };
+      return state.sending;
+    },
+    'GET /schedules': () => ({
+      schedules: specs
+        .filter((d) => d.kind === 'campaign' && d.spec.when.schedule)
+        .map((d) => ({
+          campaign: d.name,
+          ...(d.spec.status === 'live' ? { next: '2026-12-01T08:00:00Z' } : {}),
+          users: 0,
+          missed: 0,
+        })),
+    }),
     'POST /sends:review': (_, body) => measures.review(body, state),
     'POST /sends': (_, body) => {
       const { matched } = measures.review(body, state);
@@ -276,6 +297,11 @@ export async function startMock(options = {}) {
       return third ? people.changes(world()) : people.audience(found, world(), specs);
     }
     if (first === 'trials') return { ...trial(Number(second)), ...data.tried(state) };
+    if (first === 'campaigns' && third === 'include') {
+      if (method === 'GET') return { audience: 'vip', users: 3412 };
+      state.included.push([second, body.id]);
+      return { campaign: second, at: new Date().toISOString(), users: 3412 };
+    }
     if (first === 'campaigns' && third === 'report') return data.report(second, state);
     if (first === 'outbox')
       return (

@@ -1003,6 +1003,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/campaigns/{name}/include": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How many users are in the audience whose entering starts a campaign */
+        get: operations["getIncluded"];
+        put?: never;
+        /**
+         * Start a live campaign also for the users who are in its audience already
+         * @description They are decided on like those who enter later. Asking again with the same id is no harm.
+         */
+        post: operations["postInclude"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** When campaigns on a schedule run */
+        get: operations["listSchedules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sending": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether all sending is stopped */
+        get: operations["getSending"];
+        /**
+         * Stop all sending, or lift the stop
+         * @description A stop holds within a second, over restarts, and for every message: marketing, transactional and tests. What would have
+         *     been sent waits, and is decided on anew when the stop is lifted.
+         */
+        put: operations["putSending"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/sends:review": {
         parameters: {
             query?: never;
@@ -1467,6 +1527,7 @@ export interface components {
             timeout?: components["schemas"]["Period"];
             /** @description Of a channel of type pull */
             collection?: string;
+            cap?: components["schemas"]["CapSpec"];
             /** @description Of a channel of type email */
             smtp?: {
                 host: string;
@@ -1526,7 +1587,7 @@ export interface components {
              * @enum {string}
              */
             purpose?: "marketing" | "transactional";
-            /** @description A trigger, an audience by behavior that users enter or leave, or an order */
+            /** @description A trigger, an audience by behavior that users enter or leave, a schedule, or an order */
             when: {
                 trigger?: string;
                 /** @description The id of the order by which somebody sends it once */
@@ -1537,6 +1598,10 @@ export interface components {
                  * @enum {string}
                  */
                 on?: "enter" | "leave";
+                /** @description Five cron fields, by the clock of the zone: 0 9 * * * */
+                schedule?: string;
+                /** @description Of the schedule: Europe/Berlin; the installation's if absent */
+                zone?: string;
             };
             who?: string[];
             what: {
@@ -1545,13 +1610,14 @@ export interface components {
                 weight?: number;
             }[];
             limits?: {
-                cap?: {
-                    count: number;
-                    per: components["schemas"]["Period"];
-                };
+                cap?: components["schemas"]["CapSpec"];
                 /** @description 10% (default), 0% */
                 holdout?: string;
+                /** @description To each user once; the default for campaigns on a schedule or an audience */
+                once?: boolean;
+                quiet?: components["schemas"]["QuietSpec"];
             };
+            delay?: components["schemas"]["Period"];
             goal?: {
                 event: string;
                 within: components["schemas"]["Period"];
@@ -1559,6 +1625,69 @@ export interface components {
             };
             /** @enum {string} */
             status: "draft" | "live" | "paused" | "ended";
+        };
+        /** @description What holds for all campaigns: the definition settings/sending */
+        SendingSettingsSpec: {
+            /** @description Share of users that no marketing goes to: 5% */
+            holdout?: string;
+            cap?: components["schemas"]["CapSpec"];
+            quiet?: components["schemas"]["QuietSpec"];
+            /** @description How many deliveries a second leave at most when quiet hours, a pause or a stop end (100) */
+            release?: number;
+        };
+        CapSpec: {
+            count: number;
+            per: components["schemas"]["Period"];
+        };
+        /** @description Hours by the user's clock in which nothing is sent, like 21:00 to 08:00; or none */
+        QuietSpec: {
+            from?: string;
+            to?: string;
+            off?: boolean;
+        };
+        Included: {
+            audience: string;
+            /** Format: int64 */
+            users: number;
+        };
+        IncludeOrder: {
+            /** @description Of the order: 1 to 64 letters, digits, - _ and . */
+            id: string;
+        };
+        ScheduleList: {
+            schedules: components["schemas"]["Schedule"][];
+        };
+        Schedule: {
+            campaign: string;
+            /**
+             * Format: date-time
+             * @description Absent while the campaign is not live
+             */
+            next?: string;
+            /**
+             * Format: date-time
+             * @description When the last run was due that was made
+             */
+            last?: string;
+            /**
+             * Format: int64
+             * @description Of the last run
+             */
+            users: number;
+            /**
+             * Format: int64
+             * @description Runs that an outage cost
+             */
+            missed: number;
+        };
+        SendingSwitch: {
+            stopped: boolean;
+            /** Format: date-time */
+            at?: string;
+            by?: string;
+        };
+        SendingOrder: {
+            stopped: boolean;
         };
         SendDraft: {
             /** @description Of the campaign, its template and its audience */
@@ -4466,6 +4595,123 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CampaignReport"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    getIncluded: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: components["parameters"]["name"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The users */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Included"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    postInclude: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: components["parameters"]["name"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["IncludeOrder"];
+            };
+        };
+        responses: {
+            /** @description It is being decided on them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sent"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    listSchedules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The schedules */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleList"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    getSending: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The switch */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SendingSwitch"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    putSending: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SendingOrder"];
+            };
+        };
+        responses: {
+            /** @description The switch */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SendingSwitch"];
                 };
             };
             default: components["responses"]["Failure"];

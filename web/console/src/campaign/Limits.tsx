@@ -1,11 +1,11 @@
-import { Checkbox, NumberInput, TextInput } from '@mantine/core';
-import { EventChip, PeriodChip, SwitchChip, TimesChip } from '../trigger/Chip';
+import { Button, Checkbox, Group, NumberInput, Stack, TextInput } from '@mantine/core';
+import { EventChip, FormChip, PeriodChip, SwitchChip, TimesChip } from '../trigger/Chip';
 import { put } from '../trigger/spec';
 import trigger from '../trigger/trigger.module.css';
 import { Card } from '../ui/Page';
 import ui from '../ui/ui.module.css';
 import css from './campaign.module.css';
-import { holdoutOf, type Spec, withLimit } from './spec';
+import { holdoutOf, isOnce, quietWords, type Spec, withLimit, withOnce } from './spec';
 
 /** How often, whom not, and what it should achieve. */
 export function Limits(props: { spec: Spec; set: (spec: Spec) => void; readOnly: boolean }) {
@@ -44,6 +44,17 @@ export function Limits(props: { spec: Spec; set: (spec: Spec) => void; readOnly:
           ) : (
             <span className={ui.muted}>a user gets it each time</span>
           )}
+          <SwitchChip
+            what="Once"
+            label="once, ever"
+            on={isOnce(spec)}
+            set={(on) => set(withOnce(spec, on))}
+            readOnly={readOnly}
+          />
+        </div>
+        <div className={trigger.sentence}>
+          <span>Quiet hours, by the user’s clock:</span>
+          <QuietHours {...props} />
         </div>
         <div className={trigger.sentence}>
           <Checkbox
@@ -122,5 +133,63 @@ export function Limits(props: { spec: Spec; set: (spec: Spec) => void; readOnly:
         </div>
       </div>
     </Card>
+  );
+}
+
+/** When nothing of it is sent: by the settings, never, or its own hours. */
+function QuietHours(props: { spec: Spec; set: (spec: Spec) => void; readOnly: boolean }) {
+  const { spec, set } = props;
+  const quiet = spec.limits?.quiet;
+  return (
+    <FormChip what="Quiet hours" label={quietWords(quiet)} readOnly={props.readOnly}>
+      {(close) => {
+        const choose = (next: typeof quiet) => {
+          set(withLimit(spec, 'quiet', next));
+          close();
+        };
+        return (
+          <Stack gap="xs">
+            <Group gap={6}>
+              <Button
+                size="compact-sm"
+                variant={quiet ? 'default' : 'filled'}
+                onClick={() => choose(undefined)}
+              >
+                as in the settings
+              </Button>
+              <Button
+                size="compact-sm"
+                variant={quiet?.off ? 'filled' : 'default'}
+                onClick={() => choose({ off: true })}
+              >
+                none
+              </Button>
+            </Group>
+            <Group gap={6} grow>
+              {(['from', 'to'] as const).map((part) => (
+                <TextInput
+                  key={part}
+                  type="time"
+                  size="xs"
+                  label={part === 'from' ? 'From' : 'To'}
+                  value={quiet?.[part] ?? ''}
+                  onKeyDown={(e) => e.key === 'Enter' && close()}
+                  onChange={(e) =>
+                    e.currentTarget.value &&
+                    set(
+                      withLimit(spec, 'quiet', {
+                        from: quiet?.from ?? '21:00',
+                        to: quiet?.to ?? '08:00',
+                        [part]: e.currentTarget.value,
+                      }),
+                    )
+                  }
+                />
+              ))}
+            </Group>
+          </Stack>
+        );
+      }}
+    </FormChip>
   );
 }

@@ -1,10 +1,12 @@
-import { SegmentedControl } from '@mantine/core';
+import { Button, Group, SegmentedControl, Stack, TextInput } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
 import { useAudiences, useTriggers } from '../api/queries';
+import { localZone } from '../explore/useExplore';
 import { periodWords, triggerWords } from '../format/pattern';
-import { ChoiceChip, PickChip } from '../trigger/Chip';
+import { scheduleWords } from '../format/schedule';
+import { ChoiceChip, FormChip, PeriodChip, PickChip, SwitchChip } from '../trigger/Chip';
 import { Sentence } from '../trigger/Sentence';
-import type { Problem, Spec as Trigger } from '../trigger/spec';
+import { type Problem, put, type Spec as Trigger } from '../trigger/spec';
 import trigger from '../trigger/trigger.module.css';
 import { Card } from '../ui/Page';
 import ui from '../ui/ui.module.css';
@@ -24,7 +26,7 @@ export function When(props: {
   const start = startOf(spec.when, own);
   const choose = (next: Start) => {
     setOwn(next === 'own' ? blankTrigger : undefined);
-    set({ ...spec, when: next === 'audience' ? { audience: '' } : {} });
+    set({ ...spec, when: begin(next) });
   };
   return (
     <Card
@@ -40,6 +42,7 @@ export function When(props: {
             { value: 'own', label: 'What they do' },
             { value: 'trigger', label: 'A trigger' },
             { value: 'audience', label: 'An audience' },
+            { value: 'schedule', label: 'A schedule' },
           ]}
         />
       }
@@ -49,13 +52,22 @@ export function When(props: {
           <Sentence spec={own} set={setOwn} problems={props.problems} readOnly={readOnly} fresh />
         ) : start === 'audience' ? (
           <Membership spec={spec} set={set} readOnly={readOnly} />
+        ) : start === 'schedule' ? (
+          <Scheduled spec={spec} set={set} readOnly={readOnly} />
         ) : (
           <Existing spec={spec} set={set} readOnly={readOnly} />
         )}
+        {!spec.when.once && <Delay spec={spec} set={set} readOnly={readOnly} />}
       </div>
     </Card>
   );
 }
+
+const begin = (start: Start): Spec['when'] => {
+  if (start === 'audience') return { audience: '' };
+  if (start === 'schedule') return { schedule: '0 9 * * *', zone: localZone() };
+  return {};
+};
 
 interface Part {
   spec: Spec;
@@ -134,6 +146,84 @@ function Membership({ spec, set, readOnly }: Part) {
         openAtFirst={audience === ''}
         readOnly={readOnly}
       />
+    </div>
+  );
+}
+
+const usualSchedules = ['0 9 * * *', '0 9 * * 1-5', '0 9 * * 1', '0 9 1 * *', '0 * * * *'];
+
+/** The clock; who is in its audiences is asked at each run. */
+function Scheduled({ spec, set, readOnly }: Part) {
+  const { schedule = '', zone = '' } = spec.when;
+  const change = (part: Spec['when']) => set({ ...spec, when: { ...spec.when, ...part } });
+  return (
+    <div className={trigger.sentence}>
+      <span>It runs</span>
+      <FormChip what="Schedule" label={scheduleWords(schedule)} width={330} readOnly={readOnly}>
+        {(close) => (
+          <Stack gap="xs">
+            <Group gap={6}>
+              {usualSchedules.map((each) => (
+                <Button
+                  key={each}
+                  size="compact-sm"
+                  variant={each === schedule ? 'filled' : 'default'}
+                  onClick={() => change({ schedule: each })}
+                >
+                  {scheduleWords(each)}
+                </Button>
+              ))}
+            </Group>
+            <TextInput
+              label="Minute, hour, day of the month, month, day of the week"
+              size="xs"
+              value={schedule}
+              onChange={(e) => change({ schedule: e.currentTarget.value })}
+              onKeyDown={(e) => e.key === 'Enter' && close()}
+            />
+            <TextInput
+              label="Time zone"
+              description="Empty: the installation’s"
+              size="xs"
+              value={zone}
+              onChange={(e) =>
+                set({ ...spec, when: put(spec.when, 'zone', e.currentTarget.value) })
+              }
+              onKeyDown={(e) => e.key === 'Enter' && close()}
+            />
+          </Stack>
+        )}
+      </FormChip>
+      {zone && <span className={ui.muted}>by the clock of {zone}</span>}
+    </div>
+  );
+}
+
+/** How long after its start it decides and sends. */
+function Delay({ spec, set, readOnly }: Part) {
+  const { delay } = spec;
+  return (
+    <div className={trigger.sentence}>
+      <SwitchChip
+        what="Delay"
+        label="not at once"
+        on={delay !== undefined}
+        set={(on) => set(put(spec, 'delay', on ? '30m' : undefined))}
+        readOnly={readOnly}
+      />
+      {delay && (
+        <>
+          <span>but</span>
+          <PeriodChip
+            what="Delay"
+            value={delay}
+            usual={['5m', '30m', '1h', '24h', '3d']}
+            set={(next) => set({ ...spec, delay: next })}
+            readOnly={readOnly}
+          />
+          <span>later, if it still is for the user then</span>
+        </>
+      )}
     </div>
   );
 }

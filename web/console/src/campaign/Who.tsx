@@ -1,10 +1,11 @@
 import { useSizes } from '../api/queries';
 import { count } from '../format/number';
 import { list } from '../format/pattern';
-import { PickChip } from '../trigger/Chip';
+import { ChoiceChip, PickChip } from '../trigger/Chip';
 import { put } from '../trigger/spec';
 import trigger from '../trigger/trigger.module.css';
 import { Card } from '../ui/Page';
+import ui from '../ui/ui.module.css';
 import type { Spec } from './spec';
 
 /** Whom it is for: everybody, or who is in one of some audiences. */
@@ -35,7 +36,24 @@ export function Who(props: { spec: Spec; set: (spec: Spec) => void; readOnly: bo
           }
           readOnly={readOnly}
         />
-        <span>at the moment when it is sent.</span>
+        <span>{spec.when.schedule ? 'at each run.' : 'at the moment when it is sent.'}</span>
+      </div>
+      <div className={trigger.sentence}>
+        <span>It is</span>
+        <ChoiceChip
+          what="Purpose"
+          value={spec.purpose ?? 'marketing'}
+          choices={{ marketing: 'marketing', transactional: 'transactional' }}
+          set={(purpose) =>
+            set(put(spec, 'purpose', purpose === 'marketing' ? undefined : purpose))
+          }
+          readOnly={readOnly}
+        />
+        {spec.purpose === 'transactional' && (
+          <span className={ui.muted}>
+            it needs no consent, is not held back and counts for no cap
+          </span>
+        )}
       </div>
     </Card>
   );

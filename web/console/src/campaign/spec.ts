@@ -1,4 +1,5 @@
 import type { Schema } from '../api/client';
+import { periodWords } from '../format/pattern';
 import { blank as blankTrigger, complete, put, type Spec as Trigger } from '../trigger/spec';
 
 export type Spec = Schema['CampaignSpec'];
@@ -11,11 +12,12 @@ export const blank: Spec = {
   status: 'draft',
 };
 
-/** What starts a campaign: a trigger that is written with it, one that there is, or an audience. */
-export type Start = 'own' | 'trigger' | 'audience';
+/** What starts a campaign: a trigger that is written with it, one that there is, an audience, or the clock. */
+export type Start = 'own' | 'trigger' | 'audience' | 'schedule';
 
 export function startOf(when: Spec['when'], own: Trigger | undefined): Start {
   if (own) return 'own';
+  if (when.schedule !== undefined) return 'schedule';
   return when.audience === undefined ? 'trigger' : 'audience';
 }
 
@@ -24,7 +26,7 @@ export { blankTrigger };
 /** Why it cannot be launched yet, undefined if it can. */
 export function unfinished(spec: Spec, own: Trigger | undefined): string | undefined {
   const { when } = spec;
-  if (own ? !complete(own) : !(when.trigger || when.audience || when.once))
+  if (own ? !complete(own) : !(when.trigger || when.audience || when.schedule || when.once))
     return 'It does not say yet when it starts';
   if (spec.what.some((v) => v.template === '')) return 'A content has no template yet';
   return undefined;
@@ -58,3 +60,38 @@ export function suggested(spec: Spec, trigger: string): string {
 /** The share that is held back, in percent; a tenth unless somebody says otherwise. */
 export const holdoutOf = (spec: Spec): number =>
   Number.parseFloat(spec.limits?.holdout ?? '10%') || 0;
+
+/** Whether it goes to each user once when nothing is said. */
+export const onceByDefault = (when: Spec['when']): boolean =>
+  when.schedule !== undefined || when.audience !== undefined;
+
+export const isOnce = (spec: Spec): boolean => spec.limits?.once ?? onceByDefault(spec.when);
+
+/** Says whether it goes to each user once; what holds anyway is left out. */
+export function withOnce(spec: Spec, once: boolean): Spec {
+  const { once: _, ...rest } = spec.limits ?? {};
+  const limits = once === onceByDefault(spec.when) ? rest : { ...rest, once };
+  return put(spec, 'limits', Object.keys(limits).length > 0 ? limits : undefined);
+}
+
+export function quietWords(quiet: Schema['QuietSpec'] | undefined): string {
+  if (!quiet) return 'as in the settings';
+  return quiet.off ? 'none' : `${quiet.from} to ${quiet.to}`;
+}
+
+/** Who starts an audience's campaign is who enters it: those who are in it already do not. */
+export const startsOnEntering = (spec: Spec): boolean =>
+  Boolean(spec.when.audience) && spec.when.on !== 'leave';
+
+/** What bounds a campaign, in words: label and value. */
+export function limitWords(spec: Spec): [string, string][] {
+  const { limits, delay } = spec;
+  return [
+    ['Purpose', spec.purpose === 'transactional' ? 'Transactional' : 'Marketing'],
+    ...(delay ? ([['Delay', periodWords(delay)]] as [string, string][]) : []),
+    ['Cap', limits?.cap ? `${limits.cap.count} per ${periodWords(limits.cap.per)}` : 'None'],
+    ['Once per user', isOnce(spec) ? 'Yes' : 'No'],
+    ['Quiet hours', quietWords(limits?.quiet)],
+    ['Held back', limits?.holdout ?? '10%'],
+  ];
+}

@@ -55,13 +55,14 @@ export function useDraft<S extends object>(asked: {
   });
 
   /** Saves what is typed, or what is made of it. */
-  const store = (name: string, version: number, spec: S = typed) =>
+  const store = (name: string, version: number, spec: S = typed, then?: () => void) =>
     save.mutate(
       { name, spec: spec as Record<string, unknown>, version },
       {
         onSuccess: (applied) => {
           done(`${name} is saved.`);
           setDiffers(false);
+          then?.();
           setBase({ spec, version: applied.changes[0]?.version ?? version + 1 });
           if (!saved && asked.onMade) {
             left.current = true;

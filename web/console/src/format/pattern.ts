@@ -1,6 +1,7 @@
 import type { Schema } from '../api/client';
 import { plural } from './number';
-import { eventLabel } from './words';
+import { scheduleWords } from './schedule';
+import { eventLabel, sentence } from './words';
 
 type TriggerSpec = Schema['TriggerSpec'];
 type Step = Schema['TriggerStep'];
@@ -28,6 +29,7 @@ export function startWords(
 ): string {
   if (trigger) return triggerWords(trigger.spec);
   if (when.once) return 'Once, to those who were in it when somebody sent it';
+  if (when.schedule) return sentence(scheduleWords(when.schedule));
   if (when.audience) {
     return `When a user ${when.on === 'leave' ? 'leaves' : 'enters'} ${when.audience}`;
   }

@@ -3,6 +3,9 @@ import type { Schema } from '../api/client';
 /** The words for what Heed did and why: no raw key reaches the page. */
 
 const reasons: Record<string, string> = {
+  cap_all: 'Already got as many messages as the cap over all campaigns allows',
+  cap_channel: 'Already got as many messages by this channel as its cap allows',
+  global_holdout: 'Held back from all marketing',
   cap: 'Already got this campaign as often as its cap allows',
   audience: 'Not in the campaign’s audience',
   holdout: 'Held back to measure lift',
@@ -29,7 +32,7 @@ const reasons: Record<string, string> = {
   duplicate: 'Already sent',
   late: 'Arrived too late to count',
   cooldown: 'Resting after the last firing',
-  once: 'Fires once per user',
+  once: 'Once per user: already had it',
   max_age: 'Arrived too late to count',
   max_stale: 'The timer was overdue for too long',
 };

@@ -1,6 +1,6 @@
-import { Button } from '@mantine/core';
+import { Button, Modal } from '@mantine/core';
 import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router';
-import type { ReactNode } from 'react';
+import { type ReactNode, useState } from 'react';
 import type { Schema } from '../api/client';
 import {
   type Campaign as CampaignView,
@@ -10,8 +10,10 @@ import {
   useSetStatus,
   useTriggers,
 } from '../api/queries';
+import { include, useIncluded, useSchedules } from '../api/sending';
 import { useMay } from '../api/session';
-import { compact } from '../format/number';
+import { limitWords, startsOnEntering } from '../campaign/spec';
+import { compact, plural } from '../format/number';
 import { list, periodWords, startWords } from '../format/pattern';
 import { dateTime } from '../format/time';
 import { reasonWords, statusWords } from '../format/words';
@@ -87,6 +89,7 @@ export default function Campaign() {
 function StatusButton({ campaign }: { campaign: CampaignView }) {
   const set = useSetStatus();
   const may = useMay('marketer');
+  const [asking, setAsking] = useState(false);
   const { status } = campaign.spec;
   const next = status === 'live' ? 'paused' : 'live';
   if (status === 'ended') return null;
@@ -96,26 +99,84 @@ function StatusButton({ campaign }: { campaign: CampaignView }) {
     : may
       ? undefined
       : 'Your role cannot change campaigns';
+  const turn = (then?: () => void) =>
+    set.mutate(
+      { campaign, status: next },
+      {
+        onSuccess: () => {
+          done(
+            next === 'paused'
+              ? `${campaign.name} is paused. What waits is held until it is resumed.`
+              : `${campaign.name} is ${next} now.`,
+          );
+          then?.();
+        },
+        onError: (error) => failed('Not changed', error),
+      },
+    );
+  // who is in the audience already would never enter it
+  const asks = status === 'draft' && startsOnEntering(campaign.spec);
   return (
-    <Button
-      size="xs"
-      variant={status === 'live' ? 'default' : 'filled'}
-      leftSection={<Icon name={status === 'live' ? 'pause' : 'play'} size={14} />}
-      disabled={why !== undefined}
-      title={why}
-      loading={set.isPending}
-      onClick={() =>
-        set.mutate(
-          { campaign, status: next },
-          {
-            onSuccess: () => done(`${campaign.name} is ${next} now.`),
-            onError: (error) => failed('Not changed', error),
-          },
-        )
-      }
+    <>
+      <Button
+        size="xs"
+        variant={status === 'live' ? 'default' : 'filled'}
+        leftSection={<Icon name={status === 'live' ? 'pause' : 'play'} size={14} />}
+        disabled={why !== undefined}
+        title={why}
+        loading={set.isPending}
+        onClick={() => (asks ? setAsking(true) : turn())}
+      >
+        {label}
+      </Button>
+      {asks && (
+        <Launch campaign={campaign} opened={asking} close={() => setAsking(false)} turn={turn} />
+      )}
+    </>
+  );
+}
+
+/** Asks what is to become of those who are in the audience already. */
+function Launch(props: {
+  campaign: CampaignView;
+  opened: boolean;
+  close: () => void;
+  turn: (then?: () => void) => void;
+}) {
+  const { name, spec } = props.campaign;
+  const included = useIncluded(name, props.opened);
+  const users = included.data?.users;
+  const also = () => props.turn(() => void include(name, `launch-${props.campaign.version}`));
+  const launch = (how: () => void) => () => {
+    props.close();
+    how();
+  };
+  return (
+    <Modal
+      opened={props.opened}
+      onClose={props.close}
+      title={`Launch ${name}?`}
+      closeButtonProps={{ 'aria-label': 'Close' }}
     >
-      {label}
-    </Button>
+      <p>
+        It starts for every user who enters {spec.when.audience} from now on.{' '}
+        {users === undefined
+          ? 'Who is in it already would not get it.'
+          : users === 0
+            ? 'Nobody is in it at the moment.'
+            : `${plural(users, 'user')} ${users === 1 ? 'is' : 'are'} in it already: they get it only if you include them.`}
+      </p>
+      <div className={css.buttons}>
+        <Button onClick={launch(() => props.turn())} data-autofocus>
+          Launch
+        </Button>
+        {users !== undefined && users > 0 && (
+          <Button variant="default" onClick={launch(also)}>
+            Launch, and include the {compact(users)} already in it
+          </Button>
+        )}
+      </div>
+    </Modal>
   );
 }
 
@@ -314,7 +375,8 @@ function Rules({ campaign }: { campaign: CampaignView }) {
   const triggers = useTriggers();
   const { spec } = campaign;
   const trigger = triggers.data?.definitions.find((t) => t.name === spec.when.trigger);
-  const cap = spec.limits?.cap;
+  const schedules = useSchedules(Boolean(spec.when.schedule));
+  const schedule = schedules.data?.schedules.find((s) => s.campaign === campaign.name);
   const facts: [string, ReactNode][] = [
     ['When', startWords(spec.when, trigger)],
     ['Who', spec.who?.length ? list(spec.who, 'or') : 'Everybody'],
@@ -329,8 +391,24 @@ function Rules({ campaign }: { campaign: CampaignView }) {
         </span>
       )),
     ],
-    ['Cap', cap ? `${cap.count} per ${periodWords(cap.per)}` : 'None'],
-    ['Held back', spec.limits?.holdout ?? '10%'],
+    ...limitWords(spec),
+    ...(schedule
+      ? ([
+          [
+            'Next run',
+            schedule.next ? dateTime(new Date(schedule.next)) : 'Not while it is not live',
+          ],
+          [
+            'Last run',
+            schedule.last
+              ? `${dateTime(new Date(schedule.last))}, for ${plural(schedule.users, 'user')}`
+              : 'None yet',
+          ],
+          ...(schedule.missed > 0
+            ? [['Missed', `${plural(schedule.missed, 'run')}, in outages`] as [string, ReactNode]]
+            : []),
+        ] as [string, ReactNode][])
+      : []),
     ['Goal', spec.goal ? `${spec.goal.event} within ${periodWords(spec.goal.within)}` : 'None'],
     [
       'Changed',

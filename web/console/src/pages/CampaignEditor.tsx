@@ -11,6 +11,7 @@ import {
   useSaveDefinition,
   useTriggers,
 } from '../api/queries';
+import { include } from '../api/sending';
 import { useMay } from '../api/session';
 import { addressOf } from '../campaign/channels';
 import { Limits } from '../campaign/Limits';
@@ -82,7 +83,7 @@ export function NewCampaign() {
   return <Editor key={trigger ?? ''} saved={undefined} trigger={trigger} />;
 }
 
-const short = ['when', 'who', 'cap', 'limits', 'goal'];
+const short = ['when', 'who', 'cap', 'quiet', 'limits', 'goal'];
 
 function Editor(props: { saved: Campaign | undefined; trigger?: string | undefined }) {
   const { saved } = props;
@@ -177,7 +178,7 @@ function Editor(props: { saved: Campaign | undefined; trigger?: string | undefin
         (ownProblems.length + problems.length > 0 ? 'Something is wrong with it' : undefined));
 
   /** Saves the trigger that was written here, then the campaign. */
-  const store = async (status: Spec['status']) => {
+  const store = async (status: Spec['status'], withMembers = false) => {
     const next = { ...whole, status };
     if (own && !twin) {
       try {
@@ -194,7 +195,9 @@ function Editor(props: { saved: Campaign | undefined; trigger?: string | undefin
     }
     setOwn(undefined);
     draft.setSpec(next);
-    draft.store(name, draft.base.version, next);
+    draft.store(name, draft.base.version, next, () => {
+      if (withMembers) void include(name, `launch-${draft.base.version}`);
+    });
   };
   const documents = (): Schema['AnyJSON'] =>
     [
@@ -339,7 +342,7 @@ function Editor(props: { saved: Campaign | undefined; trigger?: string | undefin
         spec={whole}
         starts={starts}
         launching={saveTrigger.isPending || draft.saving}
-        onLaunch={() => void store('live')}
+        onLaunch={(withMembers) => void store('live', withMembers)}
       />
       <Questions draft={draft} saved={saved} yaml={toText} />
     </Page>

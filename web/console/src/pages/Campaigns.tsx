@@ -1,7 +1,9 @@
 import { Link } from '@tanstack/react-router';
 import { type Campaign, useCampaigns, useReport, useTriggers } from '../api/queries';
+import { useSchedules } from '../api/sending';
 import { compact } from '../format/number';
 import { startWords } from '../format/pattern';
+import { dateTime } from '../format/time';
 import { CampaignTabs } from '../shell/CampaignTabs';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
@@ -16,6 +18,7 @@ export default function Campaigns() {
   const campaigns = useCampaigns();
   const triggers = useTriggers();
   const list = campaigns.data?.definitions ?? [];
+  const schedules = useSchedules(list.some((c) => c.spec.when.schedule));
   const order = ['live', 'paused', 'draft', 'ended'];
   const sorted = [...list].sort(
     (a, b) =>
@@ -53,6 +56,9 @@ export default function Campaigns() {
               const trigger = triggers.data?.definitions.find(
                 (t) => t.name === campaign.spec.when.trigger,
               );
+              const next = schedules.data?.schedules.find(
+                (s) => s.campaign === campaign.name,
+              )?.next;
               return (
                 <li key={campaign.name} className={rows.row}>
                   <Link
@@ -68,6 +74,15 @@ export default function Campaigns() {
                       <span className={rows.itemHint} style={{ display: 'block' }}>
                         {campaign.spec.description ?? startWords(campaign.spec.when, trigger)}
                       </span>
+                      {next && (
+                        <span
+                          className={rows.itemHint}
+                          style={{ display: 'block' }}
+                          data-testid="next-run"
+                        >
+                          Next run {dateTime(new Date(next))}
+                        </span>
+                      )}
                     </span>
                     <Counts campaign={campaign} />
                     <Icon name="chevron" size={16} />

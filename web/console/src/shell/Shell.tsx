@@ -17,6 +17,7 @@ import { LinkButton } from '../ui/LinkButton';
 import { Mark } from '../ui/Mark';
 import { LiveBadge } from './LiveBadge';
 import { pages } from './nav';
+import { StopSending } from './StopSending';
 import css from './shell.module.css';
 
 const loadSearch = () => import('./Search');
@@ -182,6 +183,7 @@ export function Shell({ me, setup }: { me: Me; setup: Schema['SetupState'] }) {
           >
             <span>New campaign</span>
           </LinkButton>
+          <StopSending />
           <LiveBadge />
           <SchemeToggle />
           <Account me={me} />

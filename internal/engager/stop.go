@@ -1,0 +1,59 @@
+package engager
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"heed/internal/documents"
+)
+
+// CollectionSwitch holds whether anything may be sent at all.
+const (
+	CollectionSwitch = "sending"
+	switchKey        = "switch"
+)
+
+// Switch says whether all sending is stopped, since when (µs since the Unix epoch)
+// and by whom. The zero Switch: it never was.
+type Switch struct {
+	Stopped bool   `json:"stopped"`
+	At      int64  `json:"at"`
+	By      string `json:"by"`
+}
+
+// Sending tells how the switch stands.
+func (e *Engager) Sending(ctx context.Context) (s Switch, err error) {
+	d, err := e.deps.Documents.Get(ctx, CollectionSwitch, switchKey)
+	if errors.Is(err, documents.ErrNotFound) {
+		return Switch{}, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(d.Value, &s)
+	}
+	if err != nil {
+		return Switch{}, fmt.Errorf("engager: read whether sending is stopped: %w", err)
+	}
+	return s, nil
+}
+
+// SetSending stops all sending, or lifts the stop. A stop holds at once, also if
+// the error says that it could not be kept for the next start; attempts that have
+// begun end. What is stopped waits, and is decided on anew when the stop is lifted.
+func (e *Engager) SetSending(ctx context.Context, stop bool, by string) (Switch, error) {
+	s := Switch{Stopped: stop, At: e.now(), By: by}
+	if stop {
+		e.stopped.Store(true)
+	}
+	value, err := json.Marshal(s)
+	if err == nil {
+		err = e.deps.Documents.Apply(ctx, documents.Durable, documents.Write{Collection: CollectionSwitch, Key: switchKey, Value: value, Expect: documents.Any})
+	}
+	if err != nil {
+		return Switch{}, fmt.Errorf("engager: keep whether sending is stopped: %w", err)
+	}
+	e.stopped.Store(stop)
+	e.log.Warn("sending", "stopped", stop, "by", by)
+	return s, nil
+}

@@ -1,0 +1,147 @@
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { type Mock, startMock } from '../mock/server.mjs';
+import { accessibleInBoth, launch, open, overflow, type Watched } from './browser';
+
+// each of them looks at several widths in both colours
+const slow = 180_000;
+
+// Schedules, limits, launching, and the switch over everything, against the mock.
+
+let browser: Browser;
+let mock: Mock;
+let watched: Watched | undefined;
+beforeAll(async () => {
+  browser = await launch();
+});
+afterAll(() => browser.close());
+beforeEach(async () => {
+  mock = await startMock();
+});
+afterEach(async () => {
+  await watched?.context.close();
+  await mock.close();
+  const trouble = watched?.trouble;
+  watched = undefined;
+  expect(trouble ?? []).toEqual([]);
+});
+
+async function go(path: string): Promise<Page> {
+  watched = await open(browser, mock.url + path);
+  await watched.page.locator('main h1').waitFor();
+  return watched.page;
+}
+
+async function presentable(page: Page): Promise<void> {
+  for (const width of [390, 1280]) {
+    await page.setViewportSize({ width, height: 860 });
+    expect(await overflow(page), `wider than ${width} px`).toBeLessThanOrEqual(0);
+    await accessibleInBoth(page);
+  }
+}
+
+test('a scheduled campaign with its limits, from the editor to the list', {
+  timeout: slow,
+}, async () => {
+  const page = await go('/new/campaign');
+  await page.keyboard.press('Escape'); // the picker of an event is open
+  await page.getByText('A schedule', { exact: true }).click();
+  await page.getByRole('button', { name: 'Schedule: every day at 09:00' }).click();
+  await page.getByRole('button', { name: 'on weekdays at 09:00' }).click();
+  await page.getByLabel('Time zone').fill('Europe/Berlin');
+  await presentable(page);
+  await page.keyboard.press('Enter');
+  await page.getByText('by the clock of Europe/Berlin').waitFor();
+  await page.getByRole('button', { name: 'not at once' }).click();
+  await page.getByRole('button', { name: 'Delay: 30 min' }).waitFor();
+  await page.getByRole('button', { name: 'Purpose: marketing' }).click();
+  await page.getByRole('menuitem', { name: 'transactional' }).click();
+  await page.getByText('it needs no consent').waitFor();
+  await page.getByRole('button', { name: /^Template/ }).click();
+  await page.getByRole('option').first().click();
+  await page.getByRole('button', { name: 'once, ever', pressed: true }).click();
+  await page.getByRole('button', { name: 'Quiet hours: as in the settings' }).click();
+  await page.getByLabel('From', { exact: true }).fill('22:00');
+  await presentable(page);
+  await page.getByLabel('From', { exact: true }).press('Enter');
+  await page.getByRole('button', { name: 'Quiet hours: 22:00 to 08:00' }).waitFor();
+  await page.getByLabel('Name', { exact: true }).fill('weekdays');
+  await page.getByRole('button', { name: 'Review' }).click();
+  await page.getByTestId('review').getByText('22:00 to 08:00').waitFor();
+  await presentable(page);
+  await page.getByRole('button', { name: 'Launch', exact: true }).click();
+  await page.getByText('weekdays is saved.').waitFor();
+  expect(mock.stored('campaign', 'weekdays')?.spec).toMatchObject({
+    when: { schedule: '0 9 * * 1-5', zone: 'Europe/Berlin' },
+    delay: '30m',
+    purpose: 'transactional',
+    limits: { once: false, quiet: { from: '22:00', to: '08:00' } },
+    status: 'live',
+  });
+  // its page says what was decided, and the list when it runs
+  await page.getByText('Next run').waitFor();
+  await presentable(page);
+  await page.getByRole('link', { name: 'All campaigns' }).click();
+  await page.getByTestId('next-run').waitFor();
+  await presentable(page);
+});
+
+test('launching on an audience includes who is in it already only if somebody says so', {
+  timeout: slow,
+}, async () => {
+  const spec = {
+    when: { audience: 'vip' },
+    what: [{ channel: 'web', template: 'wow' }],
+    status: 'draft',
+  };
+  for (const name of ['winners', 'left-cart']) mock.save('campaign', name, spec);
+  let page = await go('/campaigns/winners');
+  await page.getByRole('button', { name: 'Launch' }).click();
+  await page.getByText('3,412 users are in it already').waitFor();
+  await presentable(page);
+  await page.getByRole('dialog').getByRole('button', { name: 'Launch', exact: true }).click();
+  await page.getByText('winners is live now.').waitFor();
+  expect(mock.state.included).toEqual([]);
+  await watched?.context.close();
+
+  page = await go('/campaigns/left-cart');
+  await page.getByRole('button', { name: 'Launch' }).click();
+  await page.getByRole('button', { name: /^Launch, and include/ }).click();
+  await page.getByText('It is started for 3,412 users, too.').waitFor();
+  await watched?.context.close();
+
+  mock.save('campaign', 'winners', spec);
+  page = await go('/campaigns/winners/edit');
+  await page.getByRole('button', { name: 'Review' }).click();
+  await page.getByLabel(/^Include the \d+ already in vip/).check();
+  await presentable(page);
+  await page.getByRole('button', { name: 'Launch', exact: true }).click();
+  await page.getByText('It is started for 3,412 users, too.').waitFor();
+  expect(mock.state.included.map(([name]) => name)).toEqual(['left-cart', 'winners']);
+});
+
+test('all sending is stopped after a question, which everybody sees, and goes on', {
+  timeout: slow,
+}, async () => {
+  const page = await go('/live');
+  await page.getByRole('button', { name: 'Stop all sending' }).click();
+  await page.getByText(/Within a second nothing leaves/).waitFor();
+  await presentable(page);
+  await page.getByRole('button', { name: 'Keep sending' }).click();
+  expect(mock.state.sending.stopped).toBe(false);
+  await page.getByRole('button', { name: 'Stop all sending' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Stop all sending' }).click();
+  await page.getByText('All sending is stopped.').waitFor();
+  expect(mock.state.sending.stopped).toBe(true);
+  const stopped = page.getByRole('button', { name: 'Sending is stopped: go on' });
+  await stopped.waitFor();
+  await presentable(page);
+  // another console learns of it by itself
+  mock.state.sending = { stopped: false };
+  await page.getByRole('button', { name: 'Stop all sending' }).waitFor();
+  mock.state.sending = { stopped: true };
+  await stopped.click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Go on sending' }).click();
+  await page.getByText('Sending goes on.').waitFor();
+  expect(mock.state.sending.stopped).toBe(false);
+});
