@@ -68,7 +68,14 @@ func secretsOf(spec any) []*string {
 		if s.DKIM != nil {
 			dkim = s.DKIM
 		}
-		return []*string{&s.Secret, &smtp.Password, &dkim.Key}
+		smpp, twilio := new(definition.SMPP), new(definition.Twilio)
+		if s.SMPP != nil {
+			smpp = s.SMPP
+		}
+		if s.Twilio != nil {
+			twilio = s.Twilio
+		}
+		return []*string{&s.Secret, &smtp.Password, &dkim.Key, &smpp.Password, &twilio.AuthToken}
 	}
 	return nil
 }

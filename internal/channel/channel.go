@@ -37,7 +37,7 @@ type Delivery struct {
 	Unsubscribe  string // address of the page that ends messages like this one; "" for transactional ones
 	Campaign     string
 	Template     string
-	Kind         string // web: popup | banner | slot | inline
+	Kind         string // web: popup | banner | slot | inline; outbox: what it stands for, email | sms | push
 	Slot         string // for kind slot
 	Subject      string
 	Body         string // rendered; of web channels HTML that is only ever shown in a sandboxed frame
