@@ -11,6 +11,7 @@ import (
 	"heed/internal/channel/outbox"
 	"heed/internal/channel/pullstore"
 	"heed/internal/channel/push"
+	"heed/internal/channel/sms"
 	channelweb "heed/internal/channel/web"
 	"heed/internal/channel/webhook"
 )
@@ -23,6 +24,10 @@ func (n *node) channels(public string, mux *http.ServeMux, add func(name string,
 		outbox.New(n.db.Documents()),
 		webhook.New(time.Now),
 		pullstore.New(n.pull, n.catalog),
+		sms.New(sms.Deps{
+			Documents: n.db.Documents(), Definitions: n.catalog, Inbound: n.book.Inbound, Secret: n.secret,
+			PublicURL: n.cfg.PublicURL, Now: time.Now, Logger: n.log,
+		}),
 		email.New(n.cfg.Email, email.Deps{
 			Secret: n.secret, Base: func() string { return strings.TrimSuffix(public, "/") }, Inbound: n.book.Inbound, Logger: n.log, Now: time.Now,
 		}),

@@ -71,7 +71,14 @@ func secretsOf(spec any) []*string {
 		if s.Push != nil {
 			push = s.Push
 		}
-		return []*string{&s.Secret, &smtp.Password, &dkim.Key, &push.PrivateKey}
+		smpp, twilio := new(definition.SMPP), new(definition.Twilio)
+		if s.SMPP != nil {
+			smpp = s.SMPP
+		}
+		if s.Twilio != nil {
+			twilio = s.Twilio
+		}
+		return []*string{&s.Secret, &smtp.Password, &dkim.Key, &push.PrivateKey, &smpp.Password, &twilio.AuthToken}
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ type Delivery struct {
 	Unsubscribe  string // address of the page that ends messages like this one; "" for transactional ones
 	Campaign     string
 	Template     string
-	Kind         string // web: popup | banner | slot | inline
+	Kind         string // web: popup | banner | slot | inline; outbox: what it stands for, email | sms | push
 	Slot         string // for kind slot
 	Subject      string
 	Link         string // push: what a click opens; "" if the template does not say

@@ -570,6 +570,10 @@ func TestOutbox(t *testing.T) {
 	if m := ok[api.OutboxMessage](c.get("/outbox/" + want[0])); m.Html != "<b>hi</b>" || m.User != "u1" || m.Campaign != "winners" {
 		t.Errorf("message: %+v", m)
 	}
+	m := ok[api.OutboxMessage](c.get("/outbox/" + w.message(25, "sms")))
+	if m.As != "sms" || m.Text != "<b>hi</b>" || m.Html != "" || m.Sms != (api.SmsCount{Encoding: "GSM-7", Units: 9, Segments: 1}) {
+		t.Errorf("as a text message: %+v", m)
+	}
 	c.get("/outbox/none").fails(404, "not_found")
 }
 

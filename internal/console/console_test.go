@@ -347,9 +347,13 @@ func (w *world) profile(id string, p *profile.Profile) {
 }
 
 // message puts a message into the outbox.
-func (w *world) message(i int) string {
+func (w *world) message(i int, as ...string) string {
 	w.t.Helper()
-	b, err := json.Marshal(outbox.Message{ID: fmt.Sprint("d", i), User: "u1", Campaign: "winners", Template: "wow", Body: "<b>hi</b>", At: int64(i + 1)})
+	m := outbox.Message{ID: fmt.Sprint("d", i), User: "u1", Campaign: "winners", Template: "wow", Body: "<b>hi</b>", At: int64(i + 1)}
+	for _, as := range as {
+		m.As = as
+	}
+	b, err := json.Marshal(&m)
 	if err != nil {
 		w.t.Fatal(err)
 	}

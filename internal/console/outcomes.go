@@ -9,7 +9,9 @@ import (
 	"strings"
 
 	"heed/internal/channel/outbox"
+	"heed/internal/channel/sms/segment"
 	"heed/internal/console/api"
+	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/event"
 	"heed/internal/eventlog"
@@ -59,18 +61,19 @@ func (s *server) ListDeliveries(ctx context.Context, r api.ListDeliveriesRequest
 func (c *Console) messageOf(m outbox.Message) api.OutboxMessage {
 	out := api.OutboxMessage{
 		Id: m.Key, At: api.Time(m.Created), User: m.User, Channel: outbox.Type, Campaign: m.Campaign, Template: m.Template,
-		Subject: m.Subject, Test: m.Test,
+		Subject: m.Subject, As: m.As, Test: m.Test,
 	}
 	if m.Created == 0 {
 		out.At = api.Time(m.At)
 	}
-	if strings.Contains(m.Body, "<") {
-		out.Html = m.Body
-	} else {
+	switch {
+	case m.As == definition.ChannelSMS:
+		n := segment.Of(m.Body)
+		out.Text, out.Sms = m.Body, api.SmsCount{Encoding: api.SmsCountEncoding(n.Encoding), Units: n.Units, Segments: n.Segments}
+	case m.As == definition.ChannelPush || !strings.Contains(m.Body, "<"):
 		out.Text = m.Body
-	}
-	if t := c.deps.Definitions.Current().Templates[m.Template]; t != nil {
-		out.As = t.As
+	default:
+		out.Html = m.Body
 	}
 	return out
 }

@@ -1,6 +1,7 @@
 package definition
 
 import (
+	"cmp"
 	"maps"
 	"net/url"
 	"time"
@@ -28,10 +29,10 @@ const (
 // without a definition.
 type Channel struct {
 	Name string `yaml:"name" json:"name"`
-	Type string `yaml:"type" json:"type"` // web | outbox | webhook | pull | email | push
+	Type string `yaml:"type" json:"type"` // web | outbox | webhook | pull | email | sms | push
 
 	// Of a webhook: where it posts, the secret that signs, whether the address may
-	// be a private one, and how long an attempt may take.
+	// be a private one (of sms by HTTP too), and how long an attempt may take.
 	URL          string        `yaml:"url,omitempty" json:"url,omitempty"`
 	Secret       string        `yaml:"secret,omitempty" json:"secret,omitempty"`
 	AllowPrivate bool          `yaml:"allowPrivate,omitempty" json:"allowPrivate,omitempty"`
@@ -52,6 +53,10 @@ type Channel struct {
 	Tracking string `yaml:"tracking,omitempty" json:"tracking,omitempty"`
 	// Push is of a channel of type push.
 	Push *Push `yaml:"push,omitempty" json:"push,omitempty"`
+	// Of text messages: SMPP or Twilio carries them.
+	SMS    *SMS    `yaml:"sms,omitempty" json:"sms,omitempty"`
+	SMPP   *SMPP   `yaml:"smpp,omitempty" json:"smpp,omitempty"`
+	Twilio *Twilio `yaml:"twilio,omitempty" json:"twilio,omitempty"`
 }
 
 // Mode is what the channel's content is: HTML, in which what is printed is
@@ -64,9 +69,26 @@ func (c *Channel) Mode() render.Mode {
 	return render.Text
 }
 
+// Mode is what the template's content is on its channel: of the outbox, text if
+// it stands for a channel of text.
+func (t *Template) Mode(c *Channel) render.Mode {
+	if c.Type == ChannelOutbox && (t.As == ChannelSMS || t.As == ChannelPush) {
+		return render.Text
+	}
+	return c.Mode()
+}
+
 // Sender is what messages of the channel are sent as, and answered to; "" if it
 // is not known here.
-func (c *Channel) Sender() string { return "" }
+func (c *Channel) Sender() string {
+	switch {
+	case c.SMPP != nil:
+		return c.SMPP.Sender
+	case c.Twilio != nil:
+		return cmp.Or(c.Twilio.From, c.Twilio.MessagingService)
+	}
+	return ""
+}
 
 // maxTimeout of an attempt: a lane of the Engager waits for it.
 const maxTimeout = period.Period(10 * time.Second)
@@ -99,8 +121,9 @@ func (c *checker) channel(ch *Channel) {
 	if ch.Push != nil {
 		only(ChannelPush, "push", ch.Type)
 	}
+	c.sms(ch)
 	switch ch.Type {
-	case ChannelWeb, ChannelOutbox:
+	case ChannelWeb, ChannelOutbox, ChannelSMS:
 	case ChannelEmail:
 		c.email(ch)
 	case ChannelWebhook:
@@ -116,6 +139,6 @@ func (c *checker) channel(ch *Channel) {
 	case ChannelPush:
 		c.push(ch.Push)
 	default:
-		c.fail("type", "web, outbox, webhook, pull, email or push", "%q is not a type of channel", ch.Type)
+		c.fail("type", "web, outbox, webhook, pull, email, sms or push", "%q is not a type of channel", ch.Type)
 	}
 }

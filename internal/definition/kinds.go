@@ -95,7 +95,7 @@ func (a *Audience) Query() *measure.Query {
 type Template struct {
 	Name     string        `yaml:"name" json:"name"`
 	Channel  string        `yaml:"channel" json:"channel"`
-	As       string        `yaml:"as,omitempty" json:"as,omitempty"` // web: popup | banner | slot:<name> | inline
+	As       string        `yaml:"as,omitempty" json:"as,omitempty"` // web: popup | banner | slot:<name> | inline; outbox: what it stands for, email | sms | push
 	Subject  string        `yaml:"subject,omitempty" json:"subject,omitempty"`
 	Body     string        `yaml:"body,omitempty" json:"body,omitempty"`
 	BodyFile string        `yaml:"bodyFile,omitempty" json:"bodyFile,omitempty"` // read when applied, beside the YAML file

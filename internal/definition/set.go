@@ -225,7 +225,7 @@ func (c *checker) template(t *Template) {
 	for _, part := range []struct {
 		path, source string
 		mode         render.Mode
-	}{{"body", t.Body, ch.Mode()}, {"subject", t.Subject, render.Text}, {"link", t.Link, render.Text}} {
+	}{{"body", t.Body, t.Mode(ch)}, {"subject", t.Subject, render.Text}, {"link", t.Link, render.Text}} {
 		parsed, err := render.Parse(part.source, part.mode)
 		if err != nil {
 			c.fail(part.path, "", "%v", err)
@@ -233,16 +233,16 @@ func (c *checker) template(t *Template) {
 		}
 		c.pulled(part.path, parsed.Reads())
 	}
-	if ch.Type == ChannelWeb {
-		slot, isSlot := strings.CutPrefix(t.As, "slot:")
-		switch {
-		case t.As == "popup" || t.As == "banner" || t.As == "inline":
-		case isSlot && ValidName(slot):
-		default:
-			c.fail("as", "popup, banner, slot:<name> or inline", "%q is not a way to show web content", t.As)
-		}
-	} else if t.As != "" {
-		c.fail("as", "", "only web templates have it")
+	slot, isSlot := strings.CutPrefix(t.As, "slot:")
+	switch {
+	case ch.Type == ChannelWeb && (t.As == "popup" || t.As == "banner" || t.As == "inline" || isSlot && ValidName(slot)):
+	case ch.Type == ChannelWeb:
+		c.fail("as", "popup, banner, slot:<name> or inline", "%q is not a way to show web content", t.As)
+	case t.As == "":
+	case ch.Type != ChannelOutbox:
+		c.fail("as", "", "only templates for web and outbox have it")
+	case t.As != ChannelEmail && t.As != ChannelSMS && t.As != ChannelPush:
+		c.fail("as", "email, sms or push", "%q is nothing that the outbox stands for", t.As)
 	}
 	if t.Link != "" && ch.Type != ChannelPush {
 		c.fail("link", "", "only push templates have it: elsewhere write links into the body")

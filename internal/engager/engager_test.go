@@ -269,6 +269,25 @@ func (v *env) one(user string, change ...func(*event.Intent)) outcome {
 	return v.outcomes(user, 1)[0]
 }
 
+// What stands for a text message is text: nothing in it is escaped.
+func TestOutboxAsSMS(t *testing.T) {
+	v := newEnv(t)
+	v.campaign("texts", "outbox", `Won: {{ event.properties.product }}`, func(_ *definition.Campaign, tpl *definition.Template) { tpl.As = "sms" })
+	v.campaign("letters", "outbox", `Won: {{ event.properties.product }}`)
+	v.start()
+	v.fire("u1")
+	v.outcomes("u1", 2)
+	mails, err := outbox.List(t.Context(), v.db.Documents(), "", 10)
+	got := map[string]string{}
+	for _, m := range mails {
+		got[m.Campaign] = m.As + " " + m.Body
+	}
+	want := map[string]string{"texts": "sms Won: <Bike>", "letters": " Won: &lt;Bike&gt;"}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("messages (-want +got)\n%s%v", diff, err)
+	}
+}
+
 func TestWebMessage(t *testing.T) {
 	v := newEnv(t)
 	v.campaign("winners", "web", `<b>{{ profile.traits.name }}</b> {{ event.properties.product }} {{ event.properties.nothing }}`,

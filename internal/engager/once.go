@@ -298,7 +298,7 @@ func (e *Engager) preview(ctx context.Context, t *definition.Template, campaign,
 	in.Event, in.Profile, in.Unsubscribe = ev, p, "#" // a preview ends nothing
 	mode := render.HTML
 	if def := e.deps.Definitions.Current().Channels[t.Channel]; def != nil {
-		mode = def.Mode()
+		mode = t.Mode(def)
 	}
 	for _, part := range []struct {
 		source string

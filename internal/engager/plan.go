@@ -185,6 +185,9 @@ func (e *Engager) variant(set *definition.Set, v definition.Variant) variant {
 		return out
 	}
 	out.expires = t.Expires.Duration()
+	if kind == definition.ChannelOutbox {
+		out.kind = t.As
+	}
 	if kind == definition.ChannelWeb {
 		if out.expires == 0 {
 			out.expires = e.cfg.Expires
@@ -194,7 +197,7 @@ func (e *Engager) variant(set *definition.Set, v definition.Variant) variant {
 			out.kind, out.slot = "slot", slot
 		}
 	}
-	if out.body, out.err = e.cache.Parse(t.Body, def.Mode()); out.err != nil {
+	if out.body, out.err = e.cache.Parse(t.Body, t.Mode(def)); out.err != nil {
 		out.err = fmt.Errorf("template %q: %w", v.Template, out.err)
 		return out
 	}

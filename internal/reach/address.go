@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"heed/internal/definition"
+	"heed/internal/phone"
 )
 
 // maxAddress bounds an address in bytes; a push subscription is the longest.
@@ -32,7 +33,8 @@ func Normal(channelType, address string) (string, bool) {
 	case channelType == definition.ChannelEmail:
 		return email(address)
 	case channelType == definition.ChannelSMS:
-		return number(address)
+		n, err := phone.Parse(address, "")
+		return n.E164, err == nil
 	}
 	return address, !strings.ContainsAny(address, "\r\n\x00")
 }
@@ -48,30 +50,6 @@ func email(address string) (string, bool) {
 		return "", false
 	}
 	return local + "@" + strings.ToLower(domain), true
-}
-
-// number takes a number with its country code, however its digits are grouped.
-func number(address string) (string, bool) {
-	if rest, ok := strings.CutPrefix(address, "00"); ok {
-		address = "+" + rest
-	}
-	rest, ok := strings.CutPrefix(address, "+")
-	if !ok {
-		return "", false
-	}
-	digits := make([]byte, 0, len(rest))
-	for i := range len(rest) {
-		switch c := rest[i]; {
-		case c >= '0' && c <= '9':
-			digits = append(digits, c)
-		case strings.IndexByte(" -.()/", c) < 0:
-			return "", false
-		}
-	}
-	if len(digits) < 7 || len(digits) > 15 || digits[0] == '0' {
-		return "", false
-	}
-	return "+" + string(digits), true
 }
 
 // hashSize is that of an address's hash, in bytes.

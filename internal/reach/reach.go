@@ -20,6 +20,7 @@ import (
 	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/eventlog"
+	"heed/internal/phone"
 	"heed/internal/policy"
 	"heed/internal/profile"
 )
@@ -154,6 +155,9 @@ func (b *Book) address(ctx context.Context, q *Question, p *profile.Profile) (st
 		kept = profile.Address{Value: to, Verified: true}
 	case q.Channel.Type == definition.ChannelSMS:
 		kept = p.Phone
+		if n, err := phone.Parse(kept.Value, q.Channel.Country()); err == nil {
+			kept.Value = n.E164
+		}
 	case q.Channel.Type == definition.ChannelPush:
 		return "", policy.AddressMissing, nil // no device without the channel that keeps it
 	}

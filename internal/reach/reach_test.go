@@ -186,6 +186,10 @@ func TestAsk(t *testing.T) {
 	f(person("ann@shop.example", number), "sms", number)
 	f(person("", "0151"), "email", "no_address")
 	f(person("", "0151"), "sms", "no_address")
+	f(person("", "0151 12345678"), "sms", "no_address")
+	f(person("", "0151 12345678"), "sms", "+4915112345678", func(q *reach.Question) {
+		q.Channel = &definition.Channel{Name: "texts", Type: "sms", SMS: &definition.SMS{Country: "DE"}}
+	})
 	f(person("ann@shop.example", number), "push", "no_consent")
 	f(person("ann@shop.example", number), "push", "no_address", transactional)
 	claimed := person("ann@shop.example", number)

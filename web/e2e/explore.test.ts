@@ -136,8 +136,9 @@ test('from Home to those who are stuck in a funnel, and an audience of them', as
   expect(ids).toEqual(expect.arrayContaining(stuck));
   await presentable(page);
   const people = page.getByRole('dialog');
-  await click(people.getByText('Outbox', { exact: true }));
+  await click(people.getByText('Outbox SMS', { exact: true }));
   await people.getByLabel('Text').fill('You were nearly there.');
+  await people.getByText('1 segment · 22 of 160 characters').waitFor();
   await click(people.getByRole('button', { name: 'Review' }));
   expect(number(await people.getByTestId('matched').textContent())).toBe(says);
   clicks++;
@@ -153,6 +154,18 @@ test('from Home to those who are stuck in a funnel, and an audience of them', as
   };
   await expect.poll(async () => (await letters()).length).toBe(says);
   expect((await letters()).sort()).toEqual(ids.slice(1).sort());
+  // and shows them on a phone
+  const outbox = await analyst.open('/outbox');
+  await outbox
+    .getByRole('button', { name: /You were nearly there/ })
+    .first()
+    .click();
+  const phone = outbox.getByRole('dialog').getByTestId('phone');
+  expect(await phone.textContent()).toMatch(
+    /You were nearly there\.1 segment · 22 of 160 characters$/,
+  );
+  await presentable(outbox);
+  await outbox.close();
   // the audience that is left is the same people
   const name = 'stuck-at-level-2-did-click-event1-not-custom';
   const answer = await analyst.context.request.post(`${heed.url}/api/v1/measures:query`, {

@@ -30,6 +30,7 @@ type Message struct {
 	User       string `json:"user"`
 	Campaign   string `json:"campaign"`
 	Template   string `json:"template"`
+	As         string `json:"as,omitempty"` // what it stands for: email | sms | push
 	Subject    string `json:"subject,omitempty"`
 	Body       string `json:"body"`
 	At         int64  `json:"at"`
@@ -57,7 +58,7 @@ func Key(at int64, id string) string { return fmt.Sprintf("%016x-%s", uint64(max
 // Send implements channel.Channel.
 func (c *Channel) Send(ctx context.Context, d *channel.Delivery) (channel.Receipt, error) {
 	value, err := json.Marshal(Message{
-		ID: d.ID, Activation: d.ActivationID, User: d.User, Campaign: d.Campaign, Template: d.Template,
+		ID: d.ID, Activation: d.ActivationID, User: d.User, Campaign: d.Campaign, Template: d.Template, As: d.Kind,
 		Subject: d.Subject, Body: d.Body, At: d.At, Created: d.Created, Cause: d.CauseID, Test: d.Test,
 	})
 	if err != nil {

@@ -529,6 +529,24 @@ func (e Scope) Valid() bool {
 	}
 }
 
+// Defines values for SmsCountEncoding.
+const (
+	GSM7 SmsCountEncoding = "GSM-7"
+	UCS2 SmsCountEncoding = "UCS-2"
+)
+
+// Valid indicates whether the value is a known member of the SmsCountEncoding enum.
+func (e SmsCountEncoding) Valid() bool {
+	switch e {
+	case GSM7:
+		return true
+	case UCS2:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SuppressionReason.
 const (
 	SuppressionComplaint    SuppressionReason = "complaint"
@@ -1802,18 +1820,21 @@ type OutboxList struct {
 
 // OutboxMessage defines model for OutboxMessage.
 type OutboxMessage struct {
-	// As What it would have been: sms, email, push, ...
+	// As What it stands for: email, sms or push; empty for none of them
 	As       string    `json:"as,omitempty,omitzero"`
 	At       time.Time `json:"at"`
 	Campaign string    `json:"campaign"`
 	Channel  string    `json:"channel,omitempty,omitzero"`
 
 	// Html The rendered content; show it only in a sandboxed frame
-	Html     string `json:"html,omitempty,omitzero"`
-	Id       string `json:"id"`
-	Subject  string `json:"subject,omitempty,omitzero"`
-	Template string `json:"template"`
-	Test     bool   `json:"test,omitempty,omitzero"`
+	Html string `json:"html,omitempty,omitzero"`
+	Id   string `json:"id"`
+
+	// Sms What the text takes as a text message
+	Sms      SmsCount `json:"sms,omitempty,omitzero"`
+	Subject  string   `json:"subject,omitempty,omitzero"`
+	Template string   `json:"template"`
+	Test     bool     `json:"test,omitempty,omitzero"`
 
 	// Text The rendered content as plain text
 	Text string `json:"text,omitempty,omitzero"`
@@ -2037,6 +2058,20 @@ type SetupState struct {
 	SignedOut bool   `json:"signedOut,omitempty,omitzero"`
 	Version   string `json:"version"`
 }
+
+// SmsCount What the text takes as a text message
+type SmsCount struct {
+	Encoding SmsCountEncoding `json:"encoding"`
+
+	// Segments What is billed
+	Segments int `json:"segments"`
+
+	// Units Septets of GSM-7, UTF-16 code units of UCS-2
+	Units int `json:"units"`
+}
+
+// SmsCountEncoding defines model for SmsCount.Encoding.
+type SmsCountEncoding string
 
 // Spec The definition itself; see SourceSpec, EventSpec, TriggerSpec, AudienceSpec, TemplateSpec, ChannelSpec,
 // CampaignSpec. `kind` and `name` may be left out.

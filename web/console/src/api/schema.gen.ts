@@ -1488,7 +1488,7 @@ export interface components {
         };
         TemplateSpec: {
             channel: string;
-            /** @description For web: popup, banner, slot:NAME, inline */
+            /** @description For web: popup, banner, slot:NAME, inline; for outbox, what it stands for: email, sms, push */
             as?: string;
             subject?: string;
             body?: string;
@@ -1518,7 +1518,7 @@ export interface components {
         };
         ChannelSpec: {
             /** @enum {string} */
-            type: "web" | "outbox" | "webhook" | "pull" | "email" | "push";
+            type: "web" | "outbox" | "webhook" | "pull" | "email" | "sms" | "push";
             /** @description Of a webhook */
             url?: string;
             /** @description Of a webhook: it signs */
@@ -1563,6 +1563,18 @@ export interface components {
              * @enum {string}
              */
             tracking?: "all" | "clicks" | "none";
+            /** @description Of text messages: country, limits, replies (docs/sms.md) */
+            sms?: {
+                [key: string]: unknown;
+            };
+            /** @description Of text messages over SMPP (docs/sms.md) */
+            smpp?: {
+                [key: string]: unknown;
+            };
+            /** @description Of text messages over the HTTP API of Twilio (docs/sms.md) */
+            twilio?: {
+                [key: string]: unknown;
+            };
             push?: components["schemas"]["PushSpec"];
         };
         PushSpec: {
@@ -2838,7 +2850,7 @@ export interface components {
             at: string;
             user: string;
             channel?: string;
-            /** @description What it would have been: sms, email, push, ... */
+            /** @description What it stands for: email, sms or push; empty for none of them */
             as?: string;
             /** @description The address */
             to?: string;
@@ -2850,7 +2862,17 @@ export interface components {
             text?: string;
             /** @description The rendered content; show it only in a sandboxed frame */
             html?: string;
+            sms?: components["schemas"]["SmsCount"];
             test?: boolean;
+        };
+        /** @description What the text takes as a text message */
+        SmsCount: {
+            /** @enum {string} */
+            encoding: "GSM-7" | "UCS-2";
+            /** @description Septets of GSM-7, UTF-16 code units of UCS-2 */
+            units: number;
+            /** @description What is billed */
+            segments: number;
         };
         OutboxList: {
             messages: components["schemas"]["OutboxMessage"][];

@@ -14,6 +14,7 @@ import {
 import { useMay } from '../api/session';
 import { count, plural } from '../format/number';
 import { sentence } from '../format/words';
+import { segmentsOf, segmentWords } from '../sms/segments';
 import { Icon } from '../ui/Icon';
 import { failed } from '../ui/notice';
 import { Sandbox } from '../ui/Sandbox';
@@ -24,7 +25,13 @@ import { useExplore } from './useExplore';
 import { useMeasure } from './useMeasure';
 import { suggest } from './words';
 
-const labels: Record<string, string> = { outbox: 'Outbox', web: 'Web pop-up' };
+/** The outbox, which shows the message on a phone. */
+const outboxSMS = 'outbox as sms';
+const labels: Record<string, string> = {
+  outbox: 'Outbox',
+  [outboxSMS]: 'Outbox SMS',
+  web: 'Web pop-up',
+};
 
 /** From so many people on, some are held back unless somebody says otherwise. */
 const enoughToMeasure = 1000;
@@ -56,8 +63,16 @@ export function Composer(props: { tree: Node; words: string; described: string; 
   const [holdout, setHoldout] = useState(props.total >= enoughToMeasure);
   const [draft, setDraft] = useState<Schema['SendDraft'] & { id: string }>();
   const names = [
-    ...new Set(['outbox', 'web', ...(channels.data?.definitions ?? []).map((c) => c.name)]),
+    ...new Set([
+      'outbox',
+      outboxSMS,
+      'web',
+      ...(channels.data?.definitions ?? []).map((c) => c.name),
+    ]),
   ];
+  const sms =
+    channel === outboxSMS ||
+    channels.data?.definitions.some((c) => c.name === channel && c.spec?.type === 'sms') === true;
   /** What was reviewed is no longer what would be sent. */
   const edited = () => {
     setDraft(undefined);
@@ -70,12 +85,12 @@ export function Composer(props: { tree: Node; words: string; described: string; 
       name: suggest(props.words, taken),
       description: props.described.slice(0, 500),
       zone: s.zone ?? zone,
-      channel,
+      channel: channel === outboxSMS ? 'outbox' : channel,
       body: channel === 'web' ? bodyOf(text) : text.trim(),
       holdout: held ? '10%' : '0%',
       ...(Object.keys(props.tree).length === 0 ? {} : { audience: props.tree }),
-      ...(channel === 'web' ? { as: 'popup' } : {}),
-      ...(subject.trim() && channel !== 'web' ? { subject: subject.trim() } : {}),
+      ...(channel === 'web' ? { as: 'popup' } : channel === outboxSMS ? { as: 'sms' } : {}),
+      ...(subject.trim() && channel !== 'web' && !sms ? { subject: subject.trim() } : {}),
     };
     setDraft(next);
     const { id: _, ...body } = next;
@@ -117,7 +132,7 @@ export function Composer(props: { tree: Node; words: string; described: string; 
       />
       {channel !== '' && (
         <Stack gap="sm">
-          {channel !== 'web' && (
+          {channel !== 'web' && !sms && (
             <TextInput
               size="sm"
               label="Subject"
@@ -130,6 +145,10 @@ export function Composer(props: { tree: Node; words: string; described: string; 
           )}
           <Textarea
             label="Text"
+            description={
+              sms ? `${segmentWords(segmentsOf(text.trim()))}; fields may change that` : undefined
+            }
+            inputWrapperOrder={['label', 'input', 'description', 'error']}
             autosize
             minRows={3}
             maxRows={8}
@@ -286,7 +305,7 @@ function Sent({ sent, channel }: { sent: Schema['Sent']; channel: string }) {
           {sent.campaign}
         </Link>{' '}
         counts what becomes of it
-        {channel === 'outbox' && (
+        {(channel === 'outbox' || channel === outboxSMS) && (
           <>
             ; the letters are in the{' '}
             <Link to="/outbox" className={ui.link}>

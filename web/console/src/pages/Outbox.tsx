@@ -2,6 +2,7 @@ import { Button, Drawer, Stack, UnstyledButton } from '@mantine/core';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import type { Schema } from '../api/client';
 import { useOutbox, useOutboxMessage } from '../api/queries';
+import { segmentWords } from '../sms/segments';
 import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
 import rows from '../ui/rows.module.css';
@@ -102,9 +103,10 @@ function Message({ id }: { id: string | undefined }) {
   return (
     <Stack>
       {data.as === 'sms' || data.as === 'push' ? (
-        <div className={css.phone}>
+        <div className={css.phone} data-testid="phone">
           <div className={css.phoneFrom}>to {data.to || data.user}</div>
           <div className={css.bubble}>{data.text}</div>
+          {data.sms && <div className={css.phoneCount}>{segmentWords(data.sms)}</div>}
         </div>
       ) : data.html ? (
         <Sandbox html={data.html} title="The message as it was rendered" height={320} />

@@ -1,0 +1,227 @@
+// Package smpp owns a session with a message centre that speaks SMPP 3.4: it binds
+// as a transceiver, keeps the line alive, binds again after a break, submits
+// segments within a window and a rate, and hands on what comes back.
+//
+// It does not own how a text becomes segments (segment), what comes of receipts
+// and messages (sms), or when a send is tried again (engager). Its errors are
+// *channel.Error: a submit that was written and not answered is Uncertain.
+package smpp
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"heed/internal/channel"
+)
+
+// Config is an account at a message centre. Zero durations mean the defaults.
+type Config struct {
+	Host       string
+	Port       int
+	TLS        bool
+	SystemID   string
+	Password   string
+	SystemType string
+	Window     int // submits that wait for their answer
+	PerSecond  int // submits; 0: no limit
+
+	Answer  time.Duration // how long an answer may take; default 10 s
+	Enquire time.Duration // between looks whether the line is alive; default 30 s
+	Pause   time.Duration // before the first attempt to bind again, doubled with each; default 1 s, at most a minute
+}
+
+const (
+	defaultAnswer  = 10 * time.Second
+	defaultEnquire = 30 * time.Second
+	defaultPause   = time.Second
+	longestPause   = time.Minute
+	// A rate that lets nothing through for longer than this does not hold its
+	// caller: it is told when to come again.
+	longestWait = time.Second
+	// A message centre that throttles is left alone so long, doubled each time.
+	throttlePause   = time.Second
+	longestThrottle = 30 * time.Second
+)
+
+// Handler takes what the message centre brings. An error means that it was not
+// kept: the message centre is told to bring it again. What concerns one number
+// comes in order, the rest concurrently.
+type Handler interface {
+	Message(ctx context.Context, m Message) error
+	Receipt(ctx context.Context, r Receipt) error
+}
+
+// Client keeps a session. All methods may be called concurrently.
+type Client struct {
+	cfg     Config
+	handler Handler
+	log     *slog.Logger
+	limit   *rate.Limiter
+
+	mu        sync.Mutex
+	session   *session // nil: there is none
+	why       error    // that there is none
+	nextBind  time.Time
+	throttled time.Time // nothing is submitted until then
+	throttle  time.Duration
+}
+
+// New makes the client; Run keeps its session.
+func New(cfg Config, h Handler, log *slog.Logger) *Client {
+	for _, d := range []struct {
+		of       *time.Duration
+		fallback time.Duration
+	}{{&cfg.Answer, defaultAnswer}, {&cfg.Enquire, defaultEnquire}, {&cfg.Pause, defaultPause}} {
+		if *d.of <= 0 {
+			*d.of = d.fallback
+		}
+	}
+	cfg.Window = max(cfg.Window, 1)
+	limit := rate.Inf
+	if cfg.PerSecond > 0 {
+		limit = rate.Limit(cfg.PerSecond)
+	}
+	return &Client{
+		cfg: cfg, handler: h, log: log, limit: rate.NewLimiter(limit, max(cfg.PerSecond/10, 1)),
+		why: errors.New("it has not been begun yet"), throttle: throttlePause,
+	}
+}
+
+// Run keeps a session until ctx ends; then what is under way is waited for, within
+// bounds, and the session is ended politely.
+func (c *Client) Run(ctx context.Context) {
+	pause := c.cfg.Pause
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := c.serve(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		if time.Since(began) > longestPause {
+			pause = c.cfg.Pause // it had been well
+		}
+		wait := pause + rand.N(pause/4+1)
+		c.mu.Lock()
+		c.session, c.why, c.nextBind = nil, err, time.Now().Add(wait)
+		c.mu.Unlock()
+		c.log.Warn("no session with the message centre", "host", c.cfg.Host, "error", err, "again", wait)
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+		pause = min(2*pause, longestPause)
+	}
+	c.mu.Lock()
+	c.session, c.why = nil, errors.New("it was ended")
+	c.mu.Unlock()
+}
+
+// serve binds, and holds the session until it breaks.
+func (c *Client) serve(ctx context.Context) error {
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	s := newSession(c, conn)
+	defer s.close(errors.New("it was ended"))
+	return s.run(ctx)
+}
+
+func (c *Client) dial(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Answer)
+	defer cancel()
+	address := net.JoinHostPort(c.cfg.Host, strconv.Itoa(c.cfg.Port))
+	if c.cfg.TLS {
+		return (&tls.Dialer{Config: &tls.Config{MinVersion: tls.VersionTLS12}}).DialContext(ctx, "tcp", address)
+	}
+	return new(net.Dialer).DialContext(ctx, "tcp", address)
+}
+
+// bound tells that a session can be used.
+func (c *Client) bound(s *session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.session, c.why = s, nil
+}
+
+// ready gives the session, or says when to come again: nothing was tried then.
+func (c *Client) ready() (*session, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	switch {
+	case c.session == nil:
+		return nil, untried(fmt.Errorf("smpp: no session with %s: %w", c.cfg.Host, c.why), max(c.nextBind.Sub(now), 0)+time.Second)
+	case now.Before(c.throttled):
+		return nil, untried(errors.New("smpp: the message centre throttles"), c.throttled.Sub(now))
+	}
+	return c.session, nil
+}
+
+// answered keeps how a submit was answered: a message centre that throttles is
+// left alone for a while.
+func (c *Client) answered(s Status) (pause time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s != throttled && s != queueFull {
+		c.throttle = throttlePause
+		return 0
+	}
+	now := time.Now()
+	if now.Before(c.throttled) { // said of a submit that was under way already
+		return c.throttled.Sub(now)
+	}
+	pause = c.throttle
+	c.throttled, c.throttle = now.Add(pause), min(2*pause, longestThrottle)
+	return pause
+}
+
+func untried(err error, after time.Duration) error {
+	return &channel.Error{Class: channel.Temporary, Err: err, After: after, Untried: true}
+}
+
+// Submit hands over a segment and gives the message centre's id for it.
+func (c *Client) Submit(ctx context.Context, m *Submit) (id string, err error) {
+	body, err := m.body()
+	if err != nil {
+		return "", &channel.Error{Class: channel.Permanent, Err: fmt.Errorf("smpp: %w", err)}
+	}
+	s, err := c.ready()
+	if err != nil {
+		return "", err
+	}
+	if err := c.await(ctx); err != nil {
+		return "", err
+	}
+	return s.submit(ctx, body, m.Accepted)
+}
+
+// await keeps the rate.
+func (c *Client) await(ctx context.Context) error {
+	r := c.limit.Reserve()
+	delay := r.Delay()
+	if delay == 0 {
+		return nil
+	}
+	if delay > longestWait {
+		r.Cancel()
+		return untried(fmt.Errorf("smpp: more than %d a second", c.cfg.PerSecond), delay)
+	}
+	select {
+	case <-time.After(delay):
+		return nil
+	case <-ctx.Done():
+		r.Cancel()
+		return untried(fmt.Errorf("smpp: %w", ctx.Err()), time.Second)
+	}
+}
