@@ -73,7 +73,7 @@ func (s *Store) makeViews(ctx context.Context, pl *place, v *version) error {
 func propertyColumns(all []rows.Property) string {
 	var b strings.Builder
 	for _, p := range all {
-		column, json := quoteName(p.Column()), ask.RestOf(p.Key)+"->>"+quote(p.Key)
+		column, json := quoteName(p.Column()), "TRY("+ask.RestOf(p.Key)+"->>"+quote(p.Key)+")"
 		if p.Type != rows.Varchar {
 			json = "TRY_CAST(" + json + " AS " + string(p.Type) + ")"
 		}
