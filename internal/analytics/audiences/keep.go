@@ -95,8 +95,12 @@ func (k *Keeper) due(a *kept, now int64, v version, newest int64) bool {
 // partial tells whether it is enough to ask about those who have done something
 // since the last look. What time alone changes waits until all are asked about.
 func (k *Keeper) partial(a *kept, now int64) bool {
-	return k.index != nil && a.kind == byBehavior && a.current() && !a.facts && !a.ahead && a.whole != 0 && len(a.told.other) == 0 &&
-		now-a.whole < k.atLeast && !(a.timed && now-a.whole >= k.cfg.TimeEvery.Microseconds())
+	fresh := k.atLeast
+	if a.timed {
+		fresh = min(fresh, k.cfg.TimeEvery.Microseconds())
+	}
+	return k.index != nil && a.kind == byBehavior && a.current() && !a.facts && !a.ahead && len(a.told.other) == 0 &&
+		a.whole != 0 && now-a.whole < fresh
 }
 
 func (a *kept) frozenAt() int64 {

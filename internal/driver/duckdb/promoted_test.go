@@ -136,7 +136,7 @@ func TestPromotedAnswersAsJSON(t *testing.T) {
 		clock := func() time.Time { return now }
 		const events = 5000
 		var log []eventlog.Chunk
-		for pos := uint64(0); pos < events; pos++ {
+		for pos := range uint64(events) {
 			at := factstest.Noon + int64(pos)*4*dayMicros/events
 			if r.IntN(50) == 0 {
 				at -= r.Int64N(3 * dayMicros) // late

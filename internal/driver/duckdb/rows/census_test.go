@@ -27,11 +27,7 @@ func TestCensusChoosesWhatIsFrequent(t *testing.T) {
 		if i%100 == 0 {
 			doc += `,"seldom":1`
 		}
-		if i%3 == 0 {
-			doc += `,"mixed":"text"`
-		} else if i%3 == 1 {
-			doc += `,"mixed":1`
-		}
+		doc += [...]string{`,"mixed":"text"`, `,"mixed":1`, ""}[i%3]
 		return doc + "}"
 	})
 	want := []Property{{"color", Varchar}, {"member", Boolean}, {"mixed", Varchar}, {"price", Double}, {"product_id", Varchar}}
