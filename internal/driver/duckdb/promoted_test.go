@@ -263,6 +263,18 @@ func TestNumbersHaveOneText(t *testing.T) {
 	if err := s.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	// A file whose column has another type than the one in use is read as JSON.
+	s.layout = rows.NewLayout([]rows.Property{{Key: "N", Type: rows.Varchar}, {Key: "m", Type: rows.Boolean}})
+	s.fileGen++
+	again := log[0]
+	again.Base = uint64(len(log))
+	factstest.Append(t, s, 0, again)
+	factstest.Append(t, plain, 0, again)
+	if err := s.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.layout = rows.NewLayout([]rows.Property{{Key: "n", Type: rows.Double}})
+	s.fileGen++
 	q := &measure.Query{Breakdown: &measure.Breakdown{Of: &measure.Match{}, Count: measure.CountEvents, By: []measure.Dimension{{Field: "properties.n"}}, Top: 5000}}
 	want, err := plain.Query(t.Context(), q, factstest.Noon+dayMicros)
 	if err != nil {
@@ -274,6 +286,9 @@ func TestNumbersHaveOneText(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-JSON +column):\n%s", diff)
+	}
+	if n := one(t, s, `SELECT data_type FROM duckdb_columns() WHERE table_name = 'events' AND column_name = 'properties.n'`); n[0] != "DOUBLE" {
+		t.Errorf("SQL's column is %v", n[0])
 	}
 	if n := one(t, s, `SELECT count(*) FROM events WHERE "properties.n" IS NULL`); n[0] != int64(0) {
 		t.Errorf("%d numbers are null in SQL", n[0])

@@ -45,14 +45,22 @@ func (e *entry) setColumns(all []rows.Property, sources []func(rows.Property) (h
 }
 
 // properties are those that have a column in the layout or in a file. A key has one
-// type everywhere (Census.Choose).
+// type everywhere (Census.Choose); should a file have another, its JSON is read.
 func properties(l *rows.Layout, files []*file) []rows.Property {
-	out := slices.Clone(l.Promoted)
+	var out []rows.Property
+	names := map[string]bool{} // DuckDB tells no case
+	add := func(p rows.Property) {
+		if lower := strings.ToLower(p.Key); !names[lower] {
+			names[lower] = true
+			out = append(out, p)
+		}
+	}
+	for _, p := range l.Promoted {
+		add(p)
+	}
 	for _, f := range files {
 		for _, c := range f.Columns {
-			if !slices.Contains(out, c.Property) {
-				out = append(out, c.Property)
-			}
+			add(c.Property)
 		}
 	}
 	return out
