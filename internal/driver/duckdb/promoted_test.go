@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -132,8 +133,9 @@ func TestPromotedAnswersAsJSON(t *testing.T) {
 	used := map[rows.Type]int{}
 	for seed := range uint64(soak(2)) {
 		r := rand.New(rand.NewPCG(seed, 16))
-		now := time.UnixMicro(factstest.Noon)
-		clock := func() time.Time { return now }
+		var now atomic.Int64
+		now.Store(factstest.Noon)
+		clock := func() time.Time { return time.UnixMicro(now.Load()) }
 		const events = 5000
 		var log []eventlog.Chunk
 		for pos := range uint64(events) {
@@ -151,7 +153,7 @@ func TestPromotedAnswersAsJSON(t *testing.T) {
 		feed(t, plain, log)
 		for end := 0; end < events; {
 			end = min(events, end+200+r.IntN(1200))
-			now = time.UnixMicro(factstest.Noon + int64(end)*4*dayMicros/events).Add(2 * time.Hour)
+			now.Store(factstest.Noon + int64(end)*4*dayMicros/events + 2*time.Hour.Microseconds())
 			feed(t, s, log[:end])
 			switch r.IntN(5) {
 			case 0: // columns come and go
@@ -184,11 +186,11 @@ func TestPromotedAnswersAsJSON(t *testing.T) {
 				}
 			}
 			q := askProperties(r)
-			want, err := plain.Query(t.Context(), q, now.UnixMicro())
+			want, err := plain.Query(t.Context(), q, now.Load())
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := s.Query(t.Context(), q, now.UnixMicro())
+			got, err := s.Query(t.Context(), q, now.Load())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -200,7 +202,10 @@ func TestPromotedAnswersAsJSON(t *testing.T) {
 		if got, want := factstest.Rows(t, s, everything), factstest.Rows(t, plain, everything); got != want {
 			t.Errorf("seed %d: other events", seed)
 		}
-		for _, p := range properties(s.layout, s.files) {
+		s.mu.Lock()
+		all := properties(s.layout, s.files)
+		s.mu.Unlock()
+		for _, p := range all {
 			used[p.Type]++
 			json := fmt.Sprintf("TRY(properties->>%s)", quote(p.Key))
 			if p.Type != rows.Varchar {
@@ -220,11 +225,9 @@ func TestPromotedAnswersAsJSON(t *testing.T) {
 
 // shake gives new rows columns at random; a type is the one that files have.
 func shake(s *Store, r *rand.Rand) {
-	s.commits.Lock()
-	defer s.commits.Unlock()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	held := s.held()
+	s.mu.Unlock()
 	var next []rows.Property
 	for _, p := range []rows.Property{{Key: "product_id", Type: rows.Varchar}, {Key: "price", Type: rows.Double}, {Key: "mixed", Type: oneOf(r, rows.Varchar, rows.Double)}, {Key: "fading", Type: rows.Double}} {
 		if h, ok := held[p.Key]; ok {
@@ -234,6 +237,15 @@ func shake(s *Store, r *rand.Rand) {
 			next = append(next, p)
 		}
 	}
+	use(s, next...)
+}
+
+// use gives new rows these columns.
+func use(s *Store, next ...rows.Property) {
+	s.commits.Lock()
+	defer s.commits.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.layout = rows.NewLayout(next)
 	s.fileGen++
 }
@@ -256,7 +268,7 @@ func TestNumbersHaveOneText(t *testing.T) {
 		add(strconv.FormatFloat(float64(digits)*math.Pow10(-r.IntN(25)), "feg"[r.IntN(3)], -1, 64))
 	}
 	s := open(t, Config{Dir: t.TempDir()}, Deps{Partitions: 1})
-	s.layout = rows.NewLayout([]rows.Property{{Key: "n", Type: rows.Double}})
+	use(s, rows.Property{Key: "n", Type: rows.Double})
 	plain := open(t, Config{Dir: t.TempDir()}, Deps{Partitions: 1})
 	feed(t, s, log)
 	feed(t, plain, log)
@@ -264,8 +276,7 @@ func TestNumbersHaveOneText(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A file whose column has another type than the one in use is read as JSON.
-	s.layout = rows.NewLayout([]rows.Property{{Key: "N", Type: rows.Varchar}, {Key: "m", Type: rows.Boolean}})
-	s.fileGen++
+	use(s, rows.Property{Key: "N", Type: rows.Varchar}, rows.Property{Key: "m", Type: rows.Boolean})
 	again := log[0]
 	again.Base = uint64(len(log))
 	factstest.Append(t, s, 0, again)
@@ -273,8 +284,7 @@ func TestNumbersHaveOneText(t *testing.T) {
 	if err := s.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.layout = rows.NewLayout([]rows.Property{{Key: "n", Type: rows.Double}})
-	s.fileGen++
+	use(s, rows.Property{Key: "n", Type: rows.Double})
 	q := &measure.Query{Breakdown: &measure.Breakdown{Of: &measure.Match{}, Count: measure.CountEvents, By: []measure.Dimension{{Field: "properties.n"}}, Top: 5000}}
 	want, err := plain.Query(t.Context(), q, factstest.Noon+dayMicros)
 	if err != nil {
