@@ -270,20 +270,10 @@ func member(b []byte, i int, key string) int {
 		return -1
 	}
 	for i++; ; i++ {
-		i = skipSpace(b, i)
-		if i >= len(b) || b[i] != '"' {
+		var name []byte
+		if name, i = nameAt(b, i); i < 0 {
 			return -1
 		}
-		end := skipString(b, i+1)
-		if end < 0 {
-			return -1
-		}
-		name := b[i+1 : end]
-		i = skipSpace(b, end+1)
-		if i >= len(b) || b[i] != ':' {
-			return -1
-		}
-		i = skipSpace(b, i+1)
 		if string(name) == key {
 			return i
 		}
@@ -300,6 +290,25 @@ func member(b []byte, i int, key string) int {
 			return -1
 		}
 	}
+}
+
+// nameAt is the name of a member that begins at b[i], still quoted inside, and the
+// index of its value, or -1.
+func nameAt(b []byte, i int) (name []byte, at int) {
+	i = skipSpace(b, i)
+	if i >= len(b) || b[i] != '"' {
+		return nil, -1
+	}
+	end := skipString(b, i+1)
+	if end < 0 {
+		return nil, -1
+	}
+	name = b[i+1 : end]
+	i = skipSpace(b, end+1)
+	if i >= len(b) || b[i] != ':' {
+		return nil, -1
+	}
+	return name, skipSpace(b, i+1)
 }
 
 // element is the index of the first element of the array at b[i], or -1.

@@ -243,7 +243,7 @@ func (e *query) did(d *measure.Did, among bitset) (bitset, error) {
 // and those among them who surely have.
 func (e *query) candidates(name string, in measure.Span, among bitset) (may, sure bitset) {
 	sure = make(bitset, len(among))
-	if name == "" {
+	if name == "" || among.count() < max(4, len(e.x.ids)/64) { // walking the few takes less than making sets
 		return slices.Clone(among), sure
 	}
 	may = make(bitset, len(among))

@@ -98,6 +98,70 @@ func TestIndexAnswersAsTheOracle(t *testing.T) {
 	}
 }
 
+// Members who are brought up to date by asking about those alone who did something
+// are those that asking about everybody finds.
+func TestMembersSinceAreTheMembers(t *testing.T) {
+	asked, refused := 0, 0
+	for seed := range uint64(soak(150)) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		h, now := measuretest.Random(r)
+		merges := h.Merges
+		h.Merges = nil
+		all := h.Events
+		h.Events = all[:r.IntN(len(all)+1)]
+		x := index(t, r, h)
+		var queries []*measure.Query
+		var told []journey.Members
+		members := func(q *measure.Query) (out journey.Members) {
+			ok, err := x.Members(t.Context(), q, now, func(_ journey.People, m journey.Members) { out = m })
+			if err != nil || !ok {
+				t.Fatalf("seed %d: %v, %v", seed, ok, err)
+			}
+			return out
+		}
+		for len(queries) < 10 {
+			if q := measuretest.Ask(r, now); q.Audience != nil {
+				q = &measure.Query{Audience: q.Audience, Where: q.Where, Zone: q.Zone, Users: &measure.Users{}}
+				queries, told = append(queries, q), append(told, members(q))
+			}
+		}
+		since, _ := x.Version()
+		joins := len(merges) > 0 && r.IntN(4) == 0
+		x.Write(func(w *journey.Writer) {
+			for i := len(h.Events); i < len(all); i++ {
+				w.Add(&all[i])
+			}
+			if joins {
+				w.Merge(merges[0].From, merges[0].To)
+			}
+		})
+		for i, q := range queries {
+			var got journey.Members
+			ok, err := x.MembersSince(t.Context(), q, now, since, func(_ journey.People, asked, in journey.Members) { got = told[i].But(asked, in) })
+			if err != nil || ok == joins {
+				t.Fatalf("seed %d: %v, %v", seed, ok, err)
+			}
+			if joins {
+				refused++
+				continue
+			}
+			asked++
+			want := members(q)
+			x.Look(func(p journey.People) {
+				differ := func(id string, _ bool) {
+					text, _ := json.Marshal(q)
+					t.Errorf("seed %d: %s: %s", seed, text, id)
+				}
+				p.Differ(want, got, differ)
+				p.Differ(got, want, differ)
+			})
+		}
+	}
+	if asked == 0 || refused == 0 {
+		t.Errorf("%d asked, %d refused", asked, refused)
+	}
+}
+
 // Queries run while events come; each of them sees the whole of some moment.
 func TestQueriesSeeOneMoment(t *testing.T) {
 	x, err := journey.New(journey.Config{Workers: 2})

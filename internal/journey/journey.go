@@ -109,6 +109,7 @@ type Index struct {
 	// Versions of the latest change: of events by name, of who exists and what they
 	// are, of whose anything is.
 	touched []uint64
+	changed []uint64 // by user: version of their latest event
 	people  uint64
 	joined  uint64
 	total   int64 // events in all

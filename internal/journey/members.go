@@ -64,6 +64,43 @@ func (x *Index) Members(ctx context.Context, q *measure.Query, now int64, read f
 	return true, err
 }
 
+// MembersSince is Members for those alone who have had an event since a version
+// of the index; read is told who they are, too. Members of that version who have
+// had none are members still, but for what time has changed. Where ids have become
+// others since then, supported is false.
+func (x *Index) MembersSince(ctx context.Context, q *measure.Query, now int64, since uint64, read func(p People, asked, in Members)) (supported bool, err error) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if x.joined > since {
+		return false, nil
+	}
+	e := &query{x: x, q: q, ctx: ctx, only: newBitset(len(x.ids))}
+	for u, version := range x.changed {
+		if version > since {
+			e.only.add(uint32(u))
+		}
+	}
+	if err = e.choose(now); err == nil {
+		err = ctx.Err()
+	}
+	if errors.Is(err, errFacts) {
+		return false, nil
+	}
+	if err == nil {
+		read(People{x}, Members{e.only}, Members{e.users})
+	}
+	return true, err
+}
+
+// But is the members, but for those who were asked about: of them, who is in.
+func (m Members) But(asked, in Members) Members {
+	out := make(bitset, max(len(m.users), len(asked.users)))
+	copy(out, m.users)
+	out.andNot(asked.users)
+	out.or(in.users)
+	return Members{out}
+}
+
 // People reads the index by id, in one state of the whole. It is used by one
 // goroutine, inside of the function that it is given to.
 type People struct{ x *Index }

@@ -36,6 +36,7 @@ type query struct {
 	ctx   context.Context
 	f     measure.Frame
 	span  measure.Span
+	only  bitset // nobody else is asked about; nil: everybody
 	users bitset // that exist and are in the audience
 	sees  []bool // by kind: Where lets it pass
 }
@@ -59,6 +60,9 @@ func (e *query) choose(now int64) (err error) {
 		return err
 	}
 	e.users = e.existing()
+	if e.only != nil {
+		e.users.and(e.only)
+	}
 	if q.Audience != nil {
 		e.users, err = e.audience(q.Audience, e.users)
 	}

@@ -57,6 +57,10 @@ func (w *Writer) Add(e *event.Event) {
 	u := x.enter(e.User())
 	x.version++
 	x.insert(u, word(t, code))
+	for int(u) >= len(x.changed) {
+		x.changed = append(x.changed, 0)
+	}
+	x.changed[u] = x.version
 	name := x.kinds[code].name
 	x.mark(u, name, t)
 	for int(name) >= len(x.touched) {

@@ -246,7 +246,7 @@ func (k *Keeper) turn(ctx context.Context) (worked bool, err error) {
 	if next == nil {
 		return false, nil
 	}
-	next.asked = v
+	next.asked, next.newest = v, newest
 	if err := k.look(ctx, next, now); err != nil {
 		if ctx.Err() != nil || errors.Is(err, eventlog.ErrClosed) || errors.Is(err, documents.ErrClosed) {
 			return true, err

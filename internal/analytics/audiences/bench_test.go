@@ -3,6 +3,7 @@ package audiences
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,16 +22,25 @@ func cpu(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkCycle looks at 20 audiences of 200,000 users once each, after 100 of
-// the users did something.
+// BenchmarkCycle looks at 20 audiences of 200,000 users (or a million, with
+// HEED_SOAK) once each, after 100 of the users did something.
 func BenchmarkCycle(b *testing.B) {
+	b.Run("everybody", func(b *testing.B) { cycle(b, 60e6) })
+	b.Run("who did something", func(b *testing.B) { cycle(b, 1e5) })
+}
+
+// cycle lets so much time pass (µs) before each round.
+func cycle(b *testing.B, step int64) {
 	w := newWorld(b, 8)
 	r := rand.New(rand.NewPCG(1, 1))
-	const users = 200_000
+	users := 200_000
+	if os.Getenv("HEED_SOAK") != "" {
+		users = 1_000_000
+	}
 	names := []string{"page", "page", "page", "view", "cart", "purchase"}
 	id := func(i int) string { return fmt.Sprintf("%08x-4000-a000-%012x", uint32(i)*2654435761, i) }
 	w.index.Write(func(to *journey.Writer) {
-		for range 2_000_000 {
+		for range 10 * users {
 			e := event.Event{Name: names[r.IntN(len(names))], UserID: id(r.IntN(users)), Timestamp: begin - r.Int64N(90*day)}
 			e.Context.Country = []string{"DE", "FR", "US"}[r.IntN(3)]
 			to.Add(&e)
@@ -50,7 +60,7 @@ func BenchmarkCycle(b *testing.B) {
 	b.ResetTimer()
 	for b.Loop() {
 		b.StopTimer()
-		w.now += 60e6
+		w.now += step
 		w.index.Write(func(to *journey.Writer) {
 			for range 100 {
 				e := event.Event{Name: names[r.IntN(len(names))], UserID: id(r.IntN(users)), Timestamp: w.now - 1}

@@ -40,7 +40,12 @@ type kept struct {
 	saved   int64    // when the head was
 
 	at      int64 // when it was looked at last
+	whole   int64 // when all users were asked about last; 0: they have to be
+	partly  bool  // the last look asked about some of them
 	asked   version
+	newest  int64   // event of the index then
+	since   uint64  // version of the index that told stands for
+	ahead   bool    // which had events that were still to come
 	facts   bool    // they answered, not the index
 	changes float64 // of the last looks, the latest counting most
 	fails   int     // looks in a row that failed
@@ -84,7 +89,18 @@ func (k *Keeper) due(a *kept, now int64, v version, newest int64) bool {
 	case a.kind == frozen: // only ids become others
 		return now-a.at >= every && changed()
 	}
-	return now-a.at >= k.atLeast || a.timed && now-a.at >= every || changed()
+	return now-a.whole >= k.atLeast || a.timed && now-a.whole >= every || changed()
+}
+
+// partial tells whether it is enough to ask about those who have done something
+// since the last look. What time alone changes waits until all are asked about.
+func (k *Keeper) partial(a *kept, now int64) bool {
+	fresh := k.atLeast
+	if a.timed {
+		fresh = min(fresh, k.cfg.TimeEvery.Microseconds())
+	}
+	return k.index != nil && a.kind == byBehavior && a.current() && !a.facts && !a.ahead && len(a.told.other) == 0 &&
+		a.whole != 0 && now-a.whole < fresh
 }
 
 func (a *kept) frozenAt() int64 {
@@ -104,10 +120,14 @@ func (a *kept) urgency(now int64) float64 {
 // look brings an audience up to date.
 func (k *Keeper) look(ctx context.Context, a *kept, now int64) error {
 	if !a.read {
+		a.whole = 0
 		if err := k.load(ctx, a); err != nil {
 			return err
 		}
 	}
+	a.partly = k.partial(a, now)
+	whole := a.whole
+	a.whole = 0 // should this fail
 	if a.head != nil && (a.def == nil || a.head.Kind != a.kind && (a.head.Kind == byProfile || a.kind == byProfile)) {
 		if err := k.clear(ctx, a, now); err != nil {
 			return err
@@ -142,7 +162,10 @@ func (k *Keeper) look(ctx context.Context, a *kept, now int64) error {
 	}
 	same := a.current() && a.head.Size == before && n == 0
 	a.head.Kind, a.head.Print, a.head.Filled = a.kind, a.print, true
-	a.at, a.retry, a.fails = now, 0, 0
+	if a.at, a.retry, a.fails = now, 0, 0; !a.partly {
+		whole = now
+	}
+	a.whole, a.since, a.ahead = whole, a.asked.index, a.newest >= now
 	a.changes = a.changes/2 + float64(n)/2
 	if err := k.save(ctx, a, now, !same); err != nil {
 		return err
@@ -286,6 +309,17 @@ func (k *Keeper) ask(ctx context.Context, a *kept, now int64) (is *members, c *c
 	}
 	if err != nil {
 		return nil, nil, err
+	}
+	if a.partly {
+		var failed error
+		answered, err := k.index.MembersSince(ctx, q, now, a.since, func(p journey.People, asked, in journey.Members) {
+			is = &members{known: a.told.known.But(asked, in)}
+			c, failed = differ(people{p, true}, a.told, is, moved)
+		})
+		if err = errors.Join(err, failed); err != nil || answered {
+			return is, c, err
+		}
+		a.partly = false
 	}
 	if k.index != nil {
 		var failed error

@@ -13,7 +13,6 @@ static heed_ptr heed_call_number(void) { return (heed_ptr)heedNumber; }
 import "C"
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -22,6 +21,7 @@ import (
 	"github.com/duckdb/duckdb-go/v2/mapping"
 
 	"heed/internal/driver/duckdb/ask"
+	"heed/internal/driver/duckdb/rows"
 )
 
 // calls are those that queries have made known.
@@ -122,20 +122,11 @@ func rowsOfCall(p, in C.heed_ptr, visit func(c *ask.Call, state any, row int, ar
 		for i := range args {
 			args[i] = ""
 			if valid[i] == nil || valid[i][row/64]>>(row%64)&1 == 1 {
-				args[i] = stringOf(&texts[i][row])
+				args[i] = rows.StringOf(&texts[i][row])
 			}
 		}
 		visit(c, state, row, args)
 	}
-}
-
-// stringOf is a DuckDB string, for as long as its vector lives.
-func stringOf(s *[16]byte) string {
-	size := binary.NativeEndian.Uint32(s[:])
-	if size <= inlineText {
-		return unsafe.String(&s[4], size)
-	}
-	return unsafe.String(*(**byte)(unsafe.Pointer(&s[8])), size)
 }
 
 //export heedHolds
@@ -158,7 +149,7 @@ func heedNumber(p, in, out C.heed_ptr) {
 func heedText(p, in, out C.heed_ptr) {
 	vector := mapping.Vector{Ptr: unsafe.Pointer(out)}
 	mapping.VectorEnsureValidityWritable(vector)
-	words := unsafe.Slice((*uint64)(mapping.VectorGetValidity(vector)), blockRows/64)
+	words := unsafe.Slice((*uint64)(mapping.VectorGetValidity(vector)), rows.BlockRows/64)
 	rowsOfCall(p, in, func(c *ask.Call, state any, row int, args []string) {
 		if text, ok := c.Text(state, args); ok {
 			mapping.VectorAssignStringElement(vector, mapping.IdxT(row), text)

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"heed/internal/driver/duckdb/rows"
 )
 
 const (
@@ -172,7 +174,7 @@ func (s *Store) compact(ctx context.Context, recent []*file, open int64) (err er
 	}
 	closed := map[int64]*file{}
 	s.mu.Lock()
-	seq := s.manifest.Seq
+	seq, promoted := s.manifest.Seq, s.layout.Promoted
 	for _, f := range s.files {
 		if f.Closed {
 			closed[dayOf(f.From)] = f
@@ -206,7 +208,7 @@ func (s *Store) compact(ctx context.Context, recent []*file, open int64) (err er
 		where := fmt.Sprintf("time >= make_timestamp(%d) AND time < make_timestamp(%d)", c.day*dayMicros, (c.day+1)*dayMicros)
 		e := entry{Name: fileName(daysFolder, dayName(c.day), seq+1), Closed: true}
 		e.span(c, inputs, closed[c.day])
-		if err := s.sortInto(ctx, engine, &e, inputs, where, rows); err != nil {
+		if err := s.sortInto(ctx, engine, &e, inputs, promoted, where, rows); err != nil {
 			return s.blame(ctx, err, inputs)
 		}
 		made = append(made, e)
@@ -216,7 +218,7 @@ func (s *Store) compact(ctx context.Context, recent []*file, open int64) (err er
 		e := entry{Name: fileName(recentFolder, "merged", seq+1)}
 		e.span(rest, recent, nil)
 		where := fmt.Sprintf("time >= make_timestamp(%d)", open*dayMicros)
-		if err := s.sortInto(ctx, engine, &e, recent, where, rest.rows); err != nil {
+		if err := s.sortInto(ctx, engine, &e, recent, promoted, where, rest.rows); err != nil {
 			return s.blame(ctx, err, recent)
 		}
 		made = append(made, e)
@@ -294,11 +296,16 @@ func (e *entry) span(c dayCount, inputs []*file, old *file) {
 }
 
 // sortInto writes rows of the inputs as one sorted file.
-func (s *Store) sortInto(ctx context.Context, engine *engine, e *entry, inputs []*file, where string, rows int64) error {
-	group := min(max(rows/32, leastGroup), mostGroup)
+func (s *Store) sortInto(ctx context.Context, engine *engine, e *entry, inputs []*file, promoted []rows.Property, where string, count int64) error {
+	group := min(max(count/32, leastGroup), mostGroup)
 	partial := s.path(e.Name + partialEnd)
-	statement := fmt.Sprintf(`COPY (SELECT * FROM read_parquet(%s) WHERE %s ORDER BY event, usr, time, part, pos) TO %s
-		(FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd, ROW_GROUP_SIZE %d)`, s.list(inputs), where, quote(partial), group)
+	var sources []func(rows.Property) (bool, bool)
+	for _, f := range inputs {
+		sources = append(sources, f.has)
+	}
+	e.setColumns(promoted, sources)
+	statement := fmt.Sprintf(`COPY (SELECT * FROM (%s) WHERE %s ORDER BY event, usr, time, part, pos) TO %s
+		(FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd, ROW_GROUP_SIZE %d)`, s.merged(inputs, promoted), where, quote(partial), group)
 	result, err := engine.db.ExecContext(ctx, statement)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", e.Name, err)
@@ -306,7 +313,7 @@ func (s *Store) sortInto(ctx context.Context, engine *engine, e *entry, inputs [
 	if e.Rows, err = result.RowsAffected(); err != nil {
 		return err
 	}
-	if e.flagged, err = flaggedIn(ctx, engine.db, "["+quote(partial)+"]", "true"); err != nil {
+	if e.Flagged, err = flaggedIn(ctx, engine.db, "["+quote(partial)+"]", "true"); err != nil {
 		return err
 	}
 	if e.Bytes, e.CRC, err = seal(partial); err != nil {
@@ -323,7 +330,7 @@ func (s *Store) sortInto(ctx context.Context, engine *engine, e *entry, inputs [
 func flaggedIn(ctx context.Context, db interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }, list, where string,
-) (f flagged, err error) {
+) (f rows.Flagged, err error) {
 	err = db.QueryRowContext(ctx, `SELECT count(*) FILTER (bot AND NOT internal), count(*) FILTER (internal AND NOT bot), count(*) FILTER (bot AND internal)
 		FROM read_parquet(`+list+`) WHERE (bot OR internal) AND NOT starts_with(event, 'heed.') AND `+where).Scan(&f.Bots, &f.Internal, &f.Both)
 	return f, err

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"heed/internal/driver/duckdb/rows"
 	"heed/internal/measure"
 )
 
@@ -110,9 +111,16 @@ func (s *Store) writeGroup(ctx context.Context, g *group, seq uint64) error {
 	s.deps.At("users written")
 	e := entry{Name: fileName(recentFolder, "", seq), Low: g.low, High: g.next}
 	e.From, e.To = g.span()
+	var sources []func(rows.Property) (bool, bool)
 	for _, b := range g.blocks {
-		e.add(b.flagged(b.rows, measure.Span{From: e.From, To: e.To + 1}))
+		sources = append(sources, b.Has)
+		e.Add(b.Flagged(b.Rows, measure.Span{From: e.From, To: e.To + 1}))
 	}
+	s.mu.Lock()
+	promoted := s.layout.Promoted
+	next := s.census.Choose(promoted, s.held())
+	s.mu.Unlock()
+	e.setColumns(promoted, sources)
 	scan, release := s.exposeGroup(g)
 	defer release()
 	query := fmt.Sprintf("SELECT * FROM %s(%d)", hotFunction, scan)
@@ -121,8 +129,11 @@ func (s *Store) writeGroup(ctx context.Context, g *group, seq uint64) error {
 	}
 	return s.commit(func(m *manifest) {
 		m.Files = append(m.Files, e)
-		m.Next, m.Users = g.next, at+int64(len(block))
+		m.Next, m.Users, m.Promoted = g.next, at+int64(len(block)), next
 	}, func() {
+		if !slices.Equal(next, promoted) {
+			s.layout = rows.NewLayout(next)
+		}
 		s.users.bytes, s.users.saved = at+int64(len(block)), g.users
 		s.sealed = nil
 		if err := s.dropGroup(g); err != nil {
@@ -133,12 +144,22 @@ func (s *Store) writeGroup(ctx context.Context, g *group, seq uint64) error {
 	})
 }
 
+// held are the properties that have a column now or in a file, as Census.Choose
+// wants them; the lock is held.
+func (s *Store) held() map[string]rows.Property {
+	out := map[string]rows.Property{}
+	for _, p := range properties(s.layout, s.files) {
+		out[strings.ToLower(p.Key)] = p
+	}
+	return out
+}
+
 // span is the first and last time of a group's rows.
 func (g *group) span() (from, to int64) {
-	from, to = g.blocks[0].time(0), g.blocks[0].time(0)
+	from, to = g.blocks[0].Time(0), g.blocks[0].Time(0)
 	for _, b := range g.blocks {
-		for row := range b.rows {
-			t := b.time(row)
+		for row := range b.Rows {
+			t := b.Time(row)
 			from, to = min(from, t), max(to, t)
 		}
 	}
@@ -150,9 +171,10 @@ func (s *Store) exposeGroup(g *group) (argument int64, release func()) {
 	v := &version{groups: []*group{g}, refs: 1}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	v.layout = s.layout
 	g.refs++
 	for _, b := range g.blocks {
-		v.blocks = append(v.blocks, blockRead{b, b.rows})
+		v.blocks = append(v.blocks, blockRead{b, b.Rows})
 	}
 	s.lastScan--
 	argument = s.lastScan // those of queries are not negative

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"heed/internal/driver/duckdb/rows"
 )
 
 // formatVersion of the folder.
@@ -51,8 +53,10 @@ type manifest struct {
 	Seq    uint64   `json:"seq"`  // counts the commits; numbers the files
 	Next   []uint64 `json:"next"` // offset behind the last one that is in the files
 	Users  int64    `json:"users"`
-	Files  []entry  `json:"files"`
-	Lost   []lost   `json:"lost,omitempty"`
+	// Promoted are the properties whose columns new rows have.
+	Promoted []rows.Property `json:"promoted,omitempty"`
+	Files    []entry         `json:"files"`
+	Lost     []lost          `json:"lost,omitempty"`
 }
 
 // entry describes a file of facts.
@@ -64,20 +68,11 @@ type entry struct {
 	CRC    uint32 `json:"crc32c"`
 	From   int64  `json:"from"` // first and last time, µs
 	To     int64  `json:"to"`
-	flagged
+	rows.Flagged
 	Low  []uint64 `json:"low"`  // offsets: those of partition p are in
 	High []uint64 `json:"high"` // [low[p], high[p])
-}
-
-// flagged counts the events that measures leave out, as far as they are activity.
-type flagged struct {
-	Bots     int64 `json:"bots"`     // and not internal
-	Internal int64 `json:"internal"` // and no bot's
-	Both     int64 `json:"both"`
-}
-
-func (f *flagged) add(o flagged) {
-	f.Bots, f.Internal, f.Both = f.Bots+o.Bots, f.Internal+o.Internal, f.Both+o.Both
+	// Columns are those of properties.
+	Columns []propertyColumn `json:"columns,omitempty"`
 }
 
 // lost is a file that was found damaged, until what it held is back.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"heed/internal/driver/duckdb/ask"
+	"heed/internal/driver/duckdb/rows"
 	"heed/internal/measure"
 )
 
@@ -60,25 +61,43 @@ func (m *moment) User(id string) (number uint32, today string, ok bool) {
 	return n, strings.Clone(s.users.id(n)), true
 }
 
+// Promoted tells of a property that the views have a column for.
+func (m *moment) Promoted(key string) (out ask.Promoted, ok bool) {
+	for _, p := range m.place.properties {
+		if p.Key == key {
+			out.Column = quoteName(p.Column())
+			switch p.Type {
+			case rows.Double:
+				out.Type = ask.ColumnNumber
+			case rows.Boolean:
+				out.Type = ask.ColumnFlag
+			default:
+			}
+			return out, true
+		}
+	}
+	return ask.Promoted{}, false
+}
+
 func (m *moment) Numbers(user uint32) []uint32 { return m.pool.s.users.all(user) }
 
 func (m *moment) Times() (from, to int64) { return m.version.from, m.version.to }
 
 // Flagged counts what is known of whole files, and looks at the others.
 func (m *moment) Flagged(ctx context.Context, in measure.Span) (bots, internal, both int64, err error) {
-	var f flagged
+	var f rows.Flagged
 	var partly []*file
 	for _, file := range m.version.files {
 		switch {
 		case !in.Holds(file.From) && !in.Holds(file.To) && (in.To <= file.From || in.From > file.To):
 		case in.Holds(file.From) && in.Holds(file.To):
-			f.add(file.flagged)
-		case file.flagged != flagged{}:
+			f.Add(file.Flagged)
+		case file.Flagged != rows.Flagged{}:
 			partly = append(partly, file)
 		}
 	}
 	for _, b := range m.version.blocks {
-		f.add(b.block.flagged(b.rows, in))
+		f.Add(b.block.Flagged(b.rows, in))
 	}
 	if partly != nil {
 		where := fmt.Sprintf("time >= make_timestamp(%d) AND time < make_timestamp(%d)", in.From, in.To)
@@ -86,7 +105,7 @@ func (m *moment) Flagged(ctx context.Context, in measure.Span) (bots, internal, 
 		if err != nil {
 			return 0, 0, 0, err
 		}
-		f.add(more)
+		f.Add(more)
 	}
 	return f.Bots, f.Internal, f.Both, nil
 }

@@ -34,6 +34,7 @@ import (
 	"github.com/duckdb/duckdb-go/v2/mapping"
 
 	"heed/internal/driver/duckdb/ask"
+	"heed/internal/driver/duckdb/rows"
 )
 
 // This file is where DuckDB calls back: the table function that scans hot rows
@@ -45,16 +46,18 @@ const hotFunction = "heed_hot_rows"
 
 // environment is what the functions of one database work on.
 type environment struct {
-	layout *layout
-	users  *users
-	calls  calls
+	users *users
+	calls calls
+	// layout is that of the hot rows that a scan with this argument sees; nil: there
+	// are none.
+	layout func(argument int64) *rows.Layout
 	// hot pins the hot rows that a scan with this argument sees.
 	hot func(argument int64) (blocks []blockRead, release func(), ok bool)
 }
 
 // blockRead is a block with the rows of it that are to be read.
 type blockRead struct {
-	block *block
+	block *rows.Block
 	rows  int
 }
 
@@ -150,11 +153,13 @@ func heedDrop(p C.heed_ptr) {
 type hotBind struct {
 	env      *environment
 	argument int64
+	layout   *rows.Layout
 }
 
 // hotScan is one run over hot rows; threads share it.
 type hotScan struct {
 	blocks  []blockRead
+	layout  *rows.Layout
 	columns []int // wanted, in the order of the output
 	next    atomic.Int64
 	release func()
@@ -164,14 +169,18 @@ type hotScan struct {
 func heedHotBind(p C.heed_ptr) {
 	info := mapping.BindInfo{Ptr: unsafe.Pointer(p)}
 	env := handled[*environment](mapping.BindGetExtraInfo(info))
-	for _, c := range env.layout.columns {
-		t := mapping.CreateLogicalType(c.typ.native())
-		mapping.BindAddResultColumn(info, c.name, t)
+	argument := mapping.BindGetParameter(info, 0)
+	bind := &hotBind{env: env, argument: mapping.GetInt64(argument)}
+	mapping.DestroyValue(&argument)
+	if bind.layout = env.layout(bind.argument); bind.layout == nil {
+		mapping.BindSetError(info, hotFunction+": no such rows")
+		return
+	}
+	for _, c := range bind.layout.Columns {
+		t := mapping.CreateLogicalType(nativeType(c.Type))
+		mapping.BindAddResultColumn(info, c.Name, t)
 		mapping.DestroyLogicalType(&t)
 	}
-	argument := mapping.BindGetParameter(info, 0)
-	bind := &hotBind{env, mapping.GetInt64(argument)}
-	mapping.DestroyValue(&argument)
 	mapping.BindSetBindData(info, handle(bind), unsafe.Pointer(C.heed_drop()))
 }
 
@@ -179,7 +188,7 @@ func heedHotBind(p C.heed_ptr) {
 func heedHotInit(p C.heed_ptr) {
 	info := mapping.InitInfo{Ptr: unsafe.Pointer(p)}
 	bind := handled[*hotBind](mapping.InitGetBindData(info))
-	scan := &hotScan{}
+	scan := &hotScan{layout: bind.layout}
 	var ok bool
 	if scan.blocks, scan.release, ok = bind.env.hot(bind.argument); !ok {
 		mapping.InitSetError(info, hotFunction+": no such rows")
@@ -203,21 +212,21 @@ func heedHotScan(p, out C.heed_ptr) {
 	}
 	b := scan.blocks[i]
 	for at, col := range scan.columns {
-		if col >= columnCount || col < 0 {
+		if col >= len(scan.layout.Columns) || col < 0 {
 			continue // a row id: nobody looks at its value
 		}
 		vector := mapping.DataChunkGetVector(chunk, mapping.IdxT(at))
-		width := b.block.columns[col].typ.width()
-		from := b.block.values[col]
-		copy(unsafe.Slice((*byte)(mapping.VectorGetData(vector)), b.rows*width), b.block.mem[from:])
-		if !b.block.columns[col].nullable || b.block.nulls(col, b.rows) == 0 {
+		words := func() []uint64 {
+			mapping.VectorEnsureValidityWritable(vector)
+			return unsafe.Slice((*uint64)(mapping.VectorGetValidity(vector)), rows.BlockRows/64)
+		}
+		if col = b.block.Find(scan.layout, col); col < 0 { // the block is older than the column
+			clear(words())
 			continue
 		}
-		mapping.VectorEnsureValidityWritable(vector)
-		words := unsafe.Slice((*uint64)(mapping.VectorGetValidity(vector)), blockRows/64)
-		for w := range (b.rows + 63) / 64 {
-			words[w] = b.block.word(col, w).Load()
-		}
+		values := b.block.Values(col, b.rows)
+		copy(unsafe.Slice((*byte)(mapping.VectorGetData(vector)), len(values)), values)
+		b.block.Validity(col, b.rows, words)
 	}
 	mapping.DataChunkSetSize(chunk, mapping.IdxT(b.rows))
 }
@@ -259,21 +268,23 @@ func scalarCall(p, in C.heed_ptr) (*users, []uint32) {
 	return env.users, unsafe.Slice((*uint32)(data), int(n))
 }
 
-func (t sqlType) native() mapping.Type {
+func nativeType(t rows.Type) mapping.Type {
 	switch t {
-	case typeUSmallInt:
+	case rows.USmallInt:
 		return mapping.TypeUSmallInt
-	case typeUInteger:
+	case rows.UInteger:
 		return mapping.TypeUInteger
-	case typeBigInt:
+	case rows.BigInt:
 		return mapping.TypeBigInt
-	case typeUBigInt:
+	case rows.UBigInt:
 		return mapping.TypeUBigInt
-	case typeTimestamp:
+	case rows.Timestamp:
 		return mapping.TypeTimestamp
-	case typeBoolean:
+	case rows.Boolean:
 		return mapping.TypeBoolean
-	default:
-		return mapping.TypeVarchar
+	case rows.Double:
+		return mapping.TypeDouble
+	case rows.Varchar:
 	}
+	return mapping.TypeVarchar
 }

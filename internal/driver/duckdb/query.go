@@ -11,6 +11,7 @@ import (
 
 	"github.com/duckdb/duckdb-go/v2"
 
+	"heed/internal/driver/duckdb/rows"
 	"heed/internal/driver/duckdb/statement"
 	"heed/internal/facts"
 )
@@ -31,7 +32,9 @@ type place struct {
 	number int64
 	conn   *sql.Conn
 	gen    uint64 // of the files that its views have
-	made   bool
+	// properties have a column in its views.
+	properties []rows.Property
+	made       bool
 }
 
 func (p *queryPool) open(s *Store) {
@@ -132,7 +135,8 @@ func (q *running) prepare(ctx context.Context) (err error) {
 		return nil
 	}
 	pl.made = false
-	if err := makeViews(ctx, pl.conn, s.layout, s.list(q.version.files), pl.number); err != nil {
+	pl.properties = properties(q.version.layout, q.version.files)
+	if err := s.makeViews(ctx, pl, q.version); err != nil {
 		s.suspect.Store(true)
 		return err
 	}

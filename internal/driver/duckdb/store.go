@@ -21,6 +21,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"heed/internal/driver/duckdb/rows"
 	"heed/internal/event"
 	"heed/internal/eventlog"
 	"heed/internal/facts"
@@ -37,12 +38,11 @@ type Deps struct {
 
 // Store is the facts store. See facts.Driver for who may call what.
 type Store struct {
-	cfg    Config
-	deps   Deps
-	log    *slog.Logger
-	layout *layout
-	users  *users
-	env    *environment
+	cfg   Config
+	deps  Deps
+	log   *slog.Logger
+	users *users
+	env   *environment
 
 	queries queryPool
 	guard   guard
@@ -66,6 +66,8 @@ type Store struct {
 	oldest   int64 // no event is earlier than this
 	newest   int64 // or later than this; µs
 	hot      *group
+	layout   *rows.Layout // of new blocks
+	census   rows.Census
 	sealed   *group // being written
 	hotSince time.Time
 	accept   *repair // what is being brought back
@@ -84,7 +86,7 @@ type file struct {
 
 // group is a run of hot rows that is written as one file.
 type group struct {
-	blocks []*block
+	blocks []*rows.Block
 	rows   int
 	refs   int
 	next   []uint64 // when it was sealed
@@ -116,11 +118,11 @@ func Open(cfg Config, deps Deps) (_ *Store, err error) {
 		return nil, fmt.Errorf("facts: %w", err)
 	}
 	s := &Store{
-		cfg: cfg, deps: deps, log: deps.Logger, layout: newLayout(), users: newUsers(),
+		cfg: cfg, deps: deps, log: deps.Logger, users: newUsers(),
 		wake: make(chan struct{}, 1), room: make(chan struct{}), scans: map[int64]*version{},
 	}
 	s.life, s.stop = context.WithCancel(context.Background())
-	s.env = &environment{layout: s.layout, users: s.users, hot: s.pinHot}
+	s.env = &environment{layout: s.layoutOf, users: s.users, hot: s.pinHot}
 	s.guard.limit = cfg.Memory + guardSlack
 	s.queries.open(s)
 	if err := s.load(); err != nil {
@@ -167,6 +169,7 @@ func (s *Store) load() error {
 		return fmt.Errorf("they are of a log with %d partitions, not %d", len(m.Next), s.deps.Partitions)
 	}
 	s.manifest, s.next = m, slices.Clone(m.Next)
+	s.layout = rows.NewLayout(m.Promoted)
 	s.oldest, s.newest = math.MaxInt64, math.MinInt64
 	known := map[string]bool{}
 	for _, e := range m.Files {
@@ -311,21 +314,22 @@ func (s *Store) add(e *event.Event, partition int, pos uint64) error {
 	if err != nil {
 		return err
 	}
-	anonymous := none
+	anonymous := rows.None
 	if e.UserID != "" && e.AnonymousID != "" && e.AnonymousID != e.UserID {
 		if anonymous, err = s.users.number(e.AnonymousID); err != nil {
 			return err
 		}
 	}
 	g := s.hot
-	if n := len(g.blocks); n == 0 || g.blocks[n-1].full() {
-		b, err := newBlock(s.layout)
+	if n := len(g.blocks); n == 0 || g.blocks[n-1].Full() {
+		b, err := rows.NewBlock(s.layout)
 		if err != nil {
 			return err
 		}
 		g.blocks = append(g.blocks, b)
 	}
-	g.blocks[len(g.blocks)-1].put(e, partition, pos, user, anonymous)
+	g.blocks[len(g.blocks)-1].Put(e, partition, pos, user, anonymous)
+	s.census.Add(e.Properties)
 	s.oldest, s.newest = min(s.oldest, e.Timestamp), max(s.newest, e.Timestamp)
 	g.low[partition] = min(g.low[partition], pos)
 	if g.rows++; g.rows == 1 {
@@ -368,7 +372,7 @@ func (s *Store) Status() facts.Status {
 	}
 	out.Rows += out.Hot
 	if oldest == 0 && s.hot.rows > 0 {
-		oldest = s.hot.blocks[0].time(0)
+		oldest = s.hot.blocks[0].Time(0)
 	}
 	if oldest != 0 {
 		out.Oldest = time.UnixMicro(dayOf(oldest) * dayMicros).UTC()

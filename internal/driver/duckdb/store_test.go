@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -145,7 +146,10 @@ func TestKilledAnywhere(t *testing.T) {
 	var copies []string
 	var points []string
 	deps := Deps{Clock: func() time.Time { return now }}
+	var mu sync.Mutex // the store writes and tidies at the same time
 	deps.At = func(point string) {
+		mu.Lock()
+		defer mu.Unlock()
 		to := t.TempDir()
 		if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
 			t.Error(err)

@@ -14,6 +14,8 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 	"golang.org/x/sys/unix"
+
+	"heed/internal/driver/duckdb/rows"
 )
 
 // errDamaged says that a file is not what was written.
@@ -72,7 +74,7 @@ func (u *users) page(n uint32) (*userPage, uint32) {
 // id is the text of a number that was given.
 func (u *users) id(n uint32) string {
 	p, i := u.page(n)
-	return stringOf(&p.text[i])
+	return rows.StringOf(&p.text[i])
 }
 
 // root is what a number has become.
@@ -116,7 +118,7 @@ func (u *users) number(id string) (uint32, error) {
 	}
 	n = u.count.Load()
 	if n%usersPage == 0 {
-		mem, err := mapMemory(int(unsafe.Sizeof(userPage{})))
+		mem, err := rows.Map(int(unsafe.Sizeof(userPage{})))
 		if err != nil {
 			return 0, err
 		}
@@ -124,15 +126,15 @@ func (u *users) number(id string) (uint32, error) {
 		pages = append(slices.Clip(pages), (*userPage)(unsafe.Pointer(&mem[0])))
 		u.pages.Store(&pages)
 	}
-	if len(id) > inlineText && (len(u.texts) == 0 || len(u.texts[len(u.texts)-1])-u.used < len(id)) {
-		mem, err := mapMemory(max(textBytes, len(id)))
+	if len(id) > rows.InlineText && (len(u.texts) == 0 || len(u.texts[len(u.texts)-1])-u.used < len(id)) {
+		mem, err := rows.Map(max(rows.TextBytes, len(id)))
 		if err != nil {
 			return 0, err
 		}
 		u.texts, u.used = append(u.texts, mem), 0
 	}
 	p, i := u.page(n)
-	writeString(p.text[i][:], id, func(id string) unsafe.Pointer {
+	rows.WriteString(p.text[i][:], id, func(id string) unsafe.Pointer {
 		last := u.texts[len(u.texts)-1]
 		at := u.used
 		u.used += copy(last[at:], id)

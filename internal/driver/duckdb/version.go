@@ -3,11 +3,14 @@ package duckdb
 import (
 	"errors"
 	"os"
+
+	"heed/internal/driver/duckdb/rows"
 )
 
 // version is what one query sees: the files and the hot rows of one moment.
 type version struct {
 	files   []*file
+	layout  *rows.Layout // of the columns that its hot rows show
 	fileGen uint64
 	groups  []*group
 	blocks  []blockRead
@@ -18,7 +21,7 @@ type version struct {
 
 // pin takes the version of now; the store's lock is held.
 func (s *Store) pin() *version {
-	v := &version{files: s.files, fileGen: s.fileGen, from: s.oldest, to: s.newest, refs: 1}
+	v := &version{files: s.files, fileGen: s.fileGen, layout: s.layout, from: s.oldest, to: s.newest, refs: 1}
 	for _, f := range v.files {
 		f.refs++
 	}
@@ -29,7 +32,7 @@ func (s *Store) pin() *version {
 		g.refs++
 		v.groups = append(v.groups, g)
 		for _, b := range g.blocks {
-			v.blocks = append(v.blocks, blockRead{b, b.rows})
+			v.blocks = append(v.blocks, blockRead{b, b.Rows})
 		}
 	}
 	return v
@@ -76,10 +79,20 @@ func (s *Store) dropGroup(g *group) error {
 	}
 	var errs []error
 	for _, b := range g.blocks {
-		errs = append(errs, b.free())
+		errs = append(errs, b.Free())
 	}
 	g.blocks = nil
 	return errors.Join(errs...)
+}
+
+// layoutOf is environment.layout.
+func (s *Store) layoutOf(argument int64) *rows.Layout {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if v := s.scans[argument]; v != nil {
+		return v.layout
+	}
+	return nil
 }
 
 // pinHot is environment.hot: queries have the number of their place in the

@@ -2,18 +2,19 @@ package duckdb
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"heed/internal/driver/duckdb/ask"
+	"heed/internal/driver/duckdb/rows"
 	"heed/internal/measure"
 )
 
 // publicViews are what SQL is written against (docs/sql.md). facts is the view
 // of what is stored: of all files and hot rows of the query's version.
-func publicViews() []string {
+func publicViews(promoted []rows.Property) []string {
 	gap := strconv.FormatInt(measure.SessionGap.Micros(), 10)
 	return []string{
 		`events AS SELECT time, event, type,
@@ -22,7 +23,7 @@ func publicViews() []string {
 			url, path, referrer, title,
 			campaign_source, campaign_medium, campaign_name, campaign_term, campaign_content,
 			group_id, properties, traits, extra AS context,
-			bot, internal, historical, consent, time + to_microseconds(lag) AS received, message AS message_id, part::VARCHAR || '-' || pos AS place
+			bot, internal, historical, consent, time + to_microseconds(lag) AS received, message AS message_id, part::VARCHAR || '-' || pos AS place` + propertyColumns(promoted) + `
 			FROM facts`,
 		`users AS SELECT user_key, any_value(user_id) AS user_id, bool_or(known) AS known, min(time) AS first_seen, max(time) AS last_seen,
 			count(*) AS events, count(DISTINCT session_key) AS sessions,
@@ -48,23 +49,35 @@ func publicViews() []string {
 	}
 }
 
-// makeViews makes the views of a connection for a version's files. scan is
-// the argument by which its scans find the hot rows.
-func makeViews(ctx context.Context, conn *sql.Conn, l *layout, files string, scan int64) error {
-	names := make([]string, columnCount)
-	for i, c := range l.columns {
-		names[i] = quoteName(c.name)
+// makeViews makes the views of a place's connection for a version. The place's
+// number is the argument by which its scans find the hot rows.
+func (s *Store) makeViews(ctx context.Context, pl *place, v *version) error {
+	hot := selectFrom(fmt.Sprintf("%s(%d)", hotFunction, pl.number), pl.properties, true, func(i int) (has, whole bool) {
+		return slices.Contains(v.layout.Promoted, pl.properties[i]), false
+	})
+	stored := "facts AS " + hot
+	if len(v.files) > 0 {
+		stored = "facts AS " + s.stored(v.files, pl.properties) + " UNION ALL " + hot
 	}
-	list := strings.Join(names, ", ")
-	stored := fmt.Sprintf("facts AS SELECT %s FROM %s(%d)", list, hotFunction, scan)
-	if files != "[]" {
-		stored = fmt.Sprintf("facts AS SELECT %s FROM read_parquet(%s) UNION ALL SELECT %s FROM %s(%d)", list, files, list, hotFunction, scan)
-	}
-	for _, v := range append([]string{stored}, publicViews()...) {
-		if _, err := conn.ExecContext(ctx, "CREATE OR REPLACE TEMP VIEW "+v); err != nil {
+	for _, v := range append([]string{stored}, publicViews(pl.properties)...) {
+		if _, err := pl.conn.ExecContext(ctx, "CREATE OR REPLACE TEMP VIEW "+v); err != nil {
 			name, _, _ := strings.Cut(v, " ")
 			return fmt.Errorf("make the view %s: %w", name, err)
 		}
 	}
 	return nil
+}
+
+// propertyColumns are the columns of properties as SQL sees them: what does not fit
+// is null in one that is not of texts.
+func propertyColumns(all []rows.Property) string {
+	var b strings.Builder
+	for _, p := range all {
+		column, json := quoteName(p.Column()), "TRY("+ask.RestOf(p.Key)+"->>"+quote(p.Key)+")"
+		if p.Type != rows.Varchar {
+			json = "TRY_CAST(" + json + " AS " + string(p.Type) + ")"
+		}
+		fmt.Fprintf(&b, ", coalesce(%s, %s) AS %s", column, json, column)
+	}
+	return b.String()
 }

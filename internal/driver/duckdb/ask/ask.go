@@ -47,6 +47,8 @@ type Database interface {
 	Query(ctx context.Context, text string) (*sql.Rows, error)
 	// Call makes a call known for as long as the database is used.
 	Call(c *Call) (number int64)
+	// Promoted tells of a property that has a column of its own.
+	Promoted(key string) (p Promoted, ok bool)
 	// User is the number and id of the user whose an id is today.
 	User(id string) (number uint32, today string, ok bool)
 	// Numbers are all those that are one user today.
@@ -213,7 +215,7 @@ func (a *asking) holds(c condition.Condition) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	list, set, err := argumentsOf(names)
+	list, set, err := a.argumentsOf(names)
 	if err != nil {
 		return "", err
 	}
@@ -227,6 +229,8 @@ func (a *asking) holds(c condition.Condition) (string, error) {
 type scratch struct {
 	event event.Event
 	facts condition.Facts
+	doc   []byte // properties that came as columns
+	rest  string // all of them, as JSON, if a column does not say all
 }
 
 func newScratch() any {
@@ -235,9 +239,17 @@ func newScratch() any {
 	return s
 }
 
-func (s *scratch) fill(set []func(*event.Event, string), args []string) *condition.Facts {
+func (s *scratch) fill(set []func(*scratch, string), args []string) *condition.Facts {
+	s.doc, s.rest = s.doc[:0], ""
 	for i, v := range args {
-		set[i](&s.event, v)
+		set[i](s, v)
+	}
+	switch {
+	case s.rest != "":
+		s.event.Properties = []byte(s.rest)
+	case len(s.doc) > 0:
+		s.doc = append(s.doc, '}')
+		s.event.Properties = s.doc
 	}
 	return &s.facts
 }
@@ -246,6 +258,11 @@ func (s *scratch) fill(set []func(*event.Event, string), args []string) *conditi
 func (a *asking) value(d *measure.Dimension) (string, error) {
 	if column := plainColumn(d.Field); column != "" && d.Buckets == nil {
 		return column, nil
+	}
+	if key := propertyOf(d.Field); key != "" {
+		if p, ok := a.db.Promoted(key); ok {
+			return a.promotedValue(key, p, d)
+		}
 	}
 	text, err := a.text(d.Field)
 	if err != nil {
@@ -263,6 +280,11 @@ func (a *asking) value(d *measure.Dimension) (string, error) {
 
 // amount is the number of a field of an event; 0 if it is none.
 func (a *asking) amount(field string) (string, error) {
+	if key := propertyOf(field); key != "" {
+		if p, ok := a.db.Promoted(key); ok {
+			return a.promotedAmount(key, p)
+		}
+	}
 	text, err := a.text(field)
 	if err != nil {
 		return "", err
@@ -282,7 +304,7 @@ func (a *asking) amount(field string) (string, error) {
 type fieldText struct {
 	field *condition.Field
 	list  string
-	set   []func(*event.Event, string)
+	set   []func(*scratch, string)
 }
 
 func (a *asking) text(field string) (*fieldText, error) {
@@ -290,7 +312,7 @@ func (a *asking) text(field string) (*fieldText, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, set, err := argumentsOf([]string{field})
+	list, set, err := a.argumentsOf([]string{field})
 	return &fieldText{f, list, set}, err
 }
 
@@ -322,9 +344,22 @@ func plainColumn(field string) string {
 
 // argumentsOf is the columns that fields need, as the further arguments of a
 // call, and how each of them gets into an event.
-func argumentsOf(fields []string) (list string, set []func(*event.Event, string), err error) {
+func (a *asking) argumentsOf(fields []string) (list string, set []func(*scratch, string), err error) {
+	promoted := a.promotedOf(fields)
 	seen := map[string]bool{}
 	for _, f := range fields {
+		if key := propertyOf(f); key != "" && promoted != nil {
+			if p := promoted[key]; !seen[p.Column] {
+				seen[p.Column] = true
+				list += ", " + p.text() + ", " + RestOf(key)
+				set = append(set, p.member(key), func(s *scratch, v string) {
+					if v != "" {
+						s.rest = v
+					}
+				})
+			}
+			continue
+		}
 		column, fill, err := argument(f)
 		if err != nil {
 			return "", nil, err
@@ -332,7 +367,7 @@ func argumentsOf(fields []string) (list string, set []func(*event.Event, string)
 		if !seen[column] {
 			seen[column] = true
 			list += ", " + column
-			set = append(set, fill)
+			set = append(set, func(s *scratch, v string) { fill(&s.event, v) })
 		}
 	}
 	return list, set, nil

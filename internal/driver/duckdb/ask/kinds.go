@@ -83,28 +83,32 @@ func (a *asking) number(ctx context.Context, text string) (n float64, err error)
 	return n, err
 }
 
-// top is the rows with the most, and whether there are others.
-func (a *asking) top(ctx context.Context, hits string, count measure.Count, dimensions, limit int) (rows []measure.Row, more bool, err error) {
+// top is the rows with the most, whether there are others, and the sum of all.
+func (a *asking) top(ctx context.Context, hits string, count measure.Count, dimensions, limit int) (rows []measure.Row, more bool, sum float64, err error) {
 	names := make([]string, dimensions)
 	for i := range names {
 		names[i] = "v" + strconv.Itoa(i)
 	}
 	list := strings.Join(names, ", ")
 	order := strings.Join(names, " NULLS LAST, ") + " NULLS LAST"
-	text := fmt.Sprintf("SELECT %s AS n, %s FROM %s GROUP BY %s ORDER BY n DESC, %s LIMIT %d", aggregate(count), list, hits, list, order, limit+1)
+	text := fmt.Sprintf("SELECT sum(n) OVER (), n, %[2]s FROM (SELECT %[1]s AS n, %[2]s FROM %[3]s GROUP BY %[2]s) ORDER BY n DESC, %[4]s LIMIT %[5]d",
+		aggregate(count), list, hits, order, limit+1)
 	err = a.each(ctx, text, func(r *sql.Rows) error {
 		row := measure.Row{Values: make([]*string, dimensions)}
-		targets := []any{&row.Count}
+		targets := []any{&sum, &row.Count}
 		for i := range row.Values {
 			targets = append(targets, &row.Values[i])
 		}
+		if err := r.Scan(targets...); err != nil {
+			return err
+		}
 		rows = append(rows, row)
-		return r.Scan(append([]any{&rows[len(rows)-1].Count}, targets[1:]...)...)
+		return nil
 	})
 	if more = len(rows) > limit; more {
 		rows = rows[:limit]
 	}
-	return rows, more, err
+	return rows, more, sum, err
 }
 
 // oneOf is the predicate that a hit is in the row.
@@ -135,8 +139,17 @@ func (a *asking) breakdown(ctx context.Context, b *measure.Breakdown) (*measure.
 	}
 	out := &measure.BreakdownResult{}
 	var more bool
-	if out.Rows, more, err = a.top(ctx, hits, b.Count, len(b.By), b.Top); err != nil {
+	if out.Rows, more, out.Total, err = a.top(ctx, hits, b.Count, len(b.By), b.Top); err != nil {
 		return nil, err
+	}
+	if b.Count == measure.CountEvents { // each is in one row
+		if more {
+			out.Other = &measure.Row{Count: out.Total}
+			for _, r := range out.Rows {
+				out.Other.Count -= r.Count
+			}
+		}
+		return out, nil
 	}
 	if out.Total, err = a.number(ctx, "SELECT "+aggregate(b.Count)+" FROM "+hits); err != nil || !more {
 		return out, err
@@ -165,7 +178,7 @@ func (a *asking) series(ctx context.Context, s *measure.Series) (*measure.Series
 		rows, more := []measure.Row{{}}, false
 		which := "0"
 		if s.By != nil {
-			if rows, more, err = a.top(ctx, hits, s.Count, 1, s.Top); err != nil {
+			if rows, more, _, err = a.top(ctx, hits, s.Count, 1, s.Top); err != nil {
 				return nil, err
 			}
 			which = rowOf(rows)
@@ -252,7 +265,7 @@ func (a *asking) live(ctx context.Context, l *measure.Live) (*measure.LiveResult
 		return nil, err
 	}
 	out.Users = int64(users)
-	out.Top, _, err = a.top(ctx, hits, measure.CountEvents, 1, l.Top)
+	out.Top, _, _, err = a.top(ctx, hits, measure.CountEvents, 1, l.Top)
 	return out, err
 }
 

@@ -1,4 +1,10 @@
-package duckdb
+// Package rows owns the rows of facts: the columns that they are stored in, the
+// blocks of memory that hold them until they are written, and which properties
+// have a column of their own. docs/format/facts.md describes the columns.
+//
+// It does not own files, queries or users (duckdb), nor DuckDB itself: a block has
+// the layout of its vectors, no more.
+package rows
 
 import (
 	"github.com/cespare/xxhash/v2"
@@ -50,62 +56,64 @@ const (
 	columnCount
 )
 
-// sqlType is the type of a column in DuckDB.
-type sqlType string
+// Type is the type of a column in DuckDB.
+type Type string
 
+// The types.
 const (
-	typeUSmallInt sqlType = "USMALLINT"
-	typeUInteger  sqlType = "UINTEGER"
-	typeBigInt    sqlType = "BIGINT"
-	typeUBigInt   sqlType = "UBIGINT"
-	typeTimestamp sqlType = "TIMESTAMP"
-	typeBoolean   sqlType = "BOOLEAN"
-	typeVarchar   sqlType = "VARCHAR"
+	Double    Type = "DOUBLE"
+	USmallInt Type = "USMALLINT"
+	UInteger  Type = "UINTEGER"
+	BigInt    Type = "BIGINT"
+	UBigInt   Type = "UBIGINT"
+	Timestamp Type = "TIMESTAMP"
+	Boolean   Type = "BOOLEAN"
+	Varchar   Type = "VARCHAR"
 )
 
-// width is the bytes of one value in a DuckDB vector.
-func (t sqlType) width() int {
+// Width is the bytes of one value in a DuckDB vector.
+func (t Type) Width() int {
 	switch t {
-	case typeUSmallInt:
+	case USmallInt:
 		return 2
-	case typeUInteger:
+	case UInteger:
 		return 4
-	case typeBigInt, typeUBigInt, typeTimestamp:
+	case BigInt, UBigInt, Timestamp, Double:
 		return 8
-	case typeBoolean:
+	case Boolean:
 		return 1
 	default:
 		return 16 // a string: length, then the text or its beginning and a pointer
 	}
 }
 
-// column says how one column is called and stored. The names in files are not
-// those of the public views (views.go).
-type column struct {
-	name     string
-	typ      sqlType
-	nullable bool
+// Column says how one column is called and stored. The names in files are not
+// those of the public views.
+type Column struct {
+	Name     string
+	Type     Type
+	Nullable bool
 }
 
-// columns is the layout; index it with the constants above.
-func columns() [columnCount]column {
-	text := func(name string) column { return column{name, typeVarchar, true} }
-	return [columnCount]column{
-		colPart:            {"part", typeUSmallInt, false},
-		colPos:             {"pos", typeBigInt, false},
-		colTime:            {"time", typeTimestamp, false},
-		colLag:             {"lag", typeBigInt, false},
-		colUser:            {"usr", typeUInteger, false},
-		colAnonymous:       {"anonymous", typeUInteger, true},
-		colSession:         {"session", typeUBigInt, true},
-		colKnown:           {"known", typeBoolean, false},
-		colBot:             {"bot", typeBoolean, false},
-		colHistorical:      {"historical", typeBoolean, false},
-		colInternal:        {"internal", typeBoolean, false},
-		colMessage:         {"message", typeVarchar, false},
-		colType:            {"type", typeVarchar, false},
-		colEvent:           {"event", typeVarchar, false},
-		colSource:          {"source", typeVarchar, false},
+// fixed is the columns that every row has; index it with the constants above.
+func fixed() [columnCount]Column {
+	text := func(name string) Column { return Column{name, Varchar, true} }
+	return [columnCount]Column{
+		colPart:            {"part", USmallInt, false},
+		colPos:             {"pos", BigInt, false},
+		colTime:            {"time", Timestamp, false},
+		colLag:             {"lag", BigInt, false},
+		colUser:            {"usr", UInteger, false},
+		colAnonymous:       {"anonymous", UInteger, true},
+		colSession:         {"session", UBigInt, true},
+		colKnown:           {"known", Boolean, false},
+		colBot:             {"bot", Boolean, false},
+		colHistorical:      {"historical", Boolean, false},
+		colInternal:        {"internal", Boolean, false},
+		colMessage:         {"message", Varchar, false},
+		colType:            {"type", Varchar, false},
+		colEvent:           {"event", Varchar, false},
+		colSource:          {"source", Varchar, false},
 		colURL:             text("url"),
 		colPath:            text("path"),
 		colReferrer:        text("referrer"),
@@ -130,19 +138,28 @@ func columns() [columnCount]column {
 	}
 }
 
-// none is no number of a user.
-const none = ^uint32(0)
+// Names lists the columns that every row has, in order.
+func Names() []string {
+	names := make([]string, columnCount)
+	for i, c := range fixed() {
+		names[i] = c.Name
+	}
+	return names
+}
 
-// put writes the event as the next row of the block. user and anonymous are the
+// None is no number of a user.
+const None = ^uint32(0)
+
+// Put writes the event as the next row of the block. user and anonymous are the
 // numbers of its profile id and, if that is another, of its anonymous id.
-func (b *block) put(e *event.Event, part int, pos uint64, user, anonymous uint32) {
-	row := b.begin()
+func (b *Block) Put(e *event.Event, part int, pos uint64, user, anonymous uint32) {
+	row := b.Rows
 	b.u16(colPart, row, uint16(part))
 	b.u64(colPos, row, pos)
 	b.u64(colTime, row, uint64(e.Timestamp))
 	b.u64(colLag, row, uint64(e.ReceivedAt-e.Timestamp))
 	b.u32(colUser, row, user)
-	if anonymous != none {
+	if anonymous != None {
 		b.u32(colAnonymous, row, anonymous)
 		b.valid(colAnonymous, row)
 	}
@@ -176,9 +193,9 @@ func (b *block) put(e *event.Event, part int, pos uint64, user, anonymous uint32
 	b.text(colTimezone, row, c.Timezone)
 	b.text(colCountry, row, c.Country)
 	b.text(colGroup, row, e.GroupID)
-	b.blob(colProperties, row, e.Properties)
+	b.properties(row, e.Properties)
 	b.blob(colTraits, row, e.Traits)
 	b.blob(colConsent, row, c.Consent)
 	b.blob(colExtra, row, c.Extra)
-	b.rows++
+	b.Rows++
 }
