@@ -24,7 +24,7 @@ var layers = [][]string{
 		"internal/gateway", "internal/intake", "internal/decider", "internal/engager",
 		"internal/analytics", "internal/console", "internal/demo", "web",
 	},
-	{"internal/analytics/audiences"},
+	{"internal/analytics/audiences", "internal/console/analysis"},
 	{"internal/analytics/avrofiles", "internal/decider/later", "internal/demo/sample", "internal/console/api", "internal/console/pages", "internal/console/signin"},
 	{"internal/channel/web", "internal/channel/outbox", "internal/channel/webhook", "internal/channel/pullstore"},
 	{"internal/channel", "internal/backtest"},

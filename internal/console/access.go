@@ -99,7 +99,7 @@ func forbidden(c *caller, need api.Role) error {
 // handler routes the API.
 func (c *Console) handler() http.Handler {
 	mux := http.NewServeMux()
-	strict := api.NewStrictHandlerWithOptions(&server{c}, []api.StrictMiddlewareFunc{
+	strict := api.NewStrictHandlerWithOptions(&server{c.analysis, c}, []api.StrictMiddlewareFunc{
 		func(next api.StrictHandlerFunc, operation string) api.StrictHandlerFunc {
 			return func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error) {
 				if err := permit(askedOf(ctx), operation); err != nil {
@@ -119,13 +119,13 @@ func (c *Console) handler() http.Handler {
 		"GET /api/v1/live":               {"streamLive", c.streamLive},
 		"GET /api/v1/events":             {"streamEvents", c.streamEvents},
 		"GET /api/v1/events:export":      {"exportEvents", c.exportEvents},
-		"POST /api/v1/sql":               {"runSQL", c.runSQL},
-		"POST /api/v1/measures:query":    {"queryMeasure", c.queryMeasure},
-		"POST /api/v1/measures:users":    {"listMeasureUsers", c.listMeasureUsers},
+		"POST /api/v1/sql":               {"runSQL", c.analysis.RunSQL},
+		"POST /api/v1/measures:query":    {"queryMeasure", c.analysis.QueryMeasure},
+		"POST /api/v1/measures:users":    {"listMeasureUsers", c.analysis.ListMeasureUsers},
 		"POST /api/v1/definitions:apply": {"applyDefinitions", c.applyDefinitions},
 		"GET /api/v1/definitions:export": {"exportDefinitions", c.exportDefinitions},
 		"POST /api/v1/triggers:backtest": {"backtestTrigger", c.backtestTrigger},
-		"POST /api/v1/audiences:preview": {"previewAudience", c.previewAudience},
+		"POST /api/v1/audiences:preview": {"previewAudience", c.analysis.PreviewAudience},
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			err := permit(askedOf(r.Context()), h.operation)

@@ -10,12 +10,16 @@ import (
 	"strings"
 	"time"
 
+	"heed/internal/console/analysis"
 	"heed/internal/console/api"
 	"heed/internal/documents"
 )
 
 // server implements the strict handlers.
-type server struct{ c *Console }
+type server struct {
+	*analysis.Handlers
+	c *Console
+}
 
 func memberOf(m member) api.Member {
 	return api.Member{Email: m.Email, Name: m.Name, Role: m.Role, CreatedAt: m.CreatedAt, LastLoginAt: m.LastLogin}
@@ -277,7 +281,7 @@ func (c *Console) audit(ctx context.Context, who, what, subject, detail string) 
 
 // ListAudit reads the audit log, newest first.
 func (s *server) ListAudit(ctx context.Context, r api.ListAuditRequestObject) (api.ListAuditResponseObject, error) {
-	limit, err := limitOf(r.Params.Limit)
+	limit, err := api.PageSize(r.Params.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -298,17 +302,4 @@ func (s *server) ListAudit(ctx context.Context, r api.ListAuditRequestObject) (a
 		out.Next = ""
 	}
 	return out, nil
-}
-
-// Bounds of lists.
-const defaultLimit, maxLimit = 100, 1000
-
-func limitOf(n int) (int, error) {
-	switch {
-	case n == 0:
-		return defaultLimit, nil
-	case n < 0 || n > maxLimit:
-		return 0, api.BadRequest("limit is out of range", "1 to 1000")
-	}
-	return n, nil
 }

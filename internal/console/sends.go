@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"heed/internal/catalog"
+	"heed/internal/console/analysis"
 	"heed/internal/console/api"
 	"heed/internal/definition"
 	"heed/internal/measure"
@@ -56,7 +57,7 @@ func sendOf(d *api.SendDraft, order string) (*send, error) {
 	if len(d.Audience) > 0 && string(d.Audience) != "null" {
 		tree, err := measure.ParseAudience(d.Audience)
 		if err != nil {
-			return nil, measureFailure(err)
+			return nil, analysis.Refusal(err)
 		}
 		s.audience.Audience = *tree
 		s.campaign.Who = []string{d.Name}
@@ -92,9 +93,9 @@ func (c *Console) everybody(ctx context.Context, a *definition.Audience, now tim
 	q.Users.Limit = measure.MaxPage
 	var out []string
 	for {
-		res, err := c.deps.Measures.Answer(ctx, q, c.names(ctx), now.UnixMicro())
+		res, err := c.deps.Measures.Answer(ctx, q, c.analysis.Names(ctx), now.UnixMicro())
 		if err != nil {
-			return nil, measureFailure(err)
+			return nil, analysis.Refusal(err)
 		}
 		if out == nil {
 			out = make([]string, 0, res.Users.Total)
