@@ -33,6 +33,8 @@ const (
 	KindSource    Kind = "source"
 	// KindCollection is a collection of the pull store.
 	KindCollection Kind = "collection"
+	KindFunnel     Kind = "funnel"
+	KindBoard      Kind = "board"
 )
 
 // Source is where events come from: one write key.
@@ -201,6 +203,8 @@ type Set struct {
 	Campaigns  map[string]*Campaign
 	// Collections are those of the pull store.
 	Collections map[string]*Collection
+	Funnels     map[string]*Funnel
+	Boards      map[string]*Board
 
 	// Previous is what some of the triggers were before their pattern was last
 	// edited: what users had begun by then may finish. Only the catalog knows it.

@@ -64,7 +64,7 @@ func NewDocument(k Kind, name string, spec any) Document {
 
 // Kinds lists the kinds that can be defined.
 func Kinds() []Kind {
-	return []Kind{KindSource, KindEvent, KindDimension, KindAudience, KindTrigger, KindTemplate, KindChannel, KindCampaign, KindCollection}
+	return []Kind{KindSource, KindEvent, KindDimension, KindAudience, KindTrigger, KindTemplate, KindChannel, KindCampaign, KindCollection, KindFunnel, KindBoard}
 }
 
 // NewSpec makes an empty spec of the kind; ok is false for an unknown kind.
@@ -88,6 +88,10 @@ func NewSpec(k Kind) (spec any, ok bool) {
 		return new(Campaign), true
 	case KindCollection:
 		return new(Collection), true
+	case KindFunnel:
+		return new(Funnel), true
+	case KindBoard:
+		return new(Board), true
 	}
 	return nil, false
 }

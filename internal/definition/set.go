@@ -32,6 +32,7 @@ func NewSet(revision int64, docs []Document) (*Set, Problems) {
 			ChannelOutbox: {Name: ChannelOutbox, Type: ChannelOutbox},
 		},
 		Campaigns: map[string]*Campaign{}, Collections: map[string]*Collection{},
+		Funnels: map[string]*Funnel{}, Boards: map[string]*Board{},
 	}
 	var problems Problems
 	seen := map[string]Document{}
@@ -78,6 +79,10 @@ func (s *Set) add(d Document) {
 		s.Campaigns[d.Name] = spec
 	case *Collection:
 		s.Collections[d.Name] = spec
+	case *Funnel:
+		s.Funnels[d.Name] = spec
+	case *Board:
+		s.Boards[d.Name] = spec
 	}
 }
 
@@ -114,6 +119,10 @@ func (c *checker) check() {
 		c.campaign(spec)
 	case *Collection:
 		c.collection(spec)
+	case *Funnel:
+		c.funnel(spec)
+	case *Board:
+		c.board(spec)
 	}
 }
 
@@ -169,13 +178,7 @@ func (c *checker) audience(a *Audience) {
 	if len(c.problems) > 0 {
 		return
 	}
-	for _, r := range a.References() {
-		if r.Dimension {
-			c.refer(r.Path, KindDimension, r.Name, c.set.dimensionNames())
-		} else {
-			c.refer(r.Path, KindAudience, r.Name, maps.Keys(c.set.Audiences))
-		}
-	}
+	c.references("", a.References())
 	if len(c.problems) > 0 {
 		return
 	}
@@ -367,11 +370,13 @@ func (s *Set) Documents() []Document {
 	docs = appendKind(docs, KindEvent, s.Events)
 	docs = appendKind(docs, KindCollection, s.Collections)
 	docs = appendKind(docs, KindDimension, s.Dimensions)
+	docs = appendKind(docs, KindFunnel, s.Funnels)
 	docs = appendKind(docs, KindAudience, s.Audiences)
 	docs = appendKind(docs, KindTrigger, s.Triggers)
 	docs = appendKind(docs, KindTemplate, s.Templates)
 	docs = appendKind(docs, KindChannel, s.Channels)
 	docs = appendKind(docs, KindCampaign, s.Campaigns)
+	docs = appendKind(docs, KindBoard, s.Boards)
 	return slices.DeleteFunc(docs, func(d Document) bool {
 		return d.Kind == KindChannel && (d.Name == ChannelWeb || d.Name == ChannelOutbox)
 	})

@@ -46,6 +46,11 @@ func (h *Handlers) QueryMeasure(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return Refusal(err)
 	}
+	if format != "json" { // a table names the steps of a saved funnel
+		if q, err = q.WithFunnel(h.Names(r.Context())); err != nil {
+			return Refusal(err)
+		}
+	}
 	if format == "parquet" {
 		head, rows := measure.Rows(q, &res)
 		file, err := h.deps.Facts.ParquetOf(r.Context(), head, rows)
