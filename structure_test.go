@@ -25,7 +25,7 @@ var layers = [][]string{
 		"internal/analytics", "internal/console", "internal/demo", "web",
 	},
 	{"internal/analytics/audiences", "internal/console/analysis"},
-	{"internal/analytics/avrofiles", "internal/decider/later", "internal/demo/sample", "internal/console/api", "internal/console/pages", "internal/console/signin"},
+	{"internal/analytics/alerts", "internal/analytics/avrofiles", "internal/decider/later", "internal/demo/sample", "internal/console/api", "internal/console/pages", "internal/console/signin"},
 	{"internal/channel/web", "internal/channel/outbox", "internal/channel/webhook", "internal/channel/pullstore"},
 	{"internal/channel", "internal/backtest"},
 	{"internal/driver/pebble", "internal/driver/memory", "internal/driver/duckdb"},

@@ -516,10 +516,12 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 	if err != nil {
 		return nil, err
 	}
+	var measures *analytics.Measures
 	switch {
 	case n.facts != nil:
 		deps.Facts = n.facts.store
-		deps.Measures = &analytics.Measures{Zone: n.cfg.Zone, WeekStart: n.cfg.WeekStart, Behavior: n.behavior, Facts: n.facts.store}
+		measures = &analytics.Measures{Zone: n.cfg.Zone, WeekStart: n.cfg.WeekStart, Behavior: n.behavior, Facts: n.facts.store}
+		deps.Measures = measures
 	case n.folderSQL != nil:
 		deps.Facts = n.folderSQL
 	}
@@ -528,6 +530,7 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 	}
 	if feed != nil {
 		deps.Live = feed
+		deps.Alerts = &analytics.Alerts{Live: feed, Measures: measures, BadEvents: deps.BadEvents, Definitions: n.catalog, Clock: time.Now}
 	}
 	if n.decider != nil {
 		deps.Progress = progress{n.decider, n.catalog}

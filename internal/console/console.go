@@ -131,7 +131,7 @@ type Demo interface {
 }
 
 // Deps are what the console works with. Live, Progress, BadEvents, Health, Demo,
-// Backtests, Facts, Measures, Traits, Audiences and Sends may be nil: the answers then say
+// Backtests, Facts, Measures, Traits, Audiences, Alerts and Sends may be nil: the answers then say
 // what is missing.
 type Deps struct {
 	Log         eventlog.Log
@@ -148,6 +148,7 @@ type Deps struct {
 	Measures    analysis.Measures
 	Traits      analysis.Traits
 	Audiences   analysis.Audiences
+	Alerts      analysis.Alerts
 	Sends       Sends
 	// Pages holds index.html and its assets.
 	Pages fs.FS
@@ -211,7 +212,7 @@ func New(cfg Config, deps Deps) (*Console, error) {
 		}),
 	}
 	known := analysis.Deps{
-		Definitions: deps.Definitions, Facts: deps.Facts, Measures: deps.Measures, Traits: deps.Traits, Audiences: deps.Audiences,
+		Definitions: deps.Definitions, Facts: deps.Facts, Measures: deps.Measures, Traits: deps.Traits, Audiences: deps.Audiences, Alerts: deps.Alerts,
 		Summary: c.summaryOf, Logger: c.log, Clock: c.now,
 	}
 	if deps.Live != nil {

@@ -48,14 +48,20 @@ type Audiences interface {
 	Preview(ctx context.Context, q *measure.Query) (api.AudiencePreview, error)
 }
 
-// Deps are what the handlers work with. Facts, Measures, Traits, Audiences and
-// Fields may be nil: the answers then say what is missing.
+// Alerts tells what is out of the ordinary.
+type Alerts interface {
+	Alerts(ctx context.Context) (api.AlertList, error)
+}
+
+// Deps are what the handlers work with. Facts, Measures, Traits, Audiences, Alerts
+// and Fields may be nil: the answers then say what is missing.
 type Deps struct {
 	Definitions interface{ Current() *definition.Set }
 	Facts       Facts
 	Measures    Measures
 	Traits      Traits
 	Audiences   Audiences
+	Alerts      Alerts
 	// Fields lists what events of a name carried.
 	Fields func(name string) []api.EventField
 	// Summary is what is known of a user; of one without a profile, the id.
