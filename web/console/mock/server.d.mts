@@ -18,6 +18,8 @@ export interface MockState {
   sends: { id: string; name: string; matched: number; [key: string]: unknown }[];
   /** The next order finds another number of users than was reviewed. */
   drift: boolean;
+  /** There is something out of the ordinary. */
+  alerts: boolean;
   /** How long the answer to a question takes, in ms. */
   measureMs: (query: Record<string, unknown>) => number;
 }

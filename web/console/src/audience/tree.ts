@@ -122,8 +122,9 @@ export function fresh(kind: Kind | 'group'): Node {
   }
 }
 
-/** Steps that are events and nothing else; undefined: there is more to them. */
+/** Steps that are events and nothing else, none of a saved funnel; undefined: there is more to them. */
 export function plainSteps(f: InFunnel): string[] | undefined {
+  if (f.funnel.funnel) return 'where' in f ? undefined : [];
   const {
     steps = [],
     window: _,

@@ -1,8 +1,11 @@
+import { useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
+import type { Schema } from '../api/client';
 import { type Campaign, useCampaigns, useReport, useTriggers } from '../api/queries';
 import { compact } from '../format/number';
 import { startWords } from '../format/pattern';
 import { CampaignTabs } from '../shell/CampaignTabs';
+import { CsvButton } from '../ui/CsvButton';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
@@ -15,6 +18,7 @@ import css from '../ui/ui.module.css';
 export default function Campaigns() {
   const campaigns = useCampaigns();
   const triggers = useTriggers();
+  const queries = useQueryClient();
   const list = campaigns.data?.definitions ?? [];
   const order = ['live', 'paused', 'draft', 'ended'];
   const sorted = [...list].sort(
@@ -25,7 +29,30 @@ export default function Campaigns() {
     <Page
       title="Campaigns"
       lede="What is sent to whom, and when. Counts cover everything since each campaign’s first outcome."
-      actions={<AsOf at={campaigns.dataUpdatedAt || undefined} />}
+      actions={
+        <>
+          <AsOf at={campaigns.dataUpdatedAt || undefined} />
+          <CsvButton
+            name="campaigns"
+            head={['campaign', 'status', 'description', 'fired', 'sent', 'shown', 'clicked']}
+            disabled={list.length === 0}
+            rows={() =>
+              sorted.map((c) => {
+                const r = queries.getQueryData<Schema['CampaignReport']>(['report', c.name]);
+                return [
+                  c.name,
+                  c.spec.status,
+                  c.spec.description,
+                  r?.activations,
+                  r?.sent,
+                  r?.shown,
+                  r?.clicked,
+                ];
+              })
+            }
+          />
+        </>
+      }
     >
       <CampaignTabs />
       <Card flush label="Campaigns">

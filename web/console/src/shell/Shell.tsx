@@ -15,6 +15,7 @@ import { sentence } from '../format/words';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
 import { Mark } from '../ui/Mark';
+import { AlertBadge } from './AlertBadge';
 import { LiveBadge } from './LiveBadge';
 import { pages } from './nav';
 import css from './shell.module.css';
@@ -182,6 +183,7 @@ export function Shell({ me, setup }: { me: Me; setup: Schema['SetupState'] }) {
           >
             <span>New trigger</span>
           </LinkButton>
+          <AlertBadge />
           <LiveBadge />
           <SchemeToggle />
           <Account me={me} />
