@@ -109,6 +109,7 @@ export function BreakdownFigure() {
       bars={bars}
       total={result?.total ?? 0}
       noun={ofEvents(by) ? 'users who did it' : 'users'}
+      narrow={fixed !== undefined}
       onPick={fixed === undefined ? pick : people}
       onPeople={people}
     />
