@@ -140,14 +140,13 @@ func (c *checker) chart(path string, chart *Chart) {
 // references checks that names lead somewhere.
 func (c *checker) references(path string, list []measure.Reference) {
 	for _, r := range list {
-		known := c.set.dimensionNames()
-		switch kind := Kind(r.Kind); kind {
-		case KindAudience:
+		kind, known := Kind(r.Kind), c.set.dimensionNames()
+		if kind == KindAudience {
 			known = maps.Keys(c.set.Audiences)
-		case KindFunnel:
+		} else if kind == KindFunnel {
 			known = maps.Keys(c.set.Funnels)
 		}
-		c.refer(path+r.Path, Kind(r.Kind), r.Name, known)
+		c.refer(path+r.Path, kind, r.Name, known)
 	}
 }
 
