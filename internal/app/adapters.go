@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"heed/internal/console/api"
+	"heed/internal/console/trial"
 	"heed/internal/decider"
 	"heed/internal/definition"
 	"heed/internal/demo"
@@ -134,6 +135,25 @@ func (s sends) Ordered(ctx context.Context, campaign, id string) (at int64, of i
 func (s sends) Preview(ctx context.Context, t *definition.Template, campaign, user string) (subject, body string, missing []string, err error) {
 	title, content, err := s.Engager.Preview(ctx, t, campaign, user)
 	return title.Text, content.Text, append(title.Missing, content.Missing...), err
+}
+
+// tries lets the console try what is drafted.
+type tries struct{ *engager.Engager }
+
+func (t tries) Try(ctx context.Context, d *trial.Draft) (string, error) {
+	return t.Engager.Try(ctx, &engager.Trial{Campaign: *d.Campaign, Templates: d.Templates, User: d.User, To: d.To, Event: d.Cause})
+}
+
+func (t tries) Tried(ctx context.Context, id string) (api.Trial, bool, error) {
+	tried, known, err := t.Engager.Tried(ctx, id)
+	out := api.Trial{
+		Id: id, User: tried.User, Campaign: tried.Campaign, Done: tried.Done, Status: api.TrialStatus(tried.Status), Reason: string(tried.Reason),
+		Detail: tried.Detail, Channel: tried.Channel, As: tried.As, Subject: tried.Subject, Body: tried.Body, Missing: tried.Missing,
+	}
+	if tried.Done {
+		out.Sentence = tried.Reason.Sentence()
+	}
+	return out, known, err
 }
 
 // health tells how the process fares.

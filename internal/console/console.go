@@ -24,7 +24,9 @@ import (
 	"heed/internal/console/analysis"
 	"heed/internal/console/api"
 	"heed/internal/console/pages"
+	"heed/internal/console/reaching"
 	"heed/internal/console/signin"
+	"heed/internal/console/trial"
 	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/eventlog"
@@ -131,7 +133,7 @@ type Demo interface {
 }
 
 // Deps are what the console works with. Live, Progress, BadEvents, Health, Demo,
-// Backtests, Facts, Measures, Traits, Audiences, Alerts and Sends may be nil: the answers then say
+// Backtests, Facts, Measures, Traits, Audiences, Alerts, Sends and Tries may be nil: the answers then say
 // what is missing.
 type Deps struct {
 	Log         eventlog.Log
@@ -150,6 +152,9 @@ type Deps struct {
 	Audiences   analysis.Audiences
 	Alerts      analysis.Alerts
 	Sends       Sends
+	Tries       trial.Tries
+	// Reach is who may be written to: its Book and Profiles, and its Imports or nil.
+	Reach reaching.Deps
 	// Pages holds index.html and its assets.
 	Pages fs.FS
 	// LocalToken is the token in the data folder, for the command line.
@@ -188,6 +193,9 @@ func New(cfg Config, deps Deps) (*Console, error) {
 	}
 	if deps.Log == nil || deps.Documents == nil || deps.State == nil || deps.Definitions == nil {
 		return nil, errors.New("console: log, documents, state and definitions are needed")
+	}
+	if deps.Reach.Book == nil || deps.Reach.Profiles == nil {
+		return nil, errors.New("console: what knows who may be written to is needed")
 	}
 	if deps.Logger == nil {
 		deps.Logger = slog.New(slog.DiscardHandler)

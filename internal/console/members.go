@@ -12,13 +12,17 @@ import (
 
 	"heed/internal/console/analysis"
 	"heed/internal/console/api"
+	"heed/internal/console/reaching"
+	"heed/internal/console/trial"
 	"heed/internal/documents"
 )
 
 // server implements the strict handlers.
 type server struct {
-	*analysis.Handlers
 	c *Console
+	*analysis.Handlers
+	*reaching.Reaching
+	*trial.API
 }
 
 func memberOf(m member) api.Member {

@@ -833,3 +833,16 @@ export function alerts() {
     },
   ];
 }
+
+/** What became of a trial. */
+export const tried = (state) =>
+  state.refused
+    ? { done: true, status: 'failed', reason: 'render', sentence: state.refused, channel: 'web' }
+    : {
+        done: true,
+        status: 'sent',
+        channel: 'web',
+        as: 'popup',
+        body: '<h2>Ada: +50 %</h2>',
+        missing: ['profile.traits.firstName'],
+      };

@@ -92,6 +92,11 @@ const user = createRoute({
   }),
   component: lazyRouteComponent(() => import('./pages/User')),
 });
+const imports = createRoute({
+  getParentRoute: () => root,
+  path: '/imports',
+  component: lazyRouteComponent(() => import('./pages/Imports')),
+});
 const audiences = createRoute({
   getParentRoute: () => root,
   path: '/audiences',
@@ -133,9 +138,32 @@ const campaign = createRoute({
       'shown',
       'clicked',
       'dismissed',
+      'delivered',
+      'opened',
+      'bounced',
+      'complained',
+      'unsubscribed',
+      'resubscribed',
     )(search.status),
   }),
   component: lazyRouteComponent(() => import('./pages/Campaign')),
+});
+const campaignEditor = createRoute({
+  getParentRoute: () => root,
+  path: '/campaigns/$name/edit',
+  validateSearch: (search: Record<string, unknown>): { as?: 'yaml' | undefined } => editAs(search),
+  component: lazyRouteComponent(() => import('./pages/CampaignEditor')),
+});
+const newCampaign = createRoute({
+  getParentRoute: () => root,
+  path: '/new/campaign',
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): { as?: 'yaml' | undefined; trigger?: string | undefined } => ({
+    ...editAs(search),
+    trigger: text(search.trigger),
+  }),
+  component: lazyRouteComponent(() => import('./pages/CampaignEditor'), 'NewCampaign'),
 });
 const triggers = createRoute({
   getParentRoute: () => root,
@@ -161,6 +189,19 @@ const newTrigger = createRoute({
     event: text(search.event),
   }),
   component: lazyRouteComponent(() => import('./pages/Trigger'), 'NewTrigger'),
+});
+const channel = createRoute({
+  getParentRoute: () => root,
+  path: '/channels/$name',
+  component: lazyRouteComponent(() => import('./pages/Channel')),
+});
+const newChannel = createRoute({
+  getParentRoute: () => root,
+  path: '/new/channel',
+  validateSearch: (search: Record<string, unknown>): { type?: string | undefined } => ({
+    type: text(search.type),
+  }),
+  component: lazyRouteComponent(() => import('./pages/Channel'), 'NewChannel'),
 });
 const templates = createRoute({
   getParentRoute: () => root,
@@ -216,8 +257,26 @@ const settings = createRoute({
   path: '/settings',
   validateSearch: (
     search: Record<string, unknown>,
-  ): { tab?: 'health' | 'keys' | 'tokens' | 'members' | 'audit' | undefined } => ({
-    tab: oneOf('health', 'keys', 'tokens', 'members', 'audit')(search.tab),
+  ): {
+    tab?:
+      | 'health'
+      | 'channels'
+      | 'suppression'
+      | 'keys'
+      | 'tokens'
+      | 'members'
+      | 'audit'
+      | undefined;
+  } => ({
+    tab: oneOf(
+      'health',
+      'channels',
+      'suppression',
+      'keys',
+      'tokens',
+      'members',
+      'audit',
+    )(search.tab),
   }),
   component: lazyRouteComponent(() => import('./pages/Settings')),
 });
@@ -236,11 +295,16 @@ export const router = createRouter({
     newAudience,
     users,
     user,
+    imports,
     campaigns,
     campaign,
+    campaignEditor,
+    newCampaign,
     triggers,
     trigger,
     newTrigger,
+    channel,
+    newChannel,
     templates,
     events,
     traits,

@@ -115,6 +115,7 @@ export function useKind<S>(kind: string, refetchInterval: number | false = false
 
 export const useCampaigns = () => useKind<Schema['CampaignSpec']>('campaign');
 export const useTemplates = () => useKind<Schema['TemplateSpec']>('template');
+export const useChannels = () => useKind<Schema['ChannelSpec']>('channel');
 export const useAudiences = () => useKind<Schema['AudienceSpec']>('audience');
 export const useTriggers = () => useKind<Schema['TriggerSpec']>('trigger');
 export const useEventDefinitions = () => useKind<Schema['EventSpec']>('event');
@@ -459,5 +460,22 @@ export function useSend() {
   return useMutation({
     mutationFn: (body: Schema['SendOrder']) => take(client.POST('/sends', { body })),
     onSuccess: () => queries.invalidateQueries({ queryKey: ['definitions'] }),
+  });
+}
+
+/** Tries a campaign on one user, as it is drafted. */
+export function useTry() {
+  return useMutation({
+    mutationFn: (body: Schema['TrialDraft']) => take(client.POST('/trials', { body })),
+  });
+}
+
+/** What became of a trial. */
+export function useTrial(id: string | undefined) {
+  return useQuery({
+    queryKey: ['trial', id],
+    enabled: id !== undefined,
+    refetchInterval: (query) => (query.state.data?.done ? false : 300),
+    queryFn: () => take(client.GET('/trials/{id}', { params: { path: { id: id ?? '' } } })),
   });
 }

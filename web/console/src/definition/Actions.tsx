@@ -12,34 +12,39 @@ export function Actions<S extends object>(props: {
   broken: boolean;
   /** Nothing differs from what is saved. */
   unchanged: boolean;
+  /** What the button says, unless it is Save. */
+  label?: string | undefined;
   /** Why it cannot be saved. */
   why: string | undefined;
-  onEditAs: () => void;
+  /** How it is edited was changed; without it, there is one way only. */
+  onEditAs?: () => void;
   children: ReactNode;
 }) {
-  const { draft, name, broken, unchanged } = props;
+  const { draft, name, broken, unchanged, onEditAs } = props;
   const why = props.why ?? (goodName(name) ? undefined : nameRule);
   const navigate = useNavigate();
   return (
     <>
-      <SegmentedControl
-        size="xs"
-        aria-label="Edit as"
-        value={props.yaml ? 'yaml' : 'sentence'}
-        disabled={broken}
-        data={[
-          { value: 'sentence', label: 'Sentence' },
-          { value: 'yaml', label: 'YAML' },
-        ]}
-        onChange={(next) => {
-          props.onEditAs();
-          void navigate({
-            to: '.',
-            search: (old) => ({ ...old, as: next === 'yaml' ? ('yaml' as const) : undefined }),
-            replace: true,
-          });
-        }}
-      />
+      {onEditAs && (
+        <SegmentedControl
+          size="xs"
+          aria-label="Edit as"
+          value={props.yaml ? 'yaml' : 'sentence'}
+          disabled={broken}
+          data={[
+            { value: 'sentence', label: 'Sentence' },
+            { value: 'yaml', label: 'YAML' },
+          ]}
+          onChange={(next) => {
+            onEditAs();
+            void navigate({
+              to: '.',
+              search: (old) => ({ ...old, as: next === 'yaml' ? ('yaml' as const) : undefined }),
+              replace: true,
+            });
+          }}
+        />
+      )}
       <Button
         size="xs"
         onClick={() => draft.store(name, draft.base.version)}
@@ -47,7 +52,7 @@ export function Actions<S extends object>(props: {
         title={why}
         loading={draft.saving}
       >
-        {unchanged ? 'Saved' : 'Save'}
+        {unchanged ? 'Saved' : (props.label ?? 'Save')}
       </Button>
       {props.children}
     </>

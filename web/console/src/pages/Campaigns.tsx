@@ -51,6 +51,9 @@ export default function Campaigns() {
               })
             }
           />
+          <LinkButton to="/new/campaign" size="xs" leftSection={<Icon name="plus" size={14} />}>
+            New campaign
+          </LinkButton>
         </>
       }
     >
@@ -64,17 +67,8 @@ export default function Campaigns() {
           <Empty
             icon="campaign"
             title="No campaigns"
-            cause={
-              <>
-                None has been defined yet: write one as YAML and run{' '}
-                <code className={css.mono}>heed apply -f campaign.yaml</code>.
-              </>
-            }
-            action={
-              <LinkButton to="/settings" search={{ tab: 'tokens' }}>
-                Make a token for heed apply
-              </LinkButton>
-            }
+            cause="None has been made yet: when something happens, who gets what."
+            action={<LinkButton to="/new/campaign">Make the first one</LinkButton>}
           />
         ) : (
           <ul className={rows.rows} data-testid="campaigns">

@@ -3,6 +3,7 @@ import { useDebouncedValue } from '@mantine/hooks';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 import { allUsers, useHome, useUsers } from '../api/queries';
+import { useMay } from '../api/session';
 import { CsvButton } from '../ui/CsvButton';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
@@ -19,6 +20,7 @@ export default function Users() {
   const [text, setText] = useState(q);
   const [query] = useDebouncedValue(text.trim(), 200);
   const users = useUsers(query);
+  const mayImport = useMay('marketer');
   const change = (value: string) => {
     setText(value);
     void navigate({ search: { q: value || undefined }, replace: true });
@@ -48,6 +50,11 @@ export default function Users() {
               ])
             }
           />
+          {mayImport && (
+            <LinkButton to="/imports" variant="default" size="xs">
+              Import
+            </LinkButton>
+          )}
         </>
       }
     >

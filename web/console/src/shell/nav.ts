@@ -76,6 +76,12 @@ export const others = [
     about: 'Pages of charts that answer again by themselves',
   },
   {
+    to: '/new/campaign',
+    label: 'New campaign',
+    icon: 'plus',
+    about: 'When something happens, who gets what',
+  },
+  {
     to: '/new/trigger',
     label: 'New trigger',
     icon: 'plus',
