@@ -12,6 +12,7 @@ import (
 
 	"heed/internal/console/analysis"
 	"heed/internal/console/api"
+	"heed/internal/console/drafts"
 	"heed/internal/console/reaching"
 	"heed/internal/console/trial"
 	"heed/internal/documents"
@@ -22,6 +23,7 @@ type server struct {
 	c *Console
 	*analysis.Handlers
 	*reaching.Reaching
+	*drafts.Drafts
 	*trial.API
 }
 

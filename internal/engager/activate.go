@@ -302,7 +302,7 @@ func (a *activation) render(ctx context.Context, v *variant) (*channel.Delivery,
 	bounded, cancel := context.WithTimeout(ctx, a.worker.cfg.RenderTimeout)
 	defer cancel()
 	in := a.worker.input(bounded, a.intent.User, a.name)
-	in.Event, in.Profile = ev, p
+	in.Event, in.Profile, in.Unsubscribe = ev, p, a.unsubscribe(v)
 	body, err := v.body.Render(bounded, in)
 	var subject render.Result
 	if err == nil && v.subject != nil {
@@ -326,7 +326,7 @@ func (a *activation) render(ctx context.Context, v *variant) (*channel.Delivery,
 		Template: v.template, Kind: v.kind, Slot: v.slot, Subject: headline(subject.Text), Body: body.Text,
 		At: a.intent.At, Created: a.entry.Created, CauseID: a.intent.CauseID, ReplyTo: a.intent.ReplyTo,
 		Personal: v.personal(), Depth: a.intent.Depth + 1, Test: a.intent.Test, Channel: v.definition,
-		To: a.to, Unsubscribe: a.unsubscribe(v),
+		To: a.to, Unsubscribe: in.Unsubscribe,
 	}
 	if v.expires > 0 {
 		d.Expires = a.intent.At + v.expires.Microseconds()
