@@ -140,12 +140,10 @@ func (c *checker) chart(path string, chart *Chart) {
 // references checks that names lead somewhere.
 func (c *checker) references(path string, list []measure.Reference) {
 	for _, r := range list {
-		kind, known := Kind(r.Kind), c.set.dimensionNames()
-		if kind == KindAudience {
-			known = maps.Keys(c.set.Audiences)
-		} else if kind == KindFunnel {
-			known = maps.Keys(c.set.Funnels)
-		}
+		kind := Kind(r.Kind)
+		known := map[Kind]func(func(string) bool){
+			KindDimension: c.set.dimensionNames(), KindAudience: maps.Keys(c.set.Audiences), KindFunnel: maps.Keys(c.set.Funnels),
+		}[kind]
 		c.refer(path+r.Path, kind, r.Name, known)
 	}
 }
