@@ -10,6 +10,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"heed/internal/analytics/alerts"
 	"heed/internal/console/api"
 	"heed/internal/event"
 	"heed/internal/eventlog"
@@ -44,7 +45,8 @@ type shard struct {
 	active   [activeSlots]sketch
 	slot     int64 // number of the newest slot
 	outcomes outcomes
-	savedAt  uint64 // next, as of the last save
+	channels map[string]alerts.Minute // live outcomes, in all
+	savedAt  uint64                   // next, as of the last save
 	header   event.Header
 	event    event.Event
 }
@@ -56,7 +58,7 @@ type tally struct {
 }
 
 func newShard(a *Analytics, partition int) *shard {
-	return &shard{a: a, partition: partition, names: map[string]*tally{}, outcomes: outcomes{}}
+	return &shard{a: a, partition: partition, names: map[string]*tally{}, outcomes: outcomes{}, channels: map[string]alerts.Minute{}}
 }
 
 // run reads the partition from where the reports stand.
@@ -225,8 +227,11 @@ func (s *shard) outcome(e *event.Event, offset uint64, show, live, fresh bool) {
 	if show {
 		s.a.deliveries.add(d)
 	}
-	if live && d.Status == api.StatusFailed {
-		s.failures++
+	if live {
+		if d.Status == api.StatusFailed {
+			s.failures++
+		}
+		s.sending(&d)
 	}
 	if fresh {
 		s.outcomes.add(&d, e.Timestamp)

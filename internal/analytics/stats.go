@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"heed/internal/analytics/alerts"
 	"heed/internal/console/api"
 )
 
@@ -27,6 +28,7 @@ type series struct {
 	minute   int64
 	perMin   [minutes]int64
 	failures [minutes]int64
+	channels map[string]*channelMinutes
 	lastAll  int64
 	lastFail int64
 	stats    api.LiveStats
@@ -36,7 +38,7 @@ func (s *series) begin(now time.Time) {
 	for i := range s.at {
 		s.at[i] = now
 	}
-	s.minute = now.Unix() / 60
+	s.minute, s.channels = now.Unix()/60, map[string]*channelMinutes{}
 	s.stats = api.LiveStats{AsOf: now.UTC(), Since: now.UTC(), ByName: []api.NameCount{}, PerMinute: make([]int64, minutes)}
 }
 
@@ -46,10 +48,11 @@ type counted struct {
 	newest, lag             int64
 	users                   float64
 	names                   map[string]tally
+	channels                map[string]alerts.Minute
 }
 
 func (a *Analytics) add(now time.Time, users bool) counted {
-	all := counted{names: map[string]tally{}}
+	all := counted{names: map[string]tally{}, channels: map[string]alerts.Minute{}}
 	for _, s := range a.shards {
 		s.mu.Lock()
 		all.events += s.events
@@ -63,6 +66,10 @@ func (a *Analytics) add(now time.Time, users bool) counted {
 		for name, t := range s.names {
 			sum := all.names[name]
 			all.names[name] = tally{sum.count + t.count, max(sum.last, t.last)}
+		}
+		for name, m := range s.channels {
+			sum := all.channels[name]
+			all.channels[name] = alerts.Minute{Sent: sum.Sent + m.Sent, Failed: sum.Failed + m.Failed}
 		}
 		s.mu.Unlock()
 	}
@@ -92,10 +99,14 @@ func (s *series) advance(a *Analytics) {
 			s.minute = minute - minutes
 		}
 		s.perMin[(s.minute+1)%minutes], s.failures[(s.minute+1)%minutes] = 0, 0
+		for _, c := range s.channels {
+			c.perMin[(s.minute+1)%minutes] = alerts.Minute{}
+		}
 	}
 	s.perMin[minute%minutes] += all.events - s.lastAll
 	s.failures[minute%minutes] += all.failures - s.lastFail
 	s.lastAll, s.lastFail = all.events, all.failures
+	s.advanceChannels(all.channels, minute)
 
 	s.i = (s.i + 1) % len(s.at)
 	old := (s.i + 1) % len(s.at)

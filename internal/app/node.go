@@ -567,11 +567,13 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 	if err != nil {
 		return nil, err
 	}
+	var measures *analytics.Measures
 	switch {
 	case n.facts != nil:
 		deps.Facts = n.facts.store
-		deps.Measures = n.measures()
 		deps.Sending.Members = n.members
+		measures = n.measures()
+		deps.Measures = measures
 	case n.folderSQL != nil:
 		deps.Facts = n.folderSQL
 	}
@@ -580,6 +582,7 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 	}
 	if feed != nil {
 		deps.Live = feed
+		deps.Alerts = &analytics.Alerts{Live: feed, Measures: measures, BadEvents: deps.BadEvents, Definitions: n.catalog, Clock: time.Now}
 	}
 	if n.decider != nil {
 		deps.Progress = progress{n.decider, n.catalog}

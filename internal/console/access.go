@@ -119,7 +119,7 @@ func (c *Console) server() *server {
 		show.Preview = c.deps.Sends.Preview
 	}
 	return &server{
-		c: c, Reaching: reaching.New(deps), Campaigns: c.campaigns(),
+		c: c, Handlers: c.analysis, Reaching: reaching.New(deps), Campaigns: c.campaigns(),
 		API: &trial.API{
 			Tries: c.deps.Tries, Definitions: c.deps.Definitions, Log: c.deps.Log, Now: c.now, Budget: c.cfg.ScanBudget,
 		},
@@ -150,13 +150,13 @@ func (c *Console) handler() http.Handler {
 		"GET /api/v1/live":               {"streamLive", c.streamLive},
 		"GET /api/v1/events":             {"streamEvents", c.streamEvents},
 		"GET /api/v1/events:export":      {"exportEvents", c.exportEvents},
-		"POST /api/v1/sql":               {"runSQL", c.runSQL},
-		"POST /api/v1/measures:query":    {"queryMeasure", c.queryMeasure},
-		"POST /api/v1/measures:users":    {"listMeasureUsers", c.listMeasureUsers},
+		"POST /api/v1/sql":               {"runSQL", c.analysis.RunSQL},
+		"POST /api/v1/measures:query":    {"queryMeasure", c.analysis.QueryMeasure},
+		"POST /api/v1/measures:users":    {"listMeasureUsers", c.analysis.ListMeasureUsers},
 		"POST /api/v1/definitions:apply": {"applyDefinitions", c.applyDefinitions},
 		"GET /api/v1/definitions:export": {"exportDefinitions", c.exportDefinitions},
 		"POST /api/v1/triggers:backtest": {"backtestTrigger", c.backtestTrigger},
-		"POST /api/v1/audiences:preview": {"previewAudience", c.previewAudience},
+		"POST /api/v1/audiences:preview": {"previewAudience", c.analysis.PreviewAudience},
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			err := permit(askedOf(r.Context()), h.operation)

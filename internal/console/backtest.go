@@ -180,6 +180,9 @@ func draftOf(defs *definition.Set, asked *api.BacktestRequest) (*trigger.Definit
 	for _, name := range slices.Sorted(maps.Keys(defs.Dimensions)) {
 		docs = append(docs, definition.NewDocument(definition.KindDimension, name, defs.Dimensions[name]))
 	}
+	for _, name := range slices.Sorted(maps.Keys(defs.Funnels)) {
+		docs = append(docs, definition.NewDocument(definition.KindFunnel, name, defs.Funnels[name]))
+	}
 	for _, name := range slices.Sorted(maps.Keys(defs.Audiences)) {
 		docs = append(docs, definition.NewDocument(definition.KindAudience, name, defs.Audiences[name]))
 	}

@@ -15,13 +15,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"os"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"heed/internal/catalog"
+	"heed/internal/console/analysis"
 	"heed/internal/console/api"
 	"heed/internal/console/explain"
 	"heed/internal/console/pages"
@@ -32,8 +32,6 @@ import (
 	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/eventlog"
-	"heed/internal/facts"
-	"heed/internal/measure"
 	"heed/internal/userstate"
 )
 
@@ -127,14 +125,6 @@ type Health interface {
 	Health(ctx context.Context) (api.Health, error)
 }
 
-// Demo drives the simulated shoppers, and loads the sample shop's history.
-// Facts answers SQL over the events kept for analysis.
-type Facts interface {
-	SQL(ctx context.Context, text string, o facts.Options) (facts.Rows, error)
-	Parquet(ctx context.Context, text string, o facts.Options) (*os.File, error)
-	ParquetOf(ctx context.Context, head []measure.Column, rows [][]any) (*os.File, error)
-}
-
 // Demo drives the simulated shoppers.
 type Demo interface {
 	// Demo is the state of both; without a demo shop it is not enabled.
@@ -145,7 +135,7 @@ type Demo interface {
 }
 
 // Deps are what the console works with. Live, Progress, BadEvents, Health, Demo,
-// Backtests, Facts, Measures, Traits, Audiences, Sends, Sender and Tries may be nil: the answers then say
+// Backtests, Facts, Measures, Traits, Audiences, Alerts, Sends, Sender and Tries may be nil: the answers then say
 // what is missing.
 type Deps struct {
 	Log         eventlog.Log
@@ -158,10 +148,11 @@ type Deps struct {
 	Health      Health
 	Demo        Demo
 	Backtests   Backtests
-	Facts       Facts
-	Measures    Measures
-	Traits      Traits
-	Audiences   Audiences
+	Facts       analysis.Facts
+	Measures    analysis.Measures
+	Traits      analysis.Traits
+	Audiences   analysis.Audiences
+	Alerts      analysis.Alerts
 	Sends       Sends
 	Sender      explain.Sender
 	// Sending is what steers sending: its Engager and Members, or nil.
@@ -192,6 +183,7 @@ type Console struct {
 	crossOrig  *http.CrossOriginProtection
 	setupToken string
 	pages      *pages.Pages
+	analysis   *analysis.Handlers
 	logins     *prometheus.CounterVec
 	streams    prometheus.Gauge
 	stopping   chan struct{}
@@ -232,6 +224,14 @@ func New(cfg Config, deps Deps) (*Console, error) {
 			Name: "heed_console_streams", Help: "Open live views.",
 		}),
 	}
+	known := analysis.Deps{
+		Definitions: deps.Definitions, Facts: deps.Facts, Measures: deps.Measures, Traits: deps.Traits, Audiences: deps.Audiences, Alerts: deps.Alerts,
+		Summary: c.summaryOf, Logger: c.log, Clock: c.now,
+	}
+	if deps.Live != nil {
+		known.Fields = deps.Live.Fields
+	}
+	c.analysis = analysis.New(known)
 	c.setupToken = c.randomText(20)
 	if deps.Pages != nil {
 		p, err := pages.New(deps.Pages)

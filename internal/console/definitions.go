@@ -44,7 +44,8 @@ func mayWrite(c *caller, k definition.Kind) error {
 		return nil
 	}
 	switch k {
-	case definition.KindEvent, definition.KindTrigger, definition.KindAudience, definition.KindDimension, definition.KindTemplate, definition.KindCampaign:
+	case definition.KindEvent, definition.KindTrigger, definition.KindAudience, definition.KindDimension, definition.KindTemplate, definition.KindCampaign,
+		definition.KindFunnel, definition.KindBoard:
 		if c.role == api.RoleMarketer {
 			return nil
 		}

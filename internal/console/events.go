@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"heed/internal/console/analysis"
 	"heed/internal/console/api"
 	"heed/internal/event"
 	"heed/internal/event/ocf"
@@ -239,7 +240,7 @@ func (c *Console) exportEvents(w http.ResponseWriter, r *http.Request) error {
 // received. Control records are none of them.
 func (c *Console) exportParquet(w http.ResponseWriter, r *http.Request, q logread.Query) error {
 	if c.deps.Facts == nil {
-		return noFacts()
+		return analysis.NoFacts()
 	}
 	text := fmt.Sprintf("SELECT * FROM events WHERE received >= make_timestamp(%d)", q.From)
 	if q.Until > 0 {
@@ -247,9 +248,9 @@ func (c *Console) exportParquet(w http.ResponseWriter, r *http.Request, q logrea
 	}
 	file, err := c.deps.Facts.Parquet(r.Context(), text, facts.Options{All: true})
 	if err != nil {
-		return sqlFailure(err)
+		return analysis.SQLRefusal(err)
 	}
-	return c.sendParquet(w, r, "events", file)
+	return c.analysis.SendParquet(w, r, "events", file)
 }
 
 // ListEventNames lists what was seen and what is declared.
@@ -288,7 +289,7 @@ func (s *server) ListEventFields(_ context.Context, r api.ListEventFieldsRequest
 
 // ListBadEvents lists what the collector refused.
 func (s *server) ListBadEvents(ctx context.Context, r api.ListBadEventsRequestObject) (api.ListBadEventsResponseObject, error) {
-	limit, err := limitOf(r.Params.Limit)
+	limit, err := api.PageSize(r.Params.Limit)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"heed/internal/console"
 	"heed/internal/console/api"
 	"heed/internal/event"
@@ -150,4 +152,45 @@ func TestUsersOfAMarkRefused(t *testing.T) {
 	f(`[]`, "")
 	c.send("POST", "/api/v1/measures:users?format=xml", `{"query":{"users":{}},"mark":{}}`).fails(400, "bad_request")
 	c.w.as("").send("POST", "/api/v1/measures:users", `{"query":{"users":{}},"mark":{}}`).fails(401, "not_signed_in")
+}
+
+// A saved funnel is asked for by its name, and is not deleted while somebody
+// names it.
+func TestSavedFunnels(t *testing.T) {
+	_, c := measured(t, 1)
+	ok[api.Applied](c.send("POST", "/api/v1/definitions:apply", `kind: funnel
+name: walk
+steps: [{event: a}, {event: b}]
+window: 1h
+---
+kind: board
+name: shop
+charts: [{title: Walk, query: {funnel: {funnel: walk}}}]
+---
+kind: audience
+name: walkers
+funnel: {funnel: {funnel: walk}, level: 1, state: reached}
+`))
+	ask := func(q, format string) answer { return c.send("POST", "/api/v1/measures:query?format="+format, q) }
+	written, saved := `{"funnel":{"steps":[{"event":"a"},{"event":"b"}],"window":"1h"}}`, `{"funnel":{"funnel":"walk"}}`
+	want, got := ok[measure.Result](ask(written, "json")).Funnel, ok[measure.Result](ask(saved, "json")).Funnel
+	if diff := cmp.Diff(want, got); diff != "" || want.Steps[0].Reached == 0 {
+		t.Errorf("%+v\n%s", want, diff)
+	}
+	if diff := cmp.Diff(string(ask(written, "csv").body), string(ask(saved, "csv").body)); diff != "" {
+		t.Error(diff)
+	}
+	users := ok[api.MeasureUsers](c.send("POST", "/api/v1/measures:users", `{"query":`+saved+`,"mark":{"step":1},"limit":1}`))
+	named := ok[measure.Result](ask(`{"audience":{"audience":"walkers"},"users":{}}`, "json")).Users
+	if users.Total != got.Steps[0].Reached || named.Total != users.Total {
+		t.Errorf("%d in the drawer, %d in the audience, %d at the step", users.Total, named.Total, got.Steps[0].Reached)
+	}
+	if !strings.Contains(string(users.Audience), `"funnel":"walk"`) {
+		t.Errorf("the audience of a mark names no funnel: %s", users.Audience)
+	}
+	ask(`{"funnel":{"funnel":"wlak"}}`, "json").fails(400, "bad_request")
+	e := c.send("DELETE", "/api/v1/definitions/funnel/walk", nil).fails(422, "invalid")
+	if len(e.Problems) != 2 {
+		t.Errorf("who names the funnel: %+v", e.Problems)
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"heed/internal/console/analysis"
 	"heed/internal/console/api"
 	"heed/internal/console/drafts"
 	"heed/internal/console/explain"
@@ -23,6 +24,7 @@ import (
 type server struct {
 	c *Console
 	*explain.Campaigns
+	*analysis.Handlers
 	*reaching.Reaching
 	*drafts.Drafts
 	*trial.API
@@ -289,7 +291,7 @@ func (c *Console) audit(ctx context.Context, who, what, subject, detail string) 
 
 // ListAudit reads the audit log, newest first.
 func (s *server) ListAudit(ctx context.Context, r api.ListAuditRequestObject) (api.ListAuditResponseObject, error) {
-	limit, err := limitOf(r.Params.Limit)
+	limit, err := api.PageSize(r.Params.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -310,17 +312,4 @@ func (s *server) ListAudit(ctx context.Context, r api.ListAuditRequestObject) (a
 		out.Next = ""
 	}
 	return out, nil
-}
-
-// Bounds of lists.
-const defaultLimit, maxLimit = 100, 1000
-
-func limitOf(n int) (int, error) {
-	switch {
-	case n == 0:
-		return defaultLimit, nil
-	case n < 0 || n > maxLimit:
-		return 0, api.BadRequest("limit is out of range", "1 to 1000")
-	}
-	return n, nil
 }

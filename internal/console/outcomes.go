@@ -20,7 +20,7 @@ import (
 // ListDeliveries searches the log for outcomes.
 func (s *server) ListDeliveries(ctx context.Context, r api.ListDeliveriesRequestObject) (api.ListDeliveriesResponseObject, error) {
 	c, q := s.c, r.Params
-	limit, err := limitOf(q.Limit)
+	limit, err := api.PageSize(q.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (c *Console) messageOf(m outbox.Message) api.OutboxMessage {
 
 // ListOutbox lists what the outbox caught.
 func (s *server) ListOutbox(ctx context.Context, r api.ListOutboxRequestObject) (api.ListOutboxResponseObject, error) {
-	limit, err := limitOf(r.Params.Limit)
+	limit, err := api.PageSize(r.Params.Limit)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"heed/internal/catalog"
+	"heed/internal/console/analysis"
 	"heed/internal/console/api"
 	"heed/internal/definition"
 	"heed/internal/measure"
@@ -59,7 +60,7 @@ func sendOf(d *api.SendDraft, order string) (*send, error) {
 	if len(d.Audience) > 0 && string(d.Audience) != "null" {
 		tree, err := measure.ParseAudience(d.Audience)
 		if err != nil {
-			return nil, measureFailure(err)
+			return nil, analysis.Refusal(err)
 		}
 		s.audience.Audience = *tree
 		s.campaign.Who = []string{d.Name}
@@ -93,10 +94,10 @@ func (c *Console) everybody(ctx context.Context, a *definition.Audience, now tim
 	q := a.Query()
 	q.AsOf = now.UTC().Format(time.RFC3339Nano)
 	users, err := measure.Everybody(q, func(q *measure.Query) (measure.Result, error) {
-		return c.deps.Measures.Answer(ctx, q, c.names(ctx), now.UnixMicro())
+		return c.deps.Measures.Answer(ctx, q, c.analysis.Names(ctx), now.UnixMicro())
 	})
 	if err != nil {
-		return nil, measureFailure(err)
+		return nil, analysis.Refusal(err)
 	}
 	return users, nil
 }

@@ -41,6 +41,22 @@ func userSummaryOf(id string, p *profile.Profile) api.UserSummary {
 	}
 }
 
+// summaryOf is what is known of a user; of one who has no profile yet, the id.
+func (c *Console) summaryOf(ctx context.Context, id string) (api.UserSummary, error) {
+	value, err := c.deps.State.Get(ctx, eventlog.PartitionOf(id, c.deps.Log.Partitions()), userstate.Profile, id)
+	if err != nil {
+		return api.UserSummary{}, fmt.Errorf("read the profile of %.40q: %w", id, err)
+	}
+	if value == nil {
+		return api.UserSummary{Id: id}, nil
+	}
+	p, err := profile.Decode(value)
+	if err != nil {
+		return api.UserSummary{}, fmt.Errorf("read the profile of %.40q: %w", id, err)
+	}
+	return userSummaryOf(id, p), nil
+}
+
 // search looks through the profiles partition by partition.
 type search struct {
 	c        *Console
@@ -102,7 +118,7 @@ func (s *search) scan(ctx context.Context, prefix string, keep func(id string, p
 // ListUsers searches users.
 func (s *server) ListUsers(ctx context.Context, r api.ListUsersRequestObject) (api.ListUsersResponseObject, error) {
 	c := s.c
-	limit, err := limitOf(r.Params.Limit)
+	limit, err := api.PageSize(r.Params.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -274,7 +290,7 @@ func (s *server) GetTimeline(ctx context.Context, r api.GetTimelineRequestObject
 	if err := userID(r.Id); err != nil {
 		return nil, err
 	}
-	limit, err := limitOf(r.Params.Limit)
+	limit, err := api.PageSize(r.Params.Limit)
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,8 @@ const (
 	KindCollection Kind = "collection"
 	// KindSettings is what holds for all campaigns; the only one is SendingSettings.
 	KindSettings Kind = "settings"
+	KindFunnel   Kind = "funnel"
+	KindBoard    Kind = "board"
 )
 
 // Source is where events come from: one write key.
@@ -221,6 +223,8 @@ type Set struct {
 	Collections map[string]*Collection
 	// Sending is what holds for all campaigns; nil: nothing was said.
 	Sending *Sending
+	Funnels map[string]*Funnel
+	Boards  map[string]*Board
 
 	// Previous is what some of the triggers were before their pattern was last
 	// edited: what users had begun by then may finish. Only the catalog knows it.

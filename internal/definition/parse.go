@@ -64,7 +64,7 @@ func NewDocument(k Kind, name string, spec any) Document {
 
 // Kinds lists the kinds that can be defined.
 func Kinds() []Kind {
-	return []Kind{KindSource, KindEvent, KindDimension, KindAudience, KindTrigger, KindTemplate, KindChannel, KindCampaign, KindCollection, KindSettings}
+	return []Kind{KindSource, KindEvent, KindDimension, KindAudience, KindTrigger, KindTemplate, KindChannel, KindCampaign, KindCollection, KindSettings, KindFunnel, KindBoard}
 }
 
 // NewSpec makes an empty spec of the kind; ok is false for an unknown kind.
@@ -90,6 +90,10 @@ func NewSpec(k Kind) (spec any, ok bool) {
 		return new(Collection), true
 	case KindSettings:
 		return new(Sending), true
+	case KindFunnel:
+		return new(Funnel), true
+	case KindBoard:
+		return new(Board), true
 	}
 	return nil, false
 }

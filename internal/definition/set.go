@@ -33,6 +33,7 @@ func NewSet(revision int64, docs []Document) (*Set, Problems) {
 			ChannelOutbox: {Name: ChannelOutbox, Type: ChannelOutbox},
 		},
 		Campaigns: map[string]*Campaign{}, Collections: map[string]*Collection{},
+		Funnels: map[string]*Funnel{}, Boards: map[string]*Board{},
 	}
 	var problems Problems
 	seen := map[string]Document{}
@@ -81,6 +82,10 @@ func (s *Set) add(d Document) {
 		s.Collections[d.Name] = spec
 	case *Sending:
 		s.Sending = spec
+	case *Funnel:
+		s.Funnels[d.Name] = spec
+	case *Board:
+		s.Boards[d.Name] = spec
 	}
 }
 
@@ -119,6 +124,10 @@ func (c *checker) check() {
 		c.collection(spec)
 	case *Sending:
 		c.sending(spec)
+	case *Funnel:
+		c.funnel(spec)
+	case *Board:
+		c.board(spec)
 	}
 }
 
@@ -174,13 +183,7 @@ func (c *checker) audience(a *Audience) {
 	if len(c.problems) > 0 {
 		return
 	}
-	for _, r := range a.References() {
-		if r.Dimension {
-			c.refer(r.Path, KindDimension, r.Name, c.set.dimensionNames())
-		} else {
-			c.refer(r.Path, KindAudience, r.Name, maps.Keys(c.set.Audiences))
-		}
-	}
+	c.references("", a.References())
 	if len(c.problems) > 0 {
 		return
 	}
@@ -390,6 +393,7 @@ func (s *Set) Documents() []Document {
 	docs = appendKind(docs, KindEvent, s.Events)
 	docs = appendKind(docs, KindCollection, s.Collections)
 	docs = appendKind(docs, KindDimension, s.Dimensions)
+	docs = appendKind(docs, KindFunnel, s.Funnels)
 	docs = appendKind(docs, KindAudience, s.Audiences)
 	docs = appendKind(docs, KindTrigger, s.Triggers)
 	docs = appendKind(docs, KindTemplate, s.Templates)
@@ -398,6 +402,7 @@ func (s *Set) Documents() []Document {
 	if s.Sending != nil {
 		docs = append(docs, NewDocument(KindSettings, s.Sending.Name, s.Sending))
 	}
+	docs = appendKind(docs, KindBoard, s.Boards)
 	return slices.DeleteFunc(docs, func(d Document) bool {
 		ch, ok := d.Spec.(*Channel)
 		return ok && (d.Name == ChannelWeb || d.Name == ChannelOutbox) && ch.Cap == nil

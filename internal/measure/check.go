@@ -97,6 +97,12 @@ func CheckAudience(a *Audience) error {
 	return c.audience(a, 0)
 }
 
+// CheckFunnel validates a funnel. Its error is an *Error.
+func CheckFunnel(f *Funnel) error {
+	c := checker{frame: Frame{AsOf: math.MaxInt64 / 2, Zone: time.UTC}}
+	return c.funnel(f)
+}
+
 // CheckDimension validates a dimension. Its error is an *Error.
 func CheckDimension(d *Dimension) error {
 	c := checker{frame: Frame{AsOf: math.MaxInt64 / 2, Zone: time.UTC}}
@@ -246,6 +252,12 @@ func (c *checker) breakdown(b *Breakdown) error {
 }
 
 func (c *checker) funnel(f *Funnel) error {
+	if f.Funnel != "" {
+		if len(f.Steps) > 0 || f.Window != 0 || f.Strict {
+			return wrong("funnel", "names a saved funnel: leave out its steps, window and strict")
+		}
+		return c.split(f)
+	}
 	if len(f.Steps) == 0 || len(f.Steps) > MaxSteps {
 		return wrong("steps", "has %d steps, not from 1 to %d", len(f.Steps), MaxSteps)
 	}
@@ -270,6 +282,11 @@ func (c *checker) funnel(f *Funnel) error {
 	if err := window("window", f.Window); err != nil {
 		return err
 	}
+	return c.split(f)
+}
+
+// split checks how a funnel is shown.
+func (c *checker) split(f *Funnel) error {
 	if f.By != nil {
 		if err := at("by", c.dimension(f.By)); err != nil {
 			return err
@@ -466,7 +483,11 @@ func (c *checker) inFunnel(in *InFunnel) error {
 	if in.Funnel.By != nil {
 		return wrong("funnel.by", "write it as a condition beside the funnel")
 	}
-	if err := between("level", in.Level, 1, len(in.Funnel.Steps)); err != nil {
+	most := len(in.Funnel.Steps)
+	if in.Funnel.Funnel != "" {
+		most = MaxSteps // it is checked again when the steps are known
+	}
+	if err := between("level", in.Level, 1, most); err != nil {
 		return err
 	}
 	switch in.State {

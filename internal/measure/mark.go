@@ -280,7 +280,7 @@ func (a *asking) funnel() ([]Audience, error) {
 	f, res, m := *a.q.Funnel, a.res.Funnel, a.m
 	by := f.By
 	f.By, f.Top = nil, 0
-	if err := between("step", m.Step, 1, len(f.Steps)); err != nil {
+	if err := between("step", m.Step, 1, len(res.Steps)); err != nil {
 		return nil, err
 	}
 	state := m.State

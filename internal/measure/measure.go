@@ -49,33 +49,33 @@ const (
 // Query asks one thing: exactly one of the pointers is set.
 type Query struct {
 	// Range is when; the zero Range is all time that is known.
-	Range Range `json:"range,omitzero"`
+	Range Range `yaml:"range,omitempty" json:"range,omitzero"`
 	// AsOf is an RFC 3339 time at which the answer stops; empty: now. A later
 	// time than now is now.
-	AsOf string `json:"asOf,omitempty"`
+	AsOf string `yaml:"asOf,omitempty" json:"asOf,omitempty"`
 	// Zone is the IANA time zone of days, weeks and months; empty: UTC.
-	Zone string `json:"zone,omitempty"`
+	Zone string `yaml:"zone,omitempty" json:"zone,omitempty"`
 	// WeekStart is the first day of a week, "monday" (also if empty) to "sunday".
-	WeekStart string `json:"weekStart,omitempty"`
+	WeekStart string `yaml:"weekStart,omitempty" json:"weekStart,omitempty"`
 	// Audience: only these users; nil: all.
-	Audience *Audience `json:"audience,omitempty"`
+	Audience *Audience `yaml:"audience,omitempty" json:"audience,omitempty"`
 	// Where: only these events. It asks event.*, properties.* and context.*.
-	Where condition.Condition `json:"where,omitzero"`
+	Where condition.Condition `yaml:"where,omitempty" json:"where,omitzero"`
 	// Bots and Internal take in what is left out by default.
-	Bots     bool `json:"bots,omitempty"`
-	Internal bool `json:"internal,omitempty"`
+	Bots     bool `yaml:"bots,omitempty" json:"bots,omitempty"`
+	Internal bool `yaml:"internal,omitempty" json:"internal,omitempty"`
 
-	Series      *Series      `json:"series,omitempty"`
-	Breakdown   *Breakdown   `json:"breakdown,omitempty"`
-	Funnel      *Funnel      `json:"funnel,omitempty"`
-	Retention   *Retention   `json:"retention,omitempty"`
-	Paths       *Paths       `json:"paths,omitempty"`
-	Live        *Live        `json:"live,omitempty"`
-	Users       *Users       `json:"users,omitempty"`
-	Timeline    *Timeline    `json:"timeline,omitempty"`
-	Sessions    *Sessions    `json:"sessions,omitempty"`
-	Attribution *Attribution `json:"attribution,omitempty"`
-	Return      *Return      `json:"return,omitempty"`
+	Series      *Series      `yaml:"series,omitempty" json:"series,omitempty"`
+	Breakdown   *Breakdown   `yaml:"breakdown,omitempty" json:"breakdown,omitempty"`
+	Funnel      *Funnel      `yaml:"funnel,omitempty" json:"funnel,omitempty"`
+	Retention   *Retention   `yaml:"retention,omitempty" json:"retention,omitempty"`
+	Paths       *Paths       `yaml:"paths,omitempty" json:"paths,omitempty"`
+	Live        *Live        `yaml:"live,omitempty" json:"live,omitempty"`
+	Users       *Users       `yaml:"users,omitempty" json:"users,omitempty"`
+	Timeline    *Timeline    `yaml:"timeline,omitempty" json:"timeline,omitempty"`
+	Sessions    *Sessions    `yaml:"sessions,omitempty" json:"sessions,omitempty"`
+	Attribution *Attribution `yaml:"attribution,omitempty" json:"attribution,omitempty"`
+	Return      *Return      `yaml:"return,omitempty" json:"return,omitempty"`
 }
 
 // Kind is what the query asks, "" if nothing or several things.
@@ -127,25 +127,25 @@ const (
 // Series counts per bucket of local time. A user counts once in every bucket in
 // which they have an event, and once in the total.
 type Series struct {
-	Of    []Match `json:"of"` // a line each
-	Count Count   `json:"count,omitempty"`
-	Field string  `json:"field,omitempty"` // of a sum, such as properties.revenue
-	Per   Unit    `json:"per"`
+	Of    []Match `yaml:"of" json:"of"` // a line each
+	Count Count   `yaml:"count,omitempty" json:"count,omitempty"`
+	Field string  `yaml:"field,omitempty" json:"field,omitempty"` // of a sum, such as properties.revenue
+	Per   Unit    `yaml:"per" json:"per"`
 	// By splits each line by a dimension: the Top values by total, and one line
 	// for all others. A user-level dimension splits by who the user is, an
 	// event-level one by the event; then one user may be on several lines.
-	By  *Dimension `json:"by,omitempty"`
-	Top int        `json:"top,omitempty"` // default 10
+	By  *Dimension `yaml:"by,omitempty" json:"by,omitempty"`
+	Top int        `yaml:"top,omitempty" json:"top,omitempty"` // default 10
 }
 
 // Breakdown counts by up to four dimensions over the whole range. Without Of it
 // counts users by what they are; the range does not matter then.
 type Breakdown struct {
-	Of    *Match      `json:"of,omitempty"`
-	Count Count       `json:"count,omitempty"` // default users without Of
-	Field string      `json:"field,omitempty"`
-	By    []Dimension `json:"by"`
-	Top   int         `json:"top,omitempty"` // default 100
+	Of    *Match      `yaml:"of,omitempty" json:"of,omitempty"`
+	Count Count       `yaml:"count,omitempty" json:"count,omitempty"` // default users without Of
+	Field string      `yaml:"field,omitempty" json:"field,omitempty"`
+	By    []Dimension `yaml:"by" json:"by"`
+	Top   int         `yaml:"top,omitempty" json:"top,omitempty"` // default 100
 }
 
 // Funnel is how far users get along ordered steps. A chain is one event per
@@ -160,8 +160,11 @@ type Breakdown struct {
 // that completes a chain; the time to convert is from the latest possible first
 // step of a chain that ends there.
 type Funnel struct {
-	Steps  []Step        `yaml:"steps" json:"steps"`
-	Window period.Period `yaml:"window" json:"window"`
+	// Funnel is a saved one, by name, instead of Steps, Window and Strict; Resolve
+	// puts them here. Its own By and Top count where none are said.
+	Funnel string        `yaml:"funnel,omitempty" json:"funnel,omitempty"`
+	Steps  []Step        `yaml:"steps,omitempty" json:"steps,omitempty"`
+	Window period.Period `yaml:"window,omitempty" json:"window,omitempty"`
 	// Strict: no event that counts as activity between two steps.
 	Strict bool `yaml:"strict,omitempty" json:"strict,omitempty"`
 	// By is a dimension of who the user is.
@@ -207,44 +210,44 @@ type Paths struct {
 // Live is the last minutes up to as-of: active users, events a minute, the most
 // frequent events. The range does not matter.
 type Live struct {
-	Minutes int `json:"minutes"`
-	Top     int `json:"top,omitempty"` // default 10
+	Minutes int `yaml:"minutes" json:"minutes"`
+	Top     int `yaml:"top,omitempty" json:"top,omitempty"` // default 10
 }
 
 // Users lists the audience in order of id, a page at a time, and counts all of
 // it. The range does not matter.
 type Users struct {
-	Limit int    `json:"limit,omitempty"` // 0: only count
-	After string `json:"after,omitempty"` // the last id of the page before
+	Limit int    `yaml:"limit,omitempty" json:"limit,omitempty"` // 0: only count
+	After string `yaml:"after,omitempty" json:"after,omitempty"` // the last id of the page before
 }
 
 // Timeline is the events of one user within the range, newest first, those that
 // do not count as activity too.
 type Timeline struct {
-	User   string `json:"user"` // any of the user's ids
-	Limit  int    `json:"limit,omitempty"`
-	Offset int    `json:"offset,omitempty"`
+	User   string `yaml:"user" json:"user"` // any of the user's ids
+	Limit  int    `yaml:"limit,omitempty" json:"limit,omitempty"`
+	Offset int    `yaml:"offset,omitempty" json:"offset,omitempty"`
 }
 
 // Sessions cuts what users do at every 30 minutes of silence. A session belongs
 // to the bucket of its first event and is not cut by the range's end.
 type Sessions struct {
-	Per Unit `json:"per,omitempty"` // empty: no buckets
+	Per Unit `yaml:"per,omitempty" json:"per,omitempty"` // empty: no buckets
 }
 
 // Attribution gives each goal event in the range to one touch of its user in
 // the look-back before it, the goal's own event included: the first or the
 // last that is not direct, else direct. See TouchOf.
 type Attribution struct {
-	Goal     Match         `json:"goal"`
-	Value    string        `json:"value,omitempty"`    // numeric field of the goal event
-	Model    Model         `json:"model,omitempty"`    // default last
-	Lookback period.Period `json:"lookback,omitempty"` // default 30d
-	By       TouchPart     `json:"by,omitempty"`       // default source
+	Goal     Match         `yaml:"goal" json:"goal"`
+	Value    string        `yaml:"value,omitempty" json:"value,omitempty"`       // numeric field of the goal event
+	Model    Model         `yaml:"model,omitempty" json:"model,omitempty"`       // default last
+	Lookback period.Period `yaml:"lookback,omitempty" json:"lookback,omitempty"` // default 30d
+	By       TouchPart     `yaml:"by,omitempty" json:"by,omitempty"`             // default source
 	// Returns are domains, with all below them, that start no touch: the shop's
 	// own and payment providers. Those of Providers always count as such.
-	Returns []string `json:"returns,omitempty"`
-	Top     int      `json:"top,omitempty"` // default 100
+	Returns []string `yaml:"returns,omitempty" json:"returns,omitempty"`
+	Top     int      `yaml:"top,omitempty" json:"top,omitempty"` // default 100
 }
 
 // Model is how credit is given.
@@ -271,8 +274,8 @@ const (
 // treated or held back. They converted if a goal event came less than Within
 // after it; the value is that of all such events.
 type Return struct {
-	Campaign string        `json:"campaign"`
-	Goal     Match         `json:"goal"`
-	Within   period.Period `json:"within"`
-	Value    string        `json:"value,omitempty"`
+	Campaign string        `yaml:"campaign" json:"campaign"`
+	Goal     Match         `yaml:"goal" json:"goal"`
+	Within   period.Period `yaml:"within" json:"within"`
+	Value    string        `yaml:"value,omitempty" json:"value,omitempty"`
 }

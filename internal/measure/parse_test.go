@@ -100,3 +100,4 @@ type nobody struct{}
 
 func (nobody) AudienceNamed(string) (*measure.Audience, error)   { return nil, nil }
 func (nobody) DimensionNamed(string) (*measure.Dimension, error) { return nil, nil }
+func (nobody) FunnelNamed(string) (*measure.Funnel, error)       { return nil, nil }

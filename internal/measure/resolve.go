@@ -12,6 +12,7 @@ type Names interface {
 	// AudienceNamed is an audience's tree, or its members if it is frozen.
 	AudienceNamed(name string) (*Audience, error)
 	DimensionNamed(name string) (*Dimension, error)
+	FunnelNamed(name string) (*Funnel, error)
 }
 
 // Resolve puts what a query refers to in the place of its names and fills in
@@ -55,7 +56,10 @@ func Resolve(q *Query, names Names) (*Query, error) {
 		}
 		out.Breakdown = &b
 	case q.Funnel != nil:
-		f := *q.Funnel
+		var f Funnel
+		if f, err = r.funnel(*q.Funnel); err != nil {
+			break
+		}
 		f.Top = orDefault(f.Top, 10)
 		f.By, err = r.by(f.By)
 		out.Funnel = &f
@@ -134,6 +138,41 @@ func (r *resolver) dimension(d Dimension) (Dimension, error) {
 	return *found, nil
 }
 
+// WithFunnel puts a saved funnel in the place of its name, and nothing else. Its
+// error is an *Error.
+func (q *Query) WithFunnel(names Names) (*Query, error) {
+	if q.Funnel == nil {
+		return q, nil
+	}
+	r := resolver{names: names}
+	f, err := r.funnel(*q.Funnel)
+	out := *q
+	out.Funnel = &f
+	return &out, at("funnel", err)
+}
+
+func (r *resolver) funnel(f Funnel) (Funnel, error) {
+	if f.Funnel == "" {
+		return f, nil
+	}
+	found, err := r.names.FunnelNamed(f.Funnel)
+	if err != nil {
+		return f, wrong("funnel", "%q: %v", f.Funnel, err)
+	}
+	if found == nil {
+		return f, wrong("funnel", "%q does not exist", f.Funnel)
+	}
+	if found.Funnel != "" {
+		return f, wrong("funnel", "%q only refers to %q", f.Funnel, found.Funnel)
+	}
+	out := *found
+	if f.By != nil {
+		out.By = f.By
+	}
+	out.Top = orDefault(f.Top, out.Top)
+	return out, nil
+}
+
 func (r *resolver) audience(a Audience) (Audience, error) {
 	if r.nodes++; r.nodes > MaxNodes {
 		return a, wrong("", "has more than %d parts, with those of the audiences it names", MaxNodes)
@@ -166,6 +205,11 @@ func (r *resolver) audience(a Audience) (Audience, error) {
 		is := *a.Is
 		is.Dimension, err = r.dimension(is.Dimension)
 		a.Is, err = &is, at("is", err)
+	case a.Funnel != nil:
+		in := *a.Funnel
+		in.Funnel, err = r.funnel(in.Funnel)
+		in.Funnel.By, in.Funnel.Top = nil, 0 // of how it is shown
+		a.Funnel, err = &in, at("funnel", err)
 	case a.Did != nil && len(a.Did.Is) > 0:
 		did := *a.Did
 		did.Is = slices.Clone(did.Is)

@@ -6,11 +6,52 @@ import (
 	"heed/internal/condition"
 )
 
-// Reference is a name that an audience or a dimension uses.
+// Reference is a name that a query or an audience uses.
 type Reference struct {
-	Path      string
-	Name      string
-	Dimension bool // else an audience
+	Path string
+	Kind string // audience, dimension or funnel
+	Name string
+}
+
+// References lists the names that a query uses, with their places.
+func (q *Query) References() []Reference {
+	var out []Reference
+	if q.Audience != nil {
+		q.Audience.refer("audience", &out)
+	}
+	switch {
+	case q.Series != nil && q.Series.By != nil:
+		q.Series.By.refer("series.by", &out)
+	case q.Breakdown != nil:
+		for i := range q.Breakdown.By {
+			q.Breakdown.By[i].refer(fmt.Sprintf("breakdown.by[%d]", i), &out)
+		}
+	case q.Funnel != nil:
+		q.Funnel.refer("funnel", &out)
+	}
+	return out
+}
+
+func (d *Dimension) refer(path string, out *[]Reference) {
+	if d.Dimension != "" {
+		*out = append(*out, Reference{Path: path + ".dimension", Kind: "dimension", Name: d.Dimension})
+	}
+}
+
+// References lists the names that a funnel uses, with their places.
+func (f *Funnel) References() []Reference {
+	var out []Reference
+	f.refer("", &out)
+	return out
+}
+
+func (f *Funnel) refer(path string, out *[]Reference) {
+	if f.Funnel != "" {
+		*out = append(*out, Reference{Path: joinPath(path, "funnel"), Kind: "funnel", Name: f.Funnel})
+	}
+	if f.By != nil {
+		f.By.refer(joinPath(path, "by"), out)
+	}
 }
 
 // References lists the names that a tree uses, with their places.
@@ -23,17 +64,18 @@ func (a *Audience) References() []Reference {
 func (a *Audience) refer(path string, out *[]Reference) {
 	sub := func(name string) string { return joinPath(path, name) }
 	if a.Audience != "" {
-		*out = append(*out, Reference{Path: sub("audience"), Name: a.Audience})
+		*out = append(*out, Reference{Path: sub("audience"), Kind: "audience", Name: a.Audience})
 	}
-	if a.Is != nil && a.Is.Dimension.Dimension != "" {
-		*out = append(*out, Reference{Path: sub("is.dimension.dimension"), Name: a.Is.Dimension.Dimension, Dimension: true})
+	if a.Is != nil {
+		a.Is.Dimension.refer(sub("is.dimension"), out)
 	}
 	if a.Did != nil {
 		for i := range a.Did.Is {
-			if name := a.Did.Is[i].Dimension.Dimension; name != "" {
-				*out = append(*out, Reference{Path: sub(fmt.Sprintf("did.is[%d].dimension.dimension", i)), Name: name, Dimension: true})
-			}
+			a.Did.Is[i].Dimension.refer(sub(fmt.Sprintf("did.is[%d].dimension", i)), out)
 		}
+	}
+	if a.Funnel != nil {
+		a.Funnel.Funnel.refer(sub("funnel.funnel"), out)
 	}
 	for i := range a.All {
 		a.All[i].refer(sub(fmt.Sprintf("all[%d]", i)), out)

@@ -209,3 +209,30 @@ test('every bar, and every place in a funnel: label, list and file are one', asy
   await page.close();
   expect(analyst.trouble).toEqual([]);
 });
+
+test('a board counts the people behind its marks, and its funnel opens in Explore', async () => {
+  const page = await analyst.open('/boards');
+  await page.getByRole('link', { name: /^The shop at a glance/ }).click();
+  const chart = (title: string) =>
+    page
+      .getByTestId('board-chart')
+      .filter({ has: page.getByRole('heading', { name: title, exact: true }) });
+  const funnel = chart('From a product to the order');
+  await funnel.locator('[data-level="4"]').waitFor();
+  for (const place of await funnel.locator('[data-place]:not([disabled])').all())
+    await checked(page, place, number(await place.locator('b').textContent()));
+  for (const bar of await chart('Users by engagement')
+    .locator('[data-bar] button:first-child')
+    .all())
+    await checked(page, bar, number(await bar.locator('span').nth(1).textContent()));
+  const buyers = chart('Buyers of the last 28 days').getByTestId('figure');
+  await checked(page, buyers, number(await buyers.textContent()));
+  const all = await funnel.locator('[data-level="1"] b').first().textContent();
+  await page.getByRole('button', { name: 'Chart: From a product to the order' }).click();
+  await page.getByRole('menuitem', { name: 'Open in Explore' }).click();
+  await page.getByRole('heading', { name: 'Explore', exact: true }).waitFor();
+  await page.locator('[data-level="4"]').waitFor();
+  expect(await page.locator('[data-level="1"] b').first().textContent()).toBe(all);
+  await page.close();
+  expect(analyst.trouble).toEqual([]);
+});

@@ -203,9 +203,13 @@ func usedBy(set *definition.Set, name string) []api.AudienceUse {
 			out = append(out, api.AudienceUse{Kind: string(k), Name: by})
 		}
 	}
+	names := func(r measure.Reference) bool { return r.Kind == string(definition.KindAudience) && r.Name == name }
 	for _, by := range slices.Sorted(maps.Keys(set.Audiences)) {
-		add(definition.KindAudience, by, slices.ContainsFunc(set.Audiences[by].References(), func(r measure.Reference) bool {
-			return !r.Dimension && r.Name == name
+		add(definition.KindAudience, by, slices.ContainsFunc(set.Audiences[by].References(), names))
+	}
+	for _, by := range slices.Sorted(maps.Keys(set.Boards)) {
+		add(definition.KindBoard, by, slices.ContainsFunc(set.Boards[by].Charts, func(c definition.Chart) bool {
+			return slices.ContainsFunc(c.Query.References(), names)
 		}))
 	}
 	for _, by := range slices.Sorted(maps.Keys(set.Campaigns)) {

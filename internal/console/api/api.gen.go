@@ -40,6 +40,27 @@ func (e AddressType) Valid() bool {
 	}
 }
 
+// Defines values for AlertKind.
+const (
+	BadEventsJump  AlertKind = "bad_events_jump"
+	ChannelFailing AlertKind = "channel_failing"
+	EventSilent    AlertKind = "event_silent"
+)
+
+// Valid indicates whether the value is a known member of the AlertKind enum.
+func (e AlertKind) Valid() bool {
+	switch e {
+	case BadEventsJump:
+		return true
+	case ChannelFailing:
+		return true
+	case EventSilent:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for AudienceKind.
 const (
 	AudienceByBehavior AudienceKind = "behavior"
@@ -705,6 +726,46 @@ type AddressQuestion struct {
 // AddressType A type of channel that writes to addresses
 type AddressType string
 
+// Alert defines model for Alert.
+type Alert struct {
+	// Advice What to do
+	Advice string `json:"advice"`
+
+	// Count In the window: of the event, refused ones, failed messages
+	Count int64 `json:"count"`
+
+	// Detail The figures, in a sentence
+	Detail string `json:"detail"`
+
+	// Href The page where it can be looked into
+	Href string    `json:"href"`
+	Kind AlertKind `json:"kind"`
+
+	// Of Messages in all, of a channel
+	Of    int64     `json:"of,omitempty,omitzero"`
+	Since time.Time `json:"since"`
+
+	// Subject The event, or the channel
+	Subject string `json:"subject,omitempty,omitzero"`
+	Title   string `json:"title"`
+
+	// Usual How many are usual in the window
+	Usual         float64 `json:"usual,omitempty,omitzero"`
+	WindowSeconds int     `json:"windowSeconds"`
+}
+
+// AlertKind defines model for Alert.Kind.
+type AlertKind string
+
+// AlertList defines model for AlertList.
+type AlertList struct {
+	Alerts []Alert   `json:"alerts"`
+	AsOf   time.Time `json:"asOf"`
+
+	// Notes What could not be looked at, and why
+	Notes []string `json:"notes,omitempty,omitzero"`
+}
+
 // AnyJSON Any JSON value
 type AnyJSON = json.RawMessage
 
@@ -804,7 +865,7 @@ type AudienceSize struct {
 
 // AudienceUse defines model for AudienceUse.
 type AudienceUse struct {
-	// Kind trigger, campaign or audience
+	// Kind trigger, campaign, board or audience
 	Kind string `json:"kind"`
 	Name string `json:"name"`
 }
@@ -2644,6 +2705,9 @@ type PostTrialJSONRequestBody = TrialDraft
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListAlerts What is out of the ordinary now: a key event that falls silent, refused events that jump, a channel that fails
+	// (GET /alerts)
+	ListAlerts(w http.ResponseWriter, r *http.Request)
 	// ListAudiences All audiences with their sizes, in order of name
 	// (GET /audiences)
 	ListAudiences(w http.ResponseWriter, r *http.Request)
@@ -2846,6 +2910,20 @@ type ServerInterfaceWrapper struct {
 }
 
 type MiddlewareFunc func(http.Handler) http.Handler
+
+// ListAlerts operation middleware
+func (siw *ServerInterfaceWrapper) ListAlerts(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListAlerts(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
 
 // ListAudiences operation middleware
 func (siw *ServerInterfaceWrapper) ListAudiences(w http.ResponseWriter, r *http.Request) {
@@ -4579,6 +4657,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/traits", wrapper.ListTraits)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/dimensions", wrapper.ListDimensions)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/bad-events", wrapper.ListBadEvents)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/alerts", wrapper.ListAlerts)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/triggers/progress", wrapper.GetTriggerProgress)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/users", wrapper.ListUsers)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/users/{id}", wrapper.GetUser)
@@ -4623,6 +4702,44 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 }
 
 type FailureJSONResponse ErrorReply
+
+type ListAlertsRequestObject struct {
+}
+
+type ListAlertsResponseObject interface {
+	VisitListAlertsResponse(w http.ResponseWriter) error
+}
+
+type ListAlerts200JSONResponse AlertList
+
+func (response ListAlerts200JSONResponse) VisitListAlertsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAlertsdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response ListAlertsdefaultJSONResponse) VisitListAlertsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
 type ListAudiencesRequestObject struct {
 }
@@ -7137,6 +7254,9 @@ func (response ExplainTriggerdefaultJSONResponse) VisitExplainTriggerResponse(w 
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListAlerts What is out of the ordinary now: a key event that falls silent, refused events that jump, a channel that fails
+	// (GET /alerts)
+	ListAlerts(ctx context.Context, request ListAlertsRequestObject) (ListAlertsResponseObject, error)
 	// ListAudiences All audiences with their sizes, in order of name
 	// (GET /audiences)
 	ListAudiences(ctx context.Context, request ListAudiencesRequestObject) (ListAudiencesResponseObject, error)
@@ -7368,6 +7488,30 @@ type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
 	options     StrictHTTPServerOptions
+}
+
+// ListAlerts operation middleware
+func (sh *strictHandler) ListAlerts(w http.ResponseWriter, r *http.Request) {
+	var request ListAlertsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAlerts(ctx, request.(ListAlertsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAlerts")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListAlertsResponseObject); ok {
+		if err := validResponse.VisitListAlertsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
 }
 
 // ListAudiences operation middleware

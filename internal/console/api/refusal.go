@@ -28,3 +28,17 @@ func BadRequest(message, hint string) *Refusal {
 func NotFound(message string) *Refusal {
 	return Fail(http.StatusNotFound, "not_found", message, "")
 }
+
+// Bounds of lists.
+const defaultLimit, maxLimit = 100, 1000
+
+// PageSize is how many items of a list are wanted; 0 asks for the usual number.
+func PageSize(n int) (int, error) {
+	switch {
+	case n == 0:
+		return defaultLimit, nil
+	case n < 0 || n > maxLimit:
+		return 0, BadRequest("limit is out of range", "1 to 1000")
+	}
+	return n, nil
+}

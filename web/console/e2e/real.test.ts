@@ -38,6 +38,8 @@ describe.runIf(base !== '')('a running Heed', () => {
     '/',
     '/live',
     '/explore',
+    '/boards',
+    '/boards/shop',
     '/audiences',
     '/users',
     '/campaigns',

@@ -422,6 +422,42 @@ export function definitions({ empty }) {
       within: '1h',
       by: 'properties.product_id',
     }),
+    definition('funnel', 'checkout', {
+      description: 'From the visit to the order',
+      steps: [{ event: 'session_start' }, { event: 'product_view' }, { event: 'purchase' }],
+      window: '1d',
+    }),
+    definition('board', 'shop', {
+      title: 'The shop at a glance',
+      description: 'What shoppers do, as they do it',
+      charts: [
+        {
+          title: 'Orders',
+          query: {
+            range: { last: '28d' },
+            series: { of: [{ event: 'purchase' }], count: 'users', per: 'day' },
+          },
+          width: 'full',
+        },
+        {
+          title: 'From the visit to the order',
+          query: { range: { last: '28d' }, funnel: { funnel: 'checkout' } },
+        },
+        {
+          title: 'Engagement',
+          query: { breakdown: { by: [{ dimension: 'engagement' }], top: 50 } },
+        },
+        {
+          title: 'Buyers',
+          query: { audience: { did: { event: 'purchase', during: { last: '28d' } } }, users: {} },
+        },
+        {
+          title: 'Countries',
+          query: { breakdown: { by: [{ dimension: 'country' }], top: 50 } },
+          as: 'table',
+        },
+      ],
+    }),
     definition('template', 'wow', { channel: 'web', as: 'popup', body: wow }),
     definition('template', 'come-back', {
       channel: 'outbox',
@@ -794,6 +830,37 @@ export function explanations(user, specs) {
     });
   return { campaigns, complete: true };
 }
+/** What is out of the ordinary. */
+export function alerts() {
+  const since = new Date(Date.now() - 35 * 60_000).toISOString();
+  return [
+    {
+      kind: 'channel_failing',
+      subject: 'hook',
+      since,
+      count: 12,
+      of: 14,
+      windowSeconds: 900,
+      title: 'Channel hook fails',
+      detail: '12 of 14 messages failed in the last 15 minutes. The last one: 503.',
+      advice: 'Look at what the failed deliveries say.',
+      href: '/campaigns/winners?status=failed',
+    },
+    {
+      kind: 'event_silent',
+      subject: 'purchase',
+      since,
+      count: 0,
+      usual: 48.2,
+      windowSeconds: 2100,
+      title: 'No purchase any more',
+      detail: 'None has come since then, where about 48 are usual at these hours.',
+      advice: 'See whether the page or app still sends it.',
+      href: '/explore?view=trend&trend=%7B%22events%22%3A%5B%22purchase%22%5D%2C%22count%22%3A%22events%22%7D',
+    },
+  ];
+}
+
 /** What became of a trial. */
 export const tried = (state) =>
   state.refused

@@ -194,15 +194,36 @@ export function answer(query, state) {
       steps.at(-1).reached > 0
         ? { p25: 58e6, p50: 83e6, p75: 122e6, p90: 168e6, p95: 196e6 }
         : null;
-    return { kind: 'funnel', ...out, funnel: { steps, convert } };
+    const { by } = query.funnel;
+    const groups =
+      by &&
+      tally(users, by).map(({ values: [value] }) => ({
+        value,
+        steps: query.funnel.steps.map((_, i) => ({
+          reached: users.filter(
+            (u) => bucketOf(u, by) === value && at(u, query.funnel, i + 1, 'reached'),
+          ).length,
+          stuck: 0,
+          progress: 0,
+        })),
+      }));
+    return { kind: 'funnel', ...out, funnel: { steps, convert, ...(groups ? { groups } : {}) } };
   }
   if (query.series) {
     const starts = buckets(query, asOf);
-    const lines = query.series.of.map((of, match) => {
+    const { by } = query.series;
+    const parts = by ? tally(users, by).map((r) => r.values[0]) : [undefined];
+    const lines = query.series.of.flatMap((of, match) =>
+      parts.map((value) => {
+        const these = value === undefined ? users : users.filter((u) => bucketOf(u, by) === value);
+        return line(these, of, match, value ?? null);
+      }),
+    );
+    function line(users, of, match, value) {
       const points = starts.map((s) => users.filter((u) => doesIn(u, of.event, s)).length);
       const total = users.filter((u) => does(u, of.event)).length;
-      return { match, value: null, points, total };
-    });
+      return { match, value, points, total };
+    }
     return { kind: 'series', ...out, series: { buckets: starts.map((s) => s * 1000), lines } };
   }
   if (query.retention) {
@@ -243,14 +264,22 @@ function nodes(query, mark, answered) {
     if (by.field === 'event.event') return [{ did: { event: mark.values[0] } }];
     return [{ is: { dimension: by, values: mark.values } }];
   }
+  const part = (value) =>
+    (query.funnel ?? query.series).by
+      ? [{ is: { dimension: (query.funnel ?? query.series).by, values: [value] } }]
+      : [];
   if (query.funnel)
-    return [{ funnel: { funnel: query.funnel, level: mark.step, state: mark.state ?? 'reached' } }];
+    return [
+      ...(mark.group === undefined ? [] : part(answered.funnel.groups[mark.group].value)),
+      { funnel: { funnel: query.funnel, level: mark.step, state: mark.state ?? 'reached' } },
+    ];
   if (query.series) {
-    const { event } = query.series.of[mark.row];
-    if (mark.bucket === undefined) return [{ did: { event } }];
+    const { match, value } = answered.series.lines[mark.row];
+    const { event } = query.series.of[match];
+    if (mark.bucket === undefined) return [...part(value), { did: { event } }];
     const stamp = (i) => new Date(answered.series.buckets[i] / 1000).toISOString();
     const to = new Date(answered.asOf / 1000).toISOString();
-    return [{ did: { event, during: { from: stamp(mark.bucket), to } } }];
+    return [...part(value), { did: { event, during: { from: stamp(mark.bucket), to } } }];
   }
   if (query.retention)
     return [

@@ -24,6 +24,8 @@ export interface MockState {
   refused?: string;
   /** The next order finds another number of users than was reviewed. */
   drift: boolean;
+  /** There is something out of the ordinary. */
+  alerts: boolean;
   /** How long the answer to a question takes, in ms. */
   measureMs: (query: Record<string, unknown>) => number;
 }

@@ -46,6 +46,7 @@ export async function startMock(options = {}) {
     included: [],
     trials: [],
     drift: false,
+    alerts: false,
     measureMs: () => 0,
     ...options,
   };
@@ -238,6 +239,10 @@ export async function startMock(options = {}) {
         .map((d) => people.audience(d, world(), specs)),
     }),
     'POST /audiences:preview': (_, body) => people.preview(body, world()),
+    'GET /alerts': () => ({
+      asOf: new Date().toISOString(),
+      alerts: state.alerts ? data.alerts() : [],
+    }),
     'GET /bad-events': () => data.badEvents(state),
     'GET /triggers/progress': () => data.progress(state),
     'GET /outbox': () => data.outbox(state),
@@ -358,6 +363,14 @@ export async function startMock(options = {}) {
     return fail(404, 'not_found', `no such path ${path}`);
   }
 
+  /** Puts the steps of a saved funnel in the place of its name. */
+  function named(query) {
+    const saved = specs.find((d) => d.kind === 'funnel' && d.name === query.funnel?.funnel);
+    if (!saved) return;
+    const { description: _, ...funnel } = saved.spec;
+    query.funnel = { ...funnel, ...query.funnel, funnel: undefined };
+  }
+
   const server = createServer(async (req, res) => {
     const url = new URL(req.url ?? '/', 'http://mock');
     if (!url.pathname.startsWith('/api/v1')) return page(url.pathname, res);
@@ -375,7 +388,9 @@ export async function startMock(options = {}) {
       state.measured.push(body);
       await new Promise((done) => setTimeout(done, state.measureMs(body.query ?? body)));
       // Explore has a crowd of its own; the other pages count the one that audiences are of.
-      const exploring = new URL(req.headers.referer ?? 'http://mock').pathname === '/explore';
+      const from = new URL(req.headers.referer ?? 'http://mock').pathname;
+      const exploring = from === '/explore' || from.startsWith('/boards');
+      named(body.query ?? body);
       const counted = exploring ? undefined : people.measure(body, world());
       return reply(res, counted ?? measure(path, url, body));
     }

@@ -6,7 +6,7 @@ import {
 } from '@tanstack/react-router';
 import { App } from './App';
 import type { Schema } from './api/client';
-import { readSearch } from './explore/state';
+import { type Opened, readSearch } from './explore/state';
 import { NotFound } from './shell/NotFound';
 
 /** A search parameter as text, undefined when absent or empty. */
@@ -51,6 +51,28 @@ const explore = createRoute({
   path: '/explore',
   validateSearch: readSearch,
   component: lazyRouteComponent(() => import('./pages/Explore')),
+});
+const boards = createRoute({
+  getParentRoute: () => root,
+  path: '/boards',
+  component: lazyRouteComponent(() => import('./pages/Boards')),
+});
+const board = createRoute({
+  getParentRoute: () => root,
+  path: '/boards/$name',
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): { open?: (Opened & { chart: number }) | undefined } => {
+    const open = readSearch({ open: search.open }).open;
+    const chart = (search.open as { chart?: unknown } | undefined)?.chart;
+    return { open: open && typeof chart === 'number' ? { ...open, chart } : undefined };
+  },
+  component: lazyRouteComponent(() => import('./pages/Board')),
+});
+const newBoard = createRoute({
+  getParentRoute: () => root,
+  path: '/new/board',
+  component: lazyRouteComponent(() => import('./pages/Board'), 'NewBoard'),
 });
 const users = createRoute({
   getParentRoute: () => root,
@@ -265,6 +287,9 @@ export const router = createRouter({
     setup,
     live,
     explore,
+    boards,
+    board,
+    newBoard,
     audiences,
     audience,
     newAudience,

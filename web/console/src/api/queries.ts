@@ -68,6 +68,14 @@ export function useUsers(q: string, options: { enabled?: boolean; limit?: number
   });
 }
 
+/** As many users as one answer may hold. */
+export const allUsers = async (q: string) =>
+  (
+    await take(
+      client.GET('/users', { params: { query: q === '' ? { limit: 1000 } : { q, limit: 1000 } } }),
+    )
+  ).users;
+
 export function useUser(id: string) {
   return useQuery({
     queryKey: ['user', id],
@@ -177,6 +185,20 @@ export function useEventNames() {
     refetchInterval: 2000,
   });
 }
+
+/** What is out of the ordinary now. */
+export function useAlerts() {
+  return useQuery({
+    queryKey: ['alerts'],
+    queryFn: () => take(client.GET('/alerts')),
+    refetchInterval: 10_000,
+    retry: false,
+  });
+}
+
+/** As many refused events as one answer may hold. */
+export const allBadEvents = async () =>
+  (await take(client.GET('/bad-events', { params: { query: { limit: 1000 } } }))).events;
 
 export function useBadEvents() {
   return useQuery({

@@ -542,6 +542,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is out of the ordinary now: a key event that falls silent, refused events that jump, a channel that fails
+         * @description Nothing has to be set: each is compared with its own past, and what is too rare to tell says nothing. An alert is gone when its cause is.
+         *     Silence takes an event of kind `event` with `key: true` that has come for three days at least, ten minutes without one, and 20 of them
+         *     usual in that time (the median of the same hour on seven days, and no more than a week ago). Refused events have jumped when there are
+         *     20 in ten minutes and five times as many as usual in the last day. A channel fails when 5 messages and a fifth of all have failed in 15 minutes.
+         */
+        get: operations["listAlerts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/triggers:backtest": {
         parameters: {
             query?: never;
@@ -1814,6 +1837,44 @@ export interface components {
             /** @description The page where it is done */
             href?: string;
         };
+        AlertList: {
+            /** Format: date-time */
+            asOf: string;
+            alerts: components["schemas"]["Alert"][];
+            /** @description What could not be looked at, and why */
+            notes?: string[];
+        };
+        Alert: {
+            /** @enum {string} */
+            kind: "event_silent" | "bad_events_jump" | "channel_failing";
+            /** @description The event, or the channel */
+            subject?: string;
+            /** Format: date-time */
+            since: string;
+            /**
+             * Format: int64
+             * @description In the window: of the event, refused ones, failed messages
+             */
+            count: number;
+            /**
+             * Format: int64
+             * @description Messages in all, of a channel
+             */
+            of?: number;
+            /**
+             * Format: double
+             * @description How many are usual in the window
+             */
+            usual?: number;
+            windowSeconds: number;
+            title: string;
+            /** @description The figures, in a sentence */
+            detail: string;
+            /** @description What to do */
+            advice: string;
+            /** @description The page where it can be looked into */
+            href: string;
+        };
         HomeFigures: {
             /** Format: double */
             eventsPerSecond: number;
@@ -2623,7 +2684,7 @@ export interface components {
             size: number;
         };
         AudienceUse: {
-            /** @description trigger, campaign or audience */
+            /** @description trigger, campaign, board or audience */
             kind: string;
             name: string;
         };
@@ -3940,6 +4001,27 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BadEventList"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    listAlerts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The alerts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertList"];
                 };
             };
             default: components["responses"]["Failure"];

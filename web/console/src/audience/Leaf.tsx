@@ -1,8 +1,9 @@
 import { NumberInput, SegmentedControl, Stack } from '@mantine/core';
 import { useMemo } from 'react';
-import { useAudiences, useDimensions, useTraits } from '../api/queries';
+import { useAudiences, useDefinitions, useDimensions, useTraits } from '../api/queries';
 import { RangeChip } from '../definition/RangeChip';
 import { userFields } from '../dimension/spec';
+import type { FunnelSpec } from '../explore/SavedFunnels';
 import { localZone } from '../explore/useExplore';
 import { useMeasure } from '../explore/useMeasure';
 import { dimensionTitle, valueWords } from '../explore/words';
@@ -412,6 +413,9 @@ const places: Record<State, string> = {
   progress: 'is in progress at',
 };
 
+/** What stands before the name of a saved funnel among events; no event is called so. */
+const savedFunnel = 'heed.funnel:';
+
 /** A place in a funnel. */
 function InAFunnel(props: {
   value: InFunnel;
@@ -423,6 +427,11 @@ function InAFunnel(props: {
 }) {
   const { value, set, readOnly } = props;
   const steps = plainSteps(value) ?? [];
+  const named = value.funnel.funnel;
+  const saved = useDefinitions<FunnelSpec>('funnel').data?.definitions ?? [];
+  const most = named
+    ? (saved.find((d) => d.name === named)?.spec.steps.length ?? value.level)
+    : steps.length;
   return (
     <>
       <ChoiceChip
@@ -442,7 +451,7 @@ function InAFunnel(props: {
         what="Level"
         value={value.level}
         words={(n) => `level ${n}`}
-        set={(level) => set({ ...value, level: Math.min(level, Math.max(1, steps.length)) })}
+        set={(level) => set({ ...value, level: Math.min(level, Math.max(1, most)) })}
         readOnly={readOnly}
       />
       <span>of</span>
@@ -450,29 +459,53 @@ function InAFunnel(props: {
         what="Steps"
         value={steps[0] ?? ''}
         several={steps}
-        label={steps.length > 0 ? steps.join(' → ') : 'pick steps in order'}
-        options={useEventOptions()}
+        label={
+          named
+            ? `the funnel ${named}`
+            : steps.length > 0
+              ? steps.join(' → ')
+              : 'pick steps in order'
+        }
+        options={[
+          ...saved.map((d) => ({
+            value: `${savedFunnel}${d.name}`,
+            label: `The funnel ${d.name}`,
+            hint: 'saved',
+          })),
+          ...useEventOptions(),
+        ]}
         placeholder="pick steps in order"
         search="Search, or name a new event"
         create={(text) => `New event: ${text}`}
         set={(event) => {
+          if (event.startsWith(savedFunnel)) {
+            set({ ...value, funnel: { funnel: event.slice(savedFunnel.length) }, level: 1 });
+            return;
+          }
           const next = steps.includes(event) ? steps.filter((s) => s !== event) : [...steps, event];
           set({
             ...value,
-            funnel: { ...value.funnel, steps: next.map((e) => ({ event: e })) },
+            funnel: {
+              window: value.funnel.window ?? '1h',
+              steps: next.map((e) => ({ event: e })),
+            },
             level: Math.min(value.level, Math.max(1, next.length)),
           });
         }}
-        openAtFirst={props.fresh && steps.length === 0}
+        openAtFirst={props.fresh && steps.length === 0 && !named}
         readOnly={readOnly}
       />
-      <span>within</span>
-      <PeriodChip
-        what="Window"
-        value={value.funnel.window}
-        set={(window) => set({ ...value, funnel: { ...value.funnel, window } })}
-        readOnly={readOnly}
-      />
+      {!named && (
+        <>
+          <span>within</span>
+          <PeriodChip
+            what="Window"
+            value={value.funnel.window ?? '1h'}
+            set={(window) => set({ ...value, funnel: { ...value.funnel, window } })}
+            readOnly={readOnly}
+          />
+        </>
+      )}
       <span>, begun</span>
       <RangeChip
         value={value.during}

@@ -24,7 +24,8 @@ export interface Is {
 }
 
 export interface InFunnel {
-  funnel: { steps: { event?: string }[]; window: string };
+  /** Either a saved one, or its steps and window. */
+  funnel: { funnel?: string; steps?: { event?: string }[]; window?: string };
   level: number;
   state: State;
   during?: Range;
@@ -121,9 +122,14 @@ export function fresh(kind: Kind | 'group'): Node {
   }
 }
 
-/** Steps that are events and nothing else; undefined: there is more to them. */
+/** Steps that are events and nothing else, none of a saved funnel; undefined: there is more to them. */
 export function plainSteps(f: InFunnel): string[] | undefined {
-  const { steps, window: _, ...more } = f.funnel as InFunnel['funnel'] & Record<string, unknown>;
+  if (f.funnel.funnel) return 'where' in f ? undefined : [];
+  const {
+    steps = [],
+    window: _,
+    ...more
+  } = f.funnel as InFunnel['funnel'] & Record<string, unknown>;
   if (Object.keys(more).length > 0 || 'where' in f) return undefined;
   const plain = steps.every((s) => Object.keys(s).every((k) => k === 'event') && s.event);
   return plain ? steps.map((s) => s.event as string) : undefined;
@@ -153,7 +159,8 @@ export function complete(node: Node, root = true): boolean {
       return leaf.audience !== '';
     case 'funnel': {
       const f = leaf.funnel as InFunnel;
-      return f.funnel.steps.length > 0 && f.level <= f.funnel.steps.length;
+      const { funnel, steps = [] } = f.funnel;
+      return funnel ? true : steps.length > 0 && f.level <= steps.length;
     }
     default:
       return true;
@@ -213,8 +220,11 @@ export function words(node: Node): string {
       return `is ${not ? 'not ' : ''}in ${String(leaf.audience)}`;
     case 'funnel': {
       const f = leaf.funnel as InFunnel;
-      const steps = f.funnel.steps.map((s) => (s.event ? eventLabel(s.event) : 'anything'));
-      const of = `${steps.join(', ')} within ${periodWords(f.funnel.window)}`;
+      const { funnel, steps = [], window = '' } = f.funnel;
+      const names = steps.map((s) => (s.event ? eventLabel(s.event) : 'anything'));
+      const of = funnel
+        ? `the funnel ${funnel}`
+        : `${names.join(', ')} within ${periodWords(window)}`;
       return `${not ? 'not: ' : ''}${states[f.state]} level ${f.level} of ${of}`;
     }
     default: {

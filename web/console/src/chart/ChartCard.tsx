@@ -14,8 +14,11 @@ export function ChartCard(props: {
   /** Between the heading and the chart: what is asked. */
   asked?: ReactNode;
   table: boolean;
-  onTable: (table: boolean) => void;
-  onCsv?: (() => void) | undefined;
+  /** Absent: it is shown in one way. */
+  onTable?: (table: boolean) => void;
+  onSave?: ((format: 'csv' | 'parquet') => void) | undefined;
+  /** What else can be done. */
+  tools?: ReactNode;
   /** An answer is awaited. */
   pending: boolean;
   /** What is shown answers the question before. */
@@ -32,25 +35,31 @@ export function ChartCard(props: {
           {props.about && <div className={ui.statHint}>{props.about}</div>}
         </div>
         <div className={css.tools}>
-          <SegmentedControl
-            size="xs"
-            aria-label="Show as"
-            value={props.table ? 'table' : 'chart'}
-            data={[
-              { value: 'chart', label: 'Chart' },
-              { value: 'table', label: 'Table' },
-            ]}
-            onChange={(v) => props.onTable(v === 'table')}
-          />
-          <Button
-            size="xs"
-            variant="default"
-            leftSection={<Icon name="download" size={14} />}
-            disabled={!props.onCsv}
-            onClick={props.onCsv}
-          >
-            CSV
-          </Button>
+          {props.onTable && (
+            <SegmentedControl
+              size="xs"
+              aria-label="Show as"
+              value={props.table ? 'table' : 'chart'}
+              data={[
+                { value: 'chart', label: 'Chart' },
+                { value: 'table', label: 'Table' },
+              ]}
+              onChange={(v) => props.onTable?.(v === 'table')}
+            />
+          )}
+          {(['csv', 'parquet'] as const).map((format) => (
+            <Button
+              key={format}
+              size="xs"
+              variant="default"
+              leftSection={<Icon name="download" size={14} />}
+              disabled={!props.onSave}
+              onClick={() => props.onSave?.(format)}
+            >
+              {format === 'csv' ? 'CSV' : 'Parquet'}
+            </Button>
+          ))}
+          {props.tools}
         </div>
       </div>
       {props.asked}

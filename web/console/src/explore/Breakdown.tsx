@@ -26,15 +26,39 @@ function ordered(by: string, rows: readonly Row[], buckets: readonly string[] | 
   });
 }
 
-/** Users by a dimension: a click narrows to a bar's, and the sign beside it shows them. */
-export function Breakdown() {
-  const { s, set, answer, open } = useExplore();
+/** The buckets of a dimension, in their order; undefined if it has none. */
+function useBuckets(by: string) {
   const defined = useDimensions();
-  const by = byOf(s);
   const spec = defined.data?.definitions.find((d) => d.name === by)?.spec;
-  const buckets =
-    spec?.buckets?.map((b) => b.name) ??
-    (by === 'engagement' ? ['low', 'medium', 'medium-high', 'high'] : undefined);
+  return {
+    about: spec?.description,
+    buckets:
+      spec?.buckets?.map((b) => b.name) ??
+      (by === 'engagement' ? ['low', 'medium', 'medium-high', 'high'] : undefined),
+  };
+}
+
+/** Users by a dimension. */
+export function Breakdown() {
+  const { s } = useExplore();
+  const by = byOf(s);
+  const { about } = useBuckets(by);
+  const title = dimensionTitle(by);
+  return (
+    <Frame
+      title={`Users by ${title[0]?.toLowerCase()}${title.slice(1)}`}
+      about={dimensionAbout(by, about)}
+    >
+      <BreakdownFigure />
+    </Frame>
+  );
+}
+
+/** The bars: a click narrows to a bar's users, and the sign beside it shows them. */
+export function BreakdownFigure() {
+  const { s, set, answer, open, fixed } = useExplore();
+  const by = byOf(s);
+  const { buckets } = useBuckets(by);
   const result = answer?.breakdown;
   const rows = ordered(by, result?.rows ?? [], buckets);
   const bars: (Bar & { values: (string | null)[]; other?: boolean })[] = rows.map((r) => ({
@@ -66,34 +90,28 @@ export function Breakdown() {
     if (found) open(found.other ? { other: true } : { values: found.values }, found.value);
   };
   const title = dimensionTitle(by);
-  return (
-    <Frame
-      title={`Users by ${title[0]?.toLowerCase()}${title.slice(1)}`}
-      about={dimensionAbout(by, spec?.description)}
-    >
-      {s.table ? (
-        <Table
-          label={`Users by ${title}`}
-          head={[title, 'Users', 'Share']}
-          rows={bars.map((bar) => ({
-            key: bar.key,
-            cells: [
-              bar.label,
-              { value: bar.value, label: bar.label, onClick: () => people(bar) },
-              share(bar.value, result?.total ?? 0),
-            ],
-          }))}
-        />
-      ) : (
-        <Bars
-          label={`Users by ${title}`}
-          bars={bars}
-          total={result?.total ?? 0}
-          noun={ofEvents(by) ? 'users who did it' : 'users'}
-          onPick={pick}
-          onPeople={people}
-        />
-      )}
-    </Frame>
+  return s.table ? (
+    <Table
+      label={`Users by ${title}`}
+      head={[title, 'Users', 'Share']}
+      rows={bars.map((bar) => ({
+        key: bar.key,
+        cells: [
+          bar.label,
+          { value: bar.value, label: bar.label, onClick: () => people(bar) },
+          share(bar.value, result?.total ?? 0),
+        ],
+      }))}
+    />
+  ) : (
+    <Bars
+      label={`Users by ${title}`}
+      bars={bars}
+      total={result?.total ?? 0}
+      noun={ofEvents(by) ? 'users who did it' : 'users'}
+      narrow={fixed !== undefined}
+      onPick={fixed === undefined ? pick : people}
+      onPeople={people}
+    />
   );
 }

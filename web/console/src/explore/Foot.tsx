@@ -8,7 +8,7 @@ import { rangeWords } from './words';
 
 /** Of when the numbers are, in whose days, and what they leave out. */
 export function Foot() {
-  const { s, set, answer, zone, error } = useExplore();
+  const { s, set, answer, zone, error, fixed } = useExplore();
   if (!answer) return null;
   const { bots, internal } = answer.excluded;
   const range = rangeOf(s);
@@ -28,12 +28,14 @@ export function Foot() {
           : range
             ? `${plural(bots, 'event')} of bots left out`
             : 'Bots are left out'}{' '}
-        <UnstyledButton
-          className={css.inline}
-          onClick={() => set({ bots: s.bots ? undefined : true })}
-        >
-          {s.bots ? 'Leave bots out' : 'Count bots'}
-        </UnstyledButton>
+        {fixed === undefined && (
+          <UnstyledButton
+            className={css.inline}
+            onClick={() => set({ bots: s.bots ? undefined : true })}
+          >
+            {s.bots ? 'Leave bots out' : 'Count bots'}
+          </UnstyledButton>
+        )}
       </span>
       <span>
         {s.internal
@@ -41,12 +43,14 @@ export function Foot() {
           : range
             ? `${count(internal)} internal left out`
             : 'Internal traffic is left out'}{' '}
-        <UnstyledButton
-          className={css.inline}
-          onClick={() => set({ internal: s.internal ? undefined : true })}
-        >
-          {s.internal ? 'Leave internal out' : 'Count internal'}
-        </UnstyledButton>
+        {fixed === undefined && (
+          <UnstyledButton
+            className={css.inline}
+            onClick={() => set({ internal: s.internal ? undefined : true })}
+          >
+            {s.internal ? 'Leave internal out' : 'Count internal'}
+          </UnstyledButton>
+        )}
       </span>
     </span>
   );

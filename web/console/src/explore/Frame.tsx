@@ -7,7 +7,8 @@ import { Foot } from './Foot';
 import type { Answer } from './measure';
 import { useExplore } from './useExplore';
 
-const empty = (a: Answer): boolean =>
+/** Whether an answer has nothing to show. */
+export const empty = (a: Answer): boolean =>
   a.breakdown
     ? a.breakdown.rows.length === 0
     : a.funnel
@@ -29,7 +30,7 @@ export function Frame(props: {
   unasked?: ReactNode;
   children: ReactNode;
 }) {
-  const { s, set, query, answer, pending, old, error, retry, csv } = useExplore();
+  const { s, set, query, answer, pending, old, error, retry, save } = useExplore();
   const last = s.chips?.at(-1);
   const chart = !query ? (
     props.unasked
@@ -70,7 +71,7 @@ export function Frame(props: {
       asked={props.asked}
       table={s.table ?? false}
       onTable={(table) => set({ table: table || undefined }, true)}
-      onCsv={csv}
+      onSave={save}
       pending={pending}
       old={old}
       foot={answer && query && <Foot />}

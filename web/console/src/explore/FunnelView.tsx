@@ -1,8 +1,11 @@
 import { ActionIcon, Button, Menu } from '@mantine/core';
 import { useState } from 'react';
+import { useDefinitions } from '../api/queries';
 import { FunnelChart } from '../chart/FunnelChart';
+import { Grid } from '../chart/Grid';
 import { share } from '../chart/share';
 import { Table } from '../chart/Table';
+import { sentence } from '../format/words';
 import { EventsChip, PeriodChip, QuietMenu, SwitchChip } from '../trigger/Chip';
 import { Conditions } from '../trigger/Conditions';
 import type { Condition } from '../trigger/spec';
@@ -11,27 +14,31 @@ import { EventPicker } from './EventPicker';
 import css from './explore.module.css';
 import { Frame } from './Frame';
 import type { FunnelStep } from './measure';
+import { type FunnelSpec, SavedFunnels } from './SavedFunnels';
+import { SplitChip } from './SplitChip';
 import { defaults, type Funnel } from './state';
 import { useExplore } from './useExplore';
-import { doing, funnelWords, lasting, stepWords, windowWords } from './words';
+import {
+  dimensionTitle,
+  doing,
+  funnelWords,
+  lasting,
+  markWords,
+  partWords,
+  stepWords,
+  windowWords,
+} from './words';
 
 const most = 20;
 
 /** How far users get along ordered steps, and who they are at each of them. */
 export function FunnelView() {
-  const { s, set, answer, open } = useExplore();
+  const { s, set } = useExplore();
   const funnel = s.funnel ?? defaults.funnel;
   const { steps } = funnel;
+  const saved = useDefinitions<FunnelSpec>('funnel');
   const [picking, setPicking] = useState(steps.length === 0);
   const change = (next: Partial<Funnel>) => set({ funnel: { ...funnel, ...next } });
-  const result = answer?.funnel;
-  const levels = (result?.steps ?? []).map((level, i) => ({
-    ...level,
-    label: steps[i] ? stepWords(steps[i]) : '',
-  }));
-  const at = (step: number, state: 'reached' | 'stuck' | 'progress') =>
-    open(state === 'reached' ? { step } : { step, state }, result?.steps[step - 1]?.[state] ?? 0);
-  const { convert } = result ?? {};
   return (
     <Frame
       title="Funnel"
@@ -42,7 +49,7 @@ export function FunnelView() {
       }
       asked={
         // nothing is asked yet, and the picker stands open
-        (steps.length > 0 || !picking) && (
+        (steps.length > 0 || !picking || (saved.data?.definitions.length ?? 0) > 0) && (
           <div className={css.asked}>
             {steps.length > 0 && (
               <ol className={css.steps}>
@@ -85,6 +92,7 @@ export function FunnelView() {
                     on={funnel.strict ?? false}
                     set={(strict) => change({ strict: strict || undefined })}
                   />
+                  <SplitChip value={funnel.by} set={(by) => change({ by })} />
                 </>
               )}
               {steps.length > 0 && (
@@ -94,13 +102,14 @@ export function FunnelView() {
                   color="gray"
                   c="var(--heed-muted)"
                   onClick={() => {
-                    change({ steps: [] });
+                    change({ steps: [], saved: undefined });
                     setPicking(true);
                   }}
                 >
                   Start over
                 </Button>
               )}
+              <SavedFunnels />
             </div>
           </div>
         )
@@ -125,6 +134,30 @@ export function FunnelView() {
         </p>
       }
     >
+      <FunnelFigure />
+    </Frame>
+  );
+}
+
+/** The funnel, and its parts where it is split. */
+export function FunnelFigure() {
+  const { s, answer, open } = useExplore();
+  const { steps, by } = s.funnel ?? defaults.funnel;
+  const result = answer?.funnel;
+  const levels = (result?.steps ?? []).map((level, i) => ({
+    ...level,
+    label: steps[i] ? stepWords(steps[i]) : '',
+  }));
+  const at = (step: number, state: 'reached' | 'stuck' | 'progress') =>
+    open(state === 'reached' ? { step } : { step, state }, result?.steps[step - 1]?.[state] ?? 0);
+  const { convert } = result ?? {};
+  const groups = result?.groups ?? [];
+  const part = (group: number, step: number) =>
+    open({ step, group }, groups[group]?.steps[step - 1]?.reached);
+  const partMark = (group: number, step: number) =>
+    markWords({ ...s, view: 'funnel' }, { step, group }, answer);
+  return (
+    <>
       {s.table ? (
         <Table
           label="Funnel"
@@ -172,7 +205,23 @@ export function FunnelView() {
           </div>
         </dl>
       )}
-    </Frame>
+      {by && groups.length > 0 && (
+        <div className={css.parts}>
+          <h3 className={css.pathHead}>By {dimensionTitle(by).toLowerCase()}</h3>
+          <Grid
+            label={`Funnel by ${dimensionTitle(by)}`}
+            corner={dimensionTitle(by)}
+            columns={levels.map((level, i) => `${i + 1}. ${level.label}`)}
+            rows={groups.map((g) => ({
+              label: sentence(partWords(by, g) ?? ''),
+              cells: g.steps.map((x) => x.reached),
+            }))}
+            words={(group, step) => partMark(group, step + 1)}
+            onCell={(group, step) => part(group, step + 1)}
+          />
+        </div>
+      )}
+    </>
   );
 }
 

@@ -15,17 +15,10 @@ const label = (node: PathNode): string =>
 
 /** What users do right after an event, or before it: one list a step. */
 export function PathsView() {
-  const { s, set, answer, open } = useExplore();
+  const { s, set } = useExplore();
   const { options } = useEvents();
   const paths = s.paths ?? defaults.paths;
   const change = (next: Partial<Paths>) => set({ paths: { ...paths, ...next } });
-  const result = answer?.paths;
-  const at = (depth: number, node: number) =>
-    open({ depth, node }, result?.depths[depth - 1]?.[node]?.users);
-  const place = (depth: number) =>
-    depth === 1
-      ? `Right ${paths.before ? 'before' : 'after'}`
-      : `${depth} steps ${paths.before ? 'before' : 'after'}`;
   return (
     <Frame
       title="Paths"
@@ -58,6 +51,24 @@ export function PathsView() {
         </p>
       }
     >
+      <PathsFigure />
+    </Frame>
+  );
+}
+
+/** The lists. */
+export function PathsFigure() {
+  const { s, answer, open } = useExplore();
+  const paths = s.paths ?? defaults.paths;
+  const result = answer?.paths;
+  const at = (depth: number, node: number) =>
+    open({ depth, node }, result?.depths[depth - 1]?.[node]?.users);
+  const place = (depth: number) =>
+    depth === 1
+      ? `Right ${paths.before ? 'before' : 'after'}`
+      : `${depth} steps ${paths.before ? 'before' : 'after'}`;
+  return (
+    <>
       {s.table ? (
         <Table
           label="Paths"
@@ -97,6 +108,6 @@ export function PathsView() {
           ))}
         </div>
       )}
-    </Frame>
+    </>
   );
 }

@@ -19,9 +19,9 @@ import { markWords, suggest } from './words';
 
 /** Who is behind a mark: the drawer, while one is open. */
 export function People() {
-  const { s, set, zone, answer } = useExplore();
+  const { s, set, zone, query, answer } = useExplore();
   const { open } = s;
-  const asked = open && openQuery(s, zone, open);
+  const asked = open && openQuery(s, zone, open, query);
   return (
     <Drawer
       opened={asked !== undefined}
@@ -49,14 +49,16 @@ function Body({
   mark: Mark;
   answer: Answer | undefined;
 }) {
-  const { s, set } = useExplore();
+  const { s, set, fixed } = useExplore();
   const users = useMarkUsers(query, mark, open.at);
   const [saving, setSaving] = useState(false);
   const chips = s.chips ?? [];
   const upTo = open.chips ?? chips.length;
   const words =
     open.chips === undefined
-      ? markWords(s, mark, answer)
+      ? query.users && fixed
+        ? fixed
+        : markWords(s, mark, answer)
       : (chips[open.chips - 1]?.words ?? 'All users');
   const within = open.chips === undefined ? upTo : Math.max(0, upTo - 1);
   const context = ['All users', ...chips.slice(0, within).map((c) => c.words)];

@@ -10,18 +10,10 @@ import { bucketShort, bucketWords, doing, markWords } from './words';
 
 /** Who comes back: a row for those who began in the same week, a column for each week after. */
 export function RetentionView() {
-  const { s, set, answer, open } = useExplore();
+  const { s, set } = useExplore();
   const { options } = useEvents();
   const r = s.retention ?? defaults.retention;
   const change = (next: Partial<Retention>) => set({ retention: { ...r, ...next } });
-  const cohorts = answer?.retention?.cohorts ?? [];
-  const zone = answer?.zone ?? 'UTC';
-  const width = Math.max(0, ...cohorts.map((c) => c.cells.length));
-  const columns = Array.from({ length: width }, (_, i) => (i === 0 ? 'Users' : `${r.per} ${i}`));
-  const at = (cohort: number, period: number) =>
-    open({ cohort, ...(period > 0 ? { period } : {}) }, cohorts[cohort]?.cells[period]);
-  const words = (cohort: number, period: number) =>
-    markWords({ ...s, view: 'retention' }, { cohort, period }, answer);
   const any = (what: string, value: string, pick: (event: string) => void) => (
     <PickChip
       what={what}
@@ -61,6 +53,25 @@ export function RetentionView() {
         </div>
       }
     >
+      <RetentionFigure />
+    </Frame>
+  );
+}
+
+/** The grid. */
+export function RetentionFigure() {
+  const { s, answer, open } = useExplore();
+  const r = s.retention ?? defaults.retention;
+  const cohorts = answer?.retention?.cohorts ?? [];
+  const zone = answer?.zone ?? 'UTC';
+  const width = Math.max(0, ...cohorts.map((c) => c.cells.length));
+  const columns = Array.from({ length: width }, (_, i) => (i === 0 ? 'Users' : `${r.per} ${i}`));
+  const at = (cohort: number, period: number) =>
+    open({ cohort, ...(period > 0 ? { period } : {}) }, cohorts[cohort]?.cells[period]);
+  const words = (cohort: number, period: number) =>
+    markWords({ ...s, view: 'retention' }, { cohort, period }, answer);
+  return (
+    <>
       {s.table ? (
         <Table
           label="Retention"
@@ -95,6 +106,6 @@ export function RetentionView() {
       {!s.table && (
         <p className={css.note}>A hatched cell is a {r.per} that is not over: it can still grow.</p>
       )}
-    </Frame>
+    </>
   );
 }

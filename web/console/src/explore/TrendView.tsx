@@ -1,42 +1,27 @@
 import { Table } from '../chart/Table';
 import { TimeChart } from '../chart/TimeChart';
 import { list } from '../format/pattern';
+import { sentence } from '../format/words';
 import { ChoiceChip, PickChip } from '../trigger/Chip';
 import css from './explore.module.css';
 import { Frame } from './Frame';
 import type { Unit } from './measure';
+import { SplitChip } from './SplitChip';
 import { defaults, isLive, rangeOf, type Trend, unitOf } from './state';
 import { useExplore } from './useExplore';
 import { useEvents } from './useNames';
-import { bucketShort, bucketWords, doing } from './words';
+import { bucketShort, bucketWords, doing, lineWords } from './words';
 
 const most = 5;
 
 /** What users did over time: a line an event. */
 export function TrendView() {
-  const { s, set, answer, open } = useExplore();
+  const { s, set } = useExplore();
   const { options } = useEvents();
   const trend = s.trend ?? defaults.trend;
   const change = (next: Partial<Trend>) => set({ trend: { ...trend, ...next } });
   const per = unitOf(rangeOf(s) ?? {}, trend.per);
-  const result = answer?.series;
-  const zone = answer?.zone ?? 'UTC';
-  const lines = (result?.lines ?? []).map((line, i) => ({
-    label: doing(trend.events[i]),
-    points: line.points,
-    total: line.total,
-  }));
-  const buckets = (result?.buckets ?? []).map((b) => ({
-    short: bucketShort(b, per, zone),
-    full: bucketWords(b, per, zone),
-  }));
-  // a mark that counts events says nothing of how many did them
   const users = trend.count === 'users';
-  const people = (row: number, bucket?: number) => {
-    const line = result?.lines[row];
-    const n = bucket === undefined ? line?.total : line?.points[bucket];
-    open({ row, ...(bucket === undefined ? {} : { bucket }) }, users ? n : undefined);
-  };
   return (
     <Frame
       title="Trend"
@@ -80,37 +65,64 @@ export function TrendView() {
               }}
               set={(unit: Unit) => change({ per: unit })}
             />
+            <SplitChip value={trend.by} events set={(by) => change({ by })} />
           </div>
         </div>
       }
     >
-      {s.table ? (
-        <Table
-          label="Trend"
-          head={['Start', ...lines.map((l) => l.label)]}
-          rows={buckets.map((b, i) => ({
-            key: `${i}`,
-            cells: [
-              b.full,
-              ...lines.map((l, row) => ({
-                value: l.points[i] ?? 0,
-                label: `${l.label}, ${b.full}`,
-                onClick: () => people(row, i),
-              })),
-            ],
-          }))}
-        />
-      ) : (
-        <TimeChart
-          label="Trend"
-          lines={lines}
-          buckets={buckets}
-          noun={trend.count}
-          partial={isLive(s)}
-          onPoint={people}
-          onLine={people}
-        />
-      )}
+      <TrendFigure />
     </Frame>
+  );
+}
+
+/** The lines. */
+export function TrendFigure() {
+  const { s, answer, open } = useExplore();
+  const trend = s.trend ?? defaults.trend;
+  const users = trend.count === 'users';
+  const per = unitOf(rangeOf(s) ?? {}, trend.per);
+  const result = answer?.series;
+  const zone = answer?.zone ?? 'UTC';
+  const lines = (result?.lines ?? []).map((line) => ({
+    label: sentence(lineWords(trend, line)),
+    points: line.points,
+    total: line.total,
+  }));
+  const buckets = (result?.buckets ?? []).map((b) => ({
+    short: bucketShort(b, per, zone),
+    full: bucketWords(b, per, zone),
+  }));
+  // a mark that counts events says nothing of how many did them
+  const people = (row: number, bucket?: number) => {
+    const line = result?.lines[row];
+    const n = bucket === undefined ? line?.total : line?.points[bucket];
+    open({ row, ...(bucket === undefined ? {} : { bucket }) }, users ? n : undefined);
+  };
+  return s.table ? (
+    <Table
+      label="Trend"
+      head={['Start', ...lines.map((l) => l.label)]}
+      rows={buckets.map((b, i) => ({
+        key: `${i}`,
+        cells: [
+          b.full,
+          ...lines.map((l, row) => ({
+            value: l.points[i] ?? 0,
+            label: `${l.label}, ${b.full}`,
+            onClick: () => people(row, i),
+          })),
+        ],
+      }))}
+    />
+  ) : (
+    <TimeChart
+      label="Trend"
+      lines={lines}
+      buckets={buckets}
+      noun={trend.count}
+      partial={isLive(s)}
+      onPoint={people}
+      onLine={people}
+    />
   );
 }

@@ -30,9 +30,23 @@ export interface Query {
   audience?: Node;
   bots?: boolean;
   internal?: boolean;
-  series?: { of: Match[]; count: 'events' | 'users'; per: Unit };
+  series?: {
+    of: Match[];
+    count?: 'events' | 'users';
+    per: Unit;
+    by?: Dimension;
+    top?: number;
+  };
   breakdown?: { of?: Match; count?: 'events' | 'users'; by: Dimension[]; top?: number };
-  funnel?: { steps: FunnelStep[]; window: string; strict?: boolean };
+  funnel?: {
+    /** A saved one, instead of its steps, window and strictness. */
+    funnel?: string;
+    steps?: FunnelStep[];
+    window?: string;
+    strict?: boolean;
+    by?: Dimension;
+    top?: number;
+  };
   retention?: {
     first: Match;
     return: Match;
@@ -56,6 +70,7 @@ export interface Mark {
   bucket?: number | undefined;
   step?: number | undefined;
   state?: State | undefined;
+  group?: number | undefined;
   cohort?: number | undefined;
   period?: number | undefined;
   lost?: boolean | undefined;
@@ -100,10 +115,21 @@ export interface Answer {
   excluded: { bots: number; internal: number };
   series?: {
     buckets: number[];
-    lines: { match: number; points: number[]; total: number }[];
+    lines: {
+      match: number;
+      value?: string | null;
+      other?: boolean;
+      points: number[];
+      total: number;
+    }[];
   };
   breakdown?: { rows: Row[]; other?: Row; total: number };
-  funnel?: { steps: FunnelCount[]; convert?: Percentiles };
+  funnel?: {
+    steps: FunnelCount[];
+    convert?: Percentiles;
+    /** By the dimension that it is split by. */
+    groups?: { value: string | null; other?: boolean; steps: FunnelCount[] }[];
+  };
   retention?: { cohorts: { start: number; cells: number[]; partial?: boolean }[] };
   paths?: {
     users: number;
@@ -172,10 +198,14 @@ export function readAnswer(body: unknown): Answer {
 export function alike(one: Query | undefined, other: Query): boolean {
   if (!one) return false;
   if (one.funnel && other.funnel) {
-    const [a, b] = [one.funnel.steps, other.funnel.steps].map((s) =>
-      s.map((x) => JSON.stringify(x)),
+    const [a, b] = [one.funnel, other.funnel].map((f) =>
+      (f.steps ?? []).map((x) => JSON.stringify(x)),
     );
-    return (a ?? []).every((step, i) => b?.[i] === undefined || b[i] === step);
+    return (
+      one.funnel.funnel === other.funnel.funnel &&
+      JSON.stringify(one.funnel.by) === JSON.stringify(other.funnel.by) &&
+      (a ?? []).every((step, i) => b?.[i] === undefined || b[i] === step)
+    );
   }
   return parts.every((part) => JSON.stringify(one[part]) === JSON.stringify(other[part]));
 }

@@ -35,6 +35,8 @@ export interface Trend {
   events: string[];
   count: 'events' | 'users';
   per?: Unit | undefined;
+  /** What its lines are split by: a dimension's name, or a field. */
+  by?: string | undefined;
 }
 
 export interface Retention {
@@ -53,6 +55,9 @@ export interface Funnel {
   steps: FunnelStep[];
   window: string;
   strict?: boolean | undefined;
+  by?: string | undefined;
+  /** The name under which it was saved or opened. */
+  saved?: string | undefined;
 }
 
 /** What the URL holds. Absent is the default. */
@@ -125,6 +130,8 @@ function readFunnel(v: unknown): Funnel | undefined {
     steps: list(v.steps).flatMap(readStep),
     window: text(v.window) ?? defaults.window,
     strict: yes(v.strict),
+    by: text(v.by),
+    saved: text(v.saved),
   });
 }
 
@@ -134,6 +141,7 @@ function readTrend(v: unknown): Trend | undefined {
     events: list(v.events).flatMap((e) => text(e) ?? []),
     count: oneOf(v.count, 'events', 'users') ?? 'users',
     per: oneOf(v.per, ...units),
+    by: text(v.by),
   });
 }
 
@@ -164,7 +172,17 @@ function readRange(v: unknown): Range | undefined {
   return Object.keys(v).length > 0 && Object.keys(range).length === 0 ? undefined : range;
 }
 
-const places = ['row', 'bucket', 'step', 'cohort', 'period', 'depth', 'node', 'from'] as const;
+const places = [
+  'row',
+  'bucket',
+  'step',
+  'group',
+  'cohort',
+  'period',
+  'depth',
+  'node',
+  'from',
+] as const;
 
 function readMark(v: unknown): Mark | undefined {
   if (!isObject(v)) return undefined;
@@ -293,13 +311,18 @@ function base(s: Search, zone: string, chips?: number): Query {
   }) as Query;
 }
 
+/** How many values a trend or a funnel is split into; the others are one. */
+const parts = 4;
+
+const split = (by: string | undefined) => (by ? { by: dimensionOf(by), top: parts } : {});
+
 /** The question of the view; undefined while it is not complete. zone is the browser's. */
 export function mainQuery(s: Search, zone: string): Query | undefined {
   const range = rangeOf(s);
   const query: Query = { ...base(s, zone), ...(range ? { range } : {}) };
   switch (s.view) {
     case 'funnel': {
-      const { steps, window, strict } = s.funnel ?? defaults.funnel;
+      const { steps, window, strict, by } = s.funnel ?? defaults.funnel;
       if (steps.length === 0) return undefined;
       return {
         ...query,
@@ -313,13 +336,14 @@ export function mainQuery(s: Search, zone: string): Query | undefined {
           ),
           window,
           ...(strict ? { strict } : {}),
+          ...split(by),
         },
       };
     }
     case 'trend': {
-      const { events, count, per } = s.trend ?? defaults.trend;
+      const { events, count, per, by } = s.trend ?? defaults.trend;
       const of = events.length > 0 ? events.map(match) : [{}];
-      return { ...query, series: { of, count, per: unitOf(range ?? {}, per) } };
+      return { ...query, series: { of, count, per: unitOf(range ?? {}, per), ...split(by) } };
     }
     case 'retention': {
       const r = s.retention ?? defaults.retention;
@@ -365,13 +389,13 @@ export function chipQuery(s: Search, zone: string, chips: number): Query {
   return { ...base(s, zone, chips), users: { limit: 0 } };
 }
 
-/** What was asked where something is open, and the mark. */
+/** What was asked where something is open, main where it is a mark; and the mark. */
 export function openQuery(
   s: Search,
   zone: string,
   open: Opened,
+  main = mainQuery(s, zone),
 ): { query: Query; mark: Mark } | undefined {
   if (open.chips !== undefined) return { query: chipQuery(s, zone, open.chips), mark: {} };
-  const query = mainQuery(s, zone);
-  return query && { query, mark: open.mark ?? {} };
+  return main && { query: main, mark: open.mark ?? {} };
 }

@@ -1,9 +1,9 @@
 import { useNavigate, useSearch } from '@tanstack/react-router';
-import { createContext, useContext } from 'react';
+import { createContext, useContext, useEffect, useRef } from 'react';
 import { failed } from '../ui/notice';
 import type { Answer, Mark, Query } from './measure';
 import { type Opened, readSearch, type Search } from './state';
-import { download } from './useMeasure';
+import { download, type Format } from './useMeasure';
 
 /** The zone of the browser. */
 export const localZone = (): string => Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';
@@ -38,7 +38,9 @@ export interface Explore {
   retry: () => void;
   /** Shows who is behind a mark that says n. */
   open: (mark: Mark, n?: number) => void;
-  csv: (() => void) | undefined;
+  save: ((format: Format) => void) | undefined;
+  /** On a board: what is asked is not changed here, and this is what it is called. */
+  fixed?: string;
 }
 
 const context = createContext<Explore | undefined>(undefined);
@@ -50,14 +52,28 @@ export function useExplore(): Explore {
   return value;
 }
 
+/** Gives focus back to what opened the drawer. */
+export function useReturnFocus(isOpen: boolean): void {
+  const from = useRef<Element | null>(null);
+  useEffect(() => {
+    if (isOpen) {
+      from.current = document.activeElement;
+      return;
+    }
+    if (from.current instanceof HTMLElement || from.current instanceof SVGElement)
+      from.current.focus();
+    from.current = null;
+  }, [isOpen]);
+}
+
 /** The mark, as of the answer that is shown. */
 export function opened(answer: Answer | undefined, mark: Mark, n?: number): Opened | undefined {
   return answer && { at: answer.asOf, mark, ...(n === undefined ? {} : { n }) };
 }
 
 /** A function that saves the numbers of an answer, as of the same time. */
-export function saveTable(query: Query, asOf: string, name: string): void {
-  download('/measures:query', { ...query, asOf }, name).catch((error: unknown) =>
+export function saveTable(query: Query, asOf: string, name: string, format: Format): void {
+  download('/measures:query', { ...query, asOf }, name, format).catch((error: unknown) =>
     failed('The file was not saved', error),
   );
 }

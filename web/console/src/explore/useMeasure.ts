@@ -1,6 +1,7 @@
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { client, type Schema, take } from '../api/client';
 import { Problem } from '../api/problem';
+import { saveFile } from '../ui/file';
 import { type Answer, alike, type Mark, type Query, readAnswer, stamp } from './measure';
 
 /** Between two answers to a question about now. */
@@ -54,24 +55,22 @@ export function useMarkUsers(query: Query, mark: Mark, asOf: number) {
   });
 }
 
+export type Format = 'csv' | 'parquet';
+
 /** A file with the answer as a table, or with the ids of all users of a mark. */
 export async function download(
   path: '/measures:query' | '/measures:users',
   body: object,
   name: string,
+  format: Format = 'csv',
 ): Promise<void> {
   const answer = await client.POST(path, {
-    params: { query: { format: 'csv' } },
+    params: { query: { format: format as 'csv' } },
     body: body as never,
     parseAs: 'blob',
   });
   if (!answer.response.ok || !answer.data) {
     throw Problem.from(answer.response.status, answer.error);
   }
-  const url = URL.createObjectURL(answer.data as unknown as Blob);
-  const link = document.createElement('a');
-  link.href = url;
-  link.download = `${name}.csv`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  saveFile(answer.data as unknown as Blob, `${name}.${format}`);
 }

@@ -176,15 +176,55 @@ export function bucketShort(micros: number, per: Unit, zone: string): string {
   return words({ day: 'numeric', month: 'short' });
 }
 
+/** A part of what is split by a dimension; undefined if nothing is split. */
+export function partWords(
+  by: string | undefined,
+  part: { value?: string | null; other?: boolean },
+): string | undefined {
+  if (!by) return undefined;
+  return part.other ? 'all others' : valueWords(by, part.value ?? null);
+}
+
+/** A line of a trend: its event, and its part. */
+export function lineWords(
+  trend: Search['trend'],
+  line: { match: number; value?: string | null; other?: boolean },
+): string {
+  const event = doing(trend?.events[line.match]);
+  const of = partWords(trend?.by, line);
+  return of === undefined ? event : (trend?.events.length ?? 0) > 1 ? `${event}: ${of}` : of;
+}
+
+/** A title for the chart of a view. */
+export function chartTitle(s: Search): string {
+  const narrowed = (s.chips ?? []).map((c) => c.words).join(', ');
+  const what = {
+    funnel: () =>
+      s.funnel?.saved ??
+      `From ${doing(s.funnel?.steps[0]?.event)} to ${doing(s.funnel?.steps.at(-1)?.event)}`,
+    trend: () =>
+      s.trend?.events.length ? list(s.trend.events.map(doing), 'and') : 'What users do',
+    retention: () => `Who comes back per ${s.retention?.per ?? 'week'}`,
+    paths: () => `What comes ${s.paths?.before ? 'before' : 'after'} ${doing(s.paths?.from)}`,
+    users: () => `Users by ${dimensionTitle(byOf(s)).toLowerCase()}`,
+  }[s.view ?? 'users']();
+  return (narrowed ? `${what} (${narrowed})` : what).slice(0, 120);
+}
+
 /** Who is behind a mark of the view, in words; the answer says what its places mean. */
 export function markWords(s: Search, mark: Mark, answer: Answer | undefined): string {
   const range = rangeWords(rangeOf(s));
   const zone = answer?.zone ?? 'UTC';
   switch (s.view) {
-    case 'funnel':
-      return funnelWords(s.funnel?.steps ?? [], mark);
+    case 'funnel': {
+      const who = funnelWords(s.funnel?.steps ?? [], mark);
+      const group = answer?.funnel?.groups?.[mark.group ?? -1];
+      const of = group ? partWords(s.funnel?.by, group) : undefined;
+      return of ? `${who} (${of})` : who;
+    }
     case 'trend': {
-      const event = doing(s.trend?.events[mark.row ?? 0]);
+      const line = answer?.series?.lines[mark.row ?? 0];
+      const event = line ? lineWords(s.trend, line) : doing(s.trend?.events[mark.row ?? 0]);
       const start = answer?.series?.buckets[mark.bucket ?? -1];
       return start === undefined
         ? `Did ${event} ${range}`

@@ -7,6 +7,7 @@ import { History, State, Use } from '../audience/Rail';
 import { type Spec, split, starters, words } from '../audience/tree';
 import { compact, count, plural } from '../format/number';
 import { sentence } from '../format/words';
+import { CsvButton } from '../ui/CsvButton';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
@@ -35,6 +36,30 @@ export default function Audiences() {
       actions={
         <>
           <AsOf at={sizes.dataUpdatedAt || undefined} />
+          <CsvButton
+            name="audiences"
+            head={[
+              'audience',
+              'kind',
+              'users',
+              'entered 24 h',
+              'left 24 h',
+              'reachable',
+              'used by',
+            ]}
+            disabled={list.length === 0}
+            rows={() =>
+              list.map((a) => [
+                a.name,
+                a.kind,
+                a.size,
+                a.entered24h,
+                a.left24h,
+                a.reachable.map((r) => `${r.channel} ${r.users}`).join('; '),
+                a.usedBy.map((u) => `${u.kind} ${u.name}`).join('; '),
+              ])
+            }
+          />
           {may && (
             <LinkButton to="/new/audience" size="xs" leftSection={<Icon name="plus" size={14} />}>
               New audience

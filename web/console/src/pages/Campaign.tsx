@@ -18,6 +18,7 @@ import { list, periodWords, startWords } from '../format/pattern';
 import { dateTime } from '../format/time';
 import { reasonWords, statusWords } from '../format/words';
 import { Deliveries } from '../ui/Deliveries';
+import { DeliveriesCsv } from '../ui/DeliveriesCsv';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
 import { done, failed } from '../ui/notice';
@@ -282,6 +283,7 @@ function Results({ name }: { name: string }) {
       <Card
         title={status ? `${statusWords(status).label}: the newest` : 'The newest deliveries'}
         flush
+        aside={<DeliveriesCsv deliveries={items} />}
       >
         {deliveries.error && !deliveries.data ? (
           <Failure error={deliveries.error} retry={deliveries.refetch} />

@@ -1,10 +1,13 @@
+import { useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
+import type { Schema } from '../api/client';
 import { type Campaign, useCampaigns, useReport, useTriggers } from '../api/queries';
 import { useSchedules } from '../api/sending';
 import { compact } from '../format/number';
 import { startWords } from '../format/pattern';
 import { dateTime } from '../format/time';
 import { CampaignTabs } from '../shell/CampaignTabs';
+import { CsvButton } from '../ui/CsvButton';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
@@ -17,6 +20,7 @@ import css from '../ui/ui.module.css';
 export default function Campaigns() {
   const campaigns = useCampaigns();
   const triggers = useTriggers();
+  const queries = useQueryClient();
   const list = campaigns.data?.definitions ?? [];
   const schedules = useSchedules(list.some((c) => c.spec.when.schedule));
   const order = ['live', 'paused', 'draft', 'ended'];
@@ -31,6 +35,25 @@ export default function Campaigns() {
       actions={
         <>
           <AsOf at={campaigns.dataUpdatedAt || undefined} />
+          <CsvButton
+            name="campaigns"
+            head={['campaign', 'status', 'description', 'fired', 'sent', 'shown', 'clicked']}
+            disabled={list.length === 0}
+            rows={() =>
+              sorted.map((c) => {
+                const r = queries.getQueryData<Schema['CampaignReport']>(['report', c.name]);
+                return [
+                  c.name,
+                  c.spec.status,
+                  c.spec.description,
+                  r?.activations,
+                  r?.sent,
+                  r?.shown,
+                  r?.clicked,
+                ];
+              })
+            }
+          />
           <LinkButton to="/new/campaign" size="xs" leftSection={<Icon name="plus" size={14} />}>
             New campaign
           </LinkButton>

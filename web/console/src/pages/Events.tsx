@@ -12,6 +12,7 @@ import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 import type { Schema } from '../api/client';
 import {
+  allBadEvents,
   useBadEvents,
   useEventDefinitions,
   useEventFields,
@@ -22,6 +23,7 @@ import { useMay } from '../api/session';
 import { compact, plural } from '../format/number';
 import { eventLabel, sentence } from '../format/words';
 import { DataTabs } from '../shell/DataTabs';
+import { CsvButton } from '../ui/CsvButton';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
 import { done, failed } from '../ui/notice';
@@ -52,6 +54,14 @@ export default function Events() {
       actions={
         <>
           <AsOf at={names.dataUpdatedAt || undefined} />
+          <CsvButton
+            name="events"
+            head={['event', 'key', 'declared', 'description', 'count', 'last seen']}
+            disabled={list.length === 0}
+            rows={() =>
+              list.map((n) => [n.name, n.key, n.declared, n.description, n.count, n.lastSeen])
+            }
+          />
           {may && (
             <Button
               size="xs"
@@ -334,7 +344,22 @@ function Bad() {
   const bad = useBadEvents();
   const { data } = bad;
   return (
-    <Card title="Refused" flush>
+    <Card
+      title="Refused"
+      flush
+      aside={
+        data && (
+          <CsvButton
+            name="refused"
+            head={['at', 'source', 'reason', 'event']}
+            disabled={data.events.length === 0}
+            rows={async () =>
+              (await allBadEvents()).map((e) => [e.at, e.source, e.reason, e.sample])
+            }
+          />
+        )
+      }
+    >
       {bad.error && !data ? (
         <Failure error={bad.error} retry={bad.refetch} />
       ) : !data ? (

@@ -1,7 +1,8 @@
 import { Button, Progress } from '@mantine/core';
-import { useEffect, useMemo, useRef } from 'react';
+import { useMemo } from 'react';
 import { useLoadSample, useSample } from '../api/queries';
 import { useMay } from '../api/session';
+import { AddToBoard } from '../board/AddToBoard';
 import { Breakdown } from '../explore/Breakdown';
 import { Crumbs } from '../explore/Crumbs';
 import css from '../explore/explore.module.css';
@@ -18,6 +19,7 @@ import {
   opened,
   type Explore as Shared,
   saveTable,
+  useReturnFocus,
   useSearchState,
 } from '../explore/useExplore';
 import { useMeasure } from '../explore/useMeasure';
@@ -51,29 +53,26 @@ export default function Explore() {
     retry: () => void main.refetch(),
     // marks of an old answer are of other users, or of another time
     open: (mark, n) => !main.isPlaceholderData && set({ open: opened(main.data, mark, n) }),
-    csv:
+    save:
       query && main.data && !main.isPlaceholderData
-        ? () => saveTable(query, stamp(main.data.asOf), s.view ?? 'users')
+        ? (format) => saveTable(query, stamp(main.data.asOf), s.view ?? 'users', format)
         : undefined,
   };
-  // focus goes back to what opened the drawer
-  const from = useRef<Element | null>(null);
-  const isOpen = s.open !== undefined;
-  useEffect(() => {
-    if (isOpen) {
-      from.current = document.activeElement;
-      return;
-    }
-    if (from.current instanceof HTMLElement || from.current instanceof SVGElement)
-      from.current.focus();
-    from.current = null;
-  }, [isOpen]);
+  useReturnFocus(s.open !== undefined);
   const View = s.view ? views[s.view] : Breakdown;
   const none = everybody.data?.users?.total === 0;
   return (
     <Page
       title="Explore"
       lede="Narrow all users down, follow what they do, and click any number for the people behind it."
+      actions={
+        <>
+          <LinkButton to="/boards" size="xs" variant="default">
+            Boards
+          </LinkButton>
+          {asked && <AddToBoard s={s} query={asked} />}
+        </>
+      }
     >
       <ExploreProvider value={shared}>
         {everybody.error && !everybody.data ? (

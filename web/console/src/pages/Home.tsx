@@ -1,6 +1,5 @@
 import { Button, Progress, Switch, Text } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
-import type { ReactNode } from 'react';
 import type { Schema } from '../api/client';
 import { useCrowd, useDemo, useHome, useLoadSample, useSample } from '../api/queries';
 import { useMay } from '../api/session';
@@ -12,7 +11,9 @@ import { Card, Page, Stat } from '../ui/Page';
 import { Snippet } from '../ui/Snippet';
 import { Sparkline } from '../ui/Sparkline';
 import { Empty, Failure, Loading } from '../ui/states';
+import { To } from '../ui/To';
 import { AsOf } from '../ui/time';
+import { Alerts } from './Alerts';
 import css from './home.module.css';
 
 type Step = Schema['HomeStep'];
@@ -106,6 +107,7 @@ function Body({ data }: { data: Schema['Home'] }) {
           }
         />
       </div>
+      <Alerts />
       <div className={css.columns}>
         <div className={css.main}>
           {data.tour?.length ? <Tour tour={data.tour} /> : null}
@@ -118,28 +120,6 @@ function Body({ data }: { data: Schema['Home'] }) {
         </div>
       </div>
     </div>
-  );
-}
-
-/** A link to a page of the console, or to one beside it. */
-function To({
-  href,
-  className,
-  children,
-}: {
-  href: string;
-  className?: string | undefined;
-  children: ReactNode;
-}) {
-  const inside = href.startsWith('/') && !/^\/(?:shop|test|v1|api)\b/.test(href);
-  return inside ? (
-    <Link to={href} className={className}>
-      {children}
-    </Link>
-  ) : (
-    <a href={href} className={className} target="_blank" rel="noreferrer">
-      {children}
-    </a>
   );
 }
 

@@ -7,6 +7,8 @@ import { compact, rate } from '../format/number';
 import { behind } from '../format/time';
 import { eventLabel } from '../format/words';
 import { Deliveries } from '../ui/Deliveries';
+import { DeliveriesCsv } from '../ui/DeliveriesCsv';
+import { EventsCsv } from '../ui/EventsCsv';
 import { EventTable, gist } from '../ui/EventTable';
 import { Icon } from '../ui/Icon';
 import { Card, Page } from '../ui/Page';
@@ -62,15 +64,18 @@ export default function Live() {
       title="Events"
       flush
       aside={
-        <span className={css.asOf}>
-          {wanted || name
-            ? `${compact(matching.length)} of the newest ${compact(view.events.length)}`
-            : `newest ${Math.min(shown, view.events.length)}`}
-          {stats && stats.dropped > 0 && (
-            <Tooltip label="Too many came at once to show each; all of them are counted and stored">
-              <span> · {compact(stats.dropped)} not shown</span>
-            </Tooltip>
-          )}
+        <span className={css.meta}>
+          <span className={css.asOf}>
+            {wanted || name
+              ? `${compact(matching.length)} of the newest ${compact(view.events.length)}`
+              : `newest ${Math.min(shown, view.events.length)}`}
+            {stats && stats.dropped > 0 && (
+              <Tooltip label="Too many came at once to show each; all of them are counted and stored">
+                <span> · {compact(stats.dropped)} not shown</span>
+              </Tooltip>
+            )}
+          </span>
+          <EventsCsv events={matching} />
         </span>
       }
     >
@@ -153,7 +158,7 @@ export default function Live() {
           <p className={live.none}>No trigger is in force: no campaign is live yet.</p>
         )}
       </Card>
-      <Card title="Deliveries" flush>
+      <Card title="Deliveries" flush aside={<DeliveriesCsv deliveries={deliveries} />}>
         {deliveries.length === 0 ? (
           <p className={live.none}>
             {wanted

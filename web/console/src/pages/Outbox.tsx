@@ -3,6 +3,7 @@ import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import type { Schema } from '../api/client';
 import { useOutbox, useOutboxMessage } from '../api/queries';
 import { segmentWords } from '../sms/segments';
+import { CsvButton } from '../ui/CsvButton';
 import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
 import rows from '../ui/rows.module.css';
@@ -28,7 +29,19 @@ export default function Outbox() {
     <Page
       title="Outbox"
       lede="A mailbox inside Heed: what campaigns send here goes nowhere else, so the first send needs no provider."
-      actions={<AsOf at={outbox.dataUpdatedAt || undefined} />}
+      actions={
+        <>
+          <AsOf at={outbox.dataUpdatedAt || undefined} />
+          <CsvButton
+            name="outbox"
+            head={['id', 'at', 'user', 'campaign', 'template', 'subject', 'test']}
+            disabled={list.length === 0}
+            rows={() =>
+              list.map((m) => [m.id, m.at, m.user, m.campaign, m.template, m.subject, m.test])
+            }
+          />
+        </>
+      }
     >
       <Card flush label="Messages">
         {outbox.error && !pages ? (

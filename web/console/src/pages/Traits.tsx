@@ -15,6 +15,7 @@ import { compact, count, plural } from '../format/number';
 import { list } from '../format/pattern';
 import { fullTime } from '../format/time';
 import { DataTabs } from '../shell/DataTabs';
+import { CsvButton } from '../ui/CsvButton';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
 import { failed } from '../ui/notice';
@@ -71,7 +72,17 @@ export default function Traits() {
           flush
           aside={
             traits.data?.users !== undefined && (
-              <span className={ui.asOf}>of {plural(traits.data.users, 'user')}</span>
+              <span className={ui.meta}>
+                <span className={ui.asOf}>of {plural(traits.data.users, 'user')}</span>
+                <CsvButton
+                  name="traits"
+                  head={['trait', 'types', 'users']}
+                  disabled={traits.data.traits.length === 0}
+                  rows={() =>
+                    (traits.data?.traits ?? []).map((t) => [t.name, t.types.join('; '), t.users])
+                  }
+                />
+              </span>
             )
           }
         >

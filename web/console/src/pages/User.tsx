@@ -7,6 +7,8 @@ import { merge } from '../feed/store';
 import { useLive } from '../feed/useFeed';
 import { dateTime, dayTime } from '../format/time';
 import { Deliveries } from '../ui/Deliveries';
+import { DeliveriesCsv } from '../ui/DeliveriesCsv';
+import { EventsCsv } from '../ui/EventsCsv';
 import { EventTable } from '../ui/EventTable';
 import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
@@ -123,21 +125,28 @@ function Timeline({ id }: { id: string }) {
       title="Timeline"
       flush
       aside={
-        <SegmentedControl
-          size="xs"
-          value={view}
-          aria-label="What to show"
-          onChange={(next) =>
-            navigate({
-              search: { show: next === 'deliveries' ? 'deliveries' : undefined },
-              replace: true,
-            })
-          }
-          data={[
-            { value: 'events', label: `Events ${events.length}` },
-            { value: 'deliveries', label: `Deliveries ${deliveries.length}` },
-          ]}
-        />
+        <span className={css.meta}>
+          <SegmentedControl
+            size="xs"
+            value={view}
+            aria-label="What to show"
+            onChange={(next) =>
+              navigate({
+                search: { show: next === 'deliveries' ? 'deliveries' : undefined },
+                replace: true,
+              })
+            }
+            data={[
+              { value: 'events', label: `Events ${events.length}` },
+              { value: 'deliveries', label: `Deliveries ${deliveries.length}` },
+            ]}
+          />
+          {view === 'events' ? (
+            <EventsCsv events={events} />
+          ) : (
+            <DeliveriesCsv deliveries={deliveries} />
+          )}
+        </span>
       }
     >
       {timeline.error && !pages ? (

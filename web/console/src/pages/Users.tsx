@@ -2,8 +2,9 @@ import { Button, TextInput } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
-import { useHome, useUsers } from '../api/queries';
+import { allUsers, useHome, useUsers } from '../api/queries';
 import { useMay } from '../api/session';
+import { CsvButton } from '../ui/CsvButton';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
@@ -32,6 +33,23 @@ export default function Users() {
       actions={
         <>
           <AsOf at={users.dataUpdatedAt || undefined} />
+          <CsvButton
+            name="users"
+            head={['id', 'known', 'name', 'email', 'phone', 'country', 'first seen', 'last seen']}
+            disabled={list.length === 0}
+            rows={async () =>
+              (await allUsers(query)).map((u) => [
+                u.id,
+                u.known,
+                u.name,
+                u.email,
+                u.phone,
+                u.country,
+                u.firstSeen,
+                u.lastSeen,
+              ])
+            }
+          />
           {mayImport && (
             <LinkButton to="/imports" variant="default" size="xs">
               Import

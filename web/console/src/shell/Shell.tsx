@@ -15,6 +15,7 @@ import { sentence } from '../format/words';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
 import { Mark } from '../ui/Mark';
+import { AlertBadge } from './AlertBadge';
 import { LiveBadge } from './LiveBadge';
 import { pages } from './nav';
 import { StopSending } from './StopSending';
@@ -184,6 +185,7 @@ export function Shell({ me, setup }: { me: Me; setup: Schema['SetupState'] }) {
             <span>New campaign</span>
           </LinkButton>
           <StopSending />
+          <AlertBadge />
           <LiveBadge />
           <SchemeToggle />
           <Account me={me} />

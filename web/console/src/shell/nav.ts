@@ -23,6 +23,7 @@ export const pages = [
     label: 'Explore',
     icon: 'explore',
     about: 'Slice users, follow funnels, and get the people behind every number',
+    within: ['/boards', '/new/board'],
   },
   {
     to: '/audiences',
@@ -68,6 +69,12 @@ export const pages = [
 
 /** Pages beside those of the navigation, which the search finds too. */
 export const others = [
+  {
+    to: '/boards',
+    label: 'Boards',
+    icon: 'explore',
+    about: 'Pages of charts that answer again by themselves',
+  },
   {
     to: '/new/campaign',
     label: 'New campaign',

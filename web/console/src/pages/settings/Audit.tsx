@@ -1,5 +1,6 @@
 import { useAudit } from '../../api/queries';
 import { sentence } from '../../format/words';
+import { CsvButton } from '../../ui/CsvButton';
 import { Card } from '../../ui/Page';
 import rows from '../../ui/rows.module.css';
 import { Failure, Loading } from '../../ui/states';
@@ -28,7 +29,21 @@ export function Audit() {
     <Card
       title="Who did what"
       flush
-      aside={data && <span className={css.asOf}>the newest {data.entries.length}</span>}
+      aside={
+        data && (
+          <span className={css.meta}>
+            <span className={css.asOf}>the newest {data.entries.length}</span>
+            <CsvButton
+              name="audit"
+              head={['at', 'who', 'what', 'subject', 'detail', 'address']}
+              disabled={data.entries.length === 0}
+              rows={() =>
+                data.entries.map((e) => [e.at, e.who, e.what, e.subject, e.detail, e.address])
+              }
+            />
+          </span>
+        )
+      }
     >
       {audit.error && !data ? (
         <Failure error={audit.error} retry={audit.refetch} />

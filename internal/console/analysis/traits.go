@@ -1,4 +1,4 @@
-package console
+package analysis
 
 import (
 	"cmp"
@@ -13,24 +13,18 @@ import (
 	"heed/internal/measure"
 )
 
-// Traits tells what traits users have; ok is false while that is not known.
-type Traits interface {
-	Traits() (list api.KnownTraits, ok bool)
-}
-
 // ListTraits lists what is known of users' traits. What the index cannot know is
 // filled in from the identify calls that were seen.
-func (s *server) ListTraits(_ context.Context, _ api.ListTraitsRequestObject) (api.ListTraitsResponseObject, error) {
-	c := s.c
+func (h *Handlers) ListTraits(_ context.Context, _ api.ListTraitsRequestObject) (api.ListTraitsResponseObject, error) {
 	list := api.KnownTraits{Traits: []api.KnownTrait{}}
-	if c.deps.Traits != nil {
-		if known, ok := c.deps.Traits.Traits(); ok {
+	if h.deps.Traits != nil {
+		if known, ok := h.deps.Traits.Traits(); ok {
 			list = known
 		}
 	}
-	list.AsOf = c.now().UTC()
-	if c.deps.Live != nil {
-		for _, f := range c.deps.Live.Fields(event.NameIdentify) {
+	list.AsOf = h.deps.Clock().UTC()
+	if h.deps.Fields != nil {
+		for _, f := range h.deps.Fields(event.NameIdentify) {
 			name := strings.TrimPrefix(f.Field, "event.traits.")
 			if name == f.Field || strings.ContainsAny(name, ".[") {
 				continue // what lies inside of a trait is no trait by itself
@@ -60,7 +54,7 @@ func seenTrait(name string, f api.EventField) api.KnownTrait {
 }
 
 // ListDimensions lists the dimensions that a query can name.
-func (s *server) ListDimensions(_ context.Context, _ api.ListDimensionsRequestObject) (api.ListDimensionsResponseObject, error) {
+func (h *Handlers) ListDimensions(_ context.Context, _ api.ListDimensionsRequestObject) (api.ListDimensionsResponseObject, error) {
 	out := api.ListDimensions200JSONResponse{Dimensions: []api.Dimension{}}
 	add := func(d *measure.Dimension, defined, builtIn bool) error {
 		spec := *d
@@ -72,7 +66,7 @@ func (s *server) ListDimensions(_ context.Context, _ api.ListDimensionsRequestOb
 		out.Dimensions = append(out.Dimensions, api.Dimension{Name: d.Name, Description: d.Description, Defined: defined, BuiltIn: builtIn, Spec: text})
 		return nil
 	}
-	own := s.c.deps.Definitions.Current().Dimensions
+	own := h.deps.Definitions.Current().Dimensions
 	builtIn := map[string]bool{}
 	for _, d := range measure.BuiltIn() {
 		builtIn[d.Name] = true

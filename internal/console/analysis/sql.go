@@ -1,4 +1,4 @@
-package console
+package analysis
 
 import (
 	"bufio"
@@ -22,10 +22,10 @@ const maxSQL = 64 << 10
 // rowTimeout is how long a client may take for a part of a result.
 const rowTimeout = 10 * time.Second
 
-// runSQL answers a SELECT over the facts, row by row.
-func (c *Console) runSQL(w http.ResponseWriter, r *http.Request) error {
-	if c.deps.Facts == nil {
-		return noFacts()
+// RunSQL answers a SELECT over the facts, row by row.
+func (h *Handlers) RunSQL(w http.ResponseWriter, r *http.Request) error {
+	if h.deps.Facts == nil {
+		return NoFacts()
 	}
 	var q api.SQLRequest
 	body, err := io.ReadAll(r.Body)
@@ -50,17 +50,17 @@ func (c *Console) runSQL(w http.ResponseWriter, r *http.Request) error {
 	switch format {
 	case "jsonl", "csv":
 	case "parquet":
-		file, err := c.deps.Facts.Parquet(r.Context(), q.Query, facts.Options{Rows: q.Limit})
+		file, err := h.deps.Facts.Parquet(r.Context(), q.Query, facts.Options{Rows: q.Limit})
 		if err != nil {
-			return sqlFailure(err)
+			return SQLRefusal(err)
 		}
-		return c.sendParquet(w, r, "heed-sql", file)
+		return h.SendParquet(w, r, "heed-sql", file)
 	default:
 		return api.BadRequest("format is not jsonl, csv or parquet", "")
 	}
-	rows, err := c.deps.Facts.SQL(r.Context(), q.Query, facts.Options{Rows: q.Limit})
+	rows, err := h.deps.Facts.SQL(r.Context(), q.Query, facts.Options{Rows: q.Limit})
 	if err != nil {
-		return sqlFailure(err)
+		return SQLRefusal(err)
 	}
 	rc := http.NewResponseController(w)
 	out := bufio.NewWriterSize(&timedRows{w, rc}, 32<<10)
@@ -70,10 +70,10 @@ func (c *Console) runSQL(w http.ResponseWriter, r *http.Request) error {
 		end = export.CSV(out, rows)
 	} else {
 		w.Header().Set("Content-Type", "application/x-ndjson")
-		end = export.JSON(out, rows, func(err error) any { return failureOf(sqlFailure(err)).Body })
+		end = export.JSON(out, rows, func(err error) any { return SQLRefusal(err).Body })
 	}
 	if err := errors.Join(end, out.Flush(), rows.Close()); err != nil && r.Context().Err() == nil {
-		c.log.Debug("a result was not sent whole", "error", err)
+		h.deps.Logger.Debug("a result was not sent whole", "error", err)
 		if format == "csv" {
 			panic(http.ErrAbortHandler) // CSV cannot tell that it is not whole; a broken connection does
 		}
@@ -81,24 +81,24 @@ func (c *Console) runSQL(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// noFacts says that this process cannot answer.
-func noFacts() error {
+// NoFacts says that this process cannot answer.
+func NoFacts() *api.Refusal {
 	return api.Fail(http.StatusServiceUnavailable, "unavailable", "this process does not run the facts store", "run it with the role analytics, and facts.off unset")
 }
 
-// sendParquet sends a file and closes it.
-func (c *Console) sendParquet(w http.ResponseWriter, r *http.Request, name string, file *os.File) (err error) {
+// SendParquet sends a file and closes it.
+func (h *Handlers) SendParquet(w http.ResponseWriter, r *http.Request, name string, file *os.File) (err error) {
 	defer func() { err = errors.Join(err, file.Close()) }()
 	info, err := file.Stat()
 	if err != nil {
 		return err
 	}
-	h := w.Header()
-	h.Set("Content-Type", "application/vnd.apache.parquet")
-	h.Set("Content-Length", strconv.FormatInt(info.Size(), 10))
-	h.Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", name+"-"+c.now().UTC().Format("20060102T150405Z")+".parquet"))
+	head := w.Header()
+	head.Set("Content-Type", "application/vnd.apache.parquet")
+	head.Set("Content-Length", strconv.FormatInt(info.Size(), 10))
+	head.Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", name+"-"+h.deps.Clock().UTC().Format("20060102T150405Z")+".parquet"))
 	if _, err := io.Copy(&timedRows{w, http.NewResponseController(w)}, file); err != nil && r.Context().Err() == nil {
-		c.log.Debug("a file was not sent whole", "error", err)
+		h.deps.Logger.Debug("a file was not sent whole", "error", err)
 	}
 	return nil
 }
@@ -116,8 +116,8 @@ func (t *timedRows) Write(b []byte) (int, error) {
 	return t.w.Write(b)
 }
 
-// sqlFailure says what the caller is told.
-func sqlFailure(err error) error {
+// SQLRefusal says what the caller is told about an error of a statement.
+func SQLRefusal(err error) *api.Refusal {
 	switch {
 	case errors.Is(err, facts.ErrStatement):
 		return api.BadRequest(err.Error(), "docs/sql.md lists the views")

@@ -1,0 +1,250 @@
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { type Mock, startMock } from '../mock/server.mjs';
+import { accessible, accessibleInBoth, launch, open, overflow, type Watched } from './browser';
+
+// Boards, saved funnels and alerts, against the mock.
+
+let browser: Browser;
+let mock: Mock;
+let watched: Watched | undefined;
+beforeAll(async () => {
+  browser = await launch();
+});
+afterAll(() => browser.close());
+beforeEach(async () => {
+  mock = await startMock();
+});
+afterEach(async () => {
+  await watched?.context.close();
+  await mock.close();
+  // a conflict is an answer of the server, which browsers write down as an error
+  const trouble = watched?.trouble.filter((t) => !t.includes('412'));
+  watched = undefined;
+  expect(trouble ?? []).toEqual([]);
+});
+
+async function go(path: string): Promise<Page> {
+  watched = await open(browser, mock.url + path);
+  await watched.page.locator('main h1').waitFor();
+  return watched.page;
+}
+
+const number = (text: string | null) => Number((text ?? '').replaceAll(/\D/g, ''));
+const chart = (page: Page, title: string) =>
+  page
+    .getByTestId('board-chart')
+    .filter({ has: page.getByRole('heading', { name: title, exact: true }) });
+const titles = (page: Page) =>
+  page.getByTestId('board-chart').getByRole('heading').allTextContents();
+const menu = async (page: Page, title: string, item: string) => {
+  await page.getByRole('button', { name: `Chart: ${title}` }).click();
+  await page.getByRole('menuitem', { name: item }).click();
+};
+const charts = () =>
+  (mock.stored('board', 'shop')?.spec.charts as { title: string; as?: string; width?: string }[]) ??
+  [];
+
+test('every mark of a board leads to its people', async () => {
+  const page = await go('/boards');
+  await page.getByRole('link', { name: /The shop at a glance/ }).click();
+  const opened = async (n: number) => {
+    await page.getByTestId('total').waitFor();
+    expect(number(await page.getByTestId('total').textContent())).toBe(n);
+    expect(page.url()).toContain('open=');
+    await page.reload();
+    await page.getByTestId('total').waitFor();
+    expect(number(await page.getByTestId('total').textContent())).toBe(n);
+    await accessible(page);
+    await page.getByRole('button', { name: 'Close' }).click();
+    await page.getByTestId('total').waitFor({ state: 'detached' });
+  };
+  const stuck = chart(page, 'From the visit to the order').getByRole('button', {
+    name: /^Stuck at level 2/,
+  });
+  const n = number(await stuck.locator('b').textContent());
+  await stuck.click();
+  await opened(n);
+  const figure = chart(page, 'Buyers').getByTestId('figure');
+  const buyers = number(await figure.textContent());
+  await figure.click();
+  await opened(buyers);
+  const bar = chart(page, 'Engagement').getByRole('button', { name: /^Low/ });
+  const low = number(await bar.locator('span').nth(1).textContent());
+  await bar.click();
+  await opened(low);
+  const cell = chart(page, 'Countries').getByRole('button').filter({ hasText: /^\d/ }).first();
+  const country = number(await cell.textContent());
+  await cell.click();
+  await opened(country);
+});
+
+test('a board is arranged, saved, and opened in Explore', async () => {
+  const page = await go('/boards/shop');
+  await chart(page, 'Orders').getByTestId('time-chart').waitFor();
+  for (const width of [390, 768, 1280]) {
+    await page.setViewportSize({ width, height: 860 });
+    expect(await overflow(page), `wider than ${width}`).toBeLessThanOrEqual(0);
+  }
+  await accessibleInBoth(page);
+  await menu(page, 'Engagement', 'Move up');
+  await menu(page, 'Orders', 'Half the width');
+  await menu(page, 'Countries', 'Remove');
+  await menu(page, 'Buyers', 'Rename …');
+  await accessible(page);
+  await page.getByRole('textbox', { name: 'Title' }).last().fill('Who bought');
+  await page.getByRole('button', { name: 'Rename' }).click();
+  await menu(page, 'Engagement', 'Show as number');
+  await chart(page, 'Engagement').getByTestId('figure').waitFor();
+  expect(await titles(page)).toEqual([
+    'Orders',
+    'Engagement',
+    'From the visit to the order',
+    'Who bought',
+  ]);
+  // nothing is stored before it is saved
+  expect(charts().length).toBe(5);
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByText('shop is saved.').waitFor();
+  expect(charts().map((c) => [c.title, c.as, c.width])).toEqual([
+    ['Orders', undefined, 'half'],
+    ['Engagement', 'number', undefined],
+    ['From the visit to the order', undefined, undefined],
+    ['Who bought', undefined, undefined],
+  ]);
+  const said = await chart(page, 'From the visit to the order')
+    .locator('[data-level="1"] b')
+    .first()
+    .textContent();
+  await menu(page, 'From the visit to the order', 'Open in Explore');
+  await page.getByRole('heading', { name: 'Explore', exact: true }).waitFor();
+  await page.locator('[data-level="3"]').waitFor();
+  expect(await page.locator('[data-level="1"] b').first().textContent()).toBe(said);
+});
+
+test('while a newer answer is awaited, the last one stays', async () => {
+  const page = await go('/boards/shop');
+  const buyers = chart(page, 'Buyers');
+  const said = await buyers.getByTestId('figure').textContent();
+  const asked = mock.state.measured.length;
+  mock.state.measureMs = () => 60_000;
+  // they are asked again by themselves
+  await expect.poll(() => mock.state.measured.length).toBeGreaterThan(asked);
+  expect(await buyers.getByTestId('figure').textContent()).toBe(said);
+  expect(await buyers.getByTestId('as-of').textContent()).toContain('refreshed every 5 s');
+});
+
+test('what somebody else did to a board is not overwritten unseen', async () => {
+  const page = await go('/boards/shop');
+  await menu(page, 'Countries', 'Remove');
+  const theirs = { title: 'Theirs', charts: charts().slice(0, 2) };
+  mock.save('board', 'shop', theirs);
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByTestId('difference').getByText('title: Theirs').waitFor();
+  await accessible(page);
+  await page.getByRole('button', { name: 'Take theirs' }).click();
+  await page.getByRole('heading', { name: 'Theirs', exact: true }).waitFor();
+  expect((await titles(page)).length).toBe(2);
+});
+
+test('a chart of Explore comes onto a board, and onto a new one', async () => {
+  const page = await go('/explore?by=device');
+  await page.getByTestId('bars').waitFor();
+  const add = async (board: string) => {
+    await page.getByRole('button', { name: 'Add to a board' }).click();
+    await page.getByLabel('Board', { exact: true }).selectOption({ label: board });
+    await accessible(page);
+    await page.getByRole('button', { name: 'Add', exact: true }).click();
+  };
+  await add('The shop at a glance');
+  await page.getByText('The chart is on the board shop.').waitFor();
+  expect(charts().at(-1)).toMatchObject({
+    title: 'Users by device',
+    query: { breakdown: { by: [{ dimension: 'device' }] } },
+  });
+  await add('A new board');
+  await page.getByText('The chart is on the board my-board.').waitFor();
+  await page.getByRole('link', { name: 'Boards' }).click();
+  await page.getByRole('link', { name: /my-board/ }).click();
+  await chart(page, 'Users by device').getByTestId('bars').waitFor();
+  await page.getByRole('button', { name: 'More' }).click();
+  await page.getByRole('menuitem', { name: 'Delete the board' }).click();
+  await page.getByRole('button', { name: 'Delete' }).click();
+  await page.getByTestId('boards').waitFor();
+  expect(mock.stored('board', 'my-board')).toBeUndefined();
+});
+
+test('a funnel is opened, changed, saved, and saved as another one', async () => {
+  const page = await go('/explore?view=funnel');
+  await page.getByRole('button', { name: 'Saved funnels' }).click();
+  await page.getByRole('menuitem', { name: /^checkout/ }).click();
+  await page.locator('[data-level="3"]').waitFor();
+  await page.getByRole('button', { name: /^Window/ }).click();
+  await page.getByRole('button', { name: '7 days' }).or(page.getByText('7 days')).first().click();
+  await page.getByRole('button', { name: 'checkout (changed)' }).click();
+  await page.getByRole('menuitem', { name: 'Save', exact: true }).click();
+  await page.getByText('The funnel checkout is saved').waitFor();
+  expect(mock.stored('funnel', 'checkout')?.spec).toMatchObject({
+    window: '7d',
+    description: 'From the visit to the order',
+  });
+  await page.getByRole('button', { name: 'checkout', exact: true }).click();
+  await page.getByRole('menuitem', { name: 'Save as …' }).click();
+  await accessible(page);
+  await page.getByLabel('Name', { exact: true }).fill('second');
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByText('The funnel second is saved').waitFor();
+  expect(mock.stored('funnel', 'second')?.spec.steps).toHaveLength(3);
+  expect(page.url()).toContain('second');
+});
+
+test('a trend and a funnel are split, and their parts lead to their people', async () => {
+  const page = await go('/explore?view=funnel');
+  await page.getByRole('button', { name: 'Saved funnels' }).click();
+  await page.getByRole('menuitem', { name: /^checkout/ }).click();
+  await page.getByRole('button', { name: 'Split: nothing' }).click();
+  await page.getByRole('option', { name: 'Country' }).click();
+  const cell = page.getByTestId('grid').getByRole('button').nth(1);
+  await cell.waitFor();
+  const n = number((await cell.locator('span').nth(1).textContent()) ?? '');
+  await accessibleInBoth(page);
+  await cell.click();
+  await page.getByTestId('total').waitFor();
+  expect(number(await page.getByTestId('total').textContent())).toBe(n);
+  await page.getByRole('button', { name: 'Close' }).click();
+  await page.getByRole('link', { name: 'Trend' }).click();
+  await page.getByRole('button', { name: 'Split: nothing' }).click();
+  await page.getByRole('option', { name: 'Device' }).click();
+  const line = page.getByRole('list', { name: 'Lines' }).getByRole('button', { name: /Desktop/ });
+  const total = number(await line.locator('b').textContent());
+  await line.click();
+  await page.getByTestId('total').waitFor();
+  expect(number(await page.getByTestId('total').textContent())).toBe(total);
+});
+
+test('alerts stand on Home and in the header, and lead to where they are looked into', async () => {
+  mock.state.alerts = true;
+  const page = await go('/live');
+  await page.getByTestId('alert-badge').click();
+  await page.getByTestId('alerts').waitFor();
+  expect(await page.getByTestId('alert-badge').textContent()).toBe('2');
+  await accessibleInBoth(page);
+  for (const width of [390, 768, 1280]) {
+    await page.setViewportSize({ width, height: 860 });
+    expect(await overflow(page), `wider than ${width}`).toBeLessThanOrEqual(0);
+  }
+  await page.locator('[data-alert=event_silent] a').click();
+  await page.getByTestId('time-chart').waitFor();
+  mock.state.alerts = false;
+  await page.getByTestId('alert-badge').waitFor({ state: 'detached' });
+});
+
+test('tables are saved as files', async () => {
+  const page = await go('/users');
+  await page.getByTestId('users').waitFor();
+  const [file] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('button', { name: 'CSV' }).click(),
+  ]);
+  expect(file.suggestedFilename()).toBe('users.csv');
+});

@@ -1,0 +1,20 @@
+/** Has the browser save a file. */
+export function saveFile(bytes: Blob, name: string): void {
+  const url = URL.createObjectURL(bytes);
+  const link = document.createElement('a');
+  link.href = url;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+export type Field = string | number | boolean | Date | null | undefined;
+
+/** A table as RFC 4180 wants it. */
+export function csvOf(head: readonly string[], rows: readonly (readonly Field[])[]): string {
+  const field = (v: Field): string => {
+    const text = v instanceof Date ? v.toISOString() : `${v ?? ''}`;
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  return [head, ...rows].map((row) => `${row.map(field).join(',')}\r\n`).join('');
+}
