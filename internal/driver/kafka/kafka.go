@@ -9,6 +9,7 @@ package kafka
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -207,6 +208,10 @@ func temporary(err error) bool {
 	var said *kerr.Error
 	if errors.As(err, &said) {
 		return said.Retriable
+	}
+	var untrusted *tls.CertificateVerificationError
+	if errors.As(err, &untrusted) {
+		return false
 	}
 	for _, final := range []error{eventlog.ErrTrimmed, eventlog.ErrClosed, errDamaged, kgo.ErrClientClosed} {
 		if errors.Is(err, final) {

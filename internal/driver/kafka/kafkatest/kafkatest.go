@@ -32,8 +32,8 @@ const ready = 2 * time.Minute
 // clusterID is any id of 16 bytes in base64.
 const clusterID = "4L6g3nShT-eMCtK--X86sw"
 
-// Cluster is some brokers, each a controller too. Its methods are called by one
-// goroutine at a time.
+// Cluster is some brokers, each a controller too. Broker i has the id i+1. Its
+// methods are called by one goroutine at a time.
 type Cluster struct {
 	t       testing.TB
 	libs    string
@@ -75,12 +75,11 @@ func Start(t testing.TB, n int, settings ...string) *Cluster {
 			}
 		}
 	})
-	for i := range n {
-		c.launch(c.brokers[i])
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
 	}
-	for i := range n {
-		c.await(i)
-	}
+	c.Restart(all...)
 	return c
 }
 
@@ -243,9 +242,6 @@ func (c *Cluster) Secure() *Secure { return c.secure }
 // PID is the process id of broker i.
 func (c *Cluster) PID(i int) int { return c.brokers[i].cmd.Process.Pid }
 
-// Index is the place of the broker with an id, which counts from 1.
-func (c *Cluster) Index(id int32) int { return int(id) - 1 }
-
 // Kill ends broker i as kill -9 does.
 func (c *Cluster) Kill(i int) {
 	b := c.brokers[i]
@@ -254,11 +250,16 @@ func (c *Cluster) Kill(i int) {
 	b.cmd = nil
 }
 
-// Restart starts broker i again, on what it has stored, and waits until it is back.
-func (c *Cluster) Restart(i int) {
+// Restart starts brokers again, on what they have stored, and waits until they are
+// back.
+func (c *Cluster) Restart(which ...int) {
 	c.t.Helper()
-	c.launch(c.brokers[i])
-	c.await(i)
+	for _, i := range which {
+		c.launch(c.brokers[i])
+	}
+	for _, i := range which {
+		c.await(i)
+	}
 }
 
 // Pause stops broker i in its tracks; its connections stay open.
