@@ -106,7 +106,7 @@ func (c *Config) Defaults() {
 }
 
 // prefixes are names of topics that leave room for the stream's.
-var prefixes = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,200}$`) //nolint:gochecknoglobals // compiled once
+var prefixes = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,200}$`)
 
 // Validate tells what is wrong.
 func (c *Config) Validate() error {

@@ -72,13 +72,12 @@ func (l *Log) fetch(ctx context.Context, p *partition, from int64, size int32) (
 	}
 	opts := kgo.ProcessFetchPartitionOpts{Topic: p.topic.name, Partition: p.number, Offset: from}
 	got, _ := kgo.ProcessFetchPartition(opts, &resp.Topics[0].Partitions[0], kgo.DefaultDecompressor(), nil)
-	var said *kerr.Error
-	switch {
+	switch _, said := errors.AsType[*kerr.Error](got.Err); {
 	case got.Err == nil:
 		return got.Records, nil
 	case errors.Is(got.Err, kerr.OffsetOutOfRange):
 		return nil, l.outside(ctx, p, from)
-	case errors.As(got.Err, &said):
+	case said:
 		return nil, fmt.Errorf("read %s at record %d: %w", p, from, got.Err)
 	default:
 		return nil, fmt.Errorf("read %s at record %d: %w: %w", p, from, errDamaged, got.Err)

@@ -205,12 +205,10 @@ func (l *Log) insist(ctx context.Context, ask func(context.Context) error) error
 
 // temporary tells whether it makes sense to ask again.
 func temporary(err error) bool {
-	var said *kerr.Error
-	if errors.As(err, &said) {
+	if said, ok := errors.AsType[*kerr.Error](err); ok {
 		return said.Retriable
 	}
-	var untrusted *tls.CertificateVerificationError
-	if errors.As(err, &untrusted) {
+	if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted {
 		return false
 	}
 	for _, final := range []error{eventlog.ErrTrimmed, eventlog.ErrClosed, errDamaged, kgo.ErrClientClosed} {

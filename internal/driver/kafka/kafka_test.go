@@ -2,20 +2,24 @@ package kafka
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
 
 	"heed/internal/driver/kafka/kafkatest"
+	"heed/internal/event"
 	"heed/internal/eventlog"
 	"heed/internal/eventlog/eventlogtest"
 )
@@ -173,10 +177,11 @@ func testLogTime(t *testing.T, c *kafkatest.Cluster) {
 	clock := time.Now().Add(-2 * time.Hour).UnixMilli()
 	var want []int64 // µs
 	for i := range 60 {
-		switch clock += 1 + random.Int64N(50); {
-		case i%15 == 7:
+		clock += 1 + random.Int64N(50)
+		switch i % 15 {
+		case 7:
 			clock -= random.Int64N(20_000)
-		case i%15 == 14:
+		case 14:
 			clock += random.Int64N(60_000)
 		}
 		r := l.topics[eventlog.Events].cut(nil, eventlogtest.MakeBatch(1, fmt.Sprint(i)))[0]
@@ -321,4 +326,53 @@ func TestConfig(t *testing.T) {
 	f("sasl: user or password", func(c *Config) { c.SASL = SASL{Mechanism: "scram-sha-512", User: "u"} })
 	f("sasl: mechanism", func(c *Config) { c.SASL = SASL{Mechanism: "gssapi", User: "u", Password: "p"} })
 	f("", func(c *Config) { c.SASL = SASL{Mechanism: "scram-sha-256", User: "u", Password: "p"} })
+}
+
+// TestRecord holds the form of a record: docs/format/kafka.md.
+func TestRecord(t *testing.T) {
+	topic := &topic{name: "events", headers: headersOf(eventlog.Events)}
+	bodies := make([]string, maxEvents+2)
+	for i := range bodies {
+		bodies[i] = strings.Repeat("x", i)
+	}
+	records := topic.cut(nil, eventlogtest.MakeBatch(3, bodies...))
+	if len(records) != 2 {
+		t.Fatalf("%d events are in %d records", len(bodies), len(records))
+	}
+	r := records[1]
+	schema := binary.BigEndian.AppendUint64(nil, event.Fingerprint)
+	want := []kgo.RecordHeader{{Key: "heed-schema", Value: schema}, {Key: "heed-count", Value: []byte{2}}}
+	if diff := cmp.Diff(want, r.Headers); diff != "" || r.Topic != "events" || r.Partition != 3 || r.Key != nil {
+		t.Errorf("record for %s/%d, key %q, headers: %s", r.Topic, r.Partition, r.Key, diff)
+	}
+	if got, err := eventlogtest.Bodies(r.Value); err != nil || !slices.Equal(got, bodies[maxEvents:]) {
+		t.Errorf("value holds %d events, %v", len(got), err)
+	}
+	r.Offset = 5
+	c, err := decode(r)
+	if err != nil || c.Base != 5*256 || c.Count != 2 || c.Schema != event.Fingerprint {
+		t.Errorf("it reads as %+v, %v", c, err)
+	}
+
+	// By size, too; an event that is larger by itself stays whole.
+	large := strings.Repeat("x", maxRecord/2)
+	if got := len(topic.cut(nil, eventlogtest.MakeBatch(0, large, large, "small", large+large+large))); got != 3 {
+		t.Errorf("large events are in %d records", got)
+	}
+}
+
+// FuzzDecode: whatever stands in a topic is taken apart or refused.
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte("x"), binary.BigEndian.AppendUint64(nil, event.Fingerprint), []byte{1})
+	f.Add([]byte(nil), []byte{1}, []byte{0x80})
+	f.Fuzz(func(t *testing.T, value, schema, count []byte) {
+		r := &kgo.Record{Value: value, Headers: []kgo.RecordHeader{{Key: headerSchema, Value: schema}, {Key: headerCount, Value: count}}}
+		c, err := decode(r)
+		if err == nil && (c.Count < 1 || c.Count > maxEvents || c.Schema == 0 || len(c.Data) == 0) {
+			t.Errorf("taken as %+v", c)
+		}
+		if err != nil && !errors.Is(err, errDamaged) {
+			t.Errorf("refused with %v", err)
+		}
+	})
 }

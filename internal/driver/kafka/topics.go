@@ -80,6 +80,9 @@ func (l *Log) refresh(ctx context.Context) {
 	for _, t := range l.topics {
 		names = append(names, t.name)
 	}
+	if len(names) == 0 { // at the start
+		return
+	}
 	meta, err := l.admin.Metadata(ctx, names...)
 	if err != nil {
 		return
@@ -199,7 +202,7 @@ func (l *Log) rules() []rule {
 func (l *Log) create(ctx context.Context, name string, partitions int) error {
 	settings := make(map[string]*string)
 	for _, r := range l.rules() {
-		settings[r.name] = kadm.StringPtr(r.want)
+		settings[r.name] = new(r.want)
 	}
 	_, err := l.admin.CreateTopic(ctx, int32(partitions), int16(l.cfg.Replication), settings, name)
 	if errors.Is(err, kerr.TopicAlreadyExists) { // another process was faster
@@ -213,12 +216,13 @@ func (l *Log) check(ctx context.Context, details kadm.TopicDetails, partitions i
 	var wrong []error
 	add := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
 	var names []string
-	for name, d := range details {
+	for _, d := range details.Sorted() {
+		name := d.Topic
 		names = append(names, name)
 		if len(d.Partitions) != partitions {
 			add("topic %s has %d partitions, not %d: their number is fixed when an installation is created", name, len(d.Partitions), partitions)
 		}
-		for _, p := range d.Partitions {
+		for _, p := range d.Partitions.Sorted() {
 			if len(p.Replicas) < l.cfg.Replication {
 				add("topic %s: partition %d is on %d brokers, replication asks for %d", name, p.Partition, len(p.Replicas), l.cfg.Replication)
 				break

@@ -61,9 +61,13 @@ func Start(t testing.TB, n int, settings ...string) *Cluster {
 		c.brokers = append(c.brokers, b)
 	}
 	c.secure.Addrs = make([]string, n)
+	var wait []func()
 	for i, b := range c.brokers {
 		c.secure.Addrs[i] = b.encrypted
-		c.format(b, settings)
+		wait = append(wait, c.format(b, settings))
+	}
+	for _, done := range wait {
+		done()
 	}
 	t.Cleanup(func() {
 		for i, b := range c.brokers {
@@ -118,8 +122,9 @@ func free(t testing.TB) string {
 	return ln.Addr().String()
 }
 
-// format writes a broker's settings and makes its folder one of the cluster.
-func (c *Cluster) format(b *broker, settings []string) {
+// format writes a broker's settings and begins to make its folder one of the
+// cluster; done waits for it.
+func (c *Cluster) format(b *broker, settings []string) (done func()) {
 	c.t.Helper()
 	var voters []string
 	for _, o := range c.brokers {
@@ -149,8 +154,17 @@ func (c *Cluster) format(b *broker, settings []string) {
 	}
 	cmd := c.java("128m", "kafka.tools.StorageTool", "format", "-t", clusterID, "-c", b.properties(),
 		"--add-scram", fmt.Sprintf("SCRAM-SHA-512=[name=%s,password=%s]", c.secure.User, c.secure.Password))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		c.t.Fatalf("format the folder of broker %d: %v\n%s", b.id, err, out)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	dieWithParent(cmd)
+	if err := cmd.Start(); err != nil {
+		c.t.Fatalf("format the folder of broker %d: %v", b.id, err)
+	}
+	return func() {
+		c.t.Helper()
+		if err := cmd.Wait(); err != nil {
+			c.t.Fatalf("format the folder of broker %d: %v\n%s", b.id, err, &out)
+		}
 	}
 }
 
@@ -238,9 +252,6 @@ func (c *Cluster) Addrs() []string {
 
 // Secure is how the brokers are reached with encryption and a password.
 func (c *Cluster) Secure() *Secure { return c.secure }
-
-// PID is the process id of broker i.
-func (c *Cluster) PID(i int) int { return c.brokers[i].cmd.Process.Pid }
 
 // Kill ends broker i as kill -9 does.
 func (c *Cluster) Kill(i int) {
