@@ -153,10 +153,16 @@ func (k checkCommand) Run(e *env) error {
 		if err != nil {
 			return err
 		}
-		if _, problems := definition.NewSet(0, docs); problems != nil {
+		set, problems := definition.NewSet(0, docs)
+		if problems != nil {
 			return placed(docs, problems)
 		}
 		n = len(docs)
+		if warning := app.Unreachable(cfg, set); warning != "" {
+			if _, err := fmt.Fprintln(e.out, "warning:", warning); err != nil {
+				return err
+			}
+		}
 	}
 	_, err = fmt.Fprintf(e.out, "configuration is good; %d definitions are good\n", n)
 	return err

@@ -34,8 +34,11 @@ type campaignCounts struct {
 	Shown     int64            `json:"shown,omitempty"`
 	Clicked   int64            `json:"clicked,omitempty"`
 	Dismissed int64            `json:"dismissed,omitempty"`
-	Tests     int64            `json:"tests,omitempty"`
-	Since     int64            `json:"since,omitempty"` // µs, of the first outcome
+	// Feedback counts what came back, by status; what machines did as "machine "
+	// and the status.
+	Feedback map[string]int64 `json:"feedback,omitempty"`
+	Tests    int64            `json:"tests,omitempty"`
+	Since    int64            `json:"since,omitempty"` // µs, of the first outcome
 }
 
 // saved is the document of a partition.
@@ -55,16 +58,10 @@ func (o outcomes) add(d *api.Delivery, at int64) {
 	}
 	c.Since = min(c.Since, at)
 	switch {
+	case d.Status.Follows():
+		c.follow(d)
 	case d.Test:
-		if d.Status != api.StatusShown && d.Status != api.StatusClicked && d.Status != api.StatusDismissed {
-			c.Tests++
-		}
-	case d.Status == api.StatusShown:
-		c.Shown++
-	case d.Status == api.StatusClicked:
-		c.Clicked++
-	case d.Status == api.StatusDismissed:
-		c.Dismissed++
+		c.Tests++
 	default:
 		key := string(d.Status) + " " + d.Reason
 		if _, ok := c.ByReason[key]; !ok && len(c.ByReason) >= maxReasons {
@@ -76,6 +73,38 @@ func (o outcomes) add(d *api.Delivery, at int64) {
 		c.ByReason[key]++
 	}
 }
+
+// follow counts what followed an outcome.
+func (c *campaignCounts) follow(d *api.Delivery) {
+	if d.Test {
+		return
+	}
+	count := func() {
+		if c.Feedback == nil {
+			c.Feedback = map[string]int64{}
+		}
+		key := string(d.Status)
+		if d.Machine {
+			key = machine + key
+		}
+		c.Feedback[key]++
+	}
+	switch {
+	case d.Machine:
+		count()
+	case d.Status == api.StatusShown:
+		c.Shown++
+	case d.Status == api.StatusClicked:
+		c.Clicked++
+	case d.Status == api.StatusDismissed:
+		c.Dismissed++
+	default:
+		count()
+	}
+}
+
+// machine stands before what a scanner or a proxy did.
+const machine = "machine "
 
 // Report adds the partitions' counts of a campaign up.
 func (a *Analytics) Report(campaign string) api.CampaignReport {
@@ -91,6 +120,12 @@ func (a *Analytics) Report(campaign string) api.CampaignReport {
 			r.Shown += c.Shown
 			r.Clicked += c.Clicked
 			r.Dismissed += c.Dismissed
+			for into, key := range map[*int64]string{
+				&r.Delivered: "delivered", &r.Bounced: "bounced", &r.Opened: "opened", &r.Complained: "complained",
+				&r.Unsubscribed: "unsubscribed", &r.MachineOpened: machine + "opened", &r.MachineClicked: machine + "clicked",
+			} {
+				*into += c.Feedback[key]
+			}
 			r.Tests += c.Tests
 			if since == 0 || c.Since < since {
 				since = c.Since

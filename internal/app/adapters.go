@@ -136,6 +136,25 @@ func (s sends) Preview(ctx context.Context, t *definition.Template, campaign, us
 	return title.Text, content.Text, append(title.Missing, content.Missing...), err
 }
 
+// tries lets the console try what is drafted.
+type tries struct{ *engager.Engager }
+
+func (t tries) Try(ctx context.Context, c *definition.Campaign, drafts []definition.Template, user string, cause json.RawMessage) (string, error) {
+	return t.Engager.Try(ctx, &engager.Trial{Campaign: *c, Templates: drafts, User: user, Event: cause})
+}
+
+func (t tries) Tried(ctx context.Context, id string) (api.Trial, bool, error) {
+	tried, known, err := t.Engager.Tried(ctx, id)
+	out := api.Trial{
+		Id: id, User: tried.User, Campaign: tried.Campaign, Done: tried.Done, Status: api.TrialStatus(tried.Status), Reason: string(tried.Reason),
+		Detail: tried.Detail, Channel: tried.Channel, As: tried.As, Subject: tried.Subject, Body: tried.Body, Missing: tried.Missing,
+	}
+	if tried.Done {
+		out.Sentence = tried.Reason.Sentence()
+	}
+	return out, known, err
+}
+
 // health tells how the process fares.
 type health struct {
 	node    *node

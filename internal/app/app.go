@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -59,6 +60,7 @@ func Roles() []string {
 type Config struct {
 	DataDir        string    `yaml:"data_dir"`
 	Listen         string    `yaml:"listen"`
+	PublicURL      string    `yaml:"public_url"`      // where people reach Heed from outside: links in messages; empty: where it listens
 	Roles          []string  `yaml:"roles"`           // empty: all
 	Definitions    string    `yaml:"definitions"`     // folder loaded at start, read-only elsewhere
 	Demo           bool      `yaml:"demo"`            // shop, its campaigns and its crowd
@@ -109,6 +111,9 @@ func (c *Config) finish() error {
 	}
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		return fmt.Errorf("listen: %q is not like 127.0.0.1:8080", c.Listen)
+	}
+	if u, err := url.Parse(c.PublicURL); c.PublicURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
+		return fmt.Errorf("public_url: %q is not like https://heed.shop.example", c.PublicURL)
 	}
 	if c.Memory < 256<<20 {
 		return errors.New("memory: at least 256MB are needed")

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"heed/internal/backtest"
 	"heed/internal/catalog"
 	"heed/internal/console"
+	"heed/internal/console/reaching"
 	"heed/internal/decider"
 	"heed/internal/definition"
 	"heed/internal/demo"
@@ -30,7 +32,10 @@ import (
 	"heed/internal/eventlog"
 	"heed/internal/express"
 	"heed/internal/gateway"
+	"heed/internal/gateway/unsubscribe"
+	"heed/internal/intake"
 	"heed/internal/pull"
+	"heed/internal/reach"
 	"heed/web"
 )
 
@@ -51,7 +56,9 @@ type node struct {
 	express    express.Config // what is served without net/http
 	decider    *decider.Decider
 	sample     *sample.Loader // nil: not in this process
+	book       *reach.Book
 	engager    *engager.Engager
+	imports    *intake.Importer    // nil: not in this process
 	behavior   *analytics.Behavior // nil: not in this process
 	audiences  *audiences.Keeper
 	facts      *factsStore  // nil: not in this process, or it could not be opened
@@ -212,6 +219,17 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelError)}))
 
+	if n.book, err = n.newBook(cmp.Or(n.cfg.PublicURL, base)); err != nil {
+		return nil, err
+	}
+	if n.cfg.has(RoleGateway) {
+		page, err := unsubscribe.New(n.book, n.log)
+		if err != nil {
+			return nil, err
+		}
+		page.Register(mux)
+	}
+
 	shop, err := n.demoShop(mux, base)
 	if err != nil {
 		return nil, err
@@ -224,6 +242,13 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 			return nil, err
 		}
 		add("sample history", n.sample.Run, alwaysReady)
+		n.imports, err = intake.Open(ctx, intake.Deps{
+			Log: n.db.Log(), Documents: n.db.Documents(), Book: n.book, Logger: n.log, Clock: time.Now, Random: randomBytes,
+		})
+		if err != nil {
+			return nil, err
+		}
+		add("imports", n.imports.Run, alwaysReady)
 	}
 	var feed *analytics.Analytics
 	if n.cfg.has(RoleDecider) {
@@ -259,9 +284,13 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	}
 	if n.cfg.has(RoleEngager) {
 		channels := n.channels(mux, add)
+		n.book.Keep(channels)
+		if warning := Unreachable(n.cfg, n.catalog.Current()); warning != "" {
+			n.log.Warn(warning)
+		}
 		n.engager, err = engager.New(n.cfg.Engager, engager.Deps{
 			Log: n.db.Log(), Documents: n.db.Documents(), Inbox: n.db.Inbox(), Definitions: n.catalog,
-			Profiles: n.profiles(), Pull: n.pull,
+			Profiles: n.profiles(), Book: n.book, Pull: n.pull,
 			Channels: channels,
 			Secret:   n.secret, Logger: n.log, Registerer: n.registry, Clock: time.Now,
 		})
@@ -471,17 +500,27 @@ func (n *node) offline(ctx context.Context) (_ *console.Console, err error) {
 	if !n.cfg.Facts.Off {
 		n.folderSQL = &folderFacts{node: n}
 	}
+	if n.book, err = n.newBook(""); err != nil {
+		return nil, err
+	}
 	if n.audiences, err = n.newAudiences(nil); err != nil {
 		return nil, err
 	}
 	return n.console("", nil, nil)
 }
 
+// newBook makes what knows whom Heed may write to.
+func (n *node) newBook(publicURL string) (*reach.Book, error) {
+	return reach.New(reach.Deps{
+		Documents: n.db.Documents(), Log: n.db.Log(), Secret: n.secret, PublicURL: publicURL, Logger: n.log, Clock: time.Now,
+	})
+}
+
 // newAudiences makes what keeps the audiences; it runs with the role analytics
 // only, and tells elsewhere what is stored.
 func (n *node) newAudiences(metrics prometheus.Registerer) (*audiences.Keeper, error) {
 	deps := audiences.Deps{
-		Log: n.db.Log(), Documents: n.db.Documents(), Definitions: n.catalog, Profiles: n.profiles(),
+		Log: n.db.Log(), Documents: n.db.Documents(), Definitions: n.catalog, Profiles: n.profiles(), Book: n.book,
 		Logger: n.log, Registerer: metrics, Clock: time.Now,
 	}
 	if n.behavior != nil {
@@ -505,6 +544,7 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 	deps := console.Deps{
 		Log: n.db.Log(), Documents: n.db.Documents(), State: n.db.UserState(), Definitions: n.catalog,
 		Audiences: n.audiences, Health: health{n, version}, BadEvents: badEvents{n.db.Documents()},
+		Reach: reaching.Deps{Book: n.book, Profiles: n.profiles()},
 		Pages: first(web.Console()), LocalToken: n.localToken, Version: version,
 		Logger: n.log, Registerer: n.registry, Clock: time.Now, Random: randomBytes,
 	}
@@ -533,7 +573,10 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 		deps.Progress = progress{n.decider, n.catalog}
 	}
 	if n.engager != nil {
-		deps.Sends = sends{n.engager}
+		deps.Sends, deps.Tries = sends{n.engager}, tries{n.engager}
+	}
+	if n.imports != nil {
+		deps.Reach.Imports = n.imports
 	}
 	if n.sample != nil {
 		deps.Demo = showcase{shop, n.sample, n.cfg.Shop}

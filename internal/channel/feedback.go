@@ -52,3 +52,11 @@ type Receiver interface {
 type Runner interface {
 	Run(ctx context.Context) error
 }
+
+// Addresser is a channel that keeps the addresses of users itself: what lets it
+// write to somebody comes from that person's device.
+type Addresser interface {
+	// Address is where a user can be reached, "" if nowhere; anonymousIDs are
+	// the ids that turned out to be the user's. It becomes Delivery.To.
+	Address(ctx context.Context, user string, anonymousIDs []string) (string, error)
+}

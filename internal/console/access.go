@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"heed/internal/console/api"
+	"heed/internal/console/reaching"
+	"heed/internal/console/trial"
 	"heed/internal/documents"
 )
 
@@ -22,6 +24,7 @@ import (
 const (
 	maxBody      = 1 << 20
 	maxApplyBody = 8 << 20
+	intakeBody   = 257 << 20 // the importer says more kindly where it ends
 )
 
 // caller is who asks.
@@ -72,7 +75,9 @@ func required(operation string) api.Role {
 	switch operation {
 	case "ListMembers", "PostMember", "DeleteMember", "ListTokens", "PostToken", "DeleteToken", "ListAudit", "exportEvents":
 		return api.RoleAdmin
-	case "PutDefinition", "DeleteDefinition", "applyDefinitions", "PostCrowd", "PostSample", "ReviewSend", "PostSend":
+	case "PutDefinition", "DeleteDefinition", "applyDefinitions", "PostCrowd", "PostSample", "ReviewSend", "PostSend", "PostTrial",
+		"LookUpSuppression", "SuppressAddress", "UnsuppressAddress",
+		"ListImports", "UploadImport", "GetImport", "StartImport", "CancelImport", "GetImportErrors":
 		return api.RoleMarketer
 	}
 	return api.RoleAnalyst
@@ -96,10 +101,22 @@ func forbidden(c *caller, need api.Role) error {
 	return api.Fail(http.StatusForbidden, "forbidden", "the role "+string(c.role)+" may not do this", "it takes the role "+string(need))
 }
 
+// server makes the handlers.
+func (c *Console) server() *server {
+	deps := c.deps.Reach
+	deps.Definitions, deps.Clock = c.deps.Definitions, c.now
+	deps.Audit = func(ctx context.Context, action, subject, detail string) {
+		c.audit(ctx, askedOf(ctx).caller.who, action, subject, detail)
+	}
+	return &server{c, reaching.New(deps), &trial.API{
+		Tries: c.deps.Tries, Definitions: c.deps.Definitions, Log: c.deps.Log, Now: c.now, Budget: c.cfg.ScanBudget,
+	}}
+}
+
 // handler routes the API.
 func (c *Console) handler() http.Handler {
 	mux := http.NewServeMux()
-	strict := api.NewStrictHandlerWithOptions(&server{c}, []api.StrictMiddlewareFunc{
+	strict := api.NewStrictHandlerWithOptions(c.server(), []api.StrictMiddlewareFunc{
 		func(next api.StrictHandlerFunc, operation string) api.StrictHandlerFunc {
 			return func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error) {
 				if err := permit(askedOf(ctx), operation); err != nil {
@@ -173,8 +190,11 @@ func (c *Console) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Reque
 		return
 	}
 	limit := int64(maxBody)
-	if strings.HasSuffix(r.URL.Path, "/definitions:apply") {
+	switch {
+	case strings.HasSuffix(r.URL.Path, "/definitions:apply"):
 		limit = maxApplyBody
+	case r.URL.Path == "/api/v1/imports" && a.caller != nil:
+		limit = intakeBody
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, limit)
 	mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestKey{}, a)))

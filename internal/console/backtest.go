@@ -172,7 +172,7 @@ func draftOf(defs *definition.Set, asked *api.BacktestRequest) (*trigger.Definit
 	if name == "" {
 		name = draftName
 	}
-	doc, err := definition.ParseOne(definition.KindTrigger, name, compact(asked.Trigger))
+	doc, err := definition.ParseOne(definition.KindTrigger, name, definition.Compact(asked.Trigger))
 	if err != nil {
 		return nil, err
 	}

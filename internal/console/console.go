@@ -24,7 +24,9 @@ import (
 	"heed/internal/catalog"
 	"heed/internal/console/api"
 	"heed/internal/console/pages"
+	"heed/internal/console/reaching"
 	"heed/internal/console/signin"
+	"heed/internal/console/trial"
 	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/eventlog"
@@ -141,7 +143,7 @@ type Demo interface {
 }
 
 // Deps are what the console works with. Live, Progress, BadEvents, Health, Demo,
-// Backtests, Facts, Measures, Traits, Audiences and Sends may be nil: the answers then say
+// Backtests, Facts, Measures, Traits, Audiences, Sends and Tries may be nil: the answers then say
 // what is missing.
 type Deps struct {
 	Log         eventlog.Log
@@ -159,6 +161,9 @@ type Deps struct {
 	Traits      Traits
 	Audiences   Audiences
 	Sends       Sends
+	Tries       trial.Tries
+	// Reach is who may be written to: its Book and Profiles, and its Imports or nil.
+	Reach reaching.Deps
 	// Pages holds index.html and its assets.
 	Pages fs.FS
 	// LocalToken is the token in the data folder, for the command line.
@@ -196,6 +201,9 @@ func New(cfg Config, deps Deps) (*Console, error) {
 	}
 	if deps.Log == nil || deps.Documents == nil || deps.State == nil || deps.Definitions == nil {
 		return nil, errors.New("console: log, documents, state and definitions are needed")
+	}
+	if deps.Reach.Book == nil || deps.Reach.Profiles == nil {
+		return nil, errors.New("console: what knows who may be written to is needed")
 	}
 	if deps.Logger == nil {
 		deps.Logger = slog.New(slog.DiscardHandler)

@@ -3,9 +3,11 @@ package console_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/cookiejar"
@@ -23,11 +25,14 @@ import (
 	"heed/internal/channel/outbox"
 	"heed/internal/console"
 	"heed/internal/console/api"
+	"heed/internal/console/reaching"
 	"heed/internal/documents"
 	"heed/internal/driver/memory"
 	"heed/internal/event"
 	"heed/internal/eventlog"
+	"heed/internal/intake"
 	"heed/internal/profile"
+	"heed/internal/reach"
 	"heed/internal/userstate"
 )
 
@@ -116,9 +121,18 @@ func newWorld(t *testing.T, change ...func(*console.Config, *console.Deps)) *wor
 	if err != nil {
 		t.Fatal(err)
 	}
+	book, err := reach.New(reach.Deps{Documents: w.db.Documents(), Log: w.db.Log(), Secret: bytes.Repeat([]byte{7}, 32), Clock: w.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	imports, err := intake.Open(ctx, intake.Deps{Documents: w.db.Documents(), Log: w.db.Log(), Book: book, Clock: w.now, Logger: slog.New(slog.DiscardHandler), Random: func(b []byte) { _, _ = rand.Read(b) }})
+	if err != nil {
+		t.Fatal(err)
+	}
 	cfg := console.Config{AdminToken: adminToken, ScanBudget: 30 * time.Second}
 	deps := console.Deps{
 		Log: w.db.Log(), Documents: w.db.Documents(), State: w.db.UserState(), Definitions: w.catalog, Live: feed,
+		Reach:    reaching.Deps{Book: book, Imports: imports, Profiles: w},
 		Progress: progress{}, BadEvents: bad{}, Demo: &crowd{}, Pages: pages(), LocalToken: localToken, Version: "test", Clock: w.now,
 	}
 	for _, f := range change {
@@ -147,6 +161,15 @@ func newWorld(t *testing.T, change ...func(*console.Config, *console.Deps)) *wor
 		_ = w.db.Close()
 	})
 	return w
+}
+
+// Profile is what the store keeps of a user.
+func (w *world) Profile(ctx context.Context, user string) (*profile.Profile, error) {
+	value, err := w.db.UserState().Get(ctx, eventlog.PartitionOf(user, w.db.Log().Partitions()), userstate.Profile, user)
+	if err != nil || value == nil {
+		return nil, err
+	}
+	return profile.Decode(value)
 }
 
 // client sends requests as somebody.

@@ -157,7 +157,7 @@ func (s *server) PutDefinition(ctx context.Context, r api.PutDefinitionRequestOb
 	if err != nil {
 		return nil, err
 	}
-	doc, err := definition.ParseOne(k, r.Name, compact(*r.Body))
+	doc, err := definition.ParseOne(k, r.Name, definition.Compact(*r.Body))
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +189,7 @@ func (s *server) CheckDefinition(ctx context.Context, r api.CheckDefinitionReque
 	if err != nil {
 		return nil, err
 	}
-	doc, err := definition.ParseOne(k, r.Body.Name, compact(r.Body.Spec))
+	doc, err := definition.ParseOne(k, r.Body.Name, definition.Compact(r.Body.Spec))
 	if err == nil {
 		_, err = s.c.deps.Definitions.Apply(ctx, []definition.Document{doc}, catalog.Options{DryRun: true})
 	}
@@ -277,16 +277,13 @@ func (c *Console) applyDefinitions(w http.ResponseWriter, r *http.Request) error
 	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // an unknown type is read as YAML
 	var docs []definition.Document
 	var problems definition.Problems
-	if media == "application/json" && bytes.HasPrefix(bytes.TrimSpace(body), []byte("[")) {
-		docs, problems, err = parseArray(file, body)
-		if err != nil {
-			return err
-		}
+	if media == "application/json" {
+		docs, problems, err = definition.ParseJSON(file, body)
 	} else {
-		if media == "application/json" {
-			body = compact(body)
-		}
-		docs, problems = definition.Parse(file, body) // JSON is YAML
+		docs, problems = definition.Parse(file, body)
+	}
+	if err != nil {
+		return api.BadRequest(cut(err.Error(), 300), "")
 	}
 	if len(problems) > 0 {
 		return problems
@@ -301,35 +298,6 @@ func (c *Console) applyDefinitions(w http.ResponseWriter, r *http.Request) error
 		return err
 	}
 	return reply(w, applied)
-}
-
-// parseArray parses the documents of a JSON array.
-func parseArray(file string, body []byte) ([]definition.Document, definition.Problems, error) {
-	var items []json.RawMessage
-	if err := json.Unmarshal(body, &items); err != nil {
-		return nil, nil, api.BadRequest("the body is not JSON: "+cut(err.Error(), 200), "")
-	}
-	var docs []definition.Document
-	var problems definition.Problems
-	for i, item := range items {
-		name := file
-		if name == "" {
-			name = "[" + strconv.Itoa(i) + "]"
-		}
-		ds, ps := definition.Parse(name, compact(item))
-		docs, problems = append(docs, ds...), append(problems, ps...)
-	}
-	return docs, problems, nil
-}
-
-// compact takes out the white space that JSON allows and YAML does not (tabs).
-// What is not JSON comes back as it is.
-func compact(body []byte) []byte {
-	var b bytes.Buffer
-	if json.Compact(&b, body) != nil {
-		return body
-	}
-	return b.Bytes()
 }
 
 // exportDefinitions writes everything as YAML.

@@ -11,11 +11,17 @@ import (
 	"time"
 
 	"heed/internal/console/api"
+	"heed/internal/console/reaching"
+	"heed/internal/console/trial"
 	"heed/internal/documents"
 )
 
 // server implements the strict handlers.
-type server struct{ c *Console }
+type server struct {
+	c *Console
+	*reaching.Reaching
+	*trial.API
+}
 
 func memberOf(m member) api.Member {
 	return api.Member{Email: m.Email, Name: m.Name, Role: m.Role, CreatedAt: m.CreatedAt, LastLoginAt: m.LastLogin}

@@ -23,6 +23,9 @@ type Sends interface {
 	SendOnce(ctx context.Context, campaign, id string, users []string) (at int64, of int, err error)
 	// Ordered tells of an order; of is 0 if there is none.
 	Ordered(ctx context.Context, campaign, id string) (at int64, of int, err error)
+	// Reachable is who of the users the campaign may write to, and how many others
+	// by reason.
+	Reachable(ctx context.Context, c *definition.Campaign, users []string) (left []string, refused map[policy.Reason]int, err error)
 	// HeldBack is how many of the users would be held back.
 	HeldBack(campaign string, share float64, users []string) int
 	// Preview renders what a user would read; missing are fields without a value.
@@ -129,14 +132,19 @@ func (s *server) ReviewSend(ctx context.Context, r api.ReviewSendRequestObject) 
 	if err != nil {
 		return nil, err // it was checked
 	}
-	held := c.deps.Sends.HeldBack(r.Body.Name, share, users)
-	out := api.ReviewSend200JSONResponse{
-		AsOf: now.UTC(), Matched: int64(len(users)), Sending: int64(len(users) - held), Excluded: []api.Exclusion{},
+	left, refused, err := c.deps.Sends.Reachable(ctx, draft.campaign, users)
+	if err != nil {
+		return nil, err
 	}
-	if held > 0 {
-		out.Excluded = append(out.Excluded, api.Exclusion{
-			Reason: string(policy.Holdout), Sentence: policy.Holdout.Sentence(), Users: int64(held),
-		})
+	held := c.deps.Sends.HeldBack(r.Body.Name, share, left)
+	refused[policy.Holdout] = held
+	out := api.ReviewSend200JSONResponse{
+		AsOf: now.UTC(), Matched: int64(len(users)), Sending: int64(len(left) - held), Excluded: []api.Exclusion{},
+	}
+	for _, why := range policy.Reasons() {
+		if n := refused[why]; n > 0 {
+			out.Excluded = append(out.Excluded, api.Exclusion{Reason: string(why), Sentence: why.Sentence(), Users: int64(n)})
+		}
 	}
 	if len(users) > 0 {
 		out.Preview = c.preview(ctx, draft.template, users[0])

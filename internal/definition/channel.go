@@ -49,6 +49,10 @@ func (c *Channel) Mode() render.Mode {
 	return render.Text
 }
 
+// Sender is what messages of the channel are sent as, and answered to; "" if it
+// is not known here.
+func (c *Channel) Sender() string { return "" }
+
 // maxTimeout of an attempt: a lane of the Engager waits for it.
 const maxTimeout = period.Period(10 * time.Second)
 

@@ -12,6 +12,7 @@ import (
 	"fmt"
 
 	"heed/internal/condition"
+	"heed/internal/consent"
 	"heed/internal/event"
 	"heed/internal/measure"
 	"heed/internal/period"
@@ -101,14 +102,17 @@ type Template struct {
 
 // Campaign is trigger or schedule + audience + channel + template + limits.
 type Campaign struct {
-	Name        string         `yaml:"name" json:"name"`
-	Description string         `yaml:"description,omitempty" json:"description,omitempty"`
-	When        When           `yaml:"when" json:"when"`
-	Who         []string       `yaml:"who,omitempty" json:"who,omitempty"`
-	What        []Variant      `yaml:"what" json:"what"`
-	Limits      CampaignLimits `yaml:"limits,omitempty" json:"limits,omitzero"`
-	Goal        *Goal          `yaml:"goal,omitempty" json:"goal,omitempty"`
-	Status      Status         `yaml:"status" json:"status"`
+	Name        string `yaml:"name" json:"name"`
+	Description string `yaml:"description,omitempty" json:"description,omitempty"`
+	// Purpose is marketing (default) or transactional: what a user needs, wanted
+	// or not.
+	Purpose consent.Purpose `yaml:"purpose,omitempty" json:"purpose,omitempty"`
+	When    When            `yaml:"when" json:"when"`
+	Who     []string        `yaml:"who,omitempty" json:"who,omitempty"`
+	What    []Variant       `yaml:"what" json:"what"`
+	Limits  CampaignLimits  `yaml:"limits,omitempty" json:"limits,omitzero"`
+	Goal    *Goal           `yaml:"goal,omitempty" json:"goal,omitempty"`
+	Status  Status          `yaml:"status" json:"status"`
 }
 
 // When says what starts a campaign: a trigger, that a user enters or leaves an

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"heed/internal/consent"
 	"heed/internal/event"
 	"heed/internal/measure"
 	"heed/internal/render"
@@ -246,6 +247,9 @@ func (c *checker) template(t *Template) {
 
 func (c *checker) campaign(k *Campaign) {
 	c.when(&k.When)
+	if k.Purpose != "" && k.Purpose != consent.Marketing && k.Purpose != consent.Transactional {
+		c.fail("purpose", "marketing or transactional", "%q is not a purpose", k.Purpose)
+	}
 	for i, who := range k.Who {
 		c.refer(fmt.Sprintf("who[%d]", i), KindAudience, who, maps.Keys(c.set.Audiences))
 	}

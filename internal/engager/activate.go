@@ -11,10 +11,12 @@ import (
 
 	"heed/internal/channel"
 	"heed/internal/condition"
+	"heed/internal/consent"
 	"heed/internal/documents"
 	"heed/internal/event"
 	"heed/internal/policy"
 	"heed/internal/profile"
+	"heed/internal/reach"
 	"heed/internal/render"
 )
 
@@ -57,6 +59,14 @@ func (m *moment) user(ctx context.Context) (*profile.Profile, error) {
 	}
 	m.profile, m.hasUser = p, true
 	return p, nil
+}
+
+// Profile implements reach.Profiles: the user of the intent is looked up once.
+func (m *moment) Profile(ctx context.Context, user string) (*profile.Profile, error) {
+	if user == m.intent.User {
+		return m.user(ctx)
+	}
+	return m.worker.deps.Profiles.Profile(ctx, user)
 }
 
 func (m *moment) facts(ctx context.Context) (*condition.Facts, error) {
@@ -117,6 +127,7 @@ type activation struct {
 	c       *campaign // nil: there is none of that name any more
 	entry   Entry
 	version int64
+	to      string // the address, of a channel that needs one
 }
 
 // activate brings an activation as far as it can get now. It may be called
@@ -126,6 +137,11 @@ func (w *worker) activate(ctx context.Context, m *moment, name string, note *str
 	id := ActivationID(m.intent.FireID, name)
 	a := &activation{moment: m, id: id, key: LedgerKey(m.intent.At, id), note: *note, name: name, c: w.current().byName[name]}
 	defer func() { *note = a.note }()
+	if m.intent.Test {
+		if err := a.tries(ctx); err != nil {
+			return err
+		}
+	}
 	if a.entry, a.version, err = w.entry(ctx, a.key); err != nil {
 		return err
 	}
@@ -193,9 +209,14 @@ func (a *activation) decide(ctx context.Context) error {
 		return err
 	}
 	if !verdict.Send {
-		a.entry.end(StatusRefused, verdict.Reason, "", now)
+		detail := ""
+		if verdict.Reason == policy.Declined || verdict.Reason == policy.Suppressed {
+			detail = a.entry.Detail
+		}
+		a.entry.end(StatusRefused, verdict.Reason, detail, now)
 		return a.finish(ctx, nil)
 	}
+	a.entry.Detail = ""
 	v := &a.c.variants[verdict.Variant]
 	a.entry.Variant, a.entry.Template, a.entry.Channel = verdict.Variant, v.template, v.channelName
 	d, err := a.render(ctx, v)
@@ -214,8 +235,13 @@ func (a *activation) verdict(ctx context.Context, now int64) (policy.Verdict, er
 		User: in.User, Campaign: a.name, Salt: a.worker.salt, Test: in.Test, Now: now, At: in.At,
 		Live: c.live, InAudience: len(c.who) == 0, Holdout: c.holdout, CapCount: c.capCount, CapPer: c.capPer, Weights: c.weights,
 	}
-	if v := policy.Choose(q.Salt, q.Campaign, q.User, q.Weights); v >= 0 {
+	if v := policy.Choose(q.Salt, q.Campaign, q.User, q.Weights); v >= 0 && q.Live {
 		q.Expires = c.variants[v].expires
+		can, err := a.reach(ctx, &c.variants[v])
+		if err != nil {
+			return policy.Verdict{}, err
+		}
+		q.Reach, a.to, a.entry.Detail = can.Reach, can.To, can.Detail
 	}
 	if !q.InAudience && q.Live {
 		for i := range c.who {
@@ -236,6 +262,20 @@ func (a *activation) verdict(ctx context.Context, now int64) (policy.Verdict, er
 		q.Sent = sent
 	}
 	return policy.Decide(&q), nil
+}
+
+// reach asks whether the user can be written to by a content's channel.
+func (a *activation) reach(ctx context.Context, v *variant) (reach.Answer, error) {
+	if v.definition == nil { // it is not defined, and nothing can be sent by it
+		return reach.Answer{Reach: policy.Reach{Consent: consent.Granted}}, nil
+	}
+	user, p, err := reach.Whose(ctx, a.moment, a.intent.User)
+	if err != nil {
+		return reach.Answer{}, err
+	}
+	return a.worker.deps.Book.Ask(ctx, &reach.Question{
+		User: user, Profile: p, Purpose: a.c.purpose, Campaign: a.name, Channel: v.definition,
+	})
 }
 
 // render makes the delivery; nil if there is none to make, and the entry says
@@ -283,11 +323,37 @@ func (a *activation) render(ctx context.Context, v *variant) (*channel.Delivery,
 		Template: v.template, Kind: v.kind, Slot: v.slot, Subject: headline(subject.Text), Body: body.Text,
 		At: a.intent.At, Created: a.entry.Created, CauseID: a.intent.CauseID, ReplyTo: a.intent.ReplyTo,
 		Personal: v.personal(), Depth: a.intent.Depth + 1, Test: a.intent.Test, Channel: v.definition,
+		To: a.to, Unsubscribe: a.unsubscribe(v),
 	}
 	if v.expires > 0 {
 		d.Expires = a.intent.At + v.expires.Microseconds()
 	}
 	return d, nil
+}
+
+// unsubscribe is the link that ends messages like this one, "" if it has none.
+func (a *activation) unsubscribe(v *variant) string {
+	if a.to == "" || a.c.purpose == consent.Transactional {
+		return ""
+	}
+	return a.worker.deps.Book.Unsubscribe(reach.Link{
+		Type: v.definition.Type, Channel: v.channelName, Campaign: a.name, Delivery: DeliveryID(a.worker.deps.Secret, a.id),
+	}, a.to)
+}
+
+// record is what must be known of the delivery when something comes back about it.
+func (a *activation) record(ctx context.Context, v *variant, d *channel.Delivery) ([]documents.Write, error) {
+	if d.To == "" {
+		return nil, nil
+	}
+	userID, _, err := a.ids(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return a.worker.deps.Book.Writes(reach.Record{
+		Delivery: d.ID, User: d.User, Known: userID == d.User, Campaign: d.Campaign, Purpose: a.c.purpose, Channel: v.channelName,
+		Type: v.definition.Type, Template: d.Template, Variant: a.entry.Variant, Depth: d.Depth, Test: d.Test, At: d.Created,
+	}, d.To)
 }
 
 // input is what a rendering for a user may read, but for the event and the
@@ -332,6 +398,15 @@ func (a *activation) resume(ctx context.Context) error {
 	if !v.channel.Idempotent() && a.worker.cfg.OnUnknown == Hold {
 		return unsure("")
 	}
+	// What the user has said since the first attempt holds for the next one.
+	can, err := a.reach(ctx, v)
+	if err != nil {
+		return err
+	}
+	if why := can.Refusal(); why != policy.None {
+		return unsure("it must not be repeated: " + why.Sentence())
+	}
+	a.to = can.To
 	d, err := a.render(ctx, v)
 	if err != nil {
 		return err
@@ -353,7 +428,11 @@ func (a *activation) send(ctx context.Context, v *variant, d *channel.Delivery, 
 		durability = documents.Durable // synced before anything can be seen
 	}
 	if !again || durability == documents.Durable {
-		if err := a.store(ctx, durability, nil); err != nil {
+		record, err := a.record(ctx, v, d)
+		if err != nil {
+			return err
+		}
+		if err := a.store(ctx, durability, record); err != nil {
 			return err
 		}
 	}

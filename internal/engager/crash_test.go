@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"maps"
 	"slices"
 	"strings"
@@ -20,12 +21,24 @@ import (
 	"heed/internal/eventlog"
 	"heed/internal/period"
 	"heed/internal/profile"
+	"heed/internal/reach"
 )
 
-type noProfiles struct{}
+// texters are users who can be sent text messages.
+type texters struct{}
 
-func (noProfiles) Profile(context.Context, string) (*profile.Profile, error) { return nil, nil }
-func (noProfiles) In(context.Context, string, string) (bool, error)          { return false, nil }
+func (texters) Profile(_ context.Context, user string) (*profile.Profile, error) {
+	return texter(user), nil
+}
+func (texters) In(context.Context, string, string) (bool, error) { return false, nil }
+
+// texter has a verified number of their own, and agreed to marketing by it.
+func texter(user string) *profile.Profile {
+	return &profile.Profile{
+		UserID: user, FirstSeen: 1, Phone: profile.Address{Value: "+49 151 " + fmt.Sprintf("%08d", crc32.ChecksumIEEE([]byte(user))%1e8), Verified: true, At: 1},
+		Consent: []profile.Entry{{Key: "sms", Value: "true", At: 1}},
+	}
+}
 
 type fixed struct{ set *definition.Set }
 
@@ -72,8 +85,12 @@ func process(t *testing.T, w *world, set *definition.Set, do ...func(*engager.En
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	w.die = cancel
+	book, err := reach.New(reach.Deps{Documents: w, Log: worldLog{w}, Secret: []byte(secret), PublicURL: "https://heed.shop.example", Clock: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
 	e, err := engager.New(crashConfig(), engager.Deps{
-		Log: worldLog{w}, Documents: w, Inbox: worldInbox{w}, Definitions: fixed{set}, Profiles: noProfiles{},
+		Log: worldLog{w}, Documents: w, Inbox: worldInbox{w}, Definitions: fixed{set}, Profiles: texters{}, Book: book,
 		Channels: []channel.Channel{web.New(worldInbox{w}), outbox.New(w), recorder{w}},
 		Secret:   []byte(secret),
 	})
@@ -166,6 +183,9 @@ func check(w *world, intents []event.Intent) (problems []string) {
 				pops[in.User] += seen
 			case "text":
 				seen = len(w.now.sent[id])
+				if _, known := w.now.docs[reach.CollectionDeliveries+"|"+delivery]; seen > 0 && !known {
+					fail("%s of fire %s was sent, and nobody knows whose it was", name, in.FireID[30:])
+				}
 			}
 			switch {
 			case seen > 1:
@@ -258,6 +278,7 @@ func TestCheckerCatchesBrokenBuilds(t *testing.T) {
 	f("without ledger", without(engager.CollectionLedger))
 	f("without open notes", without(engager.CollectionOpen))
 	f("without caps", without(engager.CollectionCaps))
+	f("without records", without(reach.CollectionDeliveries))
 	f("without sync", func(w *world) { w.lazy = true })
 }
 

@@ -41,6 +41,7 @@ import (
 	"heed/internal/eventlog"
 	"heed/internal/inbox"
 	"heed/internal/profile"
+	"heed/internal/reach"
 	"heed/internal/render"
 )
 
@@ -179,6 +180,14 @@ type Inbox interface {
 	Expire(ctx context.Context, now int64, limit int) (int, error)
 }
 
+// Book answers who can be reached at which address, and keeps what is needed when
+// something comes back about a message: a reach.Book.
+type Book interface {
+	Ask(ctx context.Context, q *reach.Question) (reach.Answer, error)
+	Writes(r reach.Record, to string) ([]documents.Write, error)
+	Unsubscribe(l reach.Link, to string) string
+}
+
 // Deps is what the Engager works with.
 type Deps struct {
 	Log         eventlog.Log
@@ -186,6 +195,7 @@ type Deps struct {
 	Inbox       Inbox
 	Definitions Definitions
 	Profiles    Profiles
+	Book        Book
 	Pull        Pull              // nil: templates pull nothing
 	Channels    []channel.Channel // at most one of a type
 	// Secret of the installation: delivery ids are HMACs under it, and the
@@ -221,7 +231,7 @@ func New(cfg Config, deps Deps) (*Engager, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("engager: %w", err)
 	}
-	if deps.Log == nil || deps.Documents == nil || deps.Inbox == nil || deps.Definitions == nil || deps.Profiles == nil {
+	if deps.Log == nil || deps.Documents == nil || deps.Inbox == nil || deps.Definitions == nil || deps.Profiles == nil || deps.Book == nil {
 		return nil, errors.New("engager: a store is missing")
 	}
 	if len(deps.Secret) < 16 {
@@ -314,6 +324,9 @@ func (e *Engager) janitor(ctx context.Context, recovering *sync.WaitGroup) {
 		case <-messages.C:
 			for n := limit; n == limit && err == nil; {
 				n, err = e.deps.Inbox.Expire(ctx, e.now(), limit)
+			}
+			if err == nil {
+				err = e.expireTrials(ctx)
 			}
 		case <-ledger.C:
 			_, err = e.ExpireLedger(ctx, e.deps.Clock().Add(-e.cfg.LedgerKeep))

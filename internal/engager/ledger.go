@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"heed/internal/documents"
 	"heed/internal/event"
 	"heed/internal/policy"
+	"heed/internal/reach"
 )
 
 // Collections of documents.
@@ -175,6 +177,7 @@ func (e *Engager) ExpireLedger(ctx context.Context, before time.Time) (int, erro
 			return removed, fmt.Errorf("engager: list old ledger entries: %w", err)
 		}
 		var writes []documents.Write
+		old := 0
 		for _, d := range docs {
 			after = d.Key
 			if d.Key >= end {
@@ -184,13 +187,17 @@ func (e *Engager) ExpireLedger(ctx context.Context, before time.Time) (int, erro
 			if json.Unmarshal(d.Value, &entry) == nil && !entry.ended() {
 				continue
 			}
+			old++
 			writes = append(writes, documents.Write{Collection: CollectionLedger, Key: d.Key, Expect: documents.Any})
+			if _, id, ok := strings.Cut(d.Key, "-"); ok {
+				writes = append(writes, documents.Write{Collection: reach.CollectionDeliveries, Key: DeliveryID(e.deps.Secret, id), Expect: documents.Any})
+			}
 		}
 		if len(writes) > 0 {
 			if err := e.deps.Documents.Apply(ctx, documents.Relaxed, writes...); err != nil {
 				return removed, fmt.Errorf("engager: remove old ledger entries: %w", err)
 			}
-			removed += len(writes)
+			removed += old
 		}
 		if len(docs) == 0 || after >= end {
 			return removed, nil

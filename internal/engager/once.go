@@ -1,6 +1,7 @@
 package engager
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -11,11 +12,13 @@ import (
 	"slices"
 	"time"
 
+	"heed/internal/consent"
 	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/event"
 	"heed/internal/eventlog"
 	"heed/internal/policy"
+	"heed/internal/reach"
 	"heed/internal/render"
 	"heed/internal/varint"
 )
@@ -115,6 +118,35 @@ func (e *Engager) Ordered(ctx context.Context, campaign, id string) (o Order, er
 		return Order{}, fmt.Errorf("engager: read the order of %s: %w", campaign, err)
 	}
 	return o, nil
+}
+
+// Reachable asks, as the decision does, who of the users a campaign may write to by
+// its first content's channel: those, and how many others by reason.
+func (e *Engager) Reachable(ctx context.Context, c *definition.Campaign, users []string) ([]string, map[policy.Reason]int, error) {
+	refused := map[policy.Reason]int{}
+	def := e.deps.Definitions.Current().Channels[c.What[0].Channel]
+	if def == nil {
+		return nil, nil, fmt.Errorf("engager: channel %q does not exist", c.What[0].Channel)
+	}
+	left := make([]string, 0, len(users))
+	for _, u := range users {
+		user, p, err := reach.Whose(ctx, e.deps.Profiles, u)
+		if err != nil {
+			return nil, nil, err
+		}
+		a, err := e.deps.Book.Ask(ctx, &reach.Question{
+			User: user, Profile: p, Purpose: cmp.Or(c.Purpose, consent.Marketing), Campaign: c.Name, Channel: def,
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		if why := a.Refusal(); why != policy.None {
+			refused[why]++
+			continue
+		}
+		left = append(left, u)
+	}
+	return left, refused, nil
 }
 
 // HeldBack is how many of the users a campaign of that name would hold back.
@@ -250,6 +282,10 @@ func (e *Engager) orderIntents(ctx context.Context, o *Order) error {
 // Preview renders what a campaign's template would say to a user, by what is
 // known of the user now.
 func (e *Engager) Preview(ctx context.Context, t *definition.Template, campaign, user string) (subject, body render.Result, err error) {
+	return e.preview(ctx, t, campaign, user, nil)
+}
+
+func (e *Engager) preview(ctx context.Context, t *definition.Template, campaign, user string, ev *event.Event) (subject, body render.Result, err error) {
 	p, err := e.deps.Profiles.Profile(ctx, user)
 	if err != nil {
 		return subject, body, fmt.Errorf("read profile: %w", err)
@@ -257,7 +293,7 @@ func (e *Engager) Preview(ctx context.Context, t *definition.Template, campaign,
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.RenderTimeout)
 	defer cancel()
 	in := e.input(ctx, user, campaign)
-	in.Profile = p
+	in.Event, in.Profile = ev, p
 	mode := render.HTML
 	if def := e.deps.Definitions.Current().Channels[t.Channel]; def != nil {
 		mode = def.Mode()

@@ -10,6 +10,7 @@ import (
 
 	"heed/internal/channel"
 	"heed/internal/condition"
+	"heed/internal/consent"
 	"heed/internal/definition"
 	"heed/internal/render"
 )
@@ -25,6 +26,7 @@ type plan struct {
 type campaign struct {
 	name     string
 	live     bool
+	purpose  consent.Purpose
 	who      []audience // empty: all
 	holdout  float64
 	capCount int
@@ -91,7 +93,7 @@ func (e *Engager) compile(set *definition.Set) *plan {
 }
 
 func (e *Engager) campaign(set *definition.Set, def *definition.Campaign) *campaign {
-	c := &campaign{name: def.Name, live: def.Status == definition.Live}
+	c := &campaign{name: def.Name, live: def.Status == definition.Live, purpose: cmp.Or(def.Purpose, consent.Marketing)}
 	var errs []error
 	who := def.Who
 	if def.When.Once != "" {

@@ -59,6 +59,14 @@ const (
 	NameShown     = "heed.shown"
 	NameClicked   = "heed.clicked"
 	NameDismissed = "heed.dismissed"
+	// What came back about a delivery that went to an address, or about the
+	// address (Track); properties: delivery, campaign, channel, and what is said.
+	NameDelivered    = "heed.delivered"
+	NameBounced      = "heed.bounced"
+	NameComplained   = "heed.complained"
+	NameOpened       = "heed.opened"
+	NameUnsubscribed = "heed.unsubscribed"
+	NameResubscribed = "heed.resubscribed"
 )
 
 // SourceHeed is the source of events that Heed makes itself.

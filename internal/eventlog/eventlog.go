@@ -84,11 +84,11 @@ type Bounds struct {
 type Log interface {
 	// Partitions is fixed when the installation is created.
 	Partitions() int
-	// Append writes the batches and returns when they survive power loss, on a
-	// cluster the loss of all brokers but one that have to be in sync. A log that
-	// one process writes drops repeats (by Key) before an offset is given; one
-	// that many write may hold repeats, and its readers drop them. An error
-	// means that it is unknown whether they were written.
+	// Append writes the batches and returns when they survive power loss; on a
+	// cluster, the loss of fewer brokers than have to be in sync. A log that one
+	// process writes drops repeats (by Key) before an offset is given; one that
+	// many write may hold repeats, and its readers drop them. An error means
+	// that it is unknown whether they were written.
 	Append(ctx context.Context, s Stream, batches []*Batch) error
 	// Read starts a tailing reader at the first record that ends behind from.
 	// It fails with ErrTrimmed if that is gone; Bounds tells where to begin.

@@ -181,10 +181,10 @@ func readersOf(r *http.Request, c *caller) (readers, error) {
 	query := r.URL.RawQuery
 	user, anonymous := queryValue(query, "userId"), queryValue(query, "anonymousId")
 	var who readers
-	if user != "" && len(user) <= event.MaxIDBytes && !nobody(user) && c.verified(user, queryValue(query, "signature")) {
+	if user != "" && len(user) <= event.MaxIDBytes && !event.Nobody(user) && c.verified(user, queryValue(query, "signature")) {
 		who.proven = user
 	}
-	if anonymous != "" && anonymous != who.proven && len(anonymous) <= event.MaxIDBytes && !nobody(anonymous) {
+	if anonymous != "" && anonymous != who.proven && len(anonymous) <= event.MaxIDBytes && !event.Nobody(anonymous) {
 		who.anonymous = anonymous
 	}
 	switch {

@@ -6,6 +6,7 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"heed/internal/condition"
+	"heed/internal/consent"
 	"heed/internal/measure"
 )
 
@@ -156,7 +157,7 @@ func (e *query) consents(key string, among bitset) (bitset, error) {
 	if !ok {
 		return nil, errFacts
 	}
-	return e.byValue(col, among, func(raw string) bool { return raw == "true" })
+	return e.byValue(col, among, func(raw string) bool { return consent.Read(raw).State == consent.Granted })
 }
 
 func (e *query) is(is *measure.Is, among bitset) (bitset, error) {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/cespare/xxhash/v2"
+
+	"heed/internal/consent"
 )
 
 // Reason says why an activation did not end in a message that was sent. The
@@ -21,6 +23,13 @@ type Reason string
 // The reasons. None is the reason of what was sent.
 const (
 	None Reason = ""
+
+	// Refused because the user must not, or cannot, be written to.
+	NoConsent  Reason = "no_consent"
+	Declined   Reason = "declined"
+	NoAddress  Reason = "no_address"
+	Unverified Reason = "unverified"
+	Suppressed Reason = "suppressed"
 
 	// Refused by the decision.
 	NotLive  Reason = "not_live"
@@ -41,7 +50,10 @@ const (
 
 // Reasons lists all of them, in the order of the decision.
 func Reasons() []Reason {
-	return []Reason{NotLive, Expired, Audience, Holdout, Cap, NoChoice, Definition, Render, Empty, Rejected, Unavailable, Unknown}
+	return []Reason{
+		NotLive, NoConsent, Declined, NoAddress, Unverified, Suppressed, Expired, Audience, Holdout, Cap, NoChoice,
+		Definition, Render, Empty, Rejected, Unavailable, Unknown,
+	}
 }
 
 // Sentence says a reason to people.
@@ -51,6 +63,16 @@ func (r Reason) Sentence() string {
 		return "It was sent."
 	case NotLive:
 		return "The campaign was not live any more."
+	case NoConsent:
+		return "The user has not agreed to marketing by this channel."
+	case Declined:
+		return "The user does not want marketing by this channel, or the browser says so (Global Privacy Control)."
+	case NoAddress:
+		return "No address of the user is known that this channel could send to."
+	case Unverified:
+		return "The user's address is only claimed: no server, signed call, import or confirmation has vouched for it."
+	case Suppressed:
+		return "The user's address must not be written to: somebody unsubscribed or complained, it bounced, or it was taken out by hand."
 	case Expired:
 		return "The moment had passed: the message had expired before it could be sent."
 	case Audience:
@@ -83,6 +105,8 @@ type Case struct {
 	Salt           string // of the installation: other installations hold back other users
 	Test           bool   // bypasses holdout and cap
 
+	Reach // by the channel of the content that Choose picks
+
 	Now     int64
 	At      int64         // when the trigger fired
 	Expires time.Duration // how long the content is worth sending; 0: for ever
@@ -106,23 +130,67 @@ type Verdict struct {
 	Variant int
 }
 
-// Decide asks the questions in their one order. Those of consent and
-// suppression come before the audience; those of other caps, quiet hours and
-// conversion behind this campaign's cap.
-//
-// The moment is asked before the holdout, so that what was too late is missing
-// from both groups of a comparison alike.
-func Decide(c *Case) Verdict {
+// Address says whether there is something to send to.
+type Address uint8
+
+// What an address can be.
+const (
+	AddressUnneeded Address = iota // the channel knows its users itself
+	AddressMissing
+	AddressUnverified // somebody claims it to be the user's
+	AddressVerified
+)
+
+// Reach is what decides whether a user may be written to by a channel, whatever
+// the campaign.
+type Reach struct {
+	// Transactional messages need no consent, are not held back and not capped.
+	Transactional bool
+	Consent       consent.State // to this channel, as far as it is needed
+	Address       Address
+	Suppressed    bool // the address, for messages of this kind
+}
+
+// Refusal says why the user must not or cannot be written to; None if nothing
+// stands in the way. The counts of who can be reached ask it too.
+func (r *Reach) Refusal() Reason {
 	switch {
-	case !c.Live:
+	case !r.Transactional && r.Consent == consent.Unknown:
+		return NoConsent
+	case !r.Transactional && r.Consent == consent.Refused:
+		return Declined
+	case r.Address == AddressMissing:
+		return NoAddress
+	case r.Address == AddressUnverified:
+		return Unverified
+	case r.Suppressed:
+		return Suppressed
+	}
+	return None
+}
+
+// Decide asks the questions in their one order: whether the campaign is live,
+// whether the user may be written to, and whether this message is for the user
+// now. Those of other caps, quiet hours and conversion come behind this
+// campaign's cap.
+//
+// Everything that does not depend on the group is asked before the holdout, so
+// that it is missing from both groups of a comparison alike.
+func Decide(c *Case) Verdict {
+	if !c.Live {
 		return refuse(NotLive)
+	}
+	if r := c.Refusal(); r != None {
+		return refuse(r)
+	}
+	switch {
 	case c.Expires > 0 && c.Now-c.At > c.Expires.Microseconds():
 		return refuse(Expired)
 	case !c.InAudience:
 		return refuse(Audience)
-	case !c.Test && HeldOut(c.Salt, c.Campaign, c.User, c.Holdout):
+	case !c.Test && !c.Transactional && HeldOut(c.Salt, c.Campaign, c.User, c.Holdout):
 		return refuse(Holdout)
-	case !c.Test && c.capped():
+	case !c.Test && !c.Transactional && c.capped():
 		return refuse(Cap)
 	}
 	v := Choose(c.Salt, c.Campaign, c.User, c.Weights)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 
+	"heed/internal/consent"
 	"heed/internal/policy"
 )
 
@@ -20,7 +21,7 @@ func TestDecide(t *testing.T) {
 		for line := range strings.Lines(d.Input) {
 			c := policy.Case{
 				User: "u1", Campaign: "winners", Now: time.Hour.Microseconds(), At: time.Hour.Microseconds(),
-				Live: true, InAudience: true, Weights: []int{1},
+				Live: true, InAudience: true, Weights: []int{1}, Reach: policy.Reach{Consent: consent.Granted},
 			}
 			for word := range strings.FieldsSeq(line) {
 				apply(t, &c, word)
@@ -55,6 +56,16 @@ func apply(t *testing.T, c *policy.Case, word string) {
 		c.Live = false
 	case "outside":
 		c.InAudience = false
+	case "transactional":
+		c.Transactional = true
+	case "unasked":
+		c.Consent = consent.Unknown
+	case "declined":
+		c.Consent = consent.Refused
+	case "address":
+		c.Address = map[string]policy.Address{"none": policy.AddressMissing, "claimed": policy.AddressUnverified, "verified": policy.AddressVerified}[value]
+	case "suppressed":
+		c.Suppressed = true
 	case "age":
 		c.At = c.Now - duration().Microseconds()
 	case "expires":

@@ -43,18 +43,18 @@ func (p *Profile) Merge(from *Profile) {
 	for _, id := range from.AnonymousIDs {
 		p.Link(id)
 	}
-	merge(&p.Traits, MaxTraitsBytes, from.Traits)
-	merge(&p.Consent, MaxConsentBytes, from.Consent)
+	merge(&p.Traits, traitsLimit, from.Traits)
+	merge(&p.Consent, consentLimit, from.Consent)
 	p.Email.merge(from.Email)
 	p.Phone.merge(from.Phone)
 }
 
 // merge writes the entries that are newer than what is there.
-func merge(entries *[]Entry, limit int, from []Entry) {
+func merge(entries *[]Entry, limit func(Entry) int, from []Entry) {
 	size := entriesBytes(*entries)
 	for _, in := range from {
 		if i, found := find(*entries, in.Key); !found || in.At > (*entries)[i].At {
-			put(entries, &size, limit, in, true)
+			put(entries, &size, limit(in), in, true)
 		}
 	}
 }

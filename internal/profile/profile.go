@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"heed/internal/consent"
 	"heed/internal/event"
 )
 
@@ -22,7 +23,8 @@ const (
 	// MaxTraitsBytes bounds keys and values of the traits together; what does
 	// not fit is left out.
 	MaxTraitsBytes = 32 << 10
-	// MaxConsentBytes bounds keys and values of the consent together.
+	// MaxConsentBytes bounds keys and values of the consent together, but for
+	// refusals (consentLimit).
 	MaxConsentBytes = 4 << 10
 	// maxTextBytes bounds every other text.
 	maxTextBytes = 512
@@ -220,11 +222,28 @@ func (p *Profile) consent(raw []byte, t int64, refresh bool) (changed bool) {
 	}
 	size := entriesBytes(p.Consent)
 	for _, in := range entries {
-		in.At = t
-		changed = put(&p.Consent, &size, MaxConsentBytes, in, refresh) || changed
+		s := consent.Read(in.Value)
+		if in.At = t; s.At != 0 {
+			in.At = min(s.At, t) // it was said before it was told
+		}
+		if len(in.Value) > maxTextBytes && s.State == consent.Refused {
+			in.Value = "false"
+		}
+		changed = put(&p.Consent, &size, consentLimit(in), in, refresh) || changed
 	}
 	return changed
 }
+
+// consentLimit is the room for an entry of the consent: a no that matters is
+// never lost for want of it.
+func consentLimit(in Entry) int {
+	if consent.Matters(in.Key) && consent.Read(in.Value).State == consent.Refused {
+		return 3 * MaxConsentBytes
+	}
+	return MaxConsentBytes
+}
+
+func traitsLimit(Entry) int { return MaxTraitsBytes }
 
 // put writes one entry if it is not older than what is there and fits.
 func put(entries *[]Entry, size *int, limit int, in Entry, refresh bool) bool {
@@ -284,6 +303,15 @@ func (p *Profile) Trait(key string) string { return lookup(p.Traits, key) }
 
 // ConsentTo is the JSON value of a key of the consent, "" if nothing was said.
 func (p *Profile) ConsentTo(key string) string { return lookup(p.Consent, key) }
+
+// ConsentAt is the JSON value of a key of the consent and since when it holds.
+func (p *Profile) ConsentAt(key string) (value string, at int64) {
+	i, ok := find(p.Consent, key)
+	if !ok || p.Consent[i].Value == null {
+		return "", 0
+	}
+	return p.Consent[i].Value, p.Consent[i].At
+}
 
 func lookup(entries []Entry, key string) string {
 	i, ok := find(entries, key)

@@ -43,12 +43,22 @@ export class Profile {
 export async function profile(
   browser: Browser,
   heed: Heed,
-  look: { scheme?: 'light' | 'dark'; width?: number; height?: number; calm?: boolean } = {},
+  look: {
+    scheme?: 'light' | 'dark';
+    width?: number;
+    height?: number;
+    calm?: boolean;
+    /** As somebody's own browser: behavior leaves out what says that it is automated. */
+    person?: boolean;
+  } = {},
 ): Promise<Profile> {
   const context = await browser.newContext({
     viewport: { width: look.width ?? 1280, height: look.height ?? 860 },
     colorScheme: look.scheme ?? 'light',
     reducedMotion: look.calm ? 'reduce' : 'no-preference',
+    ...(look.person && {
+      userAgent: `Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/${browser.version()} Safari/537.36`,
+    }),
   });
   return new Profile(heed, context);
 }

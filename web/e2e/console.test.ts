@@ -243,8 +243,7 @@ describe('with the demo', () => {
   });
 
   test('a trigger is written in eight clicks, with what it would have done beside it', async () => {
-    const page = await admin.open('/');
-    await page.getByTestId('tour').waitFor();
+    const page = await admin.open('/triggers');
     // the crowd has won and lost, but nobody thrice in a row by the thousand
     for (let i = 0; i < 4; i++)
       await heed.track({ writeKey: 'shop-key', anonymousId: 'lucky', event: 'win' }, '?wait=2s');

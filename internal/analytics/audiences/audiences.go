@@ -30,6 +30,7 @@ import (
 	"heed/internal/journey"
 	"heed/internal/measure"
 	"heed/internal/profile"
+	"heed/internal/reach"
 )
 
 // Config is what an operator may set.
@@ -87,12 +88,18 @@ type Profiles interface {
 	Profile(ctx context.Context, user string) (*profile.Profile, error)
 }
 
+// Book tells who may be written to; a reach.Book.
+type Book interface {
+	Ask(ctx context.Context, q *reach.Question) (reach.Answer, error)
+}
+
 // Deps are what the keeping works with.
 type Deps struct {
 	Log         eventlog.Log
 	Documents   documents.Store
 	Definitions Definitions
 	Profiles    Profiles
+	Book        Book     // nil: who can be reached is not counted
 	Measures    Measures // nil: nothing can be counted here
 	Index       Index    // nil: there is none
 	Facts       Facts    // nil: there are none
@@ -126,6 +133,9 @@ type Keeper struct {
 	shown   map[string]*status // what Run last said
 	began   int64              // when Run began, µs; 0 once it knows the audiences
 
+	reachMu sync.Mutex
+	reached map[string]reached
+
 	frozenMu sync.Mutex
 	frozen   map[string]frozenMembers
 }
@@ -146,7 +156,7 @@ func New(cfg Config, deps Deps) (*Keeper, error) {
 		deps.Clock = time.Now
 	}
 	k := &Keeper{
-		cfg: cfg, deps: deps, log: deps.Logger, kept: map[string]*kept{}, shown: map[string]*status{}, frozen: map[string]frozenMembers{},
+		cfg: cfg, deps: deps, log: deps.Logger, kept: map[string]*kept{}, shown: map[string]*status{}, frozen: map[string]frozenMembers{}, reached: map[string]reached{},
 		atLeast: minute, entryBytes: 128 << 10,
 	}
 	var err error

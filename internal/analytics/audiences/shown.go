@@ -140,7 +140,7 @@ func (k *Keeper) Audiences(ctx context.Context) ([]api.Audience, error) {
 	set := k.deps.Definitions.Current()
 	out := make([]api.Audience, 0, len(set.Audiences))
 	for _, name := range slices.Sorted(maps.Keys(set.Audiences)) {
-		a, err := k.audience(ctx, set, name)
+		a, err := k.audience(ctx, set, name, reachedInList)
 		if err != nil {
 			return nil, err
 		}
@@ -162,20 +162,25 @@ func (k *Keeper) Audience(ctx context.Context, name string) (*api.Audience, erro
 	if set.Audiences[name] == nil {
 		return nil, nil //nolint:nilnil // none of that name is no error
 	}
-	return k.audience(ctx, set, name)
+	return k.audience(ctx, set, name, mostReached)
 }
 
-func (k *Keeper) audience(ctx context.Context, set *definition.Set, name string) (*api.Audience, error) {
+// audience is one of them; who can be reached is asked up to a size.
+func (k *Keeper) audience(ctx context.Context, set *definition.Set, name string, most int64) (*api.Audience, error) {
 	s, err := k.status(ctx, set, name)
 	if err != nil {
 		return nil, err
 	}
+	k.mu.Lock()
+	copied := *s // Run goes on with it
+	k.mu.Unlock()
+	reachable := k.reachOf(ctx, set, name, &copied, most)
 	def, now := set.Audiences[name], k.now()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	out := &api.Audience{
 		Name: name, Description: def.Description, Kind: api.AudienceKind(kindOf(def)), State: s.state, Error: s.err,
-		Size: s.size, AsOf: api.Time(s.asOf), Stale: s.stale(now), Reachable: reach(set, s.size),
+		Size: s.size, AsOf: api.Time(s.asOf), Stale: s.stale(now), Reachable: reachable,
 		History: make([]api.AudienceSize, len(s.points)), UsedBy: usedBy(set, name),
 	}
 	for i, p := range s.points {
@@ -188,18 +193,6 @@ func (k *Keeper) audience(ctx context.Context, set *definition.Set, name string)
 		}
 	}
 	return out, nil
-}
-
-// reach counts who can be addressed, by channel. In a page or the outbox that is
-// everybody; what else there may be cannot be counted here.
-func reach(set *definition.Set, size int64) []api.AudienceReach {
-	out := []api.AudienceReach{}
-	for _, name := range slices.Sorted(maps.Keys(set.Channels)) {
-		if t := set.Channels[name].Type; t == definition.ChannelWeb || t == definition.ChannelOutbox {
-			out = append(out, api.AudienceReach{Channel: name, Users: size})
-		}
-	}
-	return out
 }
 
 // usedBy lists the definitions that name an audience.
@@ -267,13 +260,21 @@ func (k *Keeper) Preview(ctx context.Context, q *measure.Query) (api.AudiencePre
 	}
 	set, asked := k.deps.Definitions.Current(), *q
 	asked.Users = &measure.Users{Limit: sampleUsers}
+	if k.deps.Book != nil {
+		asked.Users.Limit = measure.MaxPage
+	}
 	res, err := k.deps.Measures.Answer(ctx, &asked, k.names(ctx, set), k.now())
 	if err != nil {
 		return api.AudiencePreview{}, err
 	}
-	return api.AudiencePreview{
-		Size: res.Users.Total, AsOf: api.Time(res.AsOf), Reachable: reach(set, res.Users.Total), Sample: append([]string{}, res.Users.IDs...),
-	}, nil
+	out := api.AudiencePreview{
+		Size: res.Users.Total, AsOf: api.Time(res.AsOf), Reachable: []api.AudienceReach{},
+		Sample: append([]string{}, res.Users.IDs[:min(len(res.Users.IDs), sampleUsers)]...),
+	}
+	if k.deps.Book != nil && !res.Users.More {
+		out.Reachable, err = k.reach(ctx, set, res.Users.IDs)
+	}
+	return out, err
 }
 
 // frozenMembers are the members of a frozen audience as a tree.

@@ -22,6 +22,7 @@ import (
 	"heed/internal/measure"
 	"heed/internal/measure/measuretest"
 	"heed/internal/profile"
+	"heed/internal/reach"
 )
 
 // begin is the time at which worlds start.
@@ -78,8 +79,12 @@ func (w *world) clock() time.Time {
 // start starts the process.
 func (w *world) start() {
 	w.t.Helper()
+	book, err := reach.New(reach.Deps{Documents: w.db.Documents(), Log: w.db.Log(), Secret: []byte("0123456789abcdef"), Clock: w.clock})
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	deps := Deps{
-		Log: worldLog{w.db.Log(), w}, Documents: worldDocs{w.db.Documents(), w}, Definitions: w, Profiles: w,
+		Book: book, Log: worldLog{w.db.Log(), w}, Documents: worldDocs{w.db.Documents(), w}, Definitions: w, Profiles: w,
 		Measures: w, Index: w, Facts: w.facts, Clock: w.clock,
 	}
 	k, err := New(Config{}, deps)

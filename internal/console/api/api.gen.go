@@ -11,12 +11,34 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
 	"github.com/oapi-codegen/runtime"
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
+
+// Defines values for AddressType.
+const (
+	AddressEmail AddressType = "email"
+	AddressPush  AddressType = "push"
+	AddressSMS   AddressType = "sms"
+)
+
+// Valid indicates whether the value is a known member of the AddressType enum.
+func (e AddressType) Valid() bool {
+	switch e {
+	case AddressEmail:
+		return true
+	case AddressPush:
+		return true
+	case AddressSMS:
+		return true
+	default:
+		return false
+	}
+}
 
 // Defines values for AudienceKind.
 const (
@@ -141,21 +163,54 @@ func (e ChangeAction) Valid() bool {
 	}
 }
 
+// Defines values for ConsentStatementState.
+const (
+	ConsentGranted ConsentStatementState = "granted"
+	ConsentRefused ConsentStatementState = "refused"
+	ConsentUnknown ConsentStatementState = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the ConsentStatementState enum.
+func (e ConsentStatementState) Valid() bool {
+	switch e {
+	case ConsentGranted:
+		return true
+	case ConsentRefused:
+		return true
+	case ConsentUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DeliveryStatus.
 const (
-	StatusClicked   DeliveryStatus = "clicked"
-	StatusDismissed DeliveryStatus = "dismissed"
-	StatusFailed    DeliveryStatus = "failed"
-	StatusHeld      DeliveryStatus = "held"
-	StatusRefused   DeliveryStatus = "refused"
-	StatusSent      DeliveryStatus = "sent"
-	StatusShown     DeliveryStatus = "shown"
+	StatusBounced      DeliveryStatus = "bounced"
+	StatusClicked      DeliveryStatus = "clicked"
+	StatusComplained   DeliveryStatus = "complained"
+	StatusDelivered    DeliveryStatus = "delivered"
+	StatusDismissed    DeliveryStatus = "dismissed"
+	StatusFailed       DeliveryStatus = "failed"
+	StatusHeld         DeliveryStatus = "held"
+	StatusOpened       DeliveryStatus = "opened"
+	StatusRefused      DeliveryStatus = "refused"
+	StatusResubscribed DeliveryStatus = "resubscribed"
+	StatusSent         DeliveryStatus = "sent"
+	StatusShown        DeliveryStatus = "shown"
+	StatusUnsubscribed DeliveryStatus = "unsubscribed"
 )
 
 // Valid indicates whether the value is a known member of the DeliveryStatus enum.
 func (e DeliveryStatus) Valid() bool {
 	switch e {
+	case StatusBounced:
+		return true
 	case StatusClicked:
+		return true
+	case StatusComplained:
+		return true
+	case StatusDelivered:
 		return true
 	case StatusDismissed:
 		return true
@@ -163,11 +218,17 @@ func (e DeliveryStatus) Valid() bool {
 		return true
 	case StatusHeld:
 		return true
+	case StatusOpened:
+		return true
 	case StatusRefused:
+		return true
+	case StatusResubscribed:
 		return true
 	case StatusSent:
 		return true
 	case StatusShown:
+		return true
+	case StatusUnsubscribed:
 		return true
 	default:
 		return false
@@ -273,6 +334,57 @@ func (e HomeStepId) Valid() bool {
 	case SendEvent:
 		return true
 	case Test:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportState.
+const (
+	ImportCancelled ImportState = "cancelled"
+	ImportChecked   ImportState = "checked"
+	ImportChecking  ImportState = "checking"
+	ImportDone      ImportState = "done"
+	ImportFailed    ImportState = "failed"
+	ImportRunning   ImportState = "importing"
+	ImportUploaded  ImportState = "uploaded"
+)
+
+// Valid indicates whether the value is a known member of the ImportState enum.
+func (e ImportState) Valid() bool {
+	switch e {
+	case ImportCancelled:
+		return true
+	case ImportChecked:
+		return true
+	case ImportChecking:
+		return true
+	case ImportDone:
+		return true
+	case ImportFailed:
+		return true
+	case ImportRunning:
+		return true
+	case ImportUploaded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportPlanKind.
+const (
+	ImportSuppressions ImportPlanKind = "suppressions"
+	ImportUsers        ImportPlanKind = "users"
+)
+
+// Valid indicates whether the value is a known member of the ImportPlanKind enum.
+func (e ImportPlanKind) Valid() bool {
+	switch e {
+	case ImportSuppressions:
+		return true
+	case ImportUsers:
 		return true
 	default:
 		return false
@@ -393,6 +505,33 @@ func (e Scope) Valid() bool {
 	}
 }
 
+// Defines values for SuppressionReason.
+const (
+	SuppressionComplaint    SuppressionReason = "complaint"
+	SuppressionHardBounce   SuppressionReason = "hard_bounce"
+	SuppressionManual       SuppressionReason = "manual"
+	SuppressionStop         SuppressionReason = "stop"
+	SuppressionUnsubscribed SuppressionReason = "unsubscribed"
+)
+
+// Valid indicates whether the value is a known member of the SuppressionReason enum.
+func (e SuppressionReason) Valid() bool {
+	switch e {
+	case SuppressionComplaint:
+		return true
+	case SuppressionHardBounce:
+		return true
+	case SuppressionManual:
+		return true
+	case SuppressionStop:
+		return true
+	case SuppressionUnsubscribed:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TimelineItemKind.
 const (
 	TimelineDelivery TimelineItemKind = "delivery"
@@ -405,6 +544,30 @@ func (e TimelineItemKind) Valid() bool {
 	case TimelineDelivery:
 		return true
 	case TimelineEvent:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TrialStatus.
+const (
+	TrialStatusFailed  TrialStatus = "failed"
+	TrialStatusHeld    TrialStatus = "held"
+	TrialStatusRefused TrialStatus = "refused"
+	TrialStatusSent    TrialStatus = "sent"
+)
+
+// Valid indicates whether the value is a known member of the TrialStatus enum.
+func (e TrialStatus) Valid() bool {
+	switch e {
+	case TrialStatusFailed:
+		return true
+	case TrialStatusHeld:
+		return true
+	case TrialStatusRefused:
+		return true
+	case TrialStatusSent:
 		return true
 	default:
 		return false
@@ -488,6 +651,17 @@ type Address struct {
 	Value    string    `json:"value"`
 	Verified bool      `json:"verified"`
 }
+
+// AddressQuestion defines model for AddressQuestion.
+type AddressQuestion struct {
+	Address string `json:"address"`
+
+	// Type A type of channel that writes to addresses
+	Type AddressType `json:"type"`
+}
+
+// AddressType A type of channel that writes to addresses
+type AddressType string
 
 // AnyJSON Any JSON value
 type AnyJSON = json.RawMessage
@@ -854,20 +1028,33 @@ type BehaviorHealthState string
 // CampaignReport defines model for CampaignReport.
 type CampaignReport struct {
 	// Activations The sum of outcomes
-	Activations int64         `json:"activations"`
-	AsOf        time.Time     `json:"asOf"`
-	Campaign    string        `json:"campaign"`
-	Clicked     int64         `json:"clicked"`
-	Dismissed   int64         `json:"dismissed"`
-	Outcomes    []StatusCount `json:"outcomes"`
-	Sent        int64         `json:"sent"`
-	Shown       int64         `json:"shown"`
+	Activations int64     `json:"activations"`
+	AsOf        time.Time `json:"asOf"`
+	Bounced     int64     `json:"bounced"`
+	Campaign    string    `json:"campaign"`
+	Clicked     int64     `json:"clicked"`
+	Complained  int64     `json:"complained"`
+
+	// Delivered Confirmed by the provider or the mailbox; channels without receipts never say so
+	Delivered int64 `json:"delivered"`
+	Dismissed int64 `json:"dismissed"`
+
+	// MachineClicked Likewise, and not in clicked
+	MachineClicked int64 `json:"machineClicked"`
+
+	// MachineOpened By a scanner or a proxy, and not in opened
+	MachineOpened int64         `json:"machineOpened"`
+	Opened        int64         `json:"opened"`
+	Outcomes      []StatusCount `json:"outcomes"`
+	Sent          int64         `json:"sent"`
+	Shown         int64         `json:"shown"`
 
 	// Since The first outcome that is counted
 	Since time.Time `json:"since,omitempty,omitzero"`
 
 	// Tests Outcomes of tests; counted nowhere else
-	Tests int64 `json:"tests"`
+	Tests        int64 `json:"tests"`
+	Unsubscribed int64 `json:"unsubscribed"`
 }
 
 // Change defines model for Change.
@@ -880,6 +1067,15 @@ type Change struct {
 
 // ChangeAction defines model for Change.Action.
 type ChangeAction string
+
+// ChannelReach defines model for ChannelReach.
+type ChannelReach struct {
+	Channel       string        `json:"channel"`
+	Marketing     ReachAnswer   `json:"marketing"`
+	Suppressions  []Suppression `json:"suppressions"`
+	Transactional ReachAnswer   `json:"transactional"`
+	Type          string        `json:"type"`
+}
 
 // CheckRequest defines model for CheckRequest.
 type CheckRequest struct {
@@ -895,6 +1091,20 @@ type CheckRequest struct {
 type Checked struct {
 	Problems []Problem `json:"problems"`
 }
+
+// ConsentStatement What was said, as the profile keeps it
+type ConsentStatement struct {
+	At time.Time `json:"at,omitempty,omitzero"`
+
+	// Key A type of channel, marketing or gpc
+	Key     string                `json:"key"`
+	Source  string                `json:"source,omitempty,omitzero"`
+	State   ConsentStatementState `json:"state"`
+	Wording string                `json:"wording,omitempty,omitzero"`
+}
+
+// ConsentStatementState defines model for ConsentStatement.State.
+type ConsentStatementState string
 
 // Crowd defines model for Crowd.
 type Crowd struct {
@@ -949,10 +1159,16 @@ type Delivery struct {
 	Campaign   string    `json:"campaign"`
 	Channel    string    `json:"channel,omitempty,omitzero"`
 	Delivery   string    `json:"delivery,omitempty,omitzero"`
-	Fire       string    `json:"fire,omitempty,omitzero"`
+
+	// Detail What the channel or the provider said, or which suppression it was
+	Detail string `json:"detail,omitempty,omitzero"`
+	Fire   string `json:"fire,omitempty,omitzero"`
 
 	// Id Its place in the log, PARTITION-OFFSET
-	Id       string         `json:"id"`
+	Id string `json:"id"`
+
+	// Machine Of an opening or a click: by a scanner or a proxy
+	Machine  bool           `json:"machine,omitempty,omitzero"`
 	Reason   string         `json:"reason,omitempty,omitzero"`
 	Status   DeliveryStatus `json:"status"`
 	Template string         `json:"template,omitempty,omitzero"`
@@ -1199,6 +1415,76 @@ type HomeStep struct {
 
 // HomeStepId defines model for HomeStep.Id.
 type HomeStepId string
+
+// Import defines model for Import.
+type Import struct {
+	Bytes     int64     `json:"bytes"`
+	Columns   []string  `json:"columns"`
+	DoneBytes int64     `json:"doneBytes,omitempty,omitzero"`
+	EndedAt   time.Time `json:"endedAt,omitempty,omitzero"`
+
+	// Error Why it failed as a whole
+	Error string `json:"error,omitempty,omitzero"`
+
+	// Errors The first of them
+	Errors []ImportError `json:"errors"`
+	Id     string        `json:"id"`
+
+	// Imported Rows without an error; of a dry run, that would be imported
+	Imported int64      `json:"imported"`
+	Name     string     `json:"name"`
+	Plan     ImportPlan `json:"plan,omitempty,omitzero"`
+
+	// Rows That were read
+	Rows int64 `json:"rows"`
+
+	// Sample The first rows
+	Sample     [][]string  `json:"sample"`
+	StartedAt  time.Time   `json:"startedAt,omitempty,omitzero"`
+	State      ImportState `json:"state"`
+	UploadedAt time.Time   `json:"uploadedAt"`
+
+	// Wrong Rows that were left out
+	Wrong int64 `json:"wrong"`
+}
+
+// ImportState defines model for Import.State.
+type ImportState string
+
+// ImportError defines model for ImportError.
+type ImportError struct {
+	Column  string `json:"column,omitempty,omitzero"`
+	Message string `json:"message"`
+
+	// Row As in a spreadsheet: the titles are row 1
+	Row int64 `json:"row"`
+}
+
+// ImportList defines model for ImportList.
+type ImportList struct {
+	Imports []Import `json:"imports"`
+}
+
+// ImportPlan defines model for ImportPlan.
+type ImportPlan struct {
+	// Columns What each column of the file is, by its title. Of users: userId (needed), email, phone, trait:NAME, consent:KEY (email, sms,
+	// push or marketing; yes or no) and consentAt. Of suppressions: email or sms (one of them is needed), reason (unsubscribed if there
+	// is none) and at. Times are RFC 3339, or a day. Columns that are not named are left out.
+	Columns map[string]string `json:"columns"`
+
+	// ConsentSource Where the consents were given; needed for columns of consent
+	ConsentSource string `json:"consentSource,omitempty,omitzero"`
+
+	// ConsentWording What was agreed to; needed likewise
+	ConsentWording string `json:"consentWording,omitempty,omitzero"`
+
+	// DryRun Only look for errors
+	DryRun bool           `json:"dryRun,omitempty,omitzero"`
+	Kind   ImportPlanKind `json:"kind"`
+}
+
+// ImportPlanKind defines model for ImportPlan.Kind.
+type ImportPlanKind string
 
 // JSONObject defines model for JSONObject.
 type JSONObject = json.RawMessage
@@ -1447,6 +1733,14 @@ type Problem struct {
 	Path string `json:"path,omitempty,omitzero"`
 }
 
+// ReachAnswer defines model for ReachAnswer.
+type ReachAnswer struct {
+	Allowed  bool   `json:"allowed"`
+	Detail   string `json:"detail,omitempty,omitzero"`
+	Reason   string `json:"reason,omitempty,omitzero"`
+	Sentence string `json:"sentence"`
+}
+
 // Role defines model for Role.
 type Role string
 
@@ -1629,6 +1923,57 @@ type StepProgress struct {
 	Users int64 `json:"users"`
 }
 
+// Suppression defines model for Suppression.
+type Suppression struct {
+	At time.Time `json:"at"`
+
+	// Campaign Only for this campaign
+	Campaign string            `json:"campaign,omitempty,omitzero"`
+	Channel  string            `json:"channel,omitempty,omitzero"`
+	Detail   string            `json:"detail,omitempty,omitzero"`
+	Reason   SuppressionReason `json:"reason"`
+
+	// Removable It was done by hand
+	Removable bool `json:"removable"`
+
+	// Sender Only for what is sent as this
+	Sender   string `json:"sender,omitempty,omitzero"`
+	Sentence string `json:"sentence"`
+}
+
+// SuppressionReason defines model for Suppression.Reason.
+type SuppressionReason string
+
+// SuppressionCount defines model for SuppressionCount.
+type SuppressionCount struct {
+	Addresses int64  `json:"addresses"`
+	Reason    string `json:"reason"`
+	Sentence  string `json:"sentence"`
+	Type      string `json:"type"`
+}
+
+// SuppressionCounts defines model for SuppressionCounts.
+type SuppressionCounts struct {
+	Counts []SuppressionCount `json:"counts"`
+}
+
+// SuppressionList defines model for SuppressionList.
+type SuppressionList struct {
+	// Address In the form that is written to
+	Address      string        `json:"address"`
+	Suppressions []Suppression `json:"suppressions"`
+	Type         string        `json:"type"`
+}
+
+// SuppressionOrder defines model for SuppressionOrder.
+type SuppressionOrder struct {
+	Address string `json:"address"`
+	Note    string `json:"note,omitempty,omitzero"`
+
+	// Type A type of channel that writes to addresses
+	Type AddressType `json:"type"`
+}
+
 // Timeline defines model for Timeline.
 type Timeline struct {
 	Complete   bool           `json:"complete"`
@@ -1688,6 +2033,43 @@ type Trait struct {
 
 	// Value Any JSON value
 	Value AnyJSON `json:"value"`
+}
+
+// Trial defines model for Trial.
+type Trial struct {
+	// As How web content is shown: popup, banner, slot:NAME or inline
+	As       string `json:"as,omitempty,omitzero"`
+	Body     string `json:"body,omitempty,omitzero"`
+	Campaign string `json:"campaign"`
+	Channel  string `json:"channel,omitempty,omitzero"`
+	Detail   string `json:"detail,omitempty,omitzero"`
+	Done     bool   `json:"done"`
+	Id       string `json:"id"`
+
+	// Missing Fields without a value for this user
+	Missing []string `json:"missing,omitempty,omitzero"`
+	Reason  string   `json:"reason,omitempty,omitzero"`
+
+	// Sentence The reason
+	Sentence string      `json:"sentence,omitempty,omitzero"`
+	Status   TrialStatus `json:"status,omitempty,omitzero"`
+	Subject  string      `json:"subject,omitempty,omitzero"`
+	User     string      `json:"user"`
+}
+
+// TrialStatus defines model for Trial.Status.
+type TrialStatus string
+
+// TrialDraft defines model for TrialDraft.
+type TrialDraft struct {
+	// Documents One campaign and what it needs that is not saved, as for definitions:apply with JSON
+	Documents AnyJSON `json:"documents"`
+
+	// Event The newest event of this name stands for the one that completes the trigger
+	Event string `json:"event,omitempty,omitzero"`
+
+	// User Who gets it: a user id, or the anonymous id of a browser
+	User string `json:"user"`
 }
 
 // TriggerElement An event's name, or {event, where}
@@ -1816,6 +2198,13 @@ type UserList struct {
 	Users []UserSummary `json:"users"`
 }
 
+// UserReach defines model for UserReach.
+type UserReach struct {
+	Channels   []ChannelReach     `json:"channels"`
+	Statements []ConsentStatement `json:"statements"`
+	User       string             `json:"user"`
+}
+
 // UserSummary defines model for UserSummary.
 type UserSummary struct {
 	Country   string    `json:"country,omitempty,omitzero"`
@@ -1883,6 +2272,9 @@ type DryRun = bool
 
 // From defines model for from.
 type From = string
+
+// ImportId defines model for importId.
+type ImportId = string
 
 // Internal defines model for internal.
 type Internal = bool
@@ -1953,6 +2345,12 @@ type ListEventFieldsParams struct {
 	Name string `form:"name" json:"name"`
 }
 
+// UploadImportParams defines parameters for UploadImport.
+type UploadImportParams struct {
+	// Name Of the file
+	Name string `form:"name" json:"name"`
+}
+
 // ListOutboxParams defines parameters for ListOutbox.
 type ListOutboxParams struct {
 	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
@@ -1983,6 +2381,9 @@ type CheckDefinitionJSONRequestBody = CheckRequest
 // PostCrowdJSONRequestBody defines body for PostCrowd for application/json ContentType.
 type PostCrowdJSONRequestBody = CrowdRequest
 
+// StartImportJSONRequestBody defines body for StartImport for application/json ContentType.
+type StartImportJSONRequestBody = ImportPlan
+
 // PostLoginJSONRequestBody defines body for PostLogin for application/json ContentType.
 type PostLoginJSONRequestBody = LoginRequest
 
@@ -1998,8 +2399,20 @@ type ReviewSendJSONRequestBody = SendDraft
 // PostSetupJSONRequestBody defines body for PostSetup for application/json ContentType.
 type PostSetupJSONRequestBody = SetupRequest
 
+// SuppressAddressJSONRequestBody defines body for SuppressAddress for application/json ContentType.
+type SuppressAddressJSONRequestBody = SuppressionOrder
+
+// LookUpSuppressionJSONRequestBody defines body for LookUpSuppression for application/json ContentType.
+type LookUpSuppressionJSONRequestBody = AddressQuestion
+
+// UnsuppressAddressJSONRequestBody defines body for UnsuppressAddress for application/json ContentType.
+type UnsuppressAddressJSONRequestBody = AddressQuestion
+
 // PostTokenJSONRequestBody defines body for PostToken for application/json ContentType.
 type PostTokenJSONRequestBody = TokenRequest
+
+// PostTrialJSONRequestBody defines body for PostTrial for application/json ContentType.
+type PostTrialJSONRequestBody = TrialDraft
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -2069,6 +2482,24 @@ type ServerInterface interface {
 	// GetHome The checklist, the figures and what to paste
 	// (GET /home)
 	GetHome(w http.ResponseWriter, r *http.Request)
+	// ListImports Files that were uploaded, newest first
+	// (GET /imports)
+	ListImports(w http.ResponseWriter, r *http.Request)
+	// UploadImport Upload a CSV file of users or of addresses that must not be written to
+	// (POST /imports)
+	UploadImport(w http.ResponseWriter, r *http.Request, params UploadImportParams)
+	// CancelImport Stop an import that works, or forget one that does not
+	// (DELETE /imports/{id})
+	CancelImport(w http.ResponseWriter, r *http.Request, id ImportId)
+	// GetImport How an import stands
+	// (GET /imports/{id})
+	GetImport(w http.ResponseWriter, r *http.Request, id ImportId)
+	// StartImport Begin the dry run or the import itself
+	// (POST /imports/{id})
+	StartImport(w http.ResponseWriter, r *http.Request, id ImportId)
+	// GetImportErrors The rows that were left out, with the reason, as CSV; at most 10,000
+	// (GET /imports/{id}/errors)
+	GetImportErrors(w http.ResponseWriter, r *http.Request, id ImportId)
 	// PostLogin Sign in
 	// (POST /login)
 	PostLogin(w http.ResponseWriter, r *http.Request)
@@ -2105,6 +2536,18 @@ type ServerInterface interface {
 	// PostSetup Make the first administrator, with the one-time token that the server printed at its start; signs in
 	// (POST /setup)
 	PostSetup(w http.ResponseWriter, r *http.Request)
+	// CountSuppressions How many addresses must not be written to, by type of channel and reason
+	// (GET /suppressions)
+	CountSuppressions(w http.ResponseWriter, r *http.Request)
+	// SuppressAddress Keep every message from an address, by hand
+	// (POST /suppressions)
+	SuppressAddress(w http.ResponseWriter, r *http.Request)
+	// LookUpSuppression What keeps messages from an address
+	// (POST /suppressions:lookup)
+	LookUpSuppression(w http.ResponseWriter, r *http.Request)
+	// UnsuppressAddress Take back what was suppressed by hand
+	// (POST /suppressions:remove)
+	UnsuppressAddress(w http.ResponseWriter, r *http.Request)
 	// ListTokens The API tokens, without their secrets (admin)
 	// (GET /tokens)
 	ListTokens(w http.ResponseWriter, r *http.Request)
@@ -2117,6 +2560,12 @@ type ServerInterface interface {
 	// ListTraits The traits that users have, with types, coverage and the most frequent values
 	// (GET /traits)
 	ListTraits(w http.ResponseWriter, r *http.Request)
+	// PostTrial Try a campaign on one user, as it is drafted
+	// (POST /trials)
+	PostTrial(w http.ResponseWriter, r *http.Request)
+	// GetTrial What became of a trial; it is forgotten after an hour
+	// (GET /trials/{id})
+	GetTrial(w http.ResponseWriter, r *http.Request, id string)
 	// GetTriggerProgress How many users stand at which step of each trigger
 	// (GET /triggers/progress)
 	GetTriggerProgress(w http.ResponseWriter, r *http.Request)
@@ -2126,6 +2575,9 @@ type ServerInterface interface {
 	// GetUser A user's profile, and how far each trigger is for this user
 	// (GET /users/{id})
 	GetUser(w http.ResponseWriter, r *http.Request, id UserId)
+	// GetUserReach By which channels a user may be written to, what was said, and what keeps messages back
+	// (GET /users/{id}/reach)
+	GetUserReach(w http.ResponseWriter, r *http.Request, id UserId)
 	// GetTimeline Events and deliveries of a user, newest first
 	// (GET /users/{id}/timeline)
 	GetTimeline(w http.ResponseWriter, r *http.Request, id UserId, params GetTimelineParams)
@@ -2820,6 +3272,157 @@ func (siw *ServerInterfaceWrapper) GetHome(w http.ResponseWriter, r *http.Reques
 	handler.ServeHTTP(w, r)
 }
 
+// ListImports operation middleware
+func (siw *ServerInterfaceWrapper) ListImports(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListImports(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// UploadImport operation middleware
+func (siw *ServerInterfaceWrapper) UploadImport(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UploadImportParams
+
+	// ------------- Required query parameter "name" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "name", r.URL.Query(), &params.Name, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "name"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.UploadImport(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CancelImport operation middleware
+func (siw *ServerInterfaceWrapper) CancelImport(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ImportId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CancelImport(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetImport operation middleware
+func (siw *ServerInterfaceWrapper) GetImport(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ImportId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetImport(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// StartImport operation middleware
+func (siw *ServerInterfaceWrapper) StartImport(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ImportId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.StartImport(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetImportErrors operation middleware
+func (siw *ServerInterfaceWrapper) GetImportErrors(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ImportId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetImportErrors(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // PostLogin operation middleware
 func (siw *ServerInterfaceWrapper) PostLogin(w http.ResponseWriter, r *http.Request) {
 
@@ -3044,6 +3647,62 @@ func (siw *ServerInterfaceWrapper) PostSetup(w http.ResponseWriter, r *http.Requ
 	handler.ServeHTTP(w, r)
 }
 
+// CountSuppressions operation middleware
+func (siw *ServerInterfaceWrapper) CountSuppressions(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CountSuppressions(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// SuppressAddress operation middleware
+func (siw *ServerInterfaceWrapper) SuppressAddress(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SuppressAddress(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// LookUpSuppression operation middleware
+func (siw *ServerInterfaceWrapper) LookUpSuppression(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.LookUpSuppression(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// UnsuppressAddress operation middleware
+func (siw *ServerInterfaceWrapper) UnsuppressAddress(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.UnsuppressAddress(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListTokens operation middleware
 func (siw *ServerInterfaceWrapper) ListTokens(w http.ResponseWriter, r *http.Request) {
 
@@ -3103,6 +3762,46 @@ func (siw *ServerInterfaceWrapper) ListTraits(w http.ResponseWriter, r *http.Req
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ListTraits(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PostTrial operation middleware
+func (siw *ServerInterfaceWrapper) PostTrial(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PostTrial(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetTrial operation middleware
+func (siw *ServerInterfaceWrapper) GetTrial(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetTrial(w, r, id)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -3189,6 +3888,32 @@ func (siw *ServerInterfaceWrapper) GetUser(w http.ResponseWriter, r *http.Reques
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetUser(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetUserReach operation middleware
+func (siw *ServerInterfaceWrapper) GetUserReach(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id UserId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetUserReach(w, r, id)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -3441,12 +4166,25 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/audiences", wrapper.ListAudiences)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/audiences/{name}", wrapper.GetAudience)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/audiences/{name}/changes", wrapper.ListAudienceChanges)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/users/{id}/reach", wrapper.GetUserReach)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/suppressions", wrapper.CountSuppressions)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/suppressions", wrapper.SuppressAddress)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/suppressions:lookup", wrapper.LookUpSuppression)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/suppressions:remove", wrapper.UnsuppressAddress)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/imports", wrapper.ListImports)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/imports", wrapper.UploadImport)
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/imports/{id}", wrapper.CancelImport)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/imports/{id}", wrapper.GetImport)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/imports/{id}", wrapper.StartImport)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/imports/{id}/errors", wrapper.GetImportErrors)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/deliveries", wrapper.ListDeliveries)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/outbox", wrapper.ListOutbox)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/outbox/{id}", wrapper.GetOutboxMessage)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/campaigns/{name}/report", wrapper.GetCampaignReport)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/sends:review", wrapper.ReviewSend)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/sends", wrapper.PostSend)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/trials", wrapper.PostTrial)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/trials/{id}", wrapper.GetTrial)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/health", wrapper.GetHealth)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/demo", wrapper.GetDemo)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/demo/crowd", wrapper.PostCrowd)
@@ -4331,6 +5069,241 @@ func (response GetHomedefaultJSONResponse) VisitGetHomeResponse(w http.ResponseW
 	return err
 }
 
+type ListImportsRequestObject struct {
+}
+
+type ListImportsResponseObject interface {
+	VisitListImportsResponse(w http.ResponseWriter) error
+}
+
+type ListImports200JSONResponse ImportList
+
+func (response ListImports200JSONResponse) VisitListImportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListImportsdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response ListImportsdefaultJSONResponse) VisitListImportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadImportRequestObject struct {
+	Params UploadImportParams
+	Body   io.Reader
+}
+
+type UploadImportResponseObject interface {
+	VisitUploadImportResponse(w http.ResponseWriter) error
+}
+
+type UploadImport200JSONResponse Import
+
+func (response UploadImport200JSONResponse) VisitUploadImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadImportdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response UploadImportdefaultJSONResponse) VisitUploadImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelImportRequestObject struct {
+	Id ImportId `json:"id"`
+}
+
+type CancelImportResponseObject interface {
+	VisitCancelImportResponse(w http.ResponseWriter) error
+}
+
+type CancelImport204Response struct {
+}
+
+func (response CancelImport204Response) VisitCancelImportResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type CancelImportdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response CancelImportdefaultJSONResponse) VisitCancelImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetImportRequestObject struct {
+	Id ImportId `json:"id"`
+}
+
+type GetImportResponseObject interface {
+	VisitGetImportResponse(w http.ResponseWriter) error
+}
+
+type GetImport200JSONResponse Import
+
+func (response GetImport200JSONResponse) VisitGetImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetImportdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response GetImportdefaultJSONResponse) VisitGetImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartImportRequestObject struct {
+	Id   ImportId `json:"id"`
+	Body *StartImportJSONRequestBody
+}
+
+type StartImportResponseObject interface {
+	VisitStartImportResponse(w http.ResponseWriter) error
+}
+
+type StartImport200JSONResponse Import
+
+func (response StartImport200JSONResponse) VisitStartImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartImportdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response StartImportdefaultJSONResponse) VisitStartImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetImportErrorsRequestObject struct {
+	Id ImportId `json:"id"`
+}
+
+type GetImportErrorsResponseObject interface {
+	VisitGetImportErrorsResponse(w http.ResponseWriter) error
+}
+
+type GetImportErrors200TextcsvResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetImportErrors200TextcsvResponse) VisitGetImportErrorsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetImportErrorsdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response GetImportErrorsdefaultJSONResponse) VisitGetImportErrorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PostLoginRequestObject struct {
 	Body *PostLoginJSONRequestBody
 }
@@ -4805,6 +5778,161 @@ func (response PostSetupdefaultJSONResponse) VisitPostSetupResponse(w http.Respo
 	return err
 }
 
+type CountSuppressionsRequestObject struct {
+}
+
+type CountSuppressionsResponseObject interface {
+	VisitCountSuppressionsResponse(w http.ResponseWriter) error
+}
+
+type CountSuppressions200JSONResponse SuppressionCounts
+
+func (response CountSuppressions200JSONResponse) VisitCountSuppressionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CountSuppressionsdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response CountSuppressionsdefaultJSONResponse) VisitCountSuppressionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SuppressAddressRequestObject struct {
+	Body *SuppressAddressJSONRequestBody
+}
+
+type SuppressAddressResponseObject interface {
+	VisitSuppressAddressResponse(w http.ResponseWriter) error
+}
+
+type SuppressAddress200JSONResponse SuppressionList
+
+func (response SuppressAddress200JSONResponse) VisitSuppressAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SuppressAddressdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response SuppressAddressdefaultJSONResponse) VisitSuppressAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookUpSuppressionRequestObject struct {
+	Body *LookUpSuppressionJSONRequestBody
+}
+
+type LookUpSuppressionResponseObject interface {
+	VisitLookUpSuppressionResponse(w http.ResponseWriter) error
+}
+
+type LookUpSuppression200JSONResponse SuppressionList
+
+func (response LookUpSuppression200JSONResponse) VisitLookUpSuppressionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookUpSuppressiondefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response LookUpSuppressiondefaultJSONResponse) VisitLookUpSuppressionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnsuppressAddressRequestObject struct {
+	Body *UnsuppressAddressJSONRequestBody
+}
+
+type UnsuppressAddressResponseObject interface {
+	VisitUnsuppressAddressResponse(w http.ResponseWriter) error
+}
+
+type UnsuppressAddress200JSONResponse SuppressionList
+
+func (response UnsuppressAddress200JSONResponse) VisitUnsuppressAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnsuppressAddressdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response UnsuppressAddressdefaultJSONResponse) VisitUnsuppressAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListTokensRequestObject struct {
 }
 
@@ -4953,6 +6081,84 @@ func (response ListTraitsdefaultJSONResponse) VisitListTraitsResponse(w http.Res
 	return err
 }
 
+type PostTrialRequestObject struct {
+	Body *PostTrialJSONRequestBody
+}
+
+type PostTrialResponseObject interface {
+	VisitPostTrialResponse(w http.ResponseWriter) error
+}
+
+type PostTrial200JSONResponse Trial
+
+func (response PostTrial200JSONResponse) VisitPostTrialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PostTrialdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response PostTrialdefaultJSONResponse) VisitPostTrialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTrialRequestObject struct {
+	Id string `json:"id"`
+}
+
+type GetTrialResponseObject interface {
+	VisitGetTrialResponse(w http.ResponseWriter) error
+}
+
+type GetTrial200JSONResponse Trial
+
+func (response GetTrial200JSONResponse) VisitGetTrialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTrialdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response GetTrialdefaultJSONResponse) VisitGetTrialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetTriggerProgressRequestObject struct {
 }
 
@@ -5058,6 +6264,45 @@ type GetUserdefaultJSONResponse struct {
 }
 
 func (response GetUserdefaultJSONResponse) VisitGetUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUserReachRequestObject struct {
+	Id UserId `json:"id"`
+}
+
+type GetUserReachResponseObject interface {
+	VisitGetUserReachResponse(w http.ResponseWriter) error
+}
+
+type GetUserReach200JSONResponse UserReach
+
+func (response GetUserReach200JSONResponse) VisitGetUserReachResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUserReachdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response GetUserReachdefaultJSONResponse) VisitGetUserReachResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5217,6 +6462,24 @@ type StrictServerInterface interface {
 	// GetHome The checklist, the figures and what to paste
 	// (GET /home)
 	GetHome(ctx context.Context, request GetHomeRequestObject) (GetHomeResponseObject, error)
+	// ListImports Files that were uploaded, newest first
+	// (GET /imports)
+	ListImports(ctx context.Context, request ListImportsRequestObject) (ListImportsResponseObject, error)
+	// UploadImport Upload a CSV file of users or of addresses that must not be written to
+	// (POST /imports)
+	UploadImport(ctx context.Context, request UploadImportRequestObject) (UploadImportResponseObject, error)
+	// CancelImport Stop an import that works, or forget one that does not
+	// (DELETE /imports/{id})
+	CancelImport(ctx context.Context, request CancelImportRequestObject) (CancelImportResponseObject, error)
+	// GetImport How an import stands
+	// (GET /imports/{id})
+	GetImport(ctx context.Context, request GetImportRequestObject) (GetImportResponseObject, error)
+	// StartImport Begin the dry run or the import itself
+	// (POST /imports/{id})
+	StartImport(ctx context.Context, request StartImportRequestObject) (StartImportResponseObject, error)
+	// GetImportErrors The rows that were left out, with the reason, as CSV; at most 10,000
+	// (GET /imports/{id}/errors)
+	GetImportErrors(ctx context.Context, request GetImportErrorsRequestObject) (GetImportErrorsResponseObject, error)
 	// PostLogin Sign in
 	// (POST /login)
 	PostLogin(ctx context.Context, request PostLoginRequestObject) (PostLoginResponseObject, error)
@@ -5253,6 +6516,18 @@ type StrictServerInterface interface {
 	// PostSetup Make the first administrator, with the one-time token that the server printed at its start; signs in
 	// (POST /setup)
 	PostSetup(ctx context.Context, request PostSetupRequestObject) (PostSetupResponseObject, error)
+	// CountSuppressions How many addresses must not be written to, by type of channel and reason
+	// (GET /suppressions)
+	CountSuppressions(ctx context.Context, request CountSuppressionsRequestObject) (CountSuppressionsResponseObject, error)
+	// SuppressAddress Keep every message from an address, by hand
+	// (POST /suppressions)
+	SuppressAddress(ctx context.Context, request SuppressAddressRequestObject) (SuppressAddressResponseObject, error)
+	// LookUpSuppression What keeps messages from an address
+	// (POST /suppressions:lookup)
+	LookUpSuppression(ctx context.Context, request LookUpSuppressionRequestObject) (LookUpSuppressionResponseObject, error)
+	// UnsuppressAddress Take back what was suppressed by hand
+	// (POST /suppressions:remove)
+	UnsuppressAddress(ctx context.Context, request UnsuppressAddressRequestObject) (UnsuppressAddressResponseObject, error)
 	// ListTokens The API tokens, without their secrets (admin)
 	// (GET /tokens)
 	ListTokens(ctx context.Context, request ListTokensRequestObject) (ListTokensResponseObject, error)
@@ -5265,6 +6540,12 @@ type StrictServerInterface interface {
 	// ListTraits The traits that users have, with types, coverage and the most frequent values
 	// (GET /traits)
 	ListTraits(ctx context.Context, request ListTraitsRequestObject) (ListTraitsResponseObject, error)
+	// PostTrial Try a campaign on one user, as it is drafted
+	// (POST /trials)
+	PostTrial(ctx context.Context, request PostTrialRequestObject) (PostTrialResponseObject, error)
+	// GetTrial What became of a trial; it is forgotten after an hour
+	// (GET /trials/{id})
+	GetTrial(ctx context.Context, request GetTrialRequestObject) (GetTrialResponseObject, error)
 	// GetTriggerProgress How many users stand at which step of each trigger
 	// (GET /triggers/progress)
 	GetTriggerProgress(ctx context.Context, request GetTriggerProgressRequestObject) (GetTriggerProgressResponseObject, error)
@@ -5274,6 +6555,9 @@ type StrictServerInterface interface {
 	// GetUser A user's profile, and how far each trigger is for this user
 	// (GET /users/{id})
 	GetUser(ctx context.Context, request GetUserRequestObject) (GetUserResponseObject, error)
+	// GetUserReach By which channels a user may be written to, what was said, and what keeps messages back
+	// (GET /users/{id}/reach)
+	GetUserReach(ctx context.Context, request GetUserReachRequestObject) (GetUserReachResponseObject, error)
 	// GetTimeline Events and deliveries of a user, newest first
 	// (GET /users/{id}/timeline)
 	GetTimeline(ctx context.Context, request GetTimelineRequestObject) (GetTimelineResponseObject, error)
@@ -5901,6 +7185,169 @@ func (sh *strictHandler) GetHome(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// ListImports operation middleware
+func (sh *strictHandler) ListImports(w http.ResponseWriter, r *http.Request) {
+	var request ListImportsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListImports(ctx, request.(ListImportsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListImports")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListImportsResponseObject); ok {
+		if err := validResponse.VisitListImportsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// UploadImport operation middleware
+func (sh *strictHandler) UploadImport(w http.ResponseWriter, r *http.Request, params UploadImportParams) {
+	var request UploadImportRequestObject
+
+	request.Params = params
+
+	request.Body = r.Body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.UploadImport(ctx, request.(UploadImportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UploadImport")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(UploadImportResponseObject); ok {
+		if err := validResponse.VisitUploadImportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CancelImport operation middleware
+func (sh *strictHandler) CancelImport(w http.ResponseWriter, r *http.Request, id ImportId) {
+	var request CancelImportRequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelImport(ctx, request.(CancelImportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelImport")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CancelImportResponseObject); ok {
+		if err := validResponse.VisitCancelImportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetImport operation middleware
+func (sh *strictHandler) GetImport(w http.ResponseWriter, r *http.Request, id ImportId) {
+	var request GetImportRequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetImport(ctx, request.(GetImportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetImport")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetImportResponseObject); ok {
+		if err := validResponse.VisitGetImportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// StartImport operation middleware
+func (sh *strictHandler) StartImport(w http.ResponseWriter, r *http.Request, id ImportId) {
+	var request StartImportRequestObject
+
+	request.Id = id
+
+	var body StartImportJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.StartImport(ctx, request.(StartImportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartImport")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(StartImportResponseObject); ok {
+		if err := validResponse.VisitStartImportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetImportErrors operation middleware
+func (sh *strictHandler) GetImportErrors(w http.ResponseWriter, r *http.Request, id ImportId) {
+	var request GetImportErrorsRequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetImportErrors(ctx, request.(GetImportErrorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetImportErrors")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetImportErrorsResponseObject); ok {
+		if err := validResponse.VisitGetImportErrorsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // PostLogin operation middleware
 func (sh *strictHandler) PostLogin(w http.ResponseWriter, r *http.Request) {
 	var request PostLoginRequestObject
@@ -6230,6 +7677,123 @@ func (sh *strictHandler) PostSetup(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// CountSuppressions operation middleware
+func (sh *strictHandler) CountSuppressions(w http.ResponseWriter, r *http.Request) {
+	var request CountSuppressionsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CountSuppressions(ctx, request.(CountSuppressionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CountSuppressions")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CountSuppressionsResponseObject); ok {
+		if err := validResponse.VisitCountSuppressionsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// SuppressAddress operation middleware
+func (sh *strictHandler) SuppressAddress(w http.ResponseWriter, r *http.Request) {
+	var request SuppressAddressRequestObject
+
+	var body SuppressAddressJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.SuppressAddress(ctx, request.(SuppressAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SuppressAddress")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(SuppressAddressResponseObject); ok {
+		if err := validResponse.VisitSuppressAddressResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// LookUpSuppression operation middleware
+func (sh *strictHandler) LookUpSuppression(w http.ResponseWriter, r *http.Request) {
+	var request LookUpSuppressionRequestObject
+
+	var body LookUpSuppressionJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.LookUpSuppression(ctx, request.(LookUpSuppressionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LookUpSuppression")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(LookUpSuppressionResponseObject); ok {
+		if err := validResponse.VisitLookUpSuppressionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// UnsuppressAddress operation middleware
+func (sh *strictHandler) UnsuppressAddress(w http.ResponseWriter, r *http.Request) {
+	var request UnsuppressAddressRequestObject
+
+	var body UnsuppressAddressJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.UnsuppressAddress(ctx, request.(UnsuppressAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UnsuppressAddress")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(UnsuppressAddressResponseObject); ok {
+		if err := validResponse.VisitUnsuppressAddressResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListTokens operation middleware
 func (sh *strictHandler) ListTokens(w http.ResponseWriter, r *http.Request) {
 	var request ListTokensRequestObject
@@ -6335,6 +7899,63 @@ func (sh *strictHandler) ListTraits(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// PostTrial operation middleware
+func (sh *strictHandler) PostTrial(w http.ResponseWriter, r *http.Request) {
+	var request PostTrialRequestObject
+
+	var body PostTrialJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PostTrial(ctx, request.(PostTrialRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PostTrial")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PostTrialResponseObject); ok {
+		if err := validResponse.VisitPostTrialResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetTrial operation middleware
+func (sh *strictHandler) GetTrial(w http.ResponseWriter, r *http.Request, id string) {
+	var request GetTrialRequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTrial(ctx, request.(GetTrialRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTrial")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetTrialResponseObject); ok {
+		if err := validResponse.VisitGetTrialResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // GetTriggerProgress operation middleware
 func (sh *strictHandler) GetTriggerProgress(w http.ResponseWriter, r *http.Request) {
 	var request GetTriggerProgressRequestObject
@@ -6404,6 +8025,32 @@ func (sh *strictHandler) GetUser(w http.ResponseWriter, r *http.Request, id User
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetUserResponseObject); ok {
 		if err := validResponse.VisitGetUserResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetUserReach operation middleware
+func (sh *strictHandler) GetUserReach(w http.ResponseWriter, r *http.Request, id UserId) {
+	var request GetUserReachRequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetUserReach(ctx, request.(GetUserReachRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetUserReach")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetUserReachResponseObject); ok {
+		if err := validResponse.VisitGetUserReachResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

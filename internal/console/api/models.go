@@ -84,9 +84,41 @@ func typeName(t event.Type) EventSummaryType {
 
 // IsDelivery tells whether events of that name are outcomes or what followed one.
 func IsDelivery(name string) bool {
+	return name == event.NameDelivery || follows(name) != ""
+}
+
+// follows is the status of what follows an outcome, "" if the event does not.
+func follows(name string) DeliveryStatus {
 	switch name {
-	case event.NameDelivery, event.NameShown, event.NameClicked, event.NameDismissed:
+	case event.NameShown:
+		return StatusShown
+	case event.NameClicked:
+		return StatusClicked
+	case event.NameDismissed:
+		return StatusDismissed
+	case event.NameDelivered:
+		return StatusDelivered
+	case event.NameBounced:
+		return StatusBounced
+	case event.NameComplained:
+		return StatusComplained
+	case event.NameOpened:
+		return StatusOpened
+	case event.NameUnsubscribed:
+		return StatusUnsubscribed
+	case event.NameResubscribed:
+		return StatusResubscribed
+	}
+	return ""
+}
+
+// Follows tells whether the status is of something that followed an outcome, and
+// so is none itself.
+func (s DeliveryStatus) Follows() bool {
+	switch s {
+	case StatusShown, StatusClicked, StatusDismissed, StatusDelivered, StatusBounced, StatusComplained, StatusOpened, StatusUnsubscribed, StatusResubscribed:
 		return true
+	case StatusSent, StatusFailed, StatusHeld, StatusRefused:
 	}
 	return false
 }
@@ -104,6 +136,8 @@ func DeliveryOf(partition int, offset uint64, e *event.Event) (Delivery, error) 
 		Activation string `json:"activation"`
 		Fire       string `json:"fire"`
 		Trigger    string `json:"trigger"`
+		Machine    bool   `json:"machine"`
+		Detail     string `json:"detail"`
 		Test       bool   `json:"test"`
 	}
 	if len(e.Properties) > 0 {
@@ -115,14 +149,10 @@ func DeliveryOf(partition int, offset uint64, e *event.Event) (Delivery, error) 
 		Id: Place(partition, offset), At: time.UnixMicro(e.Timestamp).UTC(), User: strings.Clone(e.User()),
 		Status: DeliveryStatus(p.Status), Reason: p.Reason, Campaign: p.Campaign, Template: p.Template, Channel: p.Channel,
 		Delivery: p.Delivery, Activation: p.Activation, Fire: p.Fire, Trigger: p.Trigger, Test: p.Test,
+		Machine: p.Machine, Detail: p.Detail,
 	}
-	switch e.Name {
-	case event.NameShown:
-		d.Status = StatusShown
-	case event.NameClicked:
-		d.Status = StatusClicked
-	case event.NameDismissed:
-		d.Status = StatusDismissed
+	if s := follows(e.Name); s != "" {
+		d.Status = s
 	}
 	return d, nil
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"heed/internal/condition"
+	"heed/internal/consent"
 	"heed/internal/event"
 	"heed/internal/measure"
 	"heed/internal/profile"
@@ -275,7 +276,9 @@ func (o *oracle) holds(a *measure.Audience, u *user) bool {
 	case a.Is != nil:
 		return a.Is.Holds(o.value(&a.Is.Dimension, u, nil))
 	case a.Consent != "":
-		return truth(o.consent(u), a.Consent)
+		var said map[string]json.RawMessage
+		o.check(json.Unmarshal(o.consent(u), &said))
+		return consent.Read(string(said[a.Consent])).State == consent.Granted
 	case a.Users != nil:
 		return slices.ContainsFunc(a.Users, func(id string) bool { return o.canonical(id) == u.id })
 	case a.Did != nil:

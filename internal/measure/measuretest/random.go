@@ -60,7 +60,7 @@ func Random(r *rand.Rand) (h *History, now int64) {
 			e.Type, e.Name = event.Identify, event.NameIdentify
 			e.Traits = []byte(fmt.Sprintf(`{"plan":%s,"age":%d,"consent":{"sms":%t}}`, pick(r, `"gold"`, `"free"`, `null`, `["x"]`), r.IntN(3)*10, r.IntN(2) == 0))
 		case 1:
-			c.Consent = []byte(pick(r, `{"sms":true}`, `{"sms":false,"email":true}`))
+			c.Consent = []byte(pick(r, `{"sms":true}`, `{"sms":false,"email":true}`, `{"sms":{"granted":true,"source":"shop"},"email":{"granted":false}}`))
 		case 2:
 			e.Name = event.NameDelivery
 			e.Properties = []byte(fmt.Sprintf(`{"campaign":"k","status":%q,"reason":%q}`, pick(r, "sent", "refused"), pick(r, "", "holdout", "cap")))

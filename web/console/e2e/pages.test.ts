@@ -15,6 +15,8 @@ const pages: { path: string; ready: string; api: string; empty?: string }[] = [
   { path: '/new/audience?starter=gone-quiet', ready: '[data-testid=size]', api: '' },
   { path: '/campaigns', ready: '[data-testid=campaigns]', api: '/definitions' },
   { path: '/campaigns/winners', ready: '[data-testid=report]', api: '/campaigns' },
+  { path: '/campaigns/winners/edit', ready: '[data-testid=limits]', api: '/definitions' },
+  { path: '/new/campaign?trigger=three-wins', ready: '[data-testid=backtest-figure]', api: '' },
   { path: '/triggers', ready: '[data-testid=triggers]', api: '/definitions' },
   { path: '/triggers/everything', ready: '[data-testid=backtest-examples]', api: '/definitions' },
   { path: '/templates', ready: '[data-testid=templates]', api: '/definitions' },

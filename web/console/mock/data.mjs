@@ -766,3 +766,16 @@ export const audit = () => ({
     { at: ago(9000), who: 'ada@example.com', what: 'setup' },
   ],
 });
+
+/** What became of a trial. */
+export const tried = (state) =>
+  state.refused
+    ? { done: true, status: 'failed', reason: 'render', sentence: state.refused, channel: 'web' }
+    : {
+        done: true,
+        status: 'sent',
+        channel: 'web',
+        as: 'popup',
+        body: '<h2>Ada: +50 %</h2>',
+        missing: ['profile.traits.firstName'],
+      };

@@ -16,6 +16,10 @@ export interface MockState {
   measured: { query?: Record<string, unknown>; [key: string]: unknown }[];
   /** What was sent. */
   sends: { id: string; name: string; matched: number; [key: string]: unknown }[];
+  /** What was tried. */
+  trials: { user: string; event?: string; documents: Record<string, unknown>[] }[];
+  /** What becomes of a trial instead of being sent. */
+  refused?: string;
   /** The next order finds another number of users than was reviewed. */
   drift: boolean;
   /** How long the answer to a question takes, in ms. */

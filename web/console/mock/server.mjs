@@ -42,6 +42,7 @@ export async function startMock(options = {}) {
     sample: undefined,
     measured: [],
     sends: [],
+    trials: [],
     drift: false,
     measureMs: () => 0,
     ...options,
@@ -193,6 +194,10 @@ export async function startMock(options = {}) {
       state.sends.push(body);
       return { campaign: body.name, at: new Date().toISOString(), users: matched };
     },
+    'POST /trials': (_, body) => {
+      state.trials.push(body);
+      return trial(state.trials.length);
+    },
     'GET /traits': () => people.traits(world()),
     'GET /dimensions': () => ({ dimensions: world().dimensions }),
     'GET /audiences': () => ({
@@ -241,6 +246,11 @@ export async function startMock(options = {}) {
     },
   };
 
+  const trial = (n) => {
+    const { user, documents } = state.trials[n - 1];
+    return { id: `${n}`, user, campaign: documents[0].name, done: false };
+  };
+
   function byPath(method, path, url, body, headers) {
     const parts = path.split('/').slice(1).map(decodeURIComponent);
     const [first, second, third] = parts;
@@ -254,6 +264,7 @@ export async function startMock(options = {}) {
       if (!found) return fail(404, 'not_found', `no audience is called ${second}`);
       return third ? people.changes(world()) : people.audience(found, world(), specs);
     }
+    if (first === 'trials') return { ...trial(Number(second)), ...data.tried(state) };
     if (first === 'campaigns' && third === 'report') return data.report(second, state);
     if (first === 'outbox')
       return (

@@ -70,6 +70,11 @@ const user = createRoute({
   }),
   component: lazyRouteComponent(() => import('./pages/User')),
 });
+const imports = createRoute({
+  getParentRoute: () => root,
+  path: '/imports',
+  component: lazyRouteComponent(() => import('./pages/Imports')),
+});
 const audiences = createRoute({
   getParentRoute: () => root,
   path: '/audiences',
@@ -111,9 +116,32 @@ const campaign = createRoute({
       'shown',
       'clicked',
       'dismissed',
+      'delivered',
+      'opened',
+      'bounced',
+      'complained',
+      'unsubscribed',
+      'resubscribed',
     )(search.status),
   }),
   component: lazyRouteComponent(() => import('./pages/Campaign')),
+});
+const campaignEditor = createRoute({
+  getParentRoute: () => root,
+  path: '/campaigns/$name/edit',
+  validateSearch: (search: Record<string, unknown>): { as?: 'yaml' | undefined } => editAs(search),
+  component: lazyRouteComponent(() => import('./pages/CampaignEditor')),
+});
+const newCampaign = createRoute({
+  getParentRoute: () => root,
+  path: '/new/campaign',
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): { as?: 'yaml' | undefined; trigger?: string | undefined } => ({
+    ...editAs(search),
+    trigger: text(search.trigger),
+  }),
+  component: lazyRouteComponent(() => import('./pages/CampaignEditor'), 'NewCampaign'),
 });
 const triggers = createRoute({
   getParentRoute: () => root,
@@ -194,8 +222,8 @@ const settings = createRoute({
   path: '/settings',
   validateSearch: (
     search: Record<string, unknown>,
-  ): { tab?: 'health' | 'keys' | 'tokens' | 'members' | 'audit' | undefined } => ({
-    tab: oneOf('health', 'keys', 'tokens', 'members', 'audit')(search.tab),
+  ): { tab?: 'health' | 'suppression' | 'keys' | 'tokens' | 'members' | 'audit' | undefined } => ({
+    tab: oneOf('health', 'suppression', 'keys', 'tokens', 'members', 'audit')(search.tab),
   }),
   component: lazyRouteComponent(() => import('./pages/Settings')),
 });
@@ -211,8 +239,11 @@ export const router = createRouter({
     newAudience,
     users,
     user,
+    imports,
     campaigns,
     campaign,
+    campaignEditor,
+    newCampaign,
     triggers,
     trigger,
     newTrigger,

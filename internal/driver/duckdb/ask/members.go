@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"heed/internal/condition"
+	"heed/internal/consent"
 	"heed/internal/event"
 	"heed/internal/measure"
 )
@@ -256,11 +257,11 @@ func (a *asking) byTraits(c condition.Condition) (string, error) {
 func (a *asking) consenting(channel string) (string, error) {
 	var set members
 	err := a.known("consent", func(u uint32, doc []byte) error {
-		var gave map[string]any
+		var gave map[string]json.RawMessage
 		if err := json.Unmarshal(doc, &gave); err != nil {
 			return err
 		}
-		if gave[channel] == true {
+		if consent.Read(string(gave[channel])).State == consent.Granted {
 			set.add(u)
 		}
 		return nil

@@ -439,3 +439,20 @@ export function useSend() {
     onSuccess: () => queries.invalidateQueries({ queryKey: ['definitions'] }),
   });
 }
+
+/** Tries a campaign on one user, as it is drafted. */
+export function useTry() {
+  return useMutation({
+    mutationFn: (body: Schema['TrialDraft']) => take(client.POST('/trials', { body })),
+  });
+}
+
+/** What became of a trial. */
+export function useTrial(id: string | undefined) {
+  return useQuery({
+    queryKey: ['trial', id],
+    enabled: id !== undefined,
+    refetchInterval: (query) => (query.state.data?.done ? false : 300),
+    queryFn: () => take(client.GET('/trials/{id}', { params: { path: { id: id ?? '' } } })),
+  });
+}

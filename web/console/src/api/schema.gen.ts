@@ -739,6 +739,144 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/users/{id}/reach": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** By which channels a user may be written to, what was said, and what keeps messages back */
+        get: operations["getUserReach"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/suppressions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How many addresses must not be written to, by type of channel and reason */
+        get: operations["countSuppressions"];
+        put?: never;
+        /** Keep every message from an address, by hand */
+        post: operations["suppressAddress"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/suppressions:lookup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What keeps messages from an address
+         * @description The address is in the body, so that no list of requests holds it. Heed itself knows only its keyed hash.
+         */
+        post: operations["lookUpSuppression"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/suppressions:remove": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take back what was suppressed by hand
+         * @description Other reasons end only by the owner of the address (START, the page behind an unsubscribe link), a hard bounce never. 404 if nothing was suppressed by hand.
+         */
+        post: operations["unsuppressAddress"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Files that were uploaded, newest first */
+        get: operations["listImports"];
+        put?: never;
+        /**
+         * Upload a CSV file of users or of addresses that must not be written to
+         * @description Nothing is imported yet. The id follows from the content: the same file again is the same import. At most 256 MB, 100 columns.
+         */
+        post: operations["uploadImport"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/imports/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How an import stands */
+        get: operations["getImport"];
+        put?: never;
+        /**
+         * Begin the dry run or the import itself
+         * @description One after the other works in the background; a restart goes on where the last one ended. 409 while it works already.
+         */
+        post: operations["startImport"];
+        /**
+         * Stop an import that works, or forget one that does not
+         * @description What was imported stays.
+         */
+        delete: operations["cancelImport"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/imports/{id}/errors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The rows that were left out, with the reason, as CSV; at most 10,000 */
+        get: operations["getImportErrors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/deliveries": {
         parameters: {
             query?: never;
@@ -840,6 +978,44 @@ export interface paths {
          *     the code is `drifted`.
          */
         post: operations["postSend"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/trials": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try a campaign on one user, as it is drafted
+         * @description What is tried need not be saved. It is sent now, whatever the campaign's status, audience, holdout and cap, is marked
+         *     as a test and counts nowhere.
+         */
+        post: operations["postTrial"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/trials/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What became of a trial; it is forgotten after an hour */
+        get: operations["getTrial"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1214,6 +1390,12 @@ export interface components {
         };
         CampaignSpec: {
             description?: string;
+            /**
+             * @description Transactional messages need no consent, are not held back and not capped
+             * @default marketing
+             * @enum {string}
+             */
+            purpose: "marketing" | "transactional";
             /** @description A trigger, an audience by behavior that users enter or leave, or an order */
             when: {
                 trigger?: string;
@@ -1221,10 +1403,10 @@ export interface components {
                 once?: string;
                 audience?: string;
                 /**
-                 * @default enter
+                 * @description enter unless it says leave
                  * @enum {string}
                  */
-                on: "enter" | "leave";
+                on?: "enter" | "leave";
             };
             who?: string[];
             what: {
@@ -1306,6 +1488,33 @@ export interface components {
             missing: string[];
             /** @description Why it cannot be rendered */
             error?: string;
+        };
+        TrialDraft: {
+            /** @description Who gets it: a user id, or the anonymous id of a browser */
+            user: string;
+            /** @description One campaign and what it needs that is not saved, as for definitions:apply with JSON */
+            documents: components["schemas"]["AnyJSON"];
+            /** @description The newest event of this name stands for the one that completes the trigger */
+            event?: string;
+        };
+        Trial: {
+            id: string;
+            user: string;
+            campaign: string;
+            done: boolean;
+            /** @enum {string} */
+            status?: "sent" | "failed" | "held" | "refused";
+            reason?: string;
+            /** @description The reason */
+            sentence?: string;
+            detail?: string;
+            channel?: string;
+            /** @description How web content is shown: popup, banner, slot:NAME or inline */
+            as?: string;
+            subject?: string;
+            body?: string;
+            /** @description Fields without a value for this user */
+            missing?: string[];
         };
         Sent: {
             campaign: string;
@@ -2106,6 +2315,149 @@ export interface components {
             /** @description Ids of members */
             sample: string[];
         };
+        /** @description What was said, as the profile keeps it */
+        ConsentStatement: {
+            /** @description A type of channel, marketing or gpc */
+            key: string;
+            /** @enum {string} */
+            state: "granted" | "refused" | "unknown";
+            source?: string;
+            wording?: string;
+            /** Format: date-time */
+            at?: string;
+        };
+        UserReach: {
+            user: string;
+            channels: components["schemas"]["ChannelReach"][];
+            statements: components["schemas"]["ConsentStatement"][];
+        };
+        ChannelReach: {
+            channel: string;
+            type: string;
+            marketing: components["schemas"]["ReachAnswer"];
+            transactional: components["schemas"]["ReachAnswer"];
+            suppressions: components["schemas"]["Suppression"][];
+        };
+        ReachAnswer: {
+            allowed: boolean;
+            reason?: string;
+            sentence: string;
+            detail?: string;
+        };
+        Suppression: {
+            /** @enum {string} */
+            reason: "unsubscribed" | "stop" | "hard_bounce" | "complaint" | "manual";
+            sentence: string;
+            /** @description Only for what is sent as this */
+            sender?: string;
+            /** @description Only for this campaign */
+            campaign?: string;
+            channel?: string;
+            detail?: string;
+            /** Format: date-time */
+            at: string;
+            /** @description It was done by hand */
+            removable: boolean;
+        };
+        SuppressionList: {
+            type: string;
+            /** @description In the form that is written to */
+            address: string;
+            suppressions: components["schemas"]["Suppression"][];
+        };
+        SuppressionCounts: {
+            counts: components["schemas"]["SuppressionCount"][];
+        };
+        SuppressionCount: {
+            type: string;
+            reason: string;
+            sentence: string;
+            /** Format: int64 */
+            addresses: number;
+        };
+        /**
+         * @description A type of channel that writes to addresses
+         * @enum {string}
+         */
+        AddressType: "email" | "sms" | "push";
+        AddressQuestion: {
+            type: components["schemas"]["AddressType"];
+            address: string;
+        };
+        SuppressionOrder: {
+            type: components["schemas"]["AddressType"];
+            address: string;
+            note?: string;
+        };
+        ImportPlan: {
+            /** @description Only look for errors */
+            dryRun?: boolean;
+            /** @enum {string} */
+            kind: "users" | "suppressions";
+            /**
+             * @description What each column of the file is, by its title. Of users: userId (needed), email, phone, trait:NAME, consent:KEY (email, sms,
+             *     push or marketing; yes or no) and consentAt. Of suppressions: email or sms (one of them is needed), reason (unsubscribed if there
+             *     is none) and at. Times are RFC 3339, or a day. Columns that are not named are left out.
+             */
+            columns: {
+                [key: string]: string;
+            };
+            /** @description Where the consents were given; needed for columns of consent */
+            consentSource?: string;
+            /** @description What was agreed to; needed likewise */
+            consentWording?: string;
+        };
+        Import: {
+            id: string;
+            name: string;
+            /** @enum {string} */
+            state: "uploaded" | "checking" | "checked" | "importing" | "done" | "failed" | "cancelled";
+            columns: string[];
+            /** @description The first rows */
+            sample: string[][];
+            /** Format: int64 */
+            bytes: number;
+            /** Format: int64 */
+            doneBytes?: number;
+            /** Format: date-time */
+            uploadedAt: string;
+            /** Format: date-time */
+            startedAt?: string;
+            /** Format: date-time */
+            endedAt?: string;
+            plan?: components["schemas"]["ImportPlan"];
+            /**
+             * Format: int64
+             * @description That were read
+             */
+            rows: number;
+            /**
+             * Format: int64
+             * @description Rows without an error; of a dry run, that would be imported
+             */
+            imported: number;
+            /**
+             * Format: int64
+             * @description Rows that were left out
+             */
+            wrong: number;
+            /** @description The first of them */
+            errors: components["schemas"]["ImportError"][];
+            /** @description Why it failed as a whole */
+            error?: string;
+        };
+        ImportError: {
+            /**
+             * Format: int64
+             * @description As in a spreadsheet: the titles are row 1
+             */
+            row: number;
+            column?: string;
+            message: string;
+        };
+        ImportList: {
+            imports: components["schemas"]["Import"][];
+        };
         TimelineItem: {
             /** @enum {string} */
             kind: "event" | "delivery";
@@ -2122,7 +2474,7 @@ export interface components {
             next?: string;
         };
         /** @enum {string} */
-        DeliveryStatus: "sent" | "failed" | "held" | "refused" | "shown" | "clicked" | "dismissed";
+        DeliveryStatus: "sent" | "failed" | "held" | "refused" | "shown" | "clicked" | "dismissed" | "delivered" | "bounced" | "complained" | "opened" | "unsubscribed" | "resubscribed";
         Delivery: {
             /** @description Its place in the log, PARTITION-OFFSET */
             id: string;
@@ -2138,6 +2490,10 @@ export interface components {
             delivery?: string;
             activation?: string;
             fire?: string;
+            /** @description What the channel or the provider said, or which suppression it was */
+            detail?: string;
+            /** @description Of an opening or a click: by a scanner or a proxy */
+            machine?: boolean;
             test?: boolean;
         };
         DeliveryList: {
@@ -2201,6 +2557,29 @@ export interface components {
             clicked: number;
             /** Format: int64 */
             dismissed: number;
+            /**
+             * Format: int64
+             * @description Confirmed by the provider or the mailbox; channels without receipts never say so
+             */
+            delivered: number;
+            /** Format: int64 */
+            bounced: number;
+            /** Format: int64 */
+            opened: number;
+            /** Format: int64 */
+            complained: number;
+            /** Format: int64 */
+            unsubscribed: number;
+            /**
+             * Format: int64
+             * @description By a scanner or a proxy, and not in opened
+             */
+            machineOpened: number;
+            /**
+             * Format: int64
+             * @description Likewise, and not in clicked
+             */
+            machineClicked: number;
             /**
              * Format: int64
              * @description Outcomes of tests; counted nowhere else
@@ -2373,6 +2752,7 @@ export interface components {
         name: string;
         /** @description A profile id */
         userId: string;
+        importId: string;
         limit: number;
         /** @description `next` of the page before */
         before: string;
@@ -3455,6 +3835,269 @@ export interface operations {
             default: components["responses"]["Failure"];
         };
     };
+    getUserReach: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A profile id */
+                id: components["parameters"]["userId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer of the decision for each channel */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserReach"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    countSuppressions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The counts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SuppressionCounts"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    suppressAddress: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SuppressionOrder"];
+            };
+        };
+        responses: {
+            /** @description What keeps messages from it now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SuppressionList"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    lookUpSuppression: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AddressQuestion"];
+            };
+        };
+        responses: {
+            /** @description The reasons */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SuppressionList"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    unsuppressAddress: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AddressQuestion"];
+            };
+        };
+        responses: {
+            /** @description What still keeps messages from it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SuppressionList"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    listImports: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The imports */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportList"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    uploadImport: {
+        parameters: {
+            query: {
+                /** @description Of the file */
+                name: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/csv": string;
+            };
+        };
+        responses: {
+            /** @description The import */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    getImport: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["importId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The import */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    startImport: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["importId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImportPlan"];
+            };
+        };
+        responses: {
+            /** @description The import */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    cancelImport: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["importId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    getImportErrors: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["importId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The rows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
     listDeliveries: {
         parameters: {
             query?: {
@@ -3599,6 +4242,54 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Sent"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    postTrial: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TrialDraft"];
+            };
+        };
+        responses: {
+            /** @description It is on its way */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trial"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    getTrial: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The trial */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trial"];
                 };
             };
             default: components["responses"]["Failure"];

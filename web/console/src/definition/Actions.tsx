@@ -12,6 +12,8 @@ export function Actions<S extends object>(props: {
   broken: boolean;
   /** Nothing differs from what is saved. */
   unchanged: boolean;
+  /** What the button says, unless it is Save. */
+  label?: string | undefined;
   /** Why it cannot be saved. */
   why: string | undefined;
   onEditAs: () => void;
@@ -47,7 +49,7 @@ export function Actions<S extends object>(props: {
         title={why}
         loading={draft.saving}
       >
-        {unchanged ? 'Saved' : 'Save'}
+        {unchanged ? 'Saved' : (props.label ?? 'Save')}
       </Button>
       {props.children}
     </>

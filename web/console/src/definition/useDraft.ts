@@ -31,10 +31,10 @@ export function useDraft<S extends object>(asked: {
   const queries = useQueryClient();
   const save = useSaveDefinition(kind);
   const [base, setBase] = useState({ spec: saved?.spec ?? blank, version: saved?.version ?? 0 });
-  const [spec, setSpec] = useState<S>(asked.start ?? base.spec);
+  const [typed, setSpec] = useState<S>(asked.start ?? base.spec);
   const [differs, setDiffers] = useState(false);
   const left = useRef(false);
-  const dirty = asked.broken === true || !same(spec, base.spec);
+  const dirty = asked.broken === true || !same(typed, base.spec);
 
   // What somebody else saved is taken over, unless it would cost what was typed here.
   const newer = saved && saved.version > base.version ? saved : undefined;
@@ -54,7 +54,8 @@ export function useDraft<S extends object>(asked: {
     withResolver: true,
   });
 
-  const store = (name: string, version: number) =>
+  /** Saves what is typed, or what is made of it. */
+  const store = (name: string, version: number, spec: S = typed) =>
     save.mutate(
       { name, spec: spec as Record<string, unknown>, version },
       {
@@ -79,7 +80,7 @@ export function useDraft<S extends object>(asked: {
     );
 
   return {
-    spec,
+    spec: typed,
     setSpec,
     base,
     dirty,

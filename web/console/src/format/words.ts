@@ -6,9 +6,9 @@ const reasons: Record<string, string> = {
   cap: 'Already got this campaign as often as its cap allows',
   audience: 'Not in the campaign’s audience',
   holdout: 'Held back to measure lift',
-  consent: 'No consent for this channel',
+  no_consent: 'Has not agreed to marketing by this channel',
+  declined: 'Wants no marketing by this channel',
   suppressed: 'On the suppression list',
-  suppression: 'On the suppression list',
   quiet_hours: 'Quiet hours',
   converted: 'Reached the goal before it could be sent',
   expired: 'Not seen before it expired',
@@ -18,7 +18,7 @@ const reasons: Record<string, string> = {
   template: 'The template failed to render',
   no_template: 'The template no longer exists',
   no_address: 'No address for this channel',
-  unverified: 'The address is not verified',
+  unverified: 'The address is only claimed',
   unreachable: 'No way to reach this user on this channel',
   stale: 'Too late: the moment had passed',
   limit: 'The trigger’s own limit was reached',
@@ -54,6 +54,11 @@ const statuses: Record<string, { label: string; color: string }> = {
   clicked: { label: 'Clicked', color: 'brand' },
   dismissed: { label: 'Dismissed', color: 'gray' },
   delivered: { label: 'Delivered', color: 'teal' },
+  opened: { label: 'Opened', color: 'brand' },
+  bounced: { label: 'Bounced', color: 'red' },
+  complained: { label: 'Called spam', color: 'red' },
+  unsubscribed: { label: 'Unsubscribed', color: 'orange' },
+  resubscribed: { label: 'Subscribed again', color: 'teal' },
   converted: { label: 'Converted', color: 'brand' },
   failed: { label: 'Failed', color: 'red' },
   held: { label: 'Held back', color: 'gray' },
@@ -92,9 +97,41 @@ const events: Record<string, string> = {
   'heed.shown': 'Message shown',
   'heed.clicked': 'Message clicked',
   'heed.dismissed': 'Message dismissed',
+  'heed.delivered': 'Message delivered',
+  'heed.opened': 'Message opened',
+  'heed.bounced': 'Message bounced',
+  'heed.complained': 'Message called spam',
+  'heed.unsubscribed': 'Unsubscribed',
+  'heed.resubscribed': 'Subscribed again',
 };
 
 /** The name of an event as people read it: Heed's own in words, others as sent. */
 export function eventLabel(name: string): string {
   return events[name] ?? name;
+}
+
+const channelTypes: Record<string, { address: string; example: string; label: string }> = {
+  email: { label: 'E-mail', address: 'e-mail address', example: 'ann@shop.example' },
+  sms: { label: 'Text message', address: 'phone number', example: '+49 151 2345678' },
+  push: { label: 'Notification', address: 'device', example: 'https://…' },
+};
+
+/** A type of channel that writes to addresses, in words. */
+export function channelType(type: string): { address: string; example: string; label: string } {
+  return channelTypes[type] ?? { label: sentence(type), address: 'address', example: '' };
+}
+
+const suppressions: Record<Schema['Suppression']['reason'], string> = {
+  unsubscribed: 'Unsubscribed',
+  stop: 'Answered STOP',
+  hard_bounce: 'Does not work',
+  complaint: 'Called spam',
+  manual: 'Taken out by hand',
+};
+
+/** Why an address must not be written to, in short. */
+export function suppressionWords(reason: string): string {
+  return (
+    suppressions[reason as Schema['Suppression']['reason']] ?? sentence(reason.replaceAll('_', ' '))
+  );
 }

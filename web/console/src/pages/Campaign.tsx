@@ -43,6 +43,11 @@ export default function Campaign() {
       actions={
         <>
           {campaign && <StatusButton campaign={campaign} />}
+          {campaign && !campaign.spec.when.once && (
+            <LinkButton to="/campaigns/$name/edit" params={{ name }} variant="default" size="xs">
+              Edit
+            </LinkButton>
+          )}
           <LinkButton to="/campaigns" variant="default" size="xs">
             All campaigns
           </LinkButton>
@@ -136,11 +141,25 @@ function Results({ name }: { name: string }) {
   }
   const pick = (next: Schema['DeliveryStatus']) =>
     navigate({ search: { status: status === next ? undefined : next }, replace: true });
-  const steps: { status: Schema['DeliveryStatus']; count: number; none: string }[] = [
+  const steps: {
+    status: Schema['DeliveryStatus'];
+    count: number;
+    none: string;
+    hint?: string;
+  }[] = [
     { status: 'sent', count: data.sent, none: 'See below why' },
     { status: 'shown', count: data.shown, none: 'No browser reported one yet' },
-    { status: 'clicked', count: data.clicked, none: 'Nobody clicked yet' },
+    {
+      status: 'clicked',
+      count: data.clicked,
+      none: 'Nobody clicked yet',
+      hint:
+        data.machineClicked > 0
+          ? `${compact(data.machineClicked)} more by scanners, not counted`
+          : '',
+    },
     { status: 'dismissed', count: data.dismissed, none: 'Nobody closed one yet' },
+    ...cameBack(data),
   ];
   const refused = data.outcomes.filter((o) => o.status !== 'sent' && o.count > 0);
   const items = deliveries.data?.deliveries ?? [];
@@ -168,7 +187,7 @@ function Results({ name }: { name: string }) {
                 <Bar
                   key={step.status}
                   label={statusWords(step.status).label}
-                  hint={step.count === 0 ? step.none : ''}
+                  hint={step.count === 0 ? step.none : (step.hint ?? '')}
                   count={step.count}
                   of={data.activations}
                   pressed={status === step.status}
@@ -224,6 +243,30 @@ function Results({ name }: { name: string }) {
       </Card>
     </div>
   );
+}
+
+/** What came back of messages that went to addresses; nothing of other campaigns. */
+function cameBack(data: Schema['CampaignReport']) {
+  const machines = (n: number) =>
+    n > 0 ? `${compact(n)} more by scanners and proxies, not counted` : '';
+  const steps: {
+    status: Schema['DeliveryStatus'];
+    count: number;
+    none: string;
+    hint?: string;
+  }[] = [
+    { status: 'delivered', count: data.delivered, none: '' },
+    {
+      status: 'opened',
+      count: data.opened,
+      none: machines(data.machineOpened),
+      hint: machines(data.machineOpened),
+    },
+    { status: 'bounced', count: data.bounced, none: '' },
+    { status: 'complained', count: data.complained, none: '' },
+    { status: 'unsubscribed', count: data.unsubscribed, none: '' },
+  ];
+  return steps.filter((s) => s.count > 0 || s.none !== '');
 }
 
 function Bar(props: {

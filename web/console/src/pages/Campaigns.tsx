@@ -25,7 +25,14 @@ export default function Campaigns() {
     <Page
       title="Campaigns"
       lede="What is sent to whom, and when. Counts cover everything since each campaign’s first outcome."
-      actions={<AsOf at={campaigns.dataUpdatedAt || undefined} />}
+      actions={
+        <>
+          <AsOf at={campaigns.dataUpdatedAt || undefined} />
+          <LinkButton to="/new/campaign" size="xs" leftSection={<Icon name="plus" size={14} />}>
+            New campaign
+          </LinkButton>
+        </>
+      }
     >
       <CampaignTabs />
       <Card flush label="Campaigns">
@@ -37,17 +44,8 @@ export default function Campaigns() {
           <Empty
             icon="campaign"
             title="No campaigns"
-            cause={
-              <>
-                None has been defined yet: write one as YAML and run{' '}
-                <code className={css.mono}>heed apply -f campaign.yaml</code>.
-              </>
-            }
-            action={
-              <LinkButton to="/settings" search={{ tab: 'tokens' }}>
-                Make a token for heed apply
-              </LinkButton>
-            }
+            cause="None has been made yet: when something happens, who gets what."
+            action={<LinkButton to="/new/campaign">Make the first one</LinkButton>}
           />
         ) : (
           <ul className={rows.rows} data-testid="campaigns">

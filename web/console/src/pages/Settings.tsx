@@ -6,10 +6,12 @@ import { Audit } from './settings/Audit';
 import { Health } from './settings/Health';
 import { Keys } from './settings/Keys';
 import { Members } from './settings/Members';
+import { Suppression } from './settings/Suppression';
 import { Tokens } from './settings/Tokens';
 
 const tabs = [
   { value: 'health', label: 'Health', admin: false, body: Health },
+  { value: 'suppression', label: 'Consent & suppression', admin: false, body: Suppression },
   { value: 'keys', label: 'Write keys', admin: false, body: Keys },
   { value: 'tokens', label: 'API tokens', admin: true, body: Tokens },
   { value: 'members', label: 'Members', admin: true, body: Members },
@@ -24,7 +26,7 @@ export default function Settings() {
   const open = mine.find((t) => t.value === tab) ?? tabs[0];
   const Body = open.body;
   return (
-    <Page title="Settings" lede="Health, keys, and who may do what.">
+    <Page title="Settings" lede="Health, consent, keys, and who may do what.">
       <Tabs
         value={open.value}
         onChange={(next) =>

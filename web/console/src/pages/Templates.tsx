@@ -1,6 +1,7 @@
 import { Drawer, Stack, UnstyledButton } from '@mantine/core';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useCampaigns, useTemplates } from '../api/queries';
+import { sampleOf } from '../format/liquid';
 import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
 import { Sandbox } from '../ui/Sandbox';
@@ -8,16 +9,6 @@ import { Snippet } from '../ui/Snippet';
 import { Empty, Failure, Loading } from '../ui/states';
 import { AsOf, At } from '../ui/time';
 import css from '../ui/ui.module.css';
-
-/** Liquid as the preview shows it: tags gone, fields by their default or their name. */
-function sample(body: string): string {
-  return body.replace(/\{%[\s\S]*?%\}/g, '').replace(/\{\{([\s\S]*?)\}\}/g, (_, inner: string) => {
-    const given = /default:\s*(?:'([^']*)'|"([^"]*)"|([\d.]+))/.exec(inner);
-    const field = inner.split('|')[0]?.trim().split('.').at(-1) ?? '';
-    const text = given?.[1] ?? given?.[2] ?? given?.[3] ?? `[${field}]`;
-    return text.replace(/[<>&]/g, (c) => ({ '<': '&lt;', '>': '&gt;', '&': '&amp;' })[c] ?? c);
-  });
-}
 
 export default function Templates() {
   const templates = useTemplates();
@@ -70,7 +61,7 @@ export default function Templates() {
             >
               <div className={css.thumb} aria-hidden="true">
                 <Sandbox
-                  html={sample(template.spec.body ?? '')}
+                  html={sampleOf(template.spec.body ?? '')}
                   title={`Preview of ${template.name}`}
                   height={168}
                 />
@@ -99,7 +90,7 @@ export default function Templates() {
         {picked && (
           <Stack>
             <Sandbox
-              html={sample(picked.spec.body ?? '')}
+              html={sampleOf(picked.spec.body ?? '')}
               title={`Preview of ${picked.name}`}
               height={280}
             />

@@ -12,6 +12,7 @@ import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
 import { Empty, Failure, Loading } from '../ui/states';
 import { Ago, AsOf } from '../ui/time';
+import { UserReach } from '../ui/UserReach';
 import { UserTriggers } from '../ui/UserTriggers';
 import css from '../ui/ui.module.css';
 
@@ -71,6 +72,7 @@ export default function User() {
             {data ? (
               <>
                 <UserTriggers user={id} rows={data.triggers} />
+                <UserReach id={id} />
                 <Profile user={data} />
               </>
             ) : (
@@ -250,25 +252,6 @@ function Profile({ user }: { user: UserView }) {
           </dl>
         )}
       </Card>
-      {user.consent.length > 0 && (
-        <Card title="Consent">
-          <dl className={css.facts}>
-            {user.consent.map((c) => (
-              <Fact
-                key={c.name}
-                label={c.name}
-                value={
-                  c.value === true
-                    ? 'given'
-                    : c.value === false
-                      ? 'refused'
-                      : JSON.stringify(c.value)
-                }
-              />
-            ))}
-          </dl>
-        </Card>
-      )}
     </>
   );
 }

@@ -3,6 +3,7 @@ import { useDebouncedValue } from '@mantine/hooks';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 import { useHome, useUsers } from '../api/queries';
+import { useMay } from '../api/session';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
@@ -18,6 +19,7 @@ export default function Users() {
   const [text, setText] = useState(q);
   const [query] = useDebouncedValue(text.trim(), 200);
   const users = useUsers(query);
+  const mayImport = useMay('marketer');
   const change = (value: string) => {
     setText(value);
     void navigate({ search: { q: value || undefined }, replace: true });
@@ -27,7 +29,16 @@ export default function Users() {
     <Page
       title="Users"
       lede="Everybody who did something, known or anonymous."
-      actions={<AsOf at={users.dataUpdatedAt || undefined} />}
+      actions={
+        <>
+          <AsOf at={users.dataUpdatedAt || undefined} />
+          {mayImport && (
+            <LinkButton to="/imports" variant="default" size="xs">
+              Import
+            </LinkButton>
+          )}
+        </>
+      }
     >
       <TextInput
         size="md"

@@ -174,13 +174,13 @@ export function Shell({ me, setup }: { me: Me; setup: Schema['SetupState'] }) {
           </button>
           <div className={css.spacer} />
           <LinkButton
-            to="/new/trigger"
+            to="/new/campaign"
             size="xs"
             className={css.make}
             leftSection={<Icon name="plus" size={15} />}
-            aria-label="New trigger"
+            aria-label="New campaign"
           >
-            <span>New trigger</span>
+            <span>New campaign</span>
           </LinkButton>
           <LiveBadge />
           <SchemeToggle />

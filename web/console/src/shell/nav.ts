@@ -69,6 +69,12 @@ export const pages = [
 /** Pages beside those of the navigation, which the search finds too. */
 export const others = [
   {
+    to: '/new/campaign',
+    label: 'New campaign',
+    icon: 'plus',
+    about: 'When something happens, who gets what',
+  },
+  {
     to: '/new/trigger',
     label: 'New trigger',
     icon: 'plus',

@@ -200,6 +200,14 @@ function StepLine(
   const first = index === 0;
   const lead = first ? 'When a user' : isFinal(step) ? 'and then' : 'then';
   const times = step.times ?? 1;
+  const repeat = (n: number) =>
+    change(
+      put(
+        put(step, 'times', n > 1 ? n : undefined),
+        'consecutive',
+        n > 1 ? step.consecutive : undefined,
+      ),
+    );
   const one = !isFinal(step) && !step.all;
   const options = [
     one &&
@@ -256,7 +264,15 @@ function StepLine(
 
   return (
     <>
-      <div className={css.sentence}>
+      {/* biome-ignore lint/a11y/noStaticElementInteractions: a shortcut of the buttons in it */}
+      <div
+        className={css.sentence}
+        onKeyDown={(e) => {
+          // how often is typed where the event was just picked
+          const chip = e.target instanceof HTMLButtonElement && e.currentTarget.contains(e.target);
+          if (chip && !readOnly && step.event && /^[1-9]$/.test(e.key)) repeat(Number(e.key));
+        }}
+      >
         <span>{lead}</span>
         {step.idle !== undefined ? (
           <>
@@ -314,20 +330,7 @@ function StepLine(
               openAtFirst={props.openAtFirst && step.event === ''}
               readOnly={readOnly}
             />
-            <TimesChip
-              what="How often"
-              value={times}
-              set={(n) =>
-                change(
-                  put(
-                    put(step, 'times', n > 1 ? n : undefined),
-                    'consecutive',
-                    n > 1 ? step.consecutive : undefined,
-                  ),
-                )
-              }
-              readOnly={readOnly}
-            />
+            <TimesChip what="How often" value={times} set={repeat} readOnly={readOnly} />
             {times > 1 && (
               <SwitchChip
                 what="In a row"

@@ -1,0 +1,173 @@
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { type Mock, startMock } from '../mock/server.mjs';
+import { accessible, accessibleInBoth, launch, open, overflow, type Watched } from './browser';
+
+// Writing campaigns, against the mock.
+
+let browser: Browser;
+let mock: Mock;
+let watched: Watched | undefined;
+beforeAll(async () => {
+  browser = await launch();
+});
+afterAll(() => browser.close());
+beforeEach(async () => {
+  mock = await startMock();
+});
+afterEach(async () => {
+  await watched?.context.close();
+  await mock.close();
+  const trouble = watched?.trouble.filter((t) => !t.includes('412'));
+  watched = undefined;
+  expect(trouble ?? []).toEqual([]);
+});
+
+async function go(path: string, width = 1280): Promise<Page> {
+  watched = await open(browser, mock.url + path, { width });
+  await watched.page.locator('main h1').waitFor();
+  return watched.page;
+}
+
+const button = (page: Page, name: string | RegExp) =>
+  page.getByRole('button', { name, exact: typeof name === 'string' });
+
+test('an existing trigger, an audience, two contents, limits and a goal', async () => {
+  const page = await go('/new/campaign?trigger=three-wins');
+  await page.getByTestId('backtest-figure').waitFor();
+  await button(page, /^Audience:/).click();
+  await page.getByRole('option', { name: /^vip/ }).click();
+  await page.keyboard.press('Escape');
+  await button(page, /^Template:/).click();
+  await accessible(page);
+  await page.getByRole('option', { name: /^wow/ }).click();
+  await button(page, 'Another content to compare').click();
+  await page
+    .getByTestId('what')
+    .getByRole('button', { name: /^Template:/ })
+    .nth(1)
+    .click();
+  await page.getByRole('option').last().click();
+  await page.getByLabel('Weight').first().fill('3');
+  await page.getByText('75 % of the users').waitFor();
+  await button(page, 'at most').click();
+  await button(page, 'its goal:').click();
+  await page.getByRole('option', { name: /^purchase/ }).click();
+  await page.getByLabel('Held back, in percent').fill('20');
+  await page.getByLabel('Name', { exact: true }).fill('for-winners');
+  await accessibleInBoth(page);
+  for (const width of [390, 768, 1280]) {
+    await page.setViewportSize({ width, height: 860 });
+    expect(await overflow(page), `wider than ${width}`).toBeLessThanOrEqual(0);
+  }
+  await button(page, 'Save as draft').click();
+  await page.getByText('for-winners is saved.').waitFor();
+  expect(mock.stored('campaign', 'for-winners')?.spec).toMatchObject({
+    when: { trigger: 'three-wins' },
+    who: ['vip'],
+    what: [{ channel: 'web', template: 'wow', weight: 3 }, { channel: 'web' }],
+    limits: { cap: { count: 1, per: '24h' }, holdout: '20%' },
+    goal: { event: 'purchase', within: '3d' },
+    status: 'draft',
+  });
+});
+
+test('a trigger that is written with it is saved with it, once', async () => {
+  const page = await go('/new/campaign');
+  // the picker is open; how often is typed
+  await page.getByRole('option', { name: /^win/ }).click();
+  await page.keyboard.press('3');
+  await button(page, 'How often: 3 times').waitFor();
+  await button(page, /^Template:/).click();
+  await page.getByRole('option', { name: /^wow/ }).click();
+  await button(page, 'Review').click();
+  const review = page.getByTestId('review');
+  await review.getByText(/win 3 times/i).waitFor();
+  await accessible(page);
+  await button(page, 'Launch').click();
+  await page.getByRole('heading', { name: /^wow-win-3-times/ }).waitFor();
+  expect(mock.stored('trigger', 'win-3-times')?.spec).toEqual({
+    pattern: [{ event: 'win', times: 3 }],
+    within: '10m',
+  });
+  expect(mock.stored('campaign', 'wow-win-3-times')?.spec).toMatchObject({
+    when: { trigger: 'win-3-times' },
+    status: 'live',
+  });
+});
+
+test('what is drafted is tried on oneself', async () => {
+  const page = await go('/new/campaign?trigger=three-wins');
+  expect(await button(page, 'Test on me').isDisabled()).toBe(true);
+  await button(page, /^Template:/).click();
+  await page.getByRole('option', { name: /^wow/ }).click();
+  await page.getByLabel('On', { exact: true }).fill('ada');
+  await button(page, 'Test on me').click();
+  const seen = page.getByRole('dialog', { name: 'As ada sees it' });
+  await seen.locator('iframe').waitFor();
+  await accessible(page);
+  await page.keyboard.press('Escape');
+  await page.getByTestId('tried').getByText('It counts nowhere').waitFor();
+  await page.getByText('profile.traits.firstName').waitFor();
+  expect(mock.state.trials).toMatchObject([
+    {
+      user: 'ada',
+      event: 'win',
+      documents: [{ kind: 'campaign', when: { trigger: 'three-wins' } }],
+    },
+  ]);
+  // a mistake in the template is told in words
+  mock.state.refused = 'The template failed or did too much while it was rendered.';
+  await button(page, 'Test on me').click();
+  await page
+    .getByTestId('tried')
+    .getByText(/^Not sent: The template failed/)
+    .waitFor();
+});
+
+test('an audience that is entered starts it; the same as YAML', async () => {
+  const page = await go('/new/campaign');
+  await page.keyboard.press('Escape');
+  await page.getByText('An audience', { exact: true }).click();
+  await page.getByRole('option', { name: /^vip/ }).click();
+  await button(page, /^Template:/).click();
+  await page.getByRole('option', { name: /^wow/ }).click();
+  await page.getByText('YAML', { exact: true }).click();
+  const text = page.getByLabel('The campaign as YAML');
+  expect(await text.inputValue()).toContain('audience: vip');
+  await text.fill(
+    'kind: campaign\nname: by-hand\nwhen: {audience: vip, on: leave}\nwhat:\n  - {channel: web, template: wow}\nstatus: draft\n',
+  );
+  await page.getByText('Sentence', { exact: true }).click();
+  await button(page, 'Way: leaves').waitFor();
+  await button(page, 'Save as draft').click();
+  await page.getByText('by-hand is saved.').waitFor();
+  expect(mock.stored('campaign', 'by-hand')?.spec).toEqual({
+    when: { audience: 'vip', on: 'leave' },
+    what: [{ channel: 'web', template: 'wow' }],
+    status: 'draft',
+  });
+});
+
+test('one that exists is changed, unless somebody else was faster', async () => {
+  const page = await go('/campaigns/winners');
+  await page.getByRole('link', { name: 'Edit' }).click();
+  await page.getByLabel('Description').fill('Mine');
+  mock.save('campaign', 'winners', {
+    ...mock.stored('campaign', 'winners')?.spec,
+    description: 'Theirs',
+  });
+  await button(page, 'Save').click();
+  await page.getByTestId('difference').getByText('description: Theirs').waitFor();
+  await accessible(page);
+  await button(page, 'Save mine over it').click();
+  await page.getByText('winners is saved.').waitFor();
+  expect(mock.stored('campaign', 'winners')?.spec.description).toBe('Mine');
+});
+
+test('an analyst reads it, and changes nothing', async () => {
+  mock.state.role = 'analyst';
+  const page = await go('/campaigns/winners/edit');
+  await page.getByText('Your role cannot change campaigns.').waitFor();
+  expect(await button(page, 'Another content to compare').count()).toBe(0);
+});

@@ -1,0 +1,343 @@
+import { Button, Text } from '@mantine/core';
+import { useDebouncedValue } from '@mantine/hooks';
+import { useNavigate, useParams, useSearch } from '@tanstack/react-router';
+import { useMemo, useState } from 'react';
+import type { Schema } from '../api/client';
+import {
+  type Campaign,
+  useCheck,
+  useDefinitions,
+  useSaveDefinition,
+  useTriggers,
+} from '../api/queries';
+import { useMay } from '../api/session';
+import { Limits } from '../campaign/Limits';
+import { Review } from '../campaign/Review';
+import { Sample } from '../campaign/Sample';
+import { blank, blankTrigger, type Spec, suggested, unfinished, unused } from '../campaign/spec';
+import { Try } from '../campaign/Try';
+import { What } from '../campaign/What';
+import { When } from '../campaign/When';
+import { Who } from '../campaign/Who';
+import { Actions } from '../definition/Actions';
+import { More, Newer, Questions } from '../definition/Guards';
+import { Naming } from '../definition/Naming';
+import { goodName, useDraft } from '../definition/useDraft';
+import { startWords, triggerWords } from '../format/pattern';
+import { Mistakes, wordsOf } from '../trigger/Mistakes';
+import { Rail } from '../trigger/Rail';
+import {
+  complete,
+  put,
+  same,
+  stepEvents,
+  suggestName,
+  type Spec as Trigger,
+} from '../trigger/spec';
+import css from '../trigger/trigger.module.css';
+import { Yaml } from '../trigger/Yaml';
+import { readText, textOf } from '../trigger/yaml';
+import { LinkButton } from '../ui/LinkButton';
+import { failed } from '../ui/notice';
+import { Card, Page } from '../ui/Page';
+import { Empty, Failure, Loading } from '../ui/states';
+import ui from '../ui/ui.module.css';
+
+/** A campaign that exists. */
+export default function CampaignEditor() {
+  const { name } = useParams({ from: '/campaigns/$name/edit' });
+  const all = useDefinitions<Spec & { name?: string; kind?: string }>('campaign');
+  const found = all.data?.definitions.find((d) => d.name === name);
+  const saved = useMemo((): Campaign | undefined => {
+    if (!found) return undefined;
+    const { name: _, kind: __, ...spec } = found.spec;
+    return { ...found, spec };
+  }, [found]);
+  if (saved) return <Editor key={name} saved={saved} />;
+  return (
+    <Page title={name}>
+      <Card>
+        {all.data ? (
+          <Empty
+            icon="campaign"
+            title="No such campaign"
+            cause={`No campaign is called “${name}”; it may have been deleted.`}
+            action={<LinkButton to="/campaigns">See all campaigns</LinkButton>}
+          />
+        ) : all.error ? (
+          <Failure error={all.error} retry={all.refetch} />
+        ) : (
+          <Loading rows={8} />
+        )}
+      </Card>
+    </Page>
+  );
+}
+
+/** A campaign that does not exist yet. */
+export function NewCampaign() {
+  const { trigger } = useSearch({ from: '/new/campaign' });
+  return <Editor key={trigger ?? ''} saved={undefined} trigger={trigger} />;
+}
+
+const short = ['when', 'who', 'cap', 'limits', 'goal'];
+
+function Editor(props: { saved: Campaign | undefined; trigger?: string | undefined }) {
+  const { saved } = props;
+  const navigate = useNavigate();
+  const { as } = useSearch({ strict: false });
+  const may = useMay('marketer');
+  const readOnly = !may || saved?.readOnly === true;
+  const all = useDefinitions<Spec>('campaign');
+  const triggers = useTriggers();
+  const saveTrigger = useSaveDefinition('trigger');
+  const [own, setOwn] = useState<Trigger | undefined>(
+    saved || props.trigger ? undefined : blankTrigger,
+  );
+  const [typed, setTyped] = useState('');
+  const [text, setText] = useState<string>();
+  const [broken, setBroken] = useState<{ line: number; message: string }>();
+  const [reviewing, setReviewing] = useState(false);
+  const reset = () => {
+    setText(undefined);
+    setBroken(undefined);
+  };
+  const open = (name: string) =>
+    void navigate({ to: '/campaigns/$name', params: { name }, replace: true });
+  const draft = useDraft<Spec>({
+    kind: 'campaign',
+    saved,
+    blank,
+    start: props.trigger ? { ...blank, when: { trigger: props.trigger } } : undefined,
+    readOnly,
+    broken: broken !== undefined,
+    onReset: reset,
+    onMade: open,
+  });
+  const { spec, dirty } = draft;
+
+  // The trigger that is written here is saved with the campaign; one that says the same is used.
+  const known = triggers.data?.definitions ?? [];
+  const twin = own && known.find((t) => same({ ...t.spec, name: undefined, kind: undefined }, own));
+  const ownName =
+    twin?.name ??
+    unused(
+      (own && suggestName(own)) || 'trigger',
+      known.map((t) => t.name),
+    );
+  const whole: Spec = own ? { ...spec, when: { trigger: ownName } } : spec;
+
+  const taken = (all.data?.definitions ?? []).map((c) => c.name);
+  const suggestion = unused(
+    suggested(spec, own ? suggestName(own) : (spec.when.trigger ?? '')) || 'campaign',
+    taken,
+  );
+  const name = saved?.name ?? (typed || suggestion);
+  const yaml = as === 'yaml';
+  const toText = (of: Spec) => textOf('campaign', name, of, short);
+
+  const [asked] = useDebouncedValue(own, 150);
+  const [wanted] = useDebouncedValue(whole, 150);
+  const askable = own !== undefined && asked !== undefined && complete(asked);
+  const ownCheck = useCheck('trigger', ownName, asked ?? {}, askable);
+  const ownProblems = askable ? (ownCheck.data?.problems ?? []) : [];
+  const finished = unfinished(whole, own) === undefined && !broken;
+  const check = useCheck('campaign', goodName(name) ? name : 'draft', wanted, finished);
+  const problems = (finished ? (check.data?.problems ?? []) : []).filter(
+    // the trigger that is written here is not saved yet
+    (p) => !(own && p.path === 'when.trigger'),
+  );
+  const existing = known.find((t) => t.name === spec.when.trigger)?.spec;
+  const pattern = own ?? existing;
+
+  const change = (next: Spec) => {
+    draft.setSpec(next);
+    reset();
+  };
+  const write = (next: string) => {
+    setText(next);
+    const read = readText('campaign', next);
+    if ('line' in read) return setBroken(read);
+    if (saved && read.name !== '' && read.name !== saved.name)
+      return setBroken({ line: 2, message: `A saved campaign keeps its name, ${saved.name}` });
+    setBroken(undefined);
+    const { when = {}, what = [], status = 'draft', ...rest } = read.spec as Partial<Spec>;
+    setOwn(undefined);
+    draft.setSpec({ ...rest, when, what, status });
+    if (!saved && read.name !== suggestion) setTyped(read.name);
+  };
+  const why = saved?.readOnly
+    ? 'This campaign is loaded from a folder at start; change it there'
+    : !may
+      ? 'Your role cannot change campaigns'
+      : (unfinished(whole, own) ??
+        (ownProblems.length + problems.length > 0 ? 'Something is wrong with it' : undefined));
+
+  /** Saves the trigger that was written here, then the campaign. */
+  const store = async (status: Spec['status']) => {
+    const next = { ...whole, status };
+    if (own && !twin) {
+      try {
+        await saveTrigger.mutateAsync({
+          name: ownName,
+          spec: own as Record<string, unknown>,
+          version: 0,
+        });
+      } catch (error) {
+        setReviewing(false);
+        failed('The trigger was not saved', error);
+        return;
+      }
+    }
+    setOwn(undefined);
+    draft.setSpec(next);
+    draft.store(name, draft.base.version, next);
+  };
+  const documents = (): Schema['AnyJSON'] =>
+    [
+      { kind: 'campaign', name: goodName(name) ? name : 'draft', ...whole },
+      ...(own && !twin ? [{ kind: 'trigger', name: ownName, ...own }] : []),
+    ] as unknown as Schema['AnyJSON'];
+
+  const starts = own
+    ? complete(own)
+      ? `A user does ${triggerWords(own)}`
+      : 'not said yet'
+    : startWords(
+        spec.when,
+        known.find((t) => t.name === spec.when.trigger),
+      );
+  return (
+    <Page
+      title={saved?.name ?? 'New campaign'}
+      lede="When something happens, who gets what, and how often."
+      actions={
+        <Actions
+          draft={{ ...draft, store: () => void store(saved?.spec.status ?? 'draft') }}
+          name={name}
+          yaml={yaml}
+          broken={broken !== undefined}
+          unchanged={saved !== undefined && !dirty}
+          label={saved ? undefined : 'Save as draft'}
+          why={why}
+          onEditAs={() => setText(undefined)}
+        >
+          {spec.status !== 'live' && spec.status !== 'ended' && (
+            <Button
+              size="xs"
+              disabled={why !== undefined || broken !== undefined || !goodName(name)}
+              title={why}
+              onClick={() => setReviewing(true)}
+            >
+              Review
+            </Button>
+          )}
+          {saved && !readOnly && (
+            <More
+              kind="campaign"
+              saved={saved}
+              label="Delete the campaign"
+              cost="It sends nothing any more. What it has sent stays counted, and its versions stay."
+              onGone={() => {
+                draft.gone();
+                void navigate({ to: '/campaigns' });
+              }}
+            />
+          )}
+        </Actions>
+      }
+    >
+      <Newer draft={draft} />
+      <div className={css.columns} data-quiet>
+        <div className={ui.stack}>
+          <Card flush label="The campaign">
+            {!yaml && (
+              <Naming
+                saved={saved !== undefined}
+                typed={typed}
+                suggested={suggestion}
+                setTyped={setTyped}
+                description={spec.description}
+                setDescription={(said) => change(put(spec, 'description', said))}
+                readOnly={readOnly}
+              />
+            )}
+            {yaml && (
+              <Yaml
+                kind="campaign"
+                text={text ?? toText(whole)}
+                set={write}
+                broken={broken}
+                problems={problems}
+                readOnly={readOnly}
+              />
+            )}
+          </Card>
+          {!yaml && (
+            <>
+              <When
+                spec={spec}
+                set={change}
+                own={own}
+                setOwn={setOwn}
+                problems={ownProblems}
+                readOnly={readOnly}
+              />
+              <Who spec={spec} set={change} readOnly={readOnly} />
+              <What spec={spec} set={change} readOnly={readOnly} />
+              <Limits spec={spec} set={change} readOnly={readOnly} />
+              <Mistakes all={problems.map((p) => ({ where: p.path ?? '', message: wordsOf(p) }))} />
+            </>
+          )}
+          {readOnly && (
+            <Text size="sm" c="dimmed">
+              {why}.
+            </Text>
+          )}
+        </div>
+        <aside className={ui.stack} aria-label="What it would do">
+          {(own || existing) && (
+            <Rail
+              name={own ? ownName : (spec.when.trigger ?? 'draft')}
+              spec={
+                own
+                  ? askable && ownProblems.length === 0 && ownCheck.data
+                    ? asked
+                    : undefined
+                  : existing
+              }
+              waiting={askable && ownProblems.length === 0}
+              why={
+                own && !complete(own)
+                  ? 'Pick an event: this shows whom it would have reached.'
+                  : ownProblems.length > 0
+                    ? 'Not while something is wrong with it.'
+                    : 'Reading what users did …'
+              }
+              campaigns={saved ? [saved.name] : []}
+            />
+          )}
+          <Sample spec={spec} />
+          <Try
+            documents={documents}
+            event={pattern && stepEvents(pattern).at(-1)}
+            why={
+              unfinished(whole, own) ??
+              (ownProblems.length + problems.length > 0 ? 'Something is wrong with it' : undefined)
+            }
+          />
+        </aside>
+      </div>
+      <Review
+        opened={reviewing}
+        onClose={() => setReviewing(false)}
+        name={name}
+        spec={whole}
+        starts={starts}
+        launching={saveTrigger.isPending || draft.saving}
+        onLaunch={() => void store('live')}
+      />
+      <Questions draft={draft} saved={saved} yaml={toText} />
+    </Page>
+  );
+}
