@@ -218,7 +218,12 @@ func (l *Log) OffsetAt(ctx context.Context, s eventlog.Stream, n int, t int64) (
 
 // ceilMilli is the first millisecond at or after a time in µs, and none of those
 // that mean something else.
-func ceilMilli(t int64) int64 { return max(0, (t+999)/1000) }
+func ceilMilli(t int64) int64 {
+	if t <= 0 {
+		return 0
+	}
+	return (t-1)/1000 + 1
+}
 
 // Trim implements eventlog.Log. The newest record of a partition stays: the log
 // time is kept in it.

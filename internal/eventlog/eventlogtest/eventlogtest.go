@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"math"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,7 +20,7 @@ import (
 )
 
 // wait bounds everything that should happen at once.
-const wait = 30 * time.Second
+const wait = 2 * time.Minute
 
 // Subject is a log under test.
 type Subject struct {
@@ -562,8 +563,10 @@ func offsetAt(s *suite) {
 	if got := s.read(0, at(0))[0]; got != all[0] {
 		s.Fatalf("at the beginning of time comes %+v, want %+v", got, all[0])
 	}
-	if got := at(b.Time + 1); got != b.Next {
-		s.Fatalf("behind all is %d, want %d", got, b.Next)
+	for _, t := range []int64{b.Time + 1, math.MaxInt64} {
+		if got := at(t); got != b.Next {
+			s.Fatalf("at %d, behind all, is %d, want %d", t, got, b.Next)
+		}
 	}
 }
 
