@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"heed/internal/console/api"
+	"heed/internal/console/trial"
 	"heed/internal/decider"
 	"heed/internal/definition"
 	"heed/internal/demo"
@@ -139,8 +140,8 @@ func (s sends) Preview(ctx context.Context, t *definition.Template, campaign, us
 // tries lets the console try what is drafted.
 type tries struct{ *engager.Engager }
 
-func (t tries) Try(ctx context.Context, c *definition.Campaign, drafts []definition.Template, user string, cause json.RawMessage) (string, error) {
-	return t.Engager.Try(ctx, &engager.Trial{Campaign: *c, Templates: drafts, User: user, Event: cause})
+func (t tries) Try(ctx context.Context, d *trial.Draft) (string, error) {
+	return t.Engager.Try(ctx, &engager.Trial{Campaign: *d.Campaign, Templates: d.Templates, User: d.User, To: d.To, Event: d.Cause})
 }
 
 func (t tries) Tried(ctx context.Context, id string) (api.Trial, bool, error) {

@@ -29,6 +29,7 @@ import (
 	"heed/internal/analytics/audiences"
 	"heed/internal/analytics/avrofiles"
 	"heed/internal/backtest"
+	"heed/internal/channel/email"
 	"heed/internal/console"
 	"heed/internal/decider"
 	"heed/internal/demo"
@@ -77,6 +78,7 @@ type Config struct {
 	Gateway   gateway.Config           `yaml:"gateway"`
 	Decider   decider.Config           `yaml:"decider"`
 	Engager   engager.Config           `yaml:"engager"`
+	Email     email.Config             `yaml:"email"`
 	Analytics analytics.Config         `yaml:"analytics"`
 	Console   console.Config           `yaml:"console"`
 	Backtest  backtest.Config          `yaml:"backtest"`

@@ -3,22 +3,28 @@ package app
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"heed/internal/channel"
+	"heed/internal/channel/email"
 	"heed/internal/channel/outbox"
 	"heed/internal/channel/pullstore"
 	channelweb "heed/internal/channel/web"
 	"heed/internal/channel/webhook"
 )
 
-// channels makes the ways out, with what they are called back by.
-func (n *node) channels(mux *http.ServeMux, add func(name string, run func(context.Context) error, ready func() error)) []channel.Channel {
+// channels makes the ways out, with what they are called back by; public is where
+// their readers reach Heed.
+func (n *node) channels(public string, mux *http.ServeMux, add func(name string, run func(context.Context) error, ready func() error)) []channel.Channel {
 	all := []channel.Channel{
 		channelweb.New(n.db.Inbox()),
 		outbox.New(n.db.Documents()),
 		webhook.New(time.Now),
 		pullstore.New(n.pull, n.catalog),
+		email.New(n.cfg.Email, email.Deps{
+			Secret: n.secret, Base: func() string { return strings.TrimSuffix(public, "/") }, Inbound: n.book.Inbound, Logger: n.log, Now: time.Now,
+		}),
 	}
 	for _, c := range all {
 		if r, ok := c.(channel.Receiver); ok {

@@ -283,7 +283,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 		}
 	}
 	if n.cfg.has(RoleEngager) {
-		channels := n.channels(mux, add)
+		channels := n.channels(cmp.Or(n.cfg.PublicURL, base), mux, add)
 		n.book.Keep(channels)
 		if warning := Unreachable(n.cfg, n.catalog.Current()); warning != "" {
 			n.log.Warn(warning)

@@ -319,3 +319,22 @@ func TestReadOnly(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
+
+// A secret inside of a part that a channel may lack keeps its place.
+func TestSecretsOfAChannel(t *testing.T) {
+	h := open(t, memory.Open(memory.Config{}).Documents())
+	const channel = "kind: channel\nname: news\ntype: email\nsmtp: {host: smtp.example, from: news@shop.example, user: heed, password: %s}\n"
+	h.want(fmt.Sprintf(channel, "hunter2"), catalog.Options{}, "created channel/news@1")
+	text, err := h.Export(t.Context())
+	if err != nil || strings.Contains(string(text), "hunter2") || !strings.Contains(string(text), "***") {
+		t.Errorf("export: %v\n%s", err, text)
+	}
+	h.want(string(text), catalog.Options{}, "unchanged channel/news@1")
+	h.want(fmt.Sprintf(channel, "'***'")+"tracking: none\n", catalog.Options{}, "updated channel/news@2")
+	if got := h.Current().Channels["news"].SMTP.Password; got != "hunter2" {
+		t.Errorf("the password in use is %q", got)
+	}
+	if _, err := h.apply(fmt.Sprintf(channel, "'***'")+"dkim: {domain: shop.example, selector: heed, key: '***'}\n", catalog.Options{}); err == nil {
+		t.Error("*** was applied to a key that there is not")
+	}
+}

@@ -60,7 +60,15 @@ func secretsOf(spec any) []*string {
 	case *definition.Source:
 		return []*string{&s.ServerKey, &s.Secret}
 	case *definition.Channel:
-		return []*string{&s.Secret}
+		// Each has its place, whether or not the channel has it.
+		smtp, dkim := new(definition.SMTP), new(definition.DKIM)
+		if s.SMTP != nil {
+			smtp = s.SMTP
+		}
+		if s.DKIM != nil {
+			dkim = s.DKIM
+		}
+		return []*string{&s.Secret, &smtp.Password, &dkim.Key}
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"heed/internal/console/api"
+	"heed/internal/console/drafts"
 	"heed/internal/console/reaching"
 	"heed/internal/console/trial"
 	"heed/internal/documents"
@@ -108,7 +109,11 @@ func (c *Console) server() *server {
 	deps.Audit = func(ctx context.Context, action, subject, detail string) {
 		c.audit(ctx, askedOf(ctx).caller.who, action, subject, detail)
 	}
-	return &server{c, reaching.New(deps), &trial.API{
+	show := drafts.Deps{Definitions: c.deps.Definitions}
+	if c.deps.Sends != nil {
+		show.Preview = c.deps.Sends.Preview
+	}
+	return &server{c, reaching.New(deps), drafts.New(show), &trial.API{
 		Tries: c.deps.Tries, Definitions: c.deps.Definitions, Log: c.deps.Log, Now: c.now, Budget: c.cfg.ScanBudget,
 	}}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"heed/internal/console/api"
+	"heed/internal/console/drafts"
 	"heed/internal/console/reaching"
 	"heed/internal/console/trial"
 	"heed/internal/documents"
@@ -20,6 +21,7 @@ import (
 type server struct {
 	c *Console
 	*reaching.Reaching
+	*drafts.Drafts
 	*trial.API
 }
 

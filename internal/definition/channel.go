@@ -28,7 +28,7 @@ const (
 // without a definition.
 type Channel struct {
 	Name string `yaml:"name" json:"name"`
-	Type string `yaml:"type" json:"type"` // web | outbox | webhook | pull
+	Type string `yaml:"type" json:"type"` // web | outbox | webhook | pull | email
 
 	// Of a webhook: where it posts, the secret that signs, whether the address may
 	// be a private one, and how long an attempt may take.
@@ -38,12 +38,22 @@ type Channel struct {
 	Timeout      period.Period `yaml:"timeout,omitempty" json:"timeout,omitempty"`
 	// Collection of the pull store that a channel of type pull writes into.
 	Collection string `yaml:"collection,omitempty" json:"collection,omitempty"`
+
+	// Of email: how it sends; the key that signs; the sender's postal address, on
+	// one line; the domain that mail which cannot be delivered comes back to (empty:
+	// the sender's own mailbox); and what is counted: all, clicks or none.
+	SMTP     *SMTP  `yaml:"smtp,omitempty" json:"smtp,omitempty"`
+	DKIM     *DKIM  `yaml:"dkim,omitempty" json:"dkim,omitempty"`
+	Address  string `yaml:"address,omitempty" json:"address,omitempty"`
+	Bounces  string `yaml:"bounces,omitempty" json:"bounces,omitempty"`
+	Tracking string `yaml:"tracking,omitempty" json:"tracking,omitempty"`
 }
 
 // Mode is what the channel's content is: HTML, in which what is printed is
 // escaped, or text.
 func (c *Channel) Mode() render.Mode {
-	if c.Type == ChannelWeb || c.Type == ChannelOutbox {
+	switch c.Type {
+	case ChannelWeb, ChannelOutbox, ChannelEmail:
 		return render.HTML
 	}
 	return render.Text
@@ -73,8 +83,17 @@ func (c *checker) channel(ch *Channel) {
 	}
 	only(ChannelWebhook, "url", ch.URL, "secret", ch.Secret, "timeout", timeout)
 	only(ChannelPull, "collection", ch.Collection)
+	if ch.SMTP != nil {
+		only(ChannelEmail, "smtp", ch.Type)
+	}
+	if ch.DKIM != nil {
+		only(ChannelEmail, "dkim", ch.Type)
+	}
+	only(ChannelEmail, "address", ch.Address, "bounces", ch.Bounces, "tracking", ch.Tracking)
 	switch ch.Type {
 	case ChannelWeb, ChannelOutbox:
+	case ChannelEmail:
+		c.email(ch)
 	case ChannelWebhook:
 		u, err := url.Parse(ch.URL)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
@@ -86,6 +105,6 @@ func (c *checker) channel(ch *Channel) {
 	case ChannelPull:
 		c.refer("collection", KindCollection, ch.Collection, maps.Keys(c.set.Collections))
 	default:
-		c.fail("type", "web, outbox, webhook or pull", "%q is not a type of channel", ch.Type)
+		c.fail("type", "web, outbox, webhook, pull or email", "%q is not a type of channel", ch.Type)
 	}
 }

@@ -266,6 +266,9 @@ func (c *checker) campaign(k *Campaign) {
 		if v.Weight < 0 || v.Weight > 1_000_000 {
 			c.fail(at+".weight", "a whole number from 1 to 1000000; unset is 1", "%d is not a weight", v.Weight)
 		}
+		if k.Status == Live && k.Purpose != consent.Transactional {
+			c.endable(at, v)
+		}
 	}
 	if lim := k.Limits.Cap; lim != nil && (lim.Count < 1 || lim.Count > 1000 || lim.Per <= 0) {
 		c.fail("limits.cap", "cap: {count: 1, per: 24h}", "needs a count from 1 to 1000 and a period")

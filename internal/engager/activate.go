@@ -128,6 +128,7 @@ type activation struct {
 	entry   Entry
 	version int64
 	to      string // the address, of a channel that needs one
+	trialTo string // of a trial: the address that was given for it
 }
 
 // activate brings an activation as far as it can get now. It may be called
@@ -273,9 +274,11 @@ func (a *activation) reach(ctx context.Context, v *variant) (reach.Answer, error
 	if err != nil {
 		return reach.Answer{}, err
 	}
-	return a.worker.deps.Book.Ask(ctx, &reach.Question{
-		User: user, Profile: p, Purpose: a.c.purpose, Campaign: a.name, Channel: v.definition,
-	})
+	q := &reach.Question{User: user, Profile: p, Purpose: a.c.purpose, Campaign: a.name, Channel: v.definition, To: a.trialTo}
+	if a.intent.Test { // who tries it has asked for it
+		q.Purpose = consent.Transactional
+	}
+	return a.worker.deps.Book.Ask(ctx, q)
 }
 
 // render makes the delivery; nil if there is none to make, and the entry says
@@ -299,7 +302,7 @@ func (a *activation) render(ctx context.Context, v *variant) (*channel.Delivery,
 	bounded, cancel := context.WithTimeout(ctx, a.worker.cfg.RenderTimeout)
 	defer cancel()
 	in := a.worker.input(bounded, a.intent.User, a.name)
-	in.Event, in.Profile = ev, p
+	in.Event, in.Profile, in.Unsubscribe = ev, p, a.unsubscribe(v)
 	body, err := v.body.Render(bounded, in)
 	var subject render.Result
 	if err == nil && v.subject != nil {
@@ -323,7 +326,7 @@ func (a *activation) render(ctx context.Context, v *variant) (*channel.Delivery,
 		Template: v.template, Kind: v.kind, Slot: v.slot, Subject: headline(subject.Text), Body: body.Text,
 		At: a.intent.At, Created: a.entry.Created, CauseID: a.intent.CauseID, ReplyTo: a.intent.ReplyTo,
 		Personal: v.personal(), Depth: a.intent.Depth + 1, Test: a.intent.Test, Channel: v.definition,
-		To: a.to, Unsubscribe: a.unsubscribe(v),
+		To: a.to, Unsubscribe: in.Unsubscribe,
 	}
 	if v.expires > 0 {
 		d.Expires = a.intent.At + v.expires.Microseconds()

@@ -35,6 +35,7 @@ type Trial struct {
 	// Templates are drafts that stand in for what is defined under their names.
 	Templates []definition.Template `json:"templates,omitempty"`
 	User      string                `json:"user"`
+	To        string                `json:"to,omitempty"` // stands in for the user's address
 	// Event stands for the one that completes the trigger, as event.AppendJSON
 	// writes it; nil: none.
 	Event json.RawMessage `json:"event,omitempty"`
@@ -158,7 +159,7 @@ func (a *activation) tries(ctx context.Context) error {
 		return err
 	}
 	a.c = a.worker.campaign(t.over(a.worker.deps.Definitions.Current()), &t.Campaign)
-	a.c.live, a.c.who = true, nil
+	a.c.live, a.c.who, a.trialTo = true, nil, t.To
 	if a.event, err = t.cause(); err != nil {
 		return err
 	}

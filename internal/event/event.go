@@ -69,6 +69,14 @@ const (
 	NameResubscribed = "heed.resubscribed"
 )
 
+// Claimed marks, as a key of Context.Extra, an identify whose user id is trusted
+// and was not proven: its addresses are only claims. ClaimedHead is the key as
+// Reader.With takes it.
+const (
+	Claimed     = "claimed"
+	ClaimedHead = `"` + Claimed + `":`
+)
+
 // SourceHeed is the source of events that Heed makes itself.
 const SourceHeed = "heed"
 

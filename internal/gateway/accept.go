@@ -153,6 +153,10 @@ func (q *request) take(it *item) {
 	e.Source, e.Depth, e.ReplyTo, e.ReceivedAt = q.c.name, 0, q.replyTo, q.nowUS
 	e.Timestamp = q.eventTime(it)
 	c.Verified = q.proven(e.UserID, q.signature(&it.stated))
+	if c.Verified && e.Type == event.Identify && !q.c.server && !q.c.signed(e.UserID, q.signature(&it.stated)) {
+		// Trusting user ids is about content: anybody can send this address.
+		c.Extra = q.reader.With(c.Extra, event.ClaimedHead, []byte("true"))
+	}
 	q.private(c)
 	var key eventlog.Key
 	if e.MessageID == "" {

@@ -319,6 +319,10 @@ func TestContext(t *testing.T) {
 		event.Context{Locale: "fr", IP: "203.0.113.0", Verified: true, Extra: []byte(`{"library":{"name":"l"}}`), Page: event.PageContext{Title: "T", URL: "https://x.example/a", Path: "/a"}})
 	f("global privacy control", `{"writeKey":"open-key","batch":[{"event":"x","anonymousId":"a","context":{"consent":{"ads":true}}}]}`,
 		event.Context{IP: "203.0.113.0", Verified: true, Consent: []byte(`{"gpc":true,"ads":true}`)}, "Sec-GPC", "1")
+	f("an address with a trusted id", `{"writeKey":"open-key","batch":[{"type":"identify","userId":"u","traits":{"email":"a@b.example"},"context":{"library":1}}]}`,
+		event.Context{IP: "203.0.113.0", Verified: true, Extra: []byte(`{"claimed":true,"library":1}`)})
+	f("an address from a server", `{"batch":[{"type":"identify","userId":"u","traits":{"email":"a@b.example"}}]}`,
+		event.Context{Verified: true}, "Authorization", "Bearer shop-server")
 	f("campaign", `{"writeKey":"open-key","batch":[{"event":"x","anonymousId":"a","context":{"campaign":{"source":"own"},"page":{"url":"https://x.example/?utm_source=s&utm_campaign=spring+sale&gclid=1&email=ada%40example.com#token","referrer":"https://y.example/?q=secret"}}}]}`,
 		event.Context{
 			IP: "203.0.113.0", Verified: true, Campaign: event.CampaignContext{Source: "own", Name: "spring sale"},

@@ -413,6 +413,10 @@ func TestWrongFilesAndPlans(t *testing.T) {
 	file("", "titles")
 	file("a,,b\n", "needs a title")
 	file("a,a\n", "two columns")
+	file("a\n\xffb\nc\nd\n", "UTF-8")
+	for _, end := range []string{"K\u00f6ln\n", "K\u00f6", "\u20ac", "\U0001f600x"} {
+		s.upload("id\nx,\n" + end)
+	}
 	file("\xff\xfea\x00,\x00b\x00", "UTF-8")
 	file(strings.Repeat("a,", 200)+"b\n", "at most 100")
 	id := s.upload("id,mail,x\n").Id

@@ -27,7 +27,13 @@ func (h *head) look(start []byte) error {
 	if rest, marked := bytes.CutPrefix(start, []byte(byteOrderMark)); marked {
 		start, h.Mark = rest, int64(len(byteOrderMark))
 	}
-	if !utf8.Valid(start[:max(0, len(start)-utf8.UTFMax)]) || bytes.IndexByte(start, 0) >= 0 {
+	whole := start
+	for range utf8.UTFMax - 1 { // the part may end inside of a letter
+		if len(whole) > 0 && !utf8.Valid(whole) {
+			whole = whole[:len(whole)-1]
+		}
+	}
+	if !utf8.Valid(whole) || bytes.IndexByte(start, 0) >= 0 {
 		return bad("the file is no text in UTF-8: save it as CSV UTF-8")
 	}
 	line, _, _ := bytes.Cut(start, []byte("\n"))

@@ -197,12 +197,13 @@ func (p *Profile) identify(e *event.Event, t int64) (changed bool) {
 		return false
 	}
 	size := entriesBytes(p.Traits)
+	verified := e.Context.Verified && !claimed(e.Context.Extra)
 	for _, in := range traits {
 		switch in.Key {
 		case "email":
-			changed = p.Email.set(in.Value, e.Context.Verified, t) || changed
+			changed = p.Email.set(in.Value, verified, t) || changed
 		case "phone":
-			changed = p.Phone.set(in.Value, e.Context.Verified, t) || changed
+			changed = p.Phone.set(in.Value, verified, t) || changed
 		case "consent":
 			changed = p.consent([]byte(in.Value), t, true) || changed
 		}
@@ -210,6 +211,17 @@ func (p *Profile) identify(e *event.Event, t int64) (changed bool) {
 		changed = put(&p.Traits, &size, MaxTraitsBytes, in, true) || changed
 	}
 	return changed
+}
+
+// claimed tells whether the gateway has marked the addresses of an event as claims.
+// A client that writes the key itself, to whatever value, marks its own.
+func claimed(extra []byte) bool {
+	if len(extra) == 0 {
+		return false
+	}
+	entries, ok := object(extra)
+	_, found := find(entries, event.Claimed)
+	return found || !ok
 }
 
 // consent merges a statement key by key. An equal value is only given a newer

@@ -184,6 +184,53 @@ func TestAddressesNeedVerification(t *testing.T) {
 	f(verified(40, `{"email":""}`), Address{"", false, at(40)})
 }
 
+// A trusted user id vouches for no address, however the mark of it is written.
+func TestClaimedAddress(t *testing.T) {
+	f := func(extra string, want bool) {
+		t.Helper()
+		var p Profile
+		e := identify(1, `{"email":"a@x.example"}`)
+		e.Context.Verified, e.Context.Extra = true, []byte(extra)
+		p.Apply(e)
+		if p.Email.Verified != want {
+			t.Errorf("%s: verified %v", extra, p.Email.Verified)
+		}
+	}
+	f("", true)
+	f(`{"library":{"claimed":true}}`, true)
+	f(`{"claimed":true}`, false)
+	f(`{"claimed" : false}`, false)
+	f(`{"cl\u0061imed":null}`, false)
+}
+
+// A statement holds since it was made, not since it was told, so that an old list
+// does not override what was said meanwhile; and a refusal always finds room.
+func TestConsentIsKept(t *testing.T) {
+	var p Profile
+	p.Apply(identify(1, `{"consent":{"email":false}}`))
+	p.Apply(identify(100, `{"consent":{"email":{"granted":true,"at":"2026-01-01T00:00:00Z"}}}`))
+	if p.ConsentTo("email") != "false" {
+		t.Errorf("an old yes overrode a no: %s", p.ConsentTo("email"))
+	}
+	long := strings.Repeat("x", 500)
+	for i := range 60 { // until nothing fits any more
+		p.Apply(identify(int64(200+i), fmt.Sprintf(`{"consent":{"k%d":"%s"}}`, i, long[:500>>(i/10*2)])))
+	}
+	p.Apply(identify(300, `{"consent":{"sms":true}}`))
+	p.Apply(identify(301, `{"consent":{"push":{"granted":false,"wording":"`+strings.Repeat("y", 5000)+`"},"marketing":false}}`))
+	if p.ConsentTo("sms") != "" || p.ConsentTo("push") != "false" || p.ConsentTo("marketing") != "false" {
+		t.Errorf("sms %s, push %s, marketing %s", p.ConsentTo("sms"), p.ConsentTo("push"), p.ConsentTo("marketing"))
+	}
+	var into Profile
+	for i := range 20 {
+		into.Apply(identify(int64(200+i), fmt.Sprintf(`{"consent":{"j%d":"%s"}}`, i, long)))
+	}
+	into.Merge(&p)
+	if into.ConsentTo("push") != "false" || into.ConsentTo("marketing") != "false" {
+		t.Errorf("a merge lost a refusal: %s", into.AppendConsent(nil))
+	}
+}
+
 func TestConsent(t *testing.T) {
 	p := new(Profile)
 	f := func(sec int64, consent, want string) {

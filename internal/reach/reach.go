@@ -92,6 +92,8 @@ type Question struct {
 	Purpose  consent.Purpose
 	Campaign string // "" for any
 	Channel  *definition.Channel
+	// To stands in for the user's address: whoever tries a message gives their own.
+	To string
 }
 
 // Answer is what is known about a Question.
@@ -142,6 +144,8 @@ func (b *Book) Ask(ctx context.Context, q *Question) (Answer, error) {
 func (b *Book) address(ctx context.Context, q *Question, p *profile.Profile) (string, policy.Address, error) {
 	kept := p.Email
 	switch own := b.own[q.Channel.Type]; {
+	case q.To != "":
+		kept = profile.Address{Value: q.To, Verified: true}
 	case own != nil:
 		to, err := own.Address(ctx, q.User, p.AnonymousIDs)
 		if err != nil {

@@ -39,6 +39,9 @@ func (w *writer) bind(t *Template, in Input) {
 		w.vars[rootPull] = pulled
 	}
 	w.vars[rootCampaign] = map[string]any{"name": in.Campaign}
+	if in.Unsubscribe != "" {
+		w.vars[rootUnsubscribe] = in.Unsubscribe
+	}
 }
 
 func eventValue(e *event.Event) map[string]any {

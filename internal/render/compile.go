@@ -3,6 +3,7 @@ package render
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/osteele/liquid/expressions"
@@ -170,7 +171,7 @@ func (c *compiler) scan(source string) error {
 				if name == "" {
 					return &SyntaxError{Line: t.SourceLoc.LineNo, Message: t.Name + " needs a name"}
 				}
-				if name == rootEvent || name == rootProfile || name == rootCampaign || name == rootPull || name == rootForloop {
+				if slices.Contains([]string{rootEvent, rootProfile, rootCampaign, rootPull, rootForloop, rootUnsubscribe}, name) {
 					return &SyntaxError{Line: t.SourceLoc.LineNo, Message: fmt.Sprintf("%s must not take the name %q", t.Name, name)}
 				}
 				c.locals[name] = true

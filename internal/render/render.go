@@ -82,6 +82,9 @@ type Input struct {
 	// Pull looks the user's document of a collection up: a JSON object, or nil. It
 	// is asked for the collections that the template names. nil: there are none.
 	Pull func(collection string) []byte
+	// Unsubscribe is the address of the page that ends messages like this one; ""
+	// if there is none.
+	Unsubscribe string
 }
 
 // Result is rendered content.

@@ -138,6 +138,9 @@ const (
 	rootCampaign = "campaign"
 	rootPull     = "pull" // the pull store: pull.<collection>.<field>
 	rootForloop  = "forloop"
+
+	// The link by which the reader of a message ends messages like it.
+	rootUnsubscribe = "unsubscribe_url"
 )
 
 func eventField(s string) bool {
@@ -183,8 +186,12 @@ func checkField(f field, locals map[string]bool) error {
 		if second != "" && second != "name" {
 			return fmt.Errorf("campaign has no %q: it has name", second)
 		}
+	case rootUnsubscribe:
+		if second != "" {
+			return fmt.Errorf("%s has no %q: it is a link", rootUnsubscribe, second)
+		}
 	default:
-		return fmt.Errorf("nothing is called %q here: templates read event, profile, pull and campaign", root)
+		return fmt.Errorf("nothing is called %q here: templates read event, profile, pull, campaign and unsubscribe_url", root)
 	}
 	return nil
 }

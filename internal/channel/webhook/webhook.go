@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"heed/internal/channel"
+	"heed/internal/channel/breaker"
 	"heed/internal/definition"
 )
 
@@ -42,12 +43,12 @@ const (
 type Channel struct {
 	guarded, free *http.Client // by whether private addresses are refused
 	now           func() time.Time
-	destinations  destinations
+	destinations  *breaker.Destinations
 }
 
 // New makes the channel.
 func New(now func() time.Time) *Channel {
-	return &Channel{guarded: newClient(true), free: newClient(false), now: now, destinations: destinations{byName: map[string]*destination{}}}
+	return &Channel{guarded: newClient(true), free: newClient(false), now: now, destinations: breaker.New(maxInFlight)}
 }
 
 // newClient never follows redirects and uses no proxy: where a request goes is
@@ -100,10 +101,10 @@ func (c *Channel) Send(ctx context.Context, d *channel.Delivery) (channel.Receip
 	if def == nil || def.URL == "" {
 		return channel.Receipt{}, permanent(errors.New("webhook: the channel has no url"))
 	}
-	to := c.destinations.of(def.Name + " " + def.URL)
-	leave, err := to.enter(c.now())
+	to := c.destinations.Of(def.Name + " " + def.URL)
+	leave, err := to.Enter(c.now())
 	if err != nil {
-		return channel.Receipt{}, err
+		return channel.Receipt{}, fmt.Errorf("webhook: %w", err)
 	}
 	receipt, err := c.post(ctx, def, d)
 	leave(c.now(), err)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"heed/internal/channel"
+	"heed/internal/channel/breaker"
 	"heed/internal/definition"
 	"heed/internal/period"
 )
@@ -185,25 +186,25 @@ func TestFailingDestinationIsLeftAlone(t *testing.T) {
 		_, err := c.Send(t.Context(), delivery(srv.URL))
 		return err
 	}
-	for range tolerated {
+	for range breaker.Tolerated {
 		if _, _, untried := failure(t, send()); untried {
 			t.Fatal("it was left alone too early")
 		}
 	}
-	if _, after, untried := failure(t, send()); !untried || after != firstRest {
+	if _, after, untried := failure(t, send()); !untried || after != breaker.FirstRest {
 		t.Errorf("after %v, untried %t", after, untried)
 	}
-	if _, err := c.Send(t.Context(), delivery(srv.URL, func(def *definition.Channel, _ *channel.Delivery) { def.Name = "other" })); err == nil || visits.Load() != tolerated+1 {
+	if _, err := c.Send(t.Context(), delivery(srv.URL, func(def *definition.Channel, _ *channel.Delivery) { def.Name = "other" })); err == nil || visits.Load() != breaker.Tolerated+1 {
 		t.Errorf("another channel: %v, %d visits", err, visits.Load())
 	}
-	now = now.Add(firstRest)
+	now = now.Add(breaker.FirstRest)
 	if _, _, untried := failure(t, send()); untried {
 		t.Error("nobody found out whether it is back")
 	}
-	if _, after, untried := failure(t, send()); !untried || after != 2*firstRest {
+	if _, after, untried := failure(t, send()); !untried || after != 2*breaker.FirstRest {
 		t.Errorf("after %v, untried %t", after, untried)
 	}
-	now = now.Add(2 * firstRest)
+	now = now.Add(2 * breaker.FirstRest)
 	status.Store(204)
 	for range 3 {
 		if err := send(); err != nil {

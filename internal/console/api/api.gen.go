@@ -1974,6 +1974,35 @@ type SuppressionOrder struct {
 	Type AddressType `json:"type"`
 }
 
+// TemplateDraft defines model for TemplateDraft.
+type TemplateDraft struct {
+	Body string `json:"body"`
+
+	// Campaign What campaign.name prints
+	Campaign string `json:"campaign,omitempty,omitzero"`
+	Channel  string `json:"channel"`
+	Subject  string `json:"subject,omitempty,omitzero"`
+
+	// User Whose profile it reads; nobody's if there is none
+	User string `json:"user,omitempty,omitzero"`
+}
+
+// TemplatePreview defines model for TemplatePreview.
+type TemplatePreview struct {
+	// Body HTML of a page, an e-mail or the outbox; else text
+	Body string `json:"body"`
+
+	// Missing Fields that were printed without a default and have no value
+	Missing []string `json:"missing"`
+	Subject string   `json:"subject"`
+
+	// Text The text twin of an e-mail; else empty
+	Text string `json:"text"`
+
+	// Type Of the channel
+	Type string `json:"type"`
+}
+
 // Timeline defines model for Timeline.
 type Timeline struct {
 	Complete   bool           `json:"complete"`
@@ -2067,6 +2096,9 @@ type TrialDraft struct {
 
 	// Event The newest event of this name stands for the one that completes the trigger
 	Event string `json:"event,omitempty,omitzero"`
+
+	// To The address to send to: an e-mail address or a number; else the user's own
+	To string `json:"to,omitempty,omitzero"`
 
 	// User Who gets it: a user id, or the anonymous id of a browser
 	User string `json:"user"`
@@ -2408,6 +2440,9 @@ type LookUpSuppressionJSONRequestBody = AddressQuestion
 // UnsuppressAddressJSONRequestBody defines body for UnsuppressAddress for application/json ContentType.
 type UnsuppressAddressJSONRequestBody = AddressQuestion
 
+// PreviewTemplateJSONRequestBody defines body for PreviewTemplate for application/json ContentType.
+type PreviewTemplateJSONRequestBody = TemplateDraft
+
 // PostTokenJSONRequestBody defines body for PostToken for application/json ContentType.
 type PostTokenJSONRequestBody = TokenRequest
 
@@ -2548,6 +2583,9 @@ type ServerInterface interface {
 	// UnsuppressAddress Take back what was suppressed by hand
 	// (POST /suppressions:remove)
 	UnsuppressAddress(w http.ResponseWriter, r *http.Request)
+	// PreviewTemplate What a template that is not saved says to a user
+	// (POST /templates:preview)
+	PreviewTemplate(w http.ResponseWriter, r *http.Request)
 	// ListTokens The API tokens, without their secrets (admin)
 	// (GET /tokens)
 	ListTokens(w http.ResponseWriter, r *http.Request)
@@ -3703,6 +3741,20 @@ func (siw *ServerInterfaceWrapper) UnsuppressAddress(w http.ResponseWriter, r *h
 	handler.ServeHTTP(w, r)
 }
 
+// PreviewTemplate operation middleware
+func (siw *ServerInterfaceWrapper) PreviewTemplate(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PreviewTemplate(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListTokens operation middleware
 func (siw *ServerInterfaceWrapper) ListTokens(w http.ResponseWriter, r *http.Request) {
 
@@ -4166,6 +4218,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/audiences", wrapper.ListAudiences)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/audiences/{name}", wrapper.GetAudience)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/audiences/{name}/changes", wrapper.ListAudienceChanges)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/templates:preview", wrapper.PreviewTemplate)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/users/{id}/reach", wrapper.GetUserReach)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/suppressions", wrapper.CountSuppressions)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/suppressions", wrapper.SuppressAddress)
@@ -5933,6 +5986,45 @@ func (response UnsuppressAddressdefaultJSONResponse) VisitUnsuppressAddressRespo
 	return err
 }
 
+type PreviewTemplateRequestObject struct {
+	Body *PreviewTemplateJSONRequestBody
+}
+
+type PreviewTemplateResponseObject interface {
+	VisitPreviewTemplateResponse(w http.ResponseWriter) error
+}
+
+type PreviewTemplate200JSONResponse TemplatePreview
+
+func (response PreviewTemplate200JSONResponse) VisitPreviewTemplateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewTemplatedefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response PreviewTemplatedefaultJSONResponse) VisitPreviewTemplateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListTokensRequestObject struct {
 }
 
@@ -6528,6 +6620,9 @@ type StrictServerInterface interface {
 	// UnsuppressAddress Take back what was suppressed by hand
 	// (POST /suppressions:remove)
 	UnsuppressAddress(ctx context.Context, request UnsuppressAddressRequestObject) (UnsuppressAddressResponseObject, error)
+	// PreviewTemplate What a template that is not saved says to a user
+	// (POST /templates:preview)
+	PreviewTemplate(ctx context.Context, request PreviewTemplateRequestObject) (PreviewTemplateResponseObject, error)
 	// ListTokens The API tokens, without their secrets (admin)
 	// (GET /tokens)
 	ListTokens(ctx context.Context, request ListTokensRequestObject) (ListTokensResponseObject, error)
@@ -7787,6 +7882,37 @@ func (sh *strictHandler) UnsuppressAddress(w http.ResponseWriter, r *http.Reques
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(UnsuppressAddressResponseObject); ok {
 		if err := validResponse.VisitUnsuppressAddressResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PreviewTemplate operation middleware
+func (sh *strictHandler) PreviewTemplate(w http.ResponseWriter, r *http.Request) {
+	var request PreviewTemplateRequestObject
+
+	var body PreviewTemplateJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PreviewTemplate(ctx, request.(PreviewTemplateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PreviewTemplate")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PreviewTemplateResponseObject); ok {
+		if err := validResponse.VisitPreviewTemplateResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -21,11 +21,20 @@ import (
 
 // Tries is what tries; the Engager does.
 type Tries interface {
-	// Try begins a trial and gives its id. What is drafted stands in for what is
-	// saved; cause is an event as JSON, nil if there is none.
-	Try(ctx context.Context, c *definition.Campaign, drafts []definition.Template, user string, cause json.RawMessage) (id string, err error)
+	// Try begins a trial and gives its id.
+	Try(ctx context.Context, d *Draft) (id string, err error)
 	// Tried tells of a trial; it is false if there is none of that id.
 	Tried(ctx context.Context, id string) (api.Trial, bool, error)
+}
+
+// Draft is what is tried. The templates stand in for what is saved under their
+// names.
+type Draft struct {
+	Campaign  *definition.Campaign
+	Templates []definition.Template
+	User      string
+	To        string          // stands in for the user's address
+	Cause     json.RawMessage // an event; nil if there is none
 }
 
 // Definitions checks what is drafted against what is saved.
@@ -55,22 +64,22 @@ func (a *API) PostTrial(ctx context.Context, r api.PostTrialRequestObject) (api.
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	campaign, templates, err := draft(docs)
+	d, err := draft(docs)
 	if err != nil {
 		return nil, err
 	}
 	if _, err := a.Definitions.Apply(ctx, docs, catalog.Options{DryRun: true}); err != nil {
 		return nil, err
 	}
-	cause, err := a.newest(ctx, r.Body.Event, r.Body.User)
+	d.User, d.To = r.Body.User, r.Body.To
+	if d.Cause, err = a.newest(ctx, r.Body.Event, d.User); err != nil {
+		return nil, err
+	}
+	id, err := a.Tries.Try(ctx, d)
 	if err != nil {
 		return nil, err
 	}
-	id, err := a.Tries.Try(ctx, campaign, templates, r.Body.User, cause)
-	if err != nil {
-		return nil, err
-	}
-	return api.PostTrial200JSONResponse{Id: id, User: r.Body.User, Campaign: campaign.Name}, nil
+	return api.PostTrial200JSONResponse{Id: id, User: d.User, Campaign: d.Campaign.Name}, nil
 }
 
 func unavailable() error {
@@ -78,21 +87,23 @@ func unavailable() error {
 }
 
 // draft finds what is tried among the documents.
-func draft(docs []definition.Document) (c *definition.Campaign, templates []definition.Template, err error) {
-	campaigns := 0
+func draft(docs []definition.Document) (*Draft, error) {
+	out, campaigns := new(Draft), 0
 	for _, d := range docs {
 		switch spec := d.Spec.(type) {
 		case *definition.Campaign:
-			c = spec
+			out.Campaign = spec
 			campaigns++
 		case *definition.Template:
-			templates = append(templates, *spec)
+			out.Templates = append(out.Templates, *spec)
+		case *definition.Channel:
+			return nil, api.BadRequest("a channel has to be saved before it is tried", "nothing is sent by it until a live campaign names it")
 		}
 	}
 	if campaigns != 1 {
-		return nil, nil, api.BadRequest("documents has not exactly one campaign", "send the campaign that is tried, and what it needs that is not saved")
+		return nil, api.BadRequest("documents has not exactly one campaign", "send the campaign that is tried, and what it needs that is not saved")
 	}
-	return c, templates, nil
+	return out, nil
 }
 
 // newest is the newest event of a name, as if it was the user's; nil if there is

@@ -165,6 +165,28 @@ test('one that exists is changed, unless somebody else was faster', async () => 
   expect(mock.stored('campaign', 'winners')?.spec.description).toBe('Mine');
 });
 
+test('a channel is set up as YAML, saved, and tried', async () => {
+  const page = await go('/settings?tab=channels');
+  await button(page, 'New channel').click();
+  await accessible(page);
+  await page.getByRole('menuitem', { name: 'Webhook' }).click();
+  const text = page.getByLabel('The channel as YAML');
+  expect(await text.inputValue()).toContain('https://crm.example/heed');
+  expect(await button(page, 'Test on me').isDisabled()).toBe(true);
+  await text.fill('kind: channel\nname: crm\ntype: webhook\nurl: https://crm.example/in\n');
+  await button(page, 'Save').click();
+  await page.getByText('crm is saved.').waitFor();
+  expect(mock.stored('channel', 'crm')?.spec).toEqual({
+    type: 'webhook',
+    url: 'https://crm.example/in',
+  });
+  await button(page, 'Test on me').click();
+  await page.getByTestId('tried').waitFor();
+  expect(mock.state.trials).toMatchObject([
+    { documents: [{ kind: 'campaign', what: [{ channel: 'crm' }] }, { kind: 'template' }] },
+  ]);
+});
+
 test('an analyst reads it, and changes nothing', async () => {
   mock.state.role = 'analyst';
   const page = await go('/campaigns/winners/edit');

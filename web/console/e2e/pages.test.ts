@@ -28,6 +28,8 @@ const pages: { path: string; ready: string; api: string; empty?: string }[] = [
   { path: '/new/dimension', ready: '[data-testid=histogram]', api: '/measures' },
   { path: '/outbox', ready: '[data-testid=outbox]', api: '/outbox' },
   { path: '/settings', ready: 'text=All is well', api: '/health' },
+  { path: '/settings?tab=channels', ready: '[data-testid=channels]', api: '/definitions' },
+  { path: '/new/channel?type=webhook', ready: 'textarea', api: '' },
   { path: '/settings?tab=keys', ready: 'text=Write key (public)', api: '/definitions' },
   { path: '/settings?tab=tokens', ready: '[data-testid=tokens]', api: '/tokens' },
   { path: '/settings?tab=members', ready: '[data-testid=members]', api: '/members' },

@@ -168,6 +168,19 @@ const newTrigger = createRoute({
   }),
   component: lazyRouteComponent(() => import('./pages/Trigger'), 'NewTrigger'),
 });
+const channel = createRoute({
+  getParentRoute: () => root,
+  path: '/channels/$name',
+  component: lazyRouteComponent(() => import('./pages/Channel')),
+});
+const newChannel = createRoute({
+  getParentRoute: () => root,
+  path: '/new/channel',
+  validateSearch: (search: Record<string, unknown>): { type?: string | undefined } => ({
+    type: text(search.type),
+  }),
+  component: lazyRouteComponent(() => import('./pages/Channel'), 'NewChannel'),
+});
 const templates = createRoute({
   getParentRoute: () => root,
   path: '/templates',
@@ -222,8 +235,26 @@ const settings = createRoute({
   path: '/settings',
   validateSearch: (
     search: Record<string, unknown>,
-  ): { tab?: 'health' | 'suppression' | 'keys' | 'tokens' | 'members' | 'audit' | undefined } => ({
-    tab: oneOf('health', 'suppression', 'keys', 'tokens', 'members', 'audit')(search.tab),
+  ): {
+    tab?:
+      | 'health'
+      | 'channels'
+      | 'suppression'
+      | 'keys'
+      | 'tokens'
+      | 'members'
+      | 'audit'
+      | undefined;
+  } => ({
+    tab: oneOf(
+      'health',
+      'channels',
+      'suppression',
+      'keys',
+      'tokens',
+      'members',
+      'audit',
+    )(search.tab),
   }),
   component: lazyRouteComponent(() => import('./pages/Settings')),
 });
@@ -247,6 +278,8 @@ export const router = createRouter({
     triggers,
     trigger,
     newTrigger,
+    channel,
+    newChannel,
     templates,
     events,
     traits,

@@ -107,10 +107,21 @@ export function useKind<S>(kind: string, refetchInterval: number | false = false
 
 export const useCampaigns = () => useKind<Schema['CampaignSpec']>('campaign');
 export const useTemplates = () => useKind<Schema['TemplateSpec']>('template');
+export const useChannels = () => useKind<Schema['ChannelSpec']>('channel');
 export const useAudiences = () => useKind<Schema['AudienceSpec']>('audience');
 export const useTriggers = () => useKind<Schema['TriggerSpec']>('trigger');
 export const useEventDefinitions = () => useKind<Schema['EventSpec']>('event');
 export const useSources = () => useKind<Schema['SourceSpec']>('source');
+
+/** What a template says as its channel sends it, to somebody of whom nothing is known. */
+export function useTemplatePreview(template: Schema['TemplateSpec'], enabled: boolean) {
+  const { channel, subject = '', body = '' } = template;
+  return useQuery({
+    queryKey: ['preview', channel, subject, body],
+    enabled,
+    queryFn: () => take(client.POST('/templates:preview', { body: { channel, subject, body } })),
+  });
+}
 
 export function useReport(name: string) {
   return useQuery({

@@ -739,6 +739,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/templates:preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What a template that is not saved says to a user
+         * @description Of an e-mail that is the letter as it goes out, with its styles inlined, and its text twin. Links are not counted, and the
+         *     one to unsubscribe leads nowhere. Liquid that cannot be read is 400 `bad_request` with the line.
+         */
+        post: operations["previewTemplate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/users/{id}/reach": {
         parameters: {
             query?: never;
@@ -1376,9 +1397,29 @@ export interface components {
             body?: string;
             expires?: components["schemas"]["Period"];
         };
+        TemplateDraft: {
+            channel: string;
+            subject?: string;
+            body: string;
+            /** @description What campaign.name prints */
+            campaign?: string;
+            /** @description Whose profile it reads; nobody's if there is none */
+            user?: string;
+        };
+        TemplatePreview: {
+            /** @description Of the channel */
+            type: string;
+            subject: string;
+            /** @description HTML of a page, an e-mail or the outbox; else text */
+            body: string;
+            /** @description The text twin of an e-mail; else empty */
+            text: string;
+            /** @description Fields that were printed without a default and have no value */
+            missing: string[];
+        };
         ChannelSpec: {
             /** @enum {string} */
-            type: "web" | "outbox" | "webhook" | "pull";
+            type: "web" | "outbox" | "webhook" | "pull" | "email";
             /** @description Of a webhook */
             url?: string;
             /** @description Of a webhook: it signs */
@@ -1387,15 +1428,49 @@ export interface components {
             timeout?: components["schemas"]["Period"];
             /** @description Of a channel of type pull */
             collection?: string;
+            /** @description Of a channel of type email */
+            smtp?: {
+                host: string;
+                /** @description 587, or 465 with implicit TLS, unless it is said */
+                port?: number;
+                /**
+                 * @description starttls, unless it is said
+                 * @enum {string}
+                 */
+                tls?: "starttls" | "implicit" | "none";
+                /** @description With tls none: also to other machines */
+                allowPlain?: boolean;
+                user?: string;
+                password?: string;
+                from: string;
+                replyTo?: string;
+                /** @description Messages a second; 0 for no limit */
+                rate?: number;
+            };
+            /** @description Of a channel of type email: the key that signs */
+            dkim?: {
+                domain: string;
+                selector: string;
+                /** @description A private key in PEM */
+                key: string;
+            };
+            /** @description Of a channel of type email: the sender's postal address */
+            address?: string;
+            /** @description Of a channel of type email: the domain that mail comes back to */
+            bounces?: string;
+            /**
+             * @description Of a channel of type email: all, unless it is said
+             * @enum {string}
+             */
+            tracking?: "all" | "clicks" | "none";
         };
         CampaignSpec: {
             description?: string;
             /**
-             * @description Transactional messages need no consent, are not held back and not capped
-             * @default marketing
+             * @description marketing unless it says otherwise; transactional messages need no consent, are not held back and not capped
              * @enum {string}
              */
-            purpose: "marketing" | "transactional";
+            purpose?: "marketing" | "transactional";
             /** @description A trigger, an audience by behavior that users enter or leave, or an order */
             when: {
                 trigger?: string;
@@ -1492,6 +1567,8 @@ export interface components {
         TrialDraft: {
             /** @description Who gets it: a user id, or the anonymous id of a browser */
             user: string;
+            /** @description The address to send to: an e-mail address or a number; else the user's own */
+            to?: string;
             /** @description One campaign and what it needs that is not saved, as for definitions:apply with JSON */
             documents: components["schemas"]["AnyJSON"];
             /** @description The newest event of this name stands for the one that completes the trigger */
@@ -3830,6 +3907,31 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AudiencePreview"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    previewTemplate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateDraft"];
+            };
+        };
+        responses: {
+            /** @description The content */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplatePreview"];
                 };
             };
             default: components["responses"]["Failure"];

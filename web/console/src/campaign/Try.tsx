@@ -10,6 +10,7 @@ import ui from '../ui/ui.module.css';
 import css from './campaign.module.css';
 
 const remembered = 'heed-tester';
+const rememberedTo = 'heed-tester-address';
 
 /** Who tries: whoever tried last, or the visitor that this browser is on a site of the same origin. */
 const me = (): string =>
@@ -18,11 +19,14 @@ const me = (): string =>
 /** Tries what is drafted on one user, and shows what came of it. */
 export function Try(props: {
   documents: () => Schema['AnyJSON'];
+  /** What it is sent to, where that is an address: "E-mail address". */
+  address?: string | undefined;
   /** The event that completes the trigger. */
   event: string | undefined;
   why: string | undefined;
 }) {
   const [user, setUser] = useState(me);
+  const [to, setTo] = useState(() => localStorage.getItem(rememberedTo) ?? '');
   const begin = useTry();
   const trial = useTrial(begin.data?.id);
   const [closed, setClosed] = useState<string>();
@@ -39,6 +43,15 @@ export function Try(props: {
           value={user}
           onChange={(e) => setUser(e.currentTarget.value)}
         />
+        {props.address && (
+          <TextInput
+            size="xs"
+            label={props.address}
+            placeholder="the user’s own"
+            value={to}
+            onChange={(e) => setTo(e.currentTarget.value)}
+          />
+        )}
         <Button
           size="xs"
           variant="default"
@@ -47,10 +60,12 @@ export function Try(props: {
           title={props.why}
           onClick={() => {
             localStorage.setItem(remembered, user.trim());
+            if (props.address) localStorage.setItem(rememberedTo, to.trim());
             begin.mutate({
               user: user.trim(),
               documents: props.documents(),
               ...(props.event ? { event: props.event } : {}),
+              ...(props.address && to.trim() ? { to: to.trim() } : {}),
             });
           }}
         >

@@ -16,32 +16,35 @@ export function Actions<S extends object>(props: {
   label?: string | undefined;
   /** Why it cannot be saved. */
   why: string | undefined;
-  onEditAs: () => void;
+  /** How it is edited was changed; without it, there is one way only. */
+  onEditAs?: () => void;
   children: ReactNode;
 }) {
-  const { draft, name, broken, unchanged } = props;
+  const { draft, name, broken, unchanged, onEditAs } = props;
   const why = props.why ?? (goodName(name) ? undefined : nameRule);
   const navigate = useNavigate();
   return (
     <>
-      <SegmentedControl
-        size="xs"
-        aria-label="Edit as"
-        value={props.yaml ? 'yaml' : 'sentence'}
-        disabled={broken}
-        data={[
-          { value: 'sentence', label: 'Sentence' },
-          { value: 'yaml', label: 'YAML' },
-        ]}
-        onChange={(next) => {
-          props.onEditAs();
-          void navigate({
-            to: '.',
-            search: (old) => ({ ...old, as: next === 'yaml' ? ('yaml' as const) : undefined }),
-            replace: true,
-          });
-        }}
-      />
+      {onEditAs && (
+        <SegmentedControl
+          size="xs"
+          aria-label="Edit as"
+          value={props.yaml ? 'yaml' : 'sentence'}
+          disabled={broken}
+          data={[
+            { value: 'sentence', label: 'Sentence' },
+            { value: 'yaml', label: 'YAML' },
+          ]}
+          onChange={(next) => {
+            onEditAs();
+            void navigate({
+              to: '.',
+              search: (old) => ({ ...old, as: next === 'yaml' ? ('yaml' as const) : undefined }),
+              replace: true,
+            });
+          }}
+        />
+      )}
       <Button
         size="xs"
         onClick={() => draft.store(name, draft.base.version)}

@@ -5,12 +5,14 @@ import { useMemo, useState } from 'react';
 import type { Schema } from '../api/client';
 import {
   type Campaign,
+  useChannels,
   useCheck,
   useDefinitions,
   useSaveDefinition,
   useTriggers,
 } from '../api/queries';
 import { useMay } from '../api/session';
+import { addressOf } from '../campaign/channels';
 import { Limits } from '../campaign/Limits';
 import { Review } from '../campaign/Review';
 import { Sample } from '../campaign/Sample';
@@ -90,6 +92,7 @@ function Editor(props: { saved: Campaign | undefined; trigger?: string | undefin
   const readOnly = !may || saved?.readOnly === true;
   const all = useDefinitions<Spec>('campaign');
   const triggers = useTriggers();
+  const channels = useChannels();
   const saveTrigger = useSaveDefinition('trigger');
   const [own, setOwn] = useState<Trigger | undefined>(
     saved || props.trigger ? undefined : blankTrigger,
@@ -320,6 +323,7 @@ function Editor(props: { saved: Campaign | undefined; trigger?: string | undefin
           <Sample spec={spec} />
           <Try
             documents={documents}
+            address={addressOf(channels.data?.definitions, spec.what[0]?.channel)}
             event={pattern && stepEvents(pattern).at(-1)}
             why={
               unfinished(whole, own) ??

@@ -219,6 +219,7 @@ function Result({ of }: { of: Import }) {
 /** What the columns are; then the dry run, then the import by the same plan. */
 function Mapping({ of }: { of: Import }) {
   const start = useStartImport();
+  const [asked, setAsked] = useState(false);
   const [kind, setKind] = useState<Plan['kind']>(of.plan?.kind ?? 'users');
   const [chosen, setChosen] = useState<Record<string, string>>(() =>
     Object.fromEntries(
@@ -300,6 +301,7 @@ function Mapping({ of }: { of: Import }) {
             label="Where consent was given"
             placeholder="newsletter form"
             maxLength={128}
+            error={asked && !source.trim() ? 'Say where' : undefined}
             value={source}
             onChange={(e) => setSource(e.currentTarget.value)}
           />
@@ -307,6 +309,7 @@ function Mapping({ of }: { of: Import }) {
             label="What was agreed to, word by word"
             placeholder="Yes, send me offers by e-mail."
             maxLength={300}
+            error={asked && !wording.trim() ? 'Say what' : undefined}
             value={wording}
             onChange={(e) => setWording(e.currentTarget.value)}
           />
@@ -321,7 +324,11 @@ function Mapping({ of }: { of: Import }) {
         <Button
           variant={checked ? 'default' : 'filled'}
           loading={start.isPending}
-          onClick={() => start.mutate({ id: of.id, plan: { ...plan, dryRun: true } })}
+          onClick={() => {
+            setAsked(true);
+            if (!consents || (source.trim() && wording.trim()))
+              start.mutate({ id: of.id, plan: { ...plan, dryRun: true } });
+          }}
         >
           Dry run
         </Button>

@@ -3,6 +3,7 @@ import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useMay } from '../api/session';
 import { Page } from '../ui/Page';
 import { Audit } from './settings/Audit';
+import { Channels } from './settings/Channels';
 import { Health } from './settings/Health';
 import { Keys } from './settings/Keys';
 import { Members } from './settings/Members';
@@ -11,6 +12,7 @@ import { Tokens } from './settings/Tokens';
 
 const tabs = [
   { value: 'health', label: 'Health', admin: false, body: Health },
+  { value: 'channels', label: 'Channels', admin: false, body: Channels },
   { value: 'suppression', label: 'Consent & suppression', admin: false, body: Suppression },
   { value: 'keys', label: 'Write keys', admin: false, body: Keys },
   { value: 'tokens', label: 'API tokens', admin: true, body: Tokens },
@@ -26,7 +28,7 @@ export default function Settings() {
   const open = mine.find((t) => t.value === tab) ?? tabs[0];
   const Body = open.body;
   return (
-    <Page title="Settings" lede="Health, consent, keys, and who may do what.">
+    <Page title="Settings" lede="Health, channels, consent, keys, and who may do what.">
       <Tabs
         value={open.value}
         onChange={(next) =>

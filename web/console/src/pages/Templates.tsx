@@ -1,7 +1,8 @@
 import { Drawer, Stack, UnstyledButton } from '@mantine/core';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
-import { useCampaigns, useTemplates } from '../api/queries';
+import { useCampaigns, useChannels, useTemplates } from '../api/queries';
 import { sampleOf } from '../format/liquid';
+import { Letter } from '../ui/Letter';
 import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
 import { Sandbox } from '../ui/Sandbox';
@@ -13,6 +14,9 @@ import css from '../ui/ui.module.css';
 export default function Templates() {
   const templates = useTemplates();
   const campaigns = useCampaigns();
+  const channels = useChannels();
+  const isEmail = (name: string) =>
+    channels.data?.definitions.some((c) => c.name === name && c.spec.type === 'email') ?? false;
   const { open } = useSearch({ from: '/templates' });
   const navigate = useNavigate({ from: '/templates' });
   const list = templates.data?.definitions ?? [];
@@ -89,11 +93,15 @@ export default function Templates() {
       >
         {picked && (
           <Stack>
-            <Sandbox
-              html={sampleOf(picked.spec.body ?? '')}
-              title={`Preview of ${picked.name}`}
-              height={280}
-            />
+            {isEmail(picked.spec.channel) ? (
+              <Letter template={picked} />
+            ) : (
+              <Sandbox
+                html={sampleOf(picked.spec.body ?? '')}
+                title={`Preview of ${picked.name}`}
+                height={280}
+              />
+            )}
             <Snippet label="Source (Liquid)" text={picked.spec.body ?? ''} />
             <dl className={css.facts}>
               <dt>Channel</dt>

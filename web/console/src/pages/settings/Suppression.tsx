@@ -45,8 +45,14 @@ function Address() {
   const unsuppress = useUnsuppress();
   const [found, setFound] = useState<Schema['SuppressionList']>();
   const words = channelType(type);
+  const likely =
+    type === 'email'
+      ? /^[^@\s]+@[^@\s]+$/.test(address.trim())
+      : /^(\+|00)[\d -]+$/.test(address.trim());
+  const [asked, setAsked] = useState(false);
   const changed = () => {
     setFound(undefined);
+    setAsked(false);
     lookUp.reset();
   };
   return (
@@ -54,6 +60,7 @@ function Address() {
       <form
         onSubmit={(e) => {
           e.preventDefault();
+          if (!likely) return setAsked(true);
           lookUp.mutate({ type, address }, { onSuccess: setFound });
         }}
       >
@@ -74,6 +81,7 @@ function Address() {
               placeholder={words.example}
               required
               withAsterisk={false}
+              error={asked && !likely ? `Like ${words.example}` : undefined}
               value={address}
               onChange={(e) => {
                 setAddress(e.currentTarget.value);

@@ -1,0 +1,73 @@
+// Package drafts owns the part of the admin API that shows content which is not
+// saved yet, as its channel would send it.
+//
+// It does not own the rendering (render, engager) or how HTML becomes an e-mail
+// (letter).
+package drafts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"heed/internal/channel/email/letter"
+	"heed/internal/console/api"
+	"heed/internal/definition"
+	"heed/internal/render"
+)
+
+// Preview renders what a user would read; missing are fields without a value.
+type Preview func(ctx context.Context, t *definition.Template, campaign, user string) (subject, body string, missing []string, err error)
+
+// Deps is what the handlers work with.
+type Deps struct {
+	Preview     Preview // nil: this process renders nothing
+	Definitions interface{ Current() *definition.Set }
+}
+
+// Drafts implements a part of api.StrictServerInterface. It may be used
+// concurrently.
+type Drafts struct{ deps Deps }
+
+// New makes the handlers.
+func New(deps Deps) *Drafts { return &Drafts{deps} }
+
+// PreviewTemplate shows a template as its channel would send it.
+func (d *Drafts) PreviewTemplate(ctx context.Context, r api.PreviewTemplateRequestObject) (api.PreviewTemplateResponseObject, error) {
+	if d.deps.Preview == nil {
+		return nil, api.Fail(http.StatusServiceUnavailable, "unavailable", "this process renders nothing", "run it with the role engager")
+	}
+	ch := d.deps.Definitions.Current().Channels[r.Body.Channel]
+	if ch == nil {
+		return nil, api.BadRequest(fmt.Sprintf("there is no channel %q", r.Body.Channel), "")
+	}
+	out := api.PreviewTemplate200JSONResponse{Type: ch.Type, Missing: []string{}}
+	t := &definition.Template{Channel: ch.Name, Subject: r.Body.Subject, Body: r.Body.Body}
+	subject, body, missing, err := d.deps.Preview(ctx, t, r.Body.Campaign, r.Body.User)
+	if err != nil {
+		return nil, mistaken(err)
+	}
+	out.Subject, out.Body, out.Missing = subject, body, append(out.Missing, missing...)
+	if ch.Type == definition.ChannelEmail {
+		l, err := letter.New(body, letter.Options{Imprint: ch.Address})
+		if err != nil {
+			return nil, mistaken(err)
+		}
+		out.Body, out.Text = l.HTML, l.Text
+	}
+	return out, nil
+}
+
+// mistaken tells the author what is wrong with the content.
+func mistaken(err error) error {
+	if bad, ok := errors.AsType[*render.SyntaxError](err); ok {
+		return api.BadRequest(bad.Error(), "")
+	}
+	for _, theirs := range []error{render.ErrTooMuch, render.ErrTooLong, letter.ErrTooMuch} {
+		if errors.Is(err, theirs) {
+			return api.BadRequest(err.Error(), "")
+		}
+	}
+	return err
+}

@@ -1,0 +1,45 @@
+import type { Definition } from '../api/queries';
+
+/** A way out; what else it says depends on its type. */
+export interface Channel {
+  type: string;
+  [key: string]: unknown;
+}
+
+const addresses: Record<string, string> = { email: 'E-mail address', sms: 'Number' };
+
+/** What a channel sends to, undefined where that is no address that people type. */
+export function addressOf(
+  channels: readonly Definition<{ type: string }>[] | undefined,
+  name: string | undefined,
+): string | undefined {
+  return addresses[channels?.find((c) => c.name === name)?.spec.type ?? ''];
+}
+
+export interface ChannelType {
+  type: string;
+  label: string;
+  about: string;
+  /** What a new one begins with. */
+  start: Record<string, unknown>;
+  /** What is sent to try it. */
+  sample: Record<string, unknown>;
+}
+
+/** The types that have to be set up, and how that begins. */
+export const channelTypes: ChannelType[] = [
+  {
+    type: 'webhook',
+    label: 'Webhook',
+    about: 'Posts a signed document to somebody’s server',
+    start: { url: 'https://crm.example/heed', secret: 'a secret that signs what is sent' },
+    sample: { body: '{"hello": "{{ user }}"}' },
+  },
+  {
+    type: 'pull',
+    label: 'Pull store',
+    about: 'Writes a document that sites, apps and later campaigns read',
+    start: { collection: 'scores' },
+    sample: { body: '{"tried": true}' },
+  },
+];
