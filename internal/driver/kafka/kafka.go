@@ -205,6 +205,11 @@ func (l *Log) insist(ctx context.Context, ask func(context.Context) error) error
 
 // temporary tells whether it makes sense to ask again.
 func temporary(err error) bool {
+	for _, lost := range []error{kerr.OutOfOrderSequenceNumber, kerr.UnknownProducerID, kerr.InvalidProducerEpoch} {
+		if errors.Is(err, lost) { // the client begins anew, under another producer id
+			return true
+		}
+	}
 	if said, ok := errors.AsType[*kerr.Error](err); ok {
 		return said.Retriable
 	}

@@ -231,16 +231,20 @@ func (l *Log) check(ctx context.Context, details kadm.TopicDetails, partitions i
 	}
 	var configs kadm.ResourceConfigs
 	err := l.insist(ctx, func(ctx context.Context) (err error) {
-		configs, err = l.admin.DescribeTopicConfigs(ctx, names...)
-		return err
+		if configs, err = l.admin.DescribeTopicConfigs(ctx, names...); err != nil {
+			return err
+		}
+		for _, c := range configs {
+			if c.Err != nil { // also of a broker that has not heard of a new topic yet
+				return fmt.Errorf("topic %s: %w", c.Name, c.Err)
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("ask for the topics' settings: %w", err)
 	}
 	for _, c := range configs {
-		if c.Err != nil {
-			return fmt.Errorf("ask for the settings of topic %s: %w", c.Name, c.Err)
-		}
 		got := make(map[string]string)
 		for _, set := range c.Configs {
 			got[set.Key] = set.MaybeValue()
