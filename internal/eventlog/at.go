@@ -5,9 +5,20 @@ import (
 	"errors"
 )
 
+// Seeker is a Log that can say by itself which is the first offset of a partition
+// that was appended at or after t (µs), or the next one if there is none.
+type Seeker interface {
+	OffsetAt(ctx context.Context, s Stream, partition int, t int64) (uint64, error)
+}
+
 // OffsetAt is the first offset of a partition that was appended at or after t
-// (µs): a search by halves within the bounds, since log time never decreases.
+// (µs), within the bounds: what the log says, or a search by halves, since log
+// time never decreases.
 func OffsetAt(ctx context.Context, log Log, s Stream, partition int, b Bounds, t int64) (uint64, error) {
+	if seeker, ok := log.(Seeker); ok {
+		offset, err := seeker.OffsetAt(ctx, s, partition, t)
+		return min(max(offset, b.First), b.Next), err
+	}
 	lo, hi := b.First, b.Next
 	if t > b.Time {
 		return hi, nil

@@ -37,7 +37,7 @@ var (
 type Key [16]byte
 
 // Batch is what one request appends to one partition; it becomes one
-// record, or a part of one that others share.
+// record, a part of one that others share, or several if it is too large.
 // The log fills Base, Duplicate and Appended.
 type Batch struct {
 	Partition int
@@ -55,7 +55,7 @@ type Batch struct {
 
 	// Results.
 	Base      uint64 // offset of the first event that was kept
-	Appended  int64  // log time given to the record, µs
+	Appended  int64  // log time given to the record, µs; 0 where only its readers learn it
 	Duplicate []bool // nil if none was; else Duplicate[i]: event i had been appended before
 }
 
@@ -84,8 +84,10 @@ type Bounds struct {
 type Log interface {
 	// Partitions is fixed when the installation is created.
 	Partitions() int
-	// Append writes the batches and returns when they survive power loss.
-	// Repeats (by Key) are dropped before an offset is given. An error means
+	// Append writes the batches and returns when they survive power loss; on a
+	// cluster, the loss of fewer brokers than have to be in sync. A log that one
+	// process writes drops repeats (by Key) before an offset is given; one that
+	// many write may hold repeats, and its readers drop them. An error means
 	// that it is unknown whether they were written.
 	Append(ctx context.Context, s Stream, batches []*Batch) error
 	// Read starts a tailing reader at the first record that ends behind from.

@@ -33,13 +33,13 @@ func (f fixed) Current() *definition.Set { return f.set }
 
 func (fixed) Profile(context.Context, string) (*profile.Profile, error) { return nil, nil } //nolint:nilnil // as in the app
 
-func benchGateway(tb testing.TB) *Gateway {
+func benchGateway(tb testing.TB, log eventlog.Log) *Gateway {
 	tb.Helper()
 	db := memory.Open(memory.Config{})
 	tb.Cleanup(func() { _ = db.Close() })
 	defs := fixed{&definition.Set{Sources: map[string]*definition.Source{"shop": {Name: "shop", WriteKey: "k"}}}}
 	g, err := New(Config{UserRate: 1 << 30, KeyRate: 1 << 40, AddressRate: 1 << 30}, Deps{
-		Log: nullLog{}, Inbox: db.Inbox(), Documents: db.Documents(), Definitions: defs, Profiles: defs, Pull: pull.New(db.Documents(), time.Now), Devices: device.New(db.Documents(), time.Now),
+		Log: log, Inbox: db.Inbox(), Documents: db.Documents(), Definitions: defs, Profiles: defs, Pull: pull.New(db.Documents(), time.Now), Devices: device.New(db.Documents(), time.Now),
 		Tracker: fstest.MapFS{"heed.js": {Data: []byte("x")}},
 	})
 	if err != nil {
@@ -112,7 +112,7 @@ func TestCollectingDoesNotAllocate(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector makes pools forget")
 	}
-	g := benchGateway(t)
+	g := benchGateway(t, nullLog{})
 	f := func(n int, c call) {
 		t.Helper()
 		do, s := repeat(collector{g, c}, "/v1/"+c.path, benchBody(n))
@@ -129,7 +129,7 @@ func TestCollectingDoesNotAllocate(t *testing.T) {
 }
 
 func benchmarkCollect(b *testing.B, n int, c call) {
-	do, _ := repeat(collector{benchGateway(b), c}, "/v1/"+c.path, benchBody(n))
+	do, _ := repeat(collector{benchGateway(b, nullLog{}), c}, "/v1/"+c.path, benchBody(n))
 	b.ReportAllocs()
 	for b.Loop() {
 		do()

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"math"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,7 +20,7 @@ import (
 )
 
 // wait bounds everything that should happen at once.
-const wait = 30 * time.Second
+const wait = 2 * time.Minute
 
 // Subject is a log under test.
 type Subject struct {
@@ -27,6 +28,10 @@ type Subject struct {
 	// Reopen closes the log and opens it again, as after a restart. Nil skips
 	// what needs it.
 	Reopen func(t *testing.T) eventlog.Log
+	// Repeats: many processes write the log, so it holds repeats and marks none.
+	Repeats bool
+	// OwnTime: log time comes from servers with clocks that a test cannot move.
+	OwnTime bool
 }
 
 // Clock is a clock that a test moves.
@@ -53,12 +58,15 @@ func Run(t *testing.T, open func(t *testing.T, clock *Clock) Subject) {
 	}{
 		{"AppendAndRead", appendAndRead},
 		{"ReadFromTheMiddle", readFromTheMiddle},
+		{"LargeBatch", largeBatch},
 		{"Duplicates", duplicates},
+		{"Repeats", repeats},
 		{"ZeroKey", zeroKey},
 		{"ConcurrentDuplicates", concurrentDuplicates},
 		{"ConcurrentAppenders", concurrentAppenders},
 		{"Tail", tail},
 		{"LogTime", logTime},
+		{"OffsetAt", offsetAt},
 		{"Trim", trim},
 		{"TrimEverything", trimEverything},
 		{"Reopen", reopen},
@@ -84,6 +92,22 @@ type suite struct {
 }
 
 func (s *suite) log() eventlog.Log { return s.subject.Log }
+
+// move moves the clock. That of servers goes on by itself: then time passes, and
+// nothing goes back.
+func (s *suite) move(d time.Duration) {
+	s.clock.Move(d)
+	if s.subject.OwnTime && d > 0 {
+		time.Sleep(3 * time.Millisecond) // more than the unit of its times
+	}
+}
+
+func (s *suite) now() time.Time {
+	if s.subject.OwnTime {
+		return time.Now()
+	}
+	return s.clock.Now()
+}
 
 // Frame is a record as event.AppendEvent frames it: length, then bytes.
 func Frame(dst []byte, body string) []byte {
@@ -260,7 +284,36 @@ func readFromTheMiddle(s *suite) {
 	}
 }
 
+func largeBatch(s *suite) {
+	var want []string
+	for i := range 1000 {
+		want = append(want, fmt.Sprintf("%d %01000d", i, 0))
+	}
+	s.append(MakeBatch(0, "before"))
+	s.append(MakeBatch(0, want...))
+	s.append(MakeBatch(0, "behind"))
+	got := s.bodies(0)
+	s.want(got, append(append([]string{"before"}, want...), "behind"))
+}
+
+// repeats holds what a log may do that many processes write.
+func repeats(s *suite) {
+	if !s.subject.Repeats {
+		s.Skip("the log drops repeats")
+	}
+	s.append(MakeBatch(0, "a", "b"))
+	again := MakeBatch(0, "b", "c", "c")
+	s.append(again)
+	if again.Duplicate != nil {
+		s.Fatalf("duplicates %v: others may not be told so", again.Duplicate)
+	}
+	s.want(s.bodies(0), []string{"a", "b", "b", "c", "c"})
+}
+
 func duplicates(s *suite) {
+	if s.subject.Repeats {
+		s.Skip("the log may hold repeats")
+	}
 	s.append(MakeBatch(0, "a", "b"))
 	again := MakeBatch(0, "b", "c", "c", "a", "d")
 	if err := s.log().Append(s.ctx, eventlog.Events, []*eventlog.Batch{again}); err == nil {
@@ -308,6 +361,9 @@ func zeroKey(s *suite) {
 }
 
 func concurrentDuplicates(s *suite) {
+	if s.subject.Repeats {
+		s.Skip("the log may hold repeats")
+	}
 	const workers, rounds = 8, 40
 	var wg sync.WaitGroup
 	var firsts [rounds]atomic.Int64
@@ -445,7 +501,7 @@ func logTime(s *suite) {
 	var last int64
 	step := func(move time.Duration, body string) {
 		s.Helper()
-		s.clock.Move(move)
+		s.move(move)
 		s.append(MakeBatch(0, body))
 		b := s.bounds(0)
 		if b.Time < last {
@@ -455,8 +511,8 @@ func logTime(s *suite) {
 	}
 	step(0, "a")
 	step(time.Minute, "b")
-	if last < s.clock.Now().Add(-time.Second).UnixMicro() {
-		s.Fatalf("log time %d stays behind the clock %d", last, s.clock.Now().UnixMicro())
+	if last < s.now().Add(-time.Second).UnixMicro() {
+		s.Fatalf("log time %d stays behind the clock %d", last, s.now().UnixMicro())
 	}
 	step(-time.Hour, "c")
 	if s.subject.Reopen != nil {
@@ -479,14 +535,52 @@ func logTime(s *suite) {
 	}
 }
 
+func offsetAt(s *suite) {
+	for i := range 12 {
+		s.append(MakeBatch(0, fmt.Sprint("a", i), fmt.Sprint("b", i)))
+		if i%3 == 0 {
+			s.move(time.Second)
+		}
+	}
+	all, b := s.read(0, s.bounds(0).First), s.bounds(0)
+	at := func(t int64) uint64 {
+		s.Helper()
+		offset, err := eventlog.OffsetAt(s.ctx, s.log(), eventlog.Events, 0, b, t)
+		if err != nil {
+			s.Fatalf("offset at %d: %v", t, err)
+		}
+		return offset
+	}
+	first := all[0] // of those with its time
+	for _, r := range all {
+		if r.time != first.time {
+			first = r
+		}
+		if got := s.read(0, at(r.time))[0]; got != first {
+			s.Fatalf("at %d comes %+v, want %+v", r.time, got, first)
+		}
+	}
+	if got := s.read(0, at(0))[0]; got != all[0] {
+		s.Fatalf("at the beginning of time comes %+v, want %+v", got, all[0])
+	}
+	for _, t := range []int64{b.Time + 1, math.MaxInt64} {
+		if got := at(t); got != b.Next {
+			s.Fatalf("at %d, behind all, is %d, want %d", t, got, b.Next)
+		}
+	}
+}
+
 func trim(s *suite) {
+	var cut time.Time
 	for i := range 30 {
+		if i == 20 {
+			cut = s.now()
+		}
 		s.append(MakeBatch(0, fmt.Sprint("a", i), fmt.Sprint("b", i)), MakeBatch(1, fmt.Sprint("x", i)))
-		s.clock.Move(time.Minute)
+		s.move(time.Minute)
 	}
 	all0, all1 := s.read(0, s.bounds(0).First), s.read(1, s.bounds(1).First)
 	slow := s.reader(0, s.bounds(0).First)
-	cut := s.clock.Now().Add(-10*time.Minute - time.Second)
 	keep := make([]uint64, s.log().Partitions())
 	for p := range keep {
 		keep[p] = s.bounds(p).Next
@@ -533,8 +627,8 @@ func trimEverything(s *suite) {
 		s.append(MakeBatch(0, fmt.Sprint("a", i), fmt.Sprint("b", i)))
 	}
 	before := s.bounds(0)
-	s.clock.Move(time.Hour)
-	if err := s.log().Trim(s.ctx, eventlog.Events, s.clock.Now(), nil); err != nil {
+	s.move(time.Hour)
+	if err := s.log().Trim(s.ctx, eventlog.Events, s.now(), nil); err != nil {
 		s.Fatal(err)
 	}
 	if s.subject.Reopen != nil {
@@ -566,7 +660,9 @@ func reopen(s *suite) {
 		if after := s.bounds(0); after != before {
 			s.Fatalf("bounds were %+v, are %+v", before, after)
 		}
-		s.append(MakeBatch(0, want...)) // every one a duplicate
+		if !s.subject.Repeats {
+			s.append(MakeBatch(0, want...)) // every one a duplicate
+		}
 		s.want(s.bodies(0), want)
 	}
 }
