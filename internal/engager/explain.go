@@ -41,7 +41,7 @@ func (e *Engager) Prospect(ctx context.Context, user, campaign string) (Prospect
 	}
 	v := &c.variants[verdict.Variant]
 	if v.err != nil {
-		return refused(policy.Definition, v.err), nil
+		return refused(policy.Definition, v.err), nil //nolint:nilerr // it is the answer
 	}
 	return Prospect{Verdict: verdict, Template: v.template, Channel: v.channelName}, nil
 }

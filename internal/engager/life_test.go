@@ -110,7 +110,7 @@ func (v *env) at(moment string) {
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	off := at.Sub(time.Now())
+	off := time.Until(at)
 	v.clock = func() time.Time { return time.Now().Add(off) }
 	v.cfg.Poll = time.Second
 	v.db = memory.Open(memory.Config{Partitions: 2, Clock: v.clock})

@@ -231,7 +231,7 @@ func (e *Engager) zone(p *profile.Profile) *time.Location {
 		return e.deps.Zone
 	}
 	if z, ok := e.zones.Load(p.Timezone); ok {
-		return z.(*time.Location) //nolint:errcheck,forcetypeassert // nothing else is stored
+		return z.(*time.Location) //nolint:forcetypeassert // nothing else is stored
 	}
 	z, err := time.LoadLocation(p.Timezone)
 	if err != nil {

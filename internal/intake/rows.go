@@ -67,14 +67,14 @@ func (h *head) look(start []byte) error {
 	for len(h.Sample) < sampleRows {
 		row, err := r.Read()
 		if err != nil {
-			break //nolint:nilerr // the end, or a row that the dry run will tell of
+			break // the end, or a row that the dry run will tell of
 		}
 		for i := range row {
 			row[i] = strings.ToValidUTF8(event.Cut(row[i], sampleBytes), "")
 		}
 		h.Sample = append(h.Sample, row)
 	}
-	return nil
+	return nil //nolint:nilerr // a row that cannot be read is told of by the dry run
 }
 
 // wrong is a mistake in a row.
