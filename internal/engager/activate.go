@@ -278,7 +278,7 @@ func (a *activation) verdict(ctx context.Context, now int64) (policy.Verdict, er
 	if err := a.groups(ctx, &q, who); err != nil {
 		return policy.Verdict{}, err
 	}
-	q.Quiet, q.Zone = c.quiet, w.zone(who.profile)
+	q.Quiet, q.Zones = c.quiet, w.clocks(who.profile, a.to)
 	if c.goal != "" && (a.version != 0 || now-in.At > goalsBehind.Microseconds()) {
 		if q.Converted, err = w.converted(ctx, c.goal, who.ids); err != nil {
 			return policy.Verdict{}, err

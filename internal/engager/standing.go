@@ -12,6 +12,7 @@ import (
 
 	"heed/internal/definition"
 	"heed/internal/documents"
+	"heed/internal/phone"
 	"heed/internal/policy"
 	"heed/internal/profile"
 	"heed/internal/reach"
@@ -225,19 +226,37 @@ func (a *activation) count(ctx context.Context) ([]documents.Write, error) {
 	return writes, nil
 }
 
-// zone is that of the user's clock, or else the installation's.
-func (e *Engager) zone(p *profile.Profile) *time.Location {
-	if p == nil || p.Timezone == "" || p.Timezone == "Local" {
-		return e.deps.Zone
+// clocks are those that may be on the user's wall: the one that the browser told
+// of; else those of the country that a number belongs to; else the
+// installation's.
+func (e *Engager) clocks(p *profile.Profile, to string) []*time.Location {
+	if p != nil && p.Timezone != "" {
+		if z := e.zone(p.Timezone); z != nil {
+			return []*time.Location{z}
+		}
 	}
-	if z, ok := e.zones.Load(p.Timezone); ok {
+	var out []*time.Location
+	for _, name := range phone.Zones(to) { // none for what is no number
+		if z := e.zone(name); z != nil {
+			out = append(out, z)
+		}
+	}
+	if len(out) == 0 {
+		out = append(out, e.deps.Zone)
+	}
+	return out
+}
+
+// zone finds a zone; nil if there is none of that name: browsers say many things.
+func (e *Engager) zone(name string) *time.Location {
+	if z, ok := e.zones.Load(name); ok {
 		return z.(*time.Location) //nolint:forcetypeassert // nothing else is stored
 	}
-	z, err := time.LoadLocation(p.Timezone)
-	if err != nil {
-		return e.deps.Zone // browsers say many things
+	z, err := time.LoadLocation(name)
+	if err != nil || name == "Local" {
+		return nil
 	}
-	e.zones.Store(p.Timezone, z)
+	e.zones.Store(name, z)
 	return z
 }
 

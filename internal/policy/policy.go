@@ -141,9 +141,9 @@ type Case struct {
 	Received bool // ... and this one had it
 	Caps     []Limit
 
-	Quiet  schedule.Quiet // hours in which nothing is sent, by the clock of Zone
-	Zone   *time.Location // of the user
-	InPage bool           // the content is shown where the user is, and disturbs nobody
+	Quiet  schedule.Quiet   // hours in which nothing is sent, by the user's clock
+	Zones  []*time.Location // in which the user may be: it is quiet if it is in any
+	InPage bool             // the content is shown where the user is, and disturbs nobody
 
 	Converted int64 // when the user last reached the campaign's goal; 0: never
 
@@ -302,15 +302,24 @@ func (c *Case) limits() Verdict {
 			}
 		}
 	}
-	if !c.InPage && c.Zone != nil {
-		if end := c.Quiet.Until(time.UnixMicro(c.Now).In(c.Zone)); !end.IsZero() {
-			return wait(QuietHours, end.UnixMicro())
-		}
+	if end := c.quietUntil(); !c.InPage && !end.IsZero() {
+		return wait(QuietHours, end.UnixMicro())
 	}
 	if c.Converted > c.At {
 		return refuse(Converted)
 	}
 	return Verdict{}
+}
+
+// quietUntil is when the last of the clocks that may be the user's leaves the
+// quiet hours; zero if it is quiet by none.
+func (c *Case) quietUntil() (last time.Time) {
+	for _, z := range c.Zones {
+		if end := c.Quiet.Until(time.UnixMicro(c.Now).In(z)); end.After(last) {
+			last = end
+		}
+	}
+	return last
 }
 
 func refuse(r Reason) Verdict { return Verdict{Reason: r, Variant: -1} }

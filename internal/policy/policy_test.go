@@ -23,7 +23,7 @@ func TestDecide(t *testing.T) {
 		var out strings.Builder
 		for line := range strings.Lines(d.Input) {
 			c := policy.Case{
-				User: "u1", Campaign: "winners", Now: noon, At: noon, Due: noon, Zone: time.UTC,
+				User: "u1", Campaign: "winners", Now: noon, At: noon, Due: noon, Zones: []*time.Location{time.UTC},
 				Live: true, InAudience: true, Weights: []int{1}, Reach: policy.Reach{Consent: consent.Granted},
 			}
 			for word := range strings.FieldsSeq(line) {
@@ -33,7 +33,7 @@ func TestDecide(t *testing.T) {
 			case v.Send:
 				fmt.Fprintf(&out, "send %d\n", v.Variant)
 			case v.Wait != "" && v.Until > 0:
-				fmt.Fprintf(&out, "waits: %s until %s\n", v.Wait, time.UnixMicro(v.Until).In(c.Zone).Format("15:04"))
+				fmt.Fprintf(&out, "waits: %s until %s\n", v.Wait, time.UnixMicro(v.Until).In(c.Zones[0]).Format("15:04"))
 			case v.Wait != "":
 				fmt.Fprintf(&out, "waits: %s\n", v.Wait)
 			default:
@@ -118,11 +118,14 @@ func apply(t *testing.T, c *policy.Case, word string) {
 		}
 		c.Quiet = q
 	case "zone":
-		zone, err := time.LoadLocation(value)
-		if err != nil {
-			t.Fatal(err)
+		c.Zones = nil
+		for name := range strings.SplitSeq(value, ",") {
+			zone, err := time.LoadLocation(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Zones = append(c.Zones, zone)
 		}
-		c.Zone = zone
 	case "inpage":
 		c.InPage = true
 	case "converted":

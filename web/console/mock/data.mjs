@@ -873,3 +873,28 @@ export const tried = (state) =>
         body: '<h2>Ada: +50 %</h2>',
         missing: ['profile.traits.firstName'],
       };
+
+/** By which channels a user may be written to. */
+export const reach = (user) => ({
+  user,
+  channels: [
+    {
+      channel: 'news',
+      type: 'email',
+      marketing: {
+        allowed: false,
+        reason: 'no_consent',
+        sentence: 'The user has not agreed to marketing by this channel.',
+      },
+      transactional: { allowed: true, sentence: 'Nothing stands in the way.' },
+      suppressions: [],
+    },
+  ],
+  statements: [],
+});
+
+/** How many addresses must not be written to, and why. */
+export const suppressed = [
+  { type: 'email', reason: 'unsubscribed', sentence: 'Unsubscribed', addresses: 12 },
+  { type: 'sms', reason: 'stop', sentence: 'Answered STOP', addresses: 3 },
+];

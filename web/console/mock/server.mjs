@@ -230,6 +230,8 @@ export async function startMock(options = {}) {
       state.trials.push(body);
       return trial(state.trials.length);
     },
+    'GET /suppressions': () => ({ counts: state.empty ? [] : data.suppressed }),
+    'GET /imports': () => ({ imports: [] }),
     'GET /traits': () => people.traits(world()),
     'GET /dimensions': () => ({ dimensions: world().dimensions }),
     'GET /audiences': () => ({
@@ -293,6 +295,7 @@ export async function startMock(options = {}) {
     if (first === 'users' && parts.length === 2)
       return second === 'nobody' ? fail(404, 'not_found', 'no such user') : data.user(second);
     if (first === 'users' && third === 'triggers') return data.explanation(second, parts[3]);
+    if (first === 'users' && third === 'reach') return data.reach(second);
     if (first === 'users' && third === 'campaigns') return data.explanations(second, specs);
     if (first === 'users' && third === 'timeline')
       return data.timeline(second, url.searchParams.get('before'));

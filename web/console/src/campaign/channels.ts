@@ -29,11 +29,46 @@ export interface ChannelType {
 /** The types that have to be set up, and how that begins. */
 export const channelTypes: ChannelType[] = [
   {
+    type: 'email',
+    label: 'E-mail',
+    about: 'Sends by the SMTP server of a provider, or of your own',
+    start: {
+      smtp: {
+        host: 'smtp.example',
+        user: 'heed',
+        password: 'the password',
+        from: 'Shop <news@shop.example>',
+      },
+      address: 'Shop Ltd, 1 High Street, Town',
+    },
+    sample: {
+      subject: 'A test from Heed',
+      body: '<p>This is what an e-mail by this channel looks like.</p><p><a href="{{ unsubscribe_url }}">Unsubscribe</a></p>',
+    },
+  },
+  {
+    type: 'sms',
+    label: 'Text messages',
+    about: 'Sends over SMPP, or over an HTTP API like Twilio’s (docs/sms.md)',
+    start: {
+      smpp: { host: 'smpp.example', systemId: 'heed', password: 'secret', sender: 'Shop' },
+      sms: { country: 'DE' },
+    },
+    sample: { body: 'A test from Heed. Reply STOP to end messages.' },
+  },
+  {
+    type: 'push',
+    label: 'Push',
+    about: 'Notifications in browsers that have agreed to them',
+    start: { push: { subject: 'mailto:webmaster@shop.example' } },
+    sample: { subject: 'A test from Heed', body: 'It arrived.' },
+  },
+  {
     type: 'webhook',
     label: 'Webhook',
     about: 'Posts a signed document to somebody’s server',
     start: { url: 'https://crm.example/heed', secret: 'a secret that signs what is sent' },
-    sample: { body: '{"hello": "{{ user }}"}' },
+    sample: { body: '{"hello": "{{ campaign.name }}"}' },
   },
   {
     type: 'pull',
