@@ -2,7 +2,7 @@
 // free ports of the loopback interface in a folder of their own, kills, pauses and
 // restarts them, and leaves none running. It is used by tests only.
 //
-// It does not own fetching Kafka: scripts/services does, into HEED_KAFKA_LIBS.
+// It does not own fetching Kafka: scripts/services does, into KAFKA_LIBS.
 // Where Kafka is missing the test is skipped, or fails with HEED_REQUIRE_SERVICES=1.
 package kafkatest
 
@@ -90,7 +90,7 @@ func Start(t testing.TB, n int, settings ...string) *Cluster {
 // libs is the folder of Kafka's jars.
 func libs(t testing.TB) string {
 	t.Helper()
-	dir := os.Getenv("HEED_KAFKA_LIBS")
+	dir := os.Getenv("KAFKA_LIBS")
 	if dir == "" {
 		cache, err := os.UserCacheDir()
 		if err != nil {
