@@ -1,33 +1,11 @@
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { type Mock, startMock } from '../mock/server.mjs';
-import { launch, open, type Watched } from './browser';
+import type { Page } from 'playwright-core';
+import { expect, test } from 'vitest';
+import { mocked } from './mocked';
 
 // Writing audiences, against the mock.
 
-let browser: Browser;
-let mock: Mock;
-let watched: Watched | undefined;
-beforeAll(async () => {
-  browser = await launch();
-});
-afterAll(() => browser.close());
-beforeEach(async () => {
-  mock = await startMock();
-});
-afterEach(async () => {
-  await watched?.context.close();
-  await mock.close();
-  const trouble = watched?.trouble;
-  watched = undefined;
-  expect(trouble).toEqual([]);
-});
-
-async function go(path: string): Promise<Page> {
-  watched = await open(browser, mock.url + path);
-  await watched.page.locator('main h1').waitFor();
-  return watched.page;
-}
+const world = mocked();
+const { go } = world;
 
 const size = async (page: Page) =>
   Number((await page.getByTestId('size').textContent())?.replaceAll(',', ''));
@@ -66,7 +44,7 @@ test('an audience in sentences, its size as it is written', async () => {
   await page.getByLabel('Name', { exact: true }).fill('buyers-or-vips');
   await page.getByRole('button', { name: 'Save', exact: true }).click();
   await page.getByText('buyers-or-vips is saved.').waitFor();
-  expect(mock.stored('audience', 'buyers-or-vips')?.spec).toEqual({
+  expect(world.mock.stored('audience', 'buyers-or-vips')?.spec).toEqual({
     any: [
       { did: { event: 'purchase', during: { last: '28d' } } },
       { where: { all: [{ field: 'traits.vip', op: 'eq', value: true }] } },
@@ -77,9 +55,9 @@ test('an audience in sentences, its size as it is written', async () => {
 });
 
 test('three starters with counts, where there is none', async () => {
-  mock.state.empty = true;
-  mock.reset();
-  mock.state.empty = false;
+  world.mock.state.empty = true;
+  world.mock.reset();
+  world.mock.state.empty = false;
   const page = await go('/audiences');
   const starters = page.getByTestId('starters').getByRole('link');
   await starters
@@ -98,13 +76,13 @@ test('three starters with counts, where there is none', async () => {
 
 test('what has no words is kept, and what is edited beside it too', async () => {
   const page = await go('/audiences/nearly');
-  const before = mock.stored('audience', 'nearly')?.spec as { all: unknown[] };
+  const before = world.mock.stored('audience', 'nearly')?.spec as { all: unknown[] };
   await page.getByTestId('kept').getByText('session:').waitFor();
   await page.getByRole('button', { name: /^When: in the last 90 days/ }).click();
   await page.getByRole('button', { name: '28 days', exact: true }).click();
   await page.getByRole('button', { name: 'Save', exact: true }).click();
   await page.getByText('nearly is saved.').waitFor();
-  const after = mock.stored('audience', 'nearly')?.spec as { all: unknown[] };
+  const after = world.mock.stored('audience', 'nearly')?.spec as { all: unknown[] };
   expect(after.all[1]).toMatchObject({ did: { event: 'product_view', during: { last: '28d' } } });
   expect(after.all.toSpliced(1, 1)).toEqual(before.all.toSpliced(1, 1));
 });
@@ -115,11 +93,11 @@ test('those of now, frozen', async () => {
   await page.getByText(/^Those who fit at/).waitFor();
   await page.getByRole('button', { name: 'Save', exact: true }).click();
   await page.getByText('vip is saved.').waitFor();
-  expect(mock.stored('audience', 'vip')?.spec.frozen).toMatch(/^\d{4}-\d\d-\d\dT/);
+  expect(world.mock.stored('audience', 'vip')?.spec.frozen).toMatch(/^\d{4}-\d\d-\d\dT/);
 });
 
 test('an analyst reads it, and changes nothing', async () => {
-  mock.state.role = 'analyst';
+  world.mock.state.role = 'analyst';
   const page = await go('/audiences/vip');
   await page.getByText('Your role cannot change audiences.').waitFor();
   expect(await page.getByRole('button', { name: 'another condition' }).count()).toBe(0);

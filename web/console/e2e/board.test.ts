@@ -1,34 +1,12 @@
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { type Mock, startMock } from '../mock/server.mjs';
-import { accessible, accessibleInBoth, launch, open, overflow, type Watched } from './browser';
+import type { Page } from 'playwright-core';
+import { expect, test } from 'vitest';
+import { accessible, accessibleInBoth, overflow } from './browser';
+import { mocked } from './mocked';
 
 // Boards, saved funnels and alerts, against the mock.
 
-let browser: Browser;
-let mock: Mock;
-let watched: Watched | undefined;
-beforeAll(async () => {
-  browser = await launch();
-});
-afterAll(() => browser.close());
-beforeEach(async () => {
-  mock = await startMock();
-});
-afterEach(async () => {
-  await watched?.context.close();
-  await mock.close();
-  // a conflict is an answer of the server, which browsers write down as an error
-  const trouble = watched?.trouble.filter((t) => !t.includes('412'));
-  watched = undefined;
-  expect(trouble ?? []).toEqual([]);
-});
-
-async function go(path: string): Promise<Page> {
-  watched = await open(browser, mock.url + path);
-  await watched.page.locator('main h1').waitFor();
-  return watched.page;
-}
+const world = mocked();
+const { go } = world;
 
 const number = (text: string | null) => Number((text ?? '').replaceAll(/\D/g, ''));
 const chart = (page: Page, title: string) =>
@@ -42,8 +20,11 @@ const menu = async (page: Page, title: string, item: string) => {
   await page.getByRole('menuitem', { name: item }).click();
 };
 const charts = () =>
-  (mock.stored('board', 'shop')?.spec.charts as { title: string; as?: string; width?: string }[]) ??
-  [];
+  (world.mock.stored('board', 'shop')?.spec.charts as {
+    title: string;
+    as?: string;
+    width?: string;
+  }[]) ?? [];
 
 test('every mark of a board leads to its people', async () => {
   const page = await go('/boards');
@@ -126,10 +107,10 @@ test('while a newer answer is awaited, the last one stays', async () => {
   const page = await go('/boards/shop');
   const buyers = chart(page, 'Buyers');
   const said = await buyers.getByTestId('figure').textContent();
-  const asked = mock.state.measured.length;
-  mock.state.measureMs = () => 60_000;
+  const asked = world.mock.state.measured.length;
+  world.mock.state.measureMs = () => 60_000;
   // they are asked again by themselves
-  await expect.poll(() => mock.state.measured.length).toBeGreaterThan(asked);
+  await expect.poll(() => world.mock.state.measured.length).toBeGreaterThan(asked);
   expect(await buyers.getByTestId('figure').textContent()).toBe(said);
   expect(await buyers.getByTestId('as-of').textContent()).toContain('refreshed every 5 s');
 });
@@ -138,7 +119,7 @@ test('what somebody else did to a board is not overwritten unseen', async () => 
   const page = await go('/boards/shop');
   await menu(page, 'Countries', 'Remove');
   const theirs = { title: 'Theirs', charts: charts().slice(0, 2) };
-  mock.save('board', 'shop', theirs);
+  world.mock.save('board', 'shop', theirs);
   await page.getByRole('button', { name: 'Save', exact: true }).click();
   await page.getByTestId('difference').getByText('title: Theirs').waitFor();
   await accessible(page);
@@ -171,7 +152,7 @@ test('a chart of Explore comes onto a board, and onto a new one', async () => {
   await page.getByRole('menuitem', { name: 'Delete the board' }).click();
   await page.getByRole('button', { name: 'Delete' }).click();
   await page.getByTestId('boards').waitFor();
-  expect(mock.stored('board', 'my-board')).toBeUndefined();
+  expect(world.mock.stored('board', 'my-board')).toBeUndefined();
 });
 
 test('a funnel is opened, changed, saved, and saved as another one', async () => {
@@ -184,7 +165,7 @@ test('a funnel is opened, changed, saved, and saved as another one', async () =>
   await page.getByRole('button', { name: 'checkout (changed)' }).click();
   await page.getByRole('menuitem', { name: 'Save', exact: true }).click();
   await page.getByText('The funnel checkout is saved').waitFor();
-  expect(mock.stored('funnel', 'checkout')?.spec).toMatchObject({
+  expect(world.mock.stored('funnel', 'checkout')?.spec).toMatchObject({
     window: '7d',
     description: 'From the visit to the order',
   });
@@ -194,7 +175,7 @@ test('a funnel is opened, changed, saved, and saved as another one', async () =>
   await page.getByLabel('Name', { exact: true }).fill('second');
   await page.getByRole('button', { name: 'Save', exact: true }).click();
   await page.getByText('The funnel second is saved').waitFor();
-  expect(mock.stored('funnel', 'second')?.spec.steps).toHaveLength(3);
+  expect(world.mock.stored('funnel', 'second')?.spec.steps).toHaveLength(3);
   expect(page.url()).toContain('second');
 });
 
@@ -223,7 +204,7 @@ test('a trend and a funnel are split, and their parts lead to their people', asy
 });
 
 test('alerts stand on Home and in the header, and lead to where they are looked into', async () => {
-  mock.state.alerts = true;
+  world.mock.state.alerts = true;
   const page = await go('/live');
   await page.getByTestId('alert-badge').click();
   await page.getByTestId('alerts').waitFor();
@@ -235,7 +216,7 @@ test('alerts stand on Home and in the header, and lead to where they are looked 
   }
   await page.locator('[data-alert=event_silent] a').click();
   await page.getByTestId('time-chart').waitFor();
-  mock.state.alerts = false;
+  world.mock.state.alerts = false;
   await page.getByTestId('alert-badge').waitFor({ state: 'detached' });
 });
 

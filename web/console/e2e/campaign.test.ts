@@ -1,33 +1,12 @@
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { type Mock, startMock } from '../mock/server.mjs';
-import { accessible, accessibleInBoth, launch, open, overflow, type Watched } from './browser';
+import type { Page } from 'playwright-core';
+import { expect, test } from 'vitest';
+import { accessible, accessibleInBoth, overflow } from './browser';
+import { mocked } from './mocked';
 
 // Writing campaigns, against the mock.
 
-let browser: Browser;
-let mock: Mock;
-let watched: Watched | undefined;
-beforeAll(async () => {
-  browser = await launch();
-});
-afterAll(() => browser.close());
-beforeEach(async () => {
-  mock = await startMock();
-});
-afterEach(async () => {
-  await watched?.context.close();
-  await mock.close();
-  const trouble = watched?.trouble.filter((t) => !t.includes('412'));
-  watched = undefined;
-  expect(trouble ?? []).toEqual([]);
-});
-
-async function go(path: string, width = 1280): Promise<Page> {
-  watched = await open(browser, mock.url + path, { width });
-  await watched.page.locator('main h1').waitFor();
-  return watched.page;
-}
+const world = mocked();
+const { go } = world;
 
 const button = (page: Page, name: string | RegExp) =>
   page.getByRole('button', { name, exact: typeof name === 'string' });
@@ -62,7 +41,7 @@ test('an existing trigger, an audience, two contents, limits and a goal', async 
   }
   await button(page, 'Save as draft').click();
   await page.getByText('for-winners is saved.').waitFor();
-  expect(mock.stored('campaign', 'for-winners')?.spec).toMatchObject({
+  expect(world.mock.stored('campaign', 'for-winners')?.spec).toMatchObject({
     when: { trigger: 'three-wins' },
     who: ['vip'],
     what: [{ channel: 'web', template: 'wow', weight: 3 }, { channel: 'web' }],
@@ -86,11 +65,11 @@ test('a trigger that is written with it is saved with it, once', async () => {
   await accessible(page);
   await button(page, 'Launch').click();
   await page.getByRole('heading', { name: /^wow-win-3-times/ }).waitFor();
-  expect(mock.stored('trigger', 'win-3-times')?.spec).toEqual({
+  expect(world.mock.stored('trigger', 'win-3-times')?.spec).toEqual({
     pattern: [{ event: 'win', times: 3 }],
     within: '10m',
   });
-  expect(mock.stored('campaign', 'wow-win-3-times')?.spec).toMatchObject({
+  expect(world.mock.stored('campaign', 'wow-win-3-times')?.spec).toMatchObject({
     when: { trigger: 'win-3-times' },
     status: 'live',
   });
@@ -109,7 +88,7 @@ test('what is drafted is tried on oneself', async () => {
   await page.keyboard.press('Escape');
   await page.getByTestId('tried').getByText('It counts nowhere').waitFor();
   await page.getByText('profile.traits.firstName').waitFor();
-  expect(mock.state.trials).toMatchObject([
+  expect(world.mock.state.trials).toMatchObject([
     {
       user: 'ada',
       event: 'win',
@@ -117,7 +96,7 @@ test('what is drafted is tried on oneself', async () => {
     },
   ]);
   // a mistake in the template is told in words
-  mock.state.refused = 'The template failed or did too much while it was rendered.';
+  world.mock.state.refused = 'The template failed or did too much while it was rendered.';
   await button(page, 'Test on me').click();
   await page
     .getByTestId('tried')
@@ -142,7 +121,7 @@ test('an audience that is entered starts it; the same as YAML', async () => {
   await button(page, 'Way: leaves').waitFor();
   await button(page, 'Save as draft').click();
   await page.getByText('by-hand is saved.').waitFor();
-  expect(mock.stored('campaign', 'by-hand')?.spec).toEqual({
+  expect(world.mock.stored('campaign', 'by-hand')?.spec).toEqual({
     when: { audience: 'vip', on: 'leave' },
     what: [{ channel: 'web', template: 'wow' }],
     status: 'draft',
@@ -153,8 +132,8 @@ test('one that exists is changed, unless somebody else was faster', async () => 
   const page = await go('/campaigns/winners');
   await page.getByRole('link', { name: 'Edit' }).click();
   await page.getByLabel('Description').fill('Mine');
-  mock.save('campaign', 'winners', {
-    ...mock.stored('campaign', 'winners')?.spec,
+  world.mock.save('campaign', 'winners', {
+    ...world.mock.stored('campaign', 'winners')?.spec,
     description: 'Theirs',
   });
   await button(page, 'Save').click();
@@ -162,7 +141,7 @@ test('one that exists is changed, unless somebody else was faster', async () => 
   await accessible(page);
   await button(page, 'Save mine over it').click();
   await page.getByText('winners is saved.').waitFor();
-  expect(mock.stored('campaign', 'winners')?.spec.description).toBe('Mine');
+  expect(world.mock.stored('campaign', 'winners')?.spec.description).toBe('Mine');
 });
 
 test('a channel is set up as YAML, saved, and tried', async () => {
@@ -176,19 +155,19 @@ test('a channel is set up as YAML, saved, and tried', async () => {
   await text.fill('kind: channel\nname: crm\ntype: webhook\nurl: https://crm.example/in\n');
   await button(page, 'Save').click();
   await page.getByText('crm is saved.').waitFor();
-  expect(mock.stored('channel', 'crm')?.spec).toEqual({
+  expect(world.mock.stored('channel', 'crm')?.spec).toEqual({
     type: 'webhook',
     url: 'https://crm.example/in',
   });
   await button(page, 'Test on me').click();
   await page.getByTestId('tried').waitFor();
-  expect(mock.state.trials).toMatchObject([
+  expect(world.mock.state.trials).toMatchObject([
     { documents: [{ kind: 'campaign', what: [{ channel: 'crm' }] }, { kind: 'template' }] },
   ]);
 });
 
 test('an analyst reads it, and changes nothing', async () => {
-  mock.state.role = 'analyst';
+  world.mock.state.role = 'analyst';
   const page = await go('/campaigns/winners/edit');
   await page.getByText('Your role cannot change campaigns.').waitFor();
   expect(await button(page, 'Another content to compare').count()).toBe(0);

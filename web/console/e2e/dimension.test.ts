@@ -1,34 +1,11 @@
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { type Mock, startMock } from '../mock/server.mjs';
-import { launch, open, type Watched } from './browser';
+import type { Page } from 'playwright-core';
+import { expect, test } from 'vitest';
+import { mocked } from './mocked';
 
 // Grouping users, against the mock.
 
-let browser: Browser;
-let mock: Mock;
-let watched: Watched | undefined;
-beforeAll(async () => {
-  browser = await launch();
-});
-afterAll(() => browser.close());
-beforeEach(async () => {
-  mock = await startMock();
-});
-afterEach(async () => {
-  await watched?.context.close();
-  await mock.close();
-  // a conflict is an answer of the server, which browsers write down as an error
-  const trouble = watched?.trouble.filter((t) => !t.includes('412'));
-  watched = undefined;
-  expect(trouble ?? []).toEqual([]);
-});
-
-async function go(path: string): Promise<Page> {
-  watched = await open(browser, mock.url + path);
-  await watched.page.locator('main h1').waitFor();
-  return watched.page;
-}
+const world = mocked();
+const { go } = world;
 
 const counts = (page: Page): Promise<number[]> =>
   page
@@ -54,7 +31,7 @@ test('counts change while buckets are edited, and what is built in is saved as a
   await page.getByText('medium overlaps low').waitFor({ state: 'detached' });
   await page.getByRole('button', { name: 'Save', exact: true }).click();
   await page.getByText('engagement is saved.').waitFor();
-  expect(mock.stored('dimension', 'engagement')?.spec.buckets).toEqual([
+  expect(world.mock.stored('dimension', 'engagement')?.spec.buckets).toEqual([
     { name: 'low', from: 1, below: 3 },
     { name: 'medium', from: 3, below: 5 },
     { name: 'medium-high', from: 5, below: 10 },
@@ -65,7 +42,7 @@ test('counts change while buckets are edited, and what is built in is saved as a
   await page.getByRole('menuitem', { name: 'Go back to what is built in' }).click();
   await page.getByRole('button', { name: 'Delete' }).click();
   await page.getByTestId('dimensions').getByText('Built in').nth(4).waitFor();
-  expect(mock.stored('dimension', 'engagement')).toBeUndefined();
+  expect(world.mock.stored('dimension', 'engagement')).toBeUndefined();
 });
 
 test('a trait becomes a dimension', async () => {
@@ -79,7 +56,7 @@ test('a trait becomes a dimension', async () => {
   await page.getByRole('button', { name: 'Add a bucket' }).click();
   await page.getByRole('button', { name: 'Save', exact: true }).click();
   await page.getByText('trait-spent is saved.').waitFor();
-  expect(mock.stored('dimension', 'trait-spent')?.spec).toEqual({
+  expect(world.mock.stored('dimension', 'trait-spent')?.spec).toEqual({
     field: 'traits.spent',
     buckets: [
       { name: 'little', from: 0, below: 100 },
@@ -92,7 +69,7 @@ test('a trait becomes a dimension', async () => {
 test('somebody else’s version is not overwritten unseen', async () => {
   const page = await go('/dimensions/spending');
   await page.getByLabel('Description').fill('Mine');
-  mock.save('dimension', 'spending', { description: 'Theirs', field: 'traits.spent' });
+  world.mock.save('dimension', 'spending', { description: 'Theirs', field: 'traits.spent' });
   await page.getByRole('button', { name: 'Save', exact: true }).click();
   await page.getByTestId('difference').getByText('description: Theirs').waitFor();
   await page.getByRole('button', { name: 'Take theirs' }).click();
@@ -109,7 +86,7 @@ test('the same as YAML, with its mistakes', async () => {
   await page.getByTestId('bars').getByText('free').waitFor();
   await page.getByRole('button', { name: 'Save', exact: true }).click();
   await page.getByText('spending is saved.').waitFor();
-  expect(mock.stored('dimension', 'spending')?.spec).toEqual({ field: 'traits.plan' });
+  expect(world.mock.stored('dimension', 'spending')?.spec).toEqual({ field: 'traits.plan' });
 });
 
 test('leaving asks before typed things are lost', async () => {

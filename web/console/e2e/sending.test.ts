@@ -1,36 +1,15 @@
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { type Mock, startMock } from '../mock/server.mjs';
-import { accessibleInBoth, launch, open, overflow, type Watched } from './browser';
+import type { Page } from 'playwright-core';
+import { expect, test } from 'vitest';
+import { accessibleInBoth, overflow } from './browser';
+import { mocked } from './mocked';
 
 // each of them looks at several widths in both colours
 const slow = 180_000;
 
 // Schedules, limits, launching, and the switch over everything, against the mock.
 
-let browser: Browser;
-let mock: Mock;
-let watched: Watched | undefined;
-beforeAll(async () => {
-  browser = await launch();
-});
-afterAll(() => browser.close());
-beforeEach(async () => {
-  mock = await startMock();
-});
-afterEach(async () => {
-  await watched?.context.close();
-  await mock.close();
-  const trouble = watched?.trouble;
-  watched = undefined;
-  expect(trouble ?? []).toEqual([]);
-});
-
-async function go(path: string): Promise<Page> {
-  watched = await open(browser, mock.url + path);
-  await watched.page.locator('main h1').waitFor();
-  return watched.page;
-}
+const world = mocked();
+const { go } = world;
 
 async function presentable(page: Page): Promise<void> {
   for (const width of [390, 1280]) {
@@ -71,7 +50,7 @@ test('a scheduled campaign with its limits, from the editor to the list', {
   await presentable(page);
   await page.getByRole('button', { name: 'Launch', exact: true }).click();
   await page.getByText('weekdays is saved.').waitFor();
-  expect(mock.stored('campaign', 'weekdays')?.spec).toMatchObject({
+  expect(world.mock.stored('campaign', 'weekdays')?.spec).toMatchObject({
     when: { schedule: '0 9 * * 1-5', zone: 'Europe/Berlin' },
     delay: '30m',
     purpose: 'transactional',
@@ -94,30 +73,28 @@ test('launching on an audience includes who is in it already only if somebody sa
     what: [{ channel: 'web', template: 'wow' }],
     status: 'draft',
   };
-  for (const name of ['winners', 'left-cart']) mock.save('campaign', name, spec);
+  for (const name of ['winners', 'left-cart']) world.mock.save('campaign', name, spec);
   let page = await go('/campaigns/winners');
   await page.getByRole('button', { name: 'Launch' }).click();
   await page.getByText('3,412 users are in it already').waitFor();
   await presentable(page);
   await page.getByRole('dialog').getByRole('button', { name: 'Launch', exact: true }).click();
   await page.getByText('winners is live now.').waitFor();
-  expect(mock.state.included).toEqual([]);
-  await watched?.context.close();
+  expect(world.mock.state.included).toEqual([]);
 
   page = await go('/campaigns/left-cart');
   await page.getByRole('button', { name: 'Launch' }).click();
   await page.getByRole('button', { name: /^Launch, and include/ }).click();
   await page.getByText('It is started for 3,412 users, too.').waitFor();
-  await watched?.context.close();
 
-  mock.save('campaign', 'winners', spec);
+  world.mock.save('campaign', 'winners', spec);
   page = await go('/campaigns/winners/edit');
   await page.getByRole('button', { name: 'Review' }).click();
   await page.getByLabel(/^Include the \d+ already in vip/).check();
   await presentable(page);
   await page.getByRole('button', { name: 'Launch', exact: true }).click();
   await page.getByText('It is started for 3,412 users, too.').waitFor();
-  expect(mock.state.included.map(([name]) => name)).toEqual(['left-cart', 'winners']);
+  expect(world.mock.state.included.map(([name]) => name)).toEqual(['left-cart', 'winners']);
 });
 
 test('all sending is stopped after a question, which everybody sees, and goes on', {
@@ -128,20 +105,20 @@ test('all sending is stopped after a question, which everybody sees, and goes on
   await page.getByText(/Within a second nothing leaves/).waitFor();
   await presentable(page);
   await page.getByRole('button', { name: 'Keep sending' }).click();
-  expect(mock.state.sending.stopped).toBe(false);
+  expect(world.mock.state.sending.stopped).toBe(false);
   await page.getByRole('button', { name: 'Stop all sending' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Stop all sending' }).click();
   await page.getByText('All sending is stopped.').waitFor();
-  expect(mock.state.sending.stopped).toBe(true);
+  expect(world.mock.state.sending.stopped).toBe(true);
   const stopped = page.getByRole('button', { name: 'Sending is stopped: go on' });
   await stopped.waitFor();
   await presentable(page);
   // another console learns of it by itself
-  mock.state.sending = { stopped: false };
+  world.mock.state.sending = { stopped: false };
   await page.getByRole('button', { name: 'Stop all sending' }).waitFor();
-  mock.state.sending = { stopped: true };
+  world.mock.state.sending = { stopped: true };
   await stopped.click();
   await page.getByRole('dialog').getByRole('button', { name: 'Go on sending' }).click();
   await page.getByText('Sending goes on.').waitFor();
-  expect(mock.state.sending.stopped).toBe(false);
+  expect(world.mock.state.sending.stopped).toBe(false);
 });

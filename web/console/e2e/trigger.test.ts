@@ -1,33 +1,12 @@
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { type Mock, startMock } from '../mock/server.mjs';
-import { accessible, launch, open, overflow, type Watched } from './browser';
+import type { Page } from 'playwright-core';
+import { expect, test } from 'vitest';
+import { accessible, overflow } from './browser';
+import { mocked } from './mocked';
 
 // Writing triggers, against the mock.
 
-let browser: Browser;
-let mock: Mock;
-let watched: Watched | undefined;
-beforeAll(async () => {
-  browser = await launch();
-});
-afterAll(() => browser.close());
-beforeEach(async () => {
-  mock = await startMock();
-});
-afterEach(async () => {
-  await watched?.context.close();
-  await mock.close();
-  const trouble = watched?.trouble;
-  watched = undefined;
-  expect(trouble).toEqual([]);
-});
-
-async function go(path: string, width = 1280): Promise<Page> {
-  watched = await open(browser, mock.url + path, { width });
-  await watched.page.locator('main h1').waitFor();
-  return watched.page;
-}
+const world = mocked();
+const { go } = world;
 
 const figure = (page: Page) => page.getByTestId('backtest-figure');
 const chip = (page: Page, name: string | RegExp) => page.getByRole('button', { name });
@@ -53,7 +32,7 @@ test('three wins in a row within ten minutes, in at most eight clicks', async ()
   await click(chip(page, 'Save'));
   await page.getByRole('heading', { name: 'win-3-in-a-row' }).waitFor();
   expect(clicks).toBeLessThanOrEqual(8);
-  expect(mock.stored('trigger', 'win-3-in-a-row')?.spec).toEqual({
+  expect(world.mock.stored('trigger', 'win-3-in-a-row')?.spec).toEqual({
     pattern: [{ event: 'win', times: 3, consecutive: true }],
     within: '10m',
     scope: ['win', 'loss'],
@@ -92,28 +71,28 @@ test('the same by keyboard alone', async () => {
 });
 
 test('an answer to what is no longer asked is cancelled and never shown', async () => {
-  mock.state.backtestMs = 60_000;
+  world.mock.state.backtestMs = 60_000;
   const page = await go('/triggers/three-wins');
   const rail = page.getByTestId('backtest');
   await figure(page).getByText('about').waitFor();
   expect(await rail.getAttribute('aria-busy')).toBe('true');
   await chip(page, 'How often: 3 times').click();
-  mock.state.backtestMs = 1500;
+  world.mock.state.backtestMs = 1500;
   await chip(page, '10 times').click();
   await figure(page).getByText('about 240 times').waitFor();
-  await expect.poll(() => mock.state.cancelled).toBe(1);
+  await expect.poll(() => world.mock.state.cancelled).toBe(1);
   await expect.poll(() => figure(page).getAttribute('data-exact')).toBe('true');
   await expect.poll(() => rail.getAttribute('aria-busy')).toBe('false');
   expect(await figure(page).textContent()).toContain('240 times');
   // a description changes nothing about the past
-  const asked = mock.state.backtests.length;
+  const asked = world.mock.state.backtests.length;
   await page.getByLabel('Description').fill('Three of them');
   await page.waitForTimeout(500);
-  expect(mock.state.backtests.length).toBe(asked);
+  expect(world.mock.state.backtests.length).toBe(asked);
 });
 
 test('the YAML twin: back and forth without loss, mistakes with their line', async () => {
-  const before = mock.stored('trigger', 'everything')?.spec;
+  const before = world.mock.stored('trigger', 'everything')?.spec;
   const page = await go('/triggers/everything');
   await page.getByTestId('kept').getByText('from_the_future').waitFor();
   await page.getByText('YAML', { exact: true }).click();
@@ -125,7 +104,7 @@ test('the YAML twin: back and forth without loss, mistakes with their line', asy
   await chip(page, 'Within: 20 min').waitFor();
   await chip(page, 'Save').click();
   await page.getByText('everything is saved').waitFor();
-  expect(mock.stored('trigger', 'everything')?.spec).toEqual({ ...before, within: '20m' });
+  expect(world.mock.stored('trigger', 'everything')?.spec).toEqual({ ...before, within: '20m' });
 
   await page.getByText('YAML', { exact: true }).click();
   await text.fill(`${yaml}\nwithin: 5m`);
@@ -146,11 +125,17 @@ test('what somebody saved meanwhile is shown, and either can be kept', async () 
   const page = await go('/triggers/three-wins');
   await figure(page).waitFor();
   // nothing typed: theirs is simply taken over
-  mock.save('trigger', 'three-wins', { pattern: [{ event: 'win', times: 2 }], within: '10m' });
+  world.mock.save('trigger', 'three-wins', {
+    pattern: [{ event: 'win', times: 2 }],
+    within: '10m',
+  });
   await chip(page, 'How often: 2 times').waitFor();
   await chip(page, 'Within: 10 min').click();
   await chip(page, '1 hour').click();
-  mock.save('trigger', 'three-wins', { pattern: [{ event: 'win', times: 5 }], within: '10m' });
+  world.mock.save('trigger', 'three-wins', {
+    pattern: [{ event: 'win', times: 5 }],
+    within: '10m',
+  });
   await page.getByText('grace@example.com saved version 5').waitFor();
   await chip(page, 'See the difference').click();
   const difference = page.getByTestId('difference');
@@ -191,7 +176,7 @@ test('a condition takes the type that its property has', async () => {
   await chip(page, 'Condition: price is at least 25').waitFor();
   await chip(page, 'Save').click();
   await page.getByRole('heading', { name: 'win', exact: true }).waitFor();
-  expect(mock.stored('trigger', 'win')?.spec.pattern).toEqual([
+  expect(world.mock.stored('trigger', 'win')?.spec.pattern).toEqual([
     { event: 'win', where: { all: [{ field: 'properties.price', op: 'gte', value: 25 }] } },
   ]);
 });
@@ -209,7 +194,7 @@ test('a key event is named, and its tag comes back', async () => {
   await details.getByText('A page opens').click();
   await details.getByText('["track", "poker_win"]').waitFor();
   expect(await details.getByTestId('origins').textContent()).toContain('https://shop.example');
-  expect(mock.stored('event', 'poker_win')?.spec).toEqual({ key: true });
+  expect(world.mock.stored('event', 'poker_win')?.spec).toEqual({ key: true });
   expect(await overflow(page)).toBeLessThanOrEqual(0);
   await accessible(page);
 });

@@ -288,17 +288,17 @@ export function useAudit(enabled: boolean) {
   });
 }
 
-/** A trigger by its name, undefined if there is none; somebody else's changes show within seconds. */
-export function useTrigger(name: string) {
-  const all = useKind<Schema['TriggerSpec']>('trigger', 4000);
-  const found = all.data?.definitions.find((t) => t.name === name);
-  const trigger = useMemo(() => {
+/** A definition by its name, undefined if there is none; somebody else's changes show within seconds. */
+export function useDefinition<S>(kind: string, name: string) {
+  const all = useKind<S>(kind, 4000);
+  const found = all.data?.definitions.find((d) => d.name === name);
+  const saved = useMemo((): Definition<S> | undefined => {
     if (!found) return undefined;
     // the path says both
-    const { kind: _, name: __, ...spec } = found.spec as Trigger['spec'] & Record<string, unknown>;
-    return { ...found, spec } as Trigger;
+    const { kind: _, name: __, ...spec } = found.spec as S & { kind?: string; name?: string };
+    return { ...found, spec: spec as S };
   }, [found]);
-  return { ...all, trigger };
+  return { ...all, saved };
 }
 
 /** What else shows definitions of a kind. */

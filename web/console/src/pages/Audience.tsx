@@ -3,7 +3,7 @@ import { useDebouncedValue } from '@mantine/hooks';
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router';
 import { useMemo, useState } from 'react';
 import type { Schema } from '../api/client';
-import { type Definition, useCheck, useDefinitions } from '../api/queries';
+import { type Definition, useCheck, useDefinition } from '../api/queries';
 import { useMay } from '../api/session';
 import { Group } from '../audience/Group';
 import { Kept, Preview } from '../audience/Rail';
@@ -18,6 +18,7 @@ import {
   treeOf,
   words,
 } from '../audience/tree';
+import { Absent } from '../definition/Absent';
 import { Actions } from '../definition/Actions';
 import { More, Newer, Questions } from '../definition/Guards';
 import { Naming } from '../definition/Naming';
@@ -31,7 +32,6 @@ import { Yaml } from '../trigger/Yaml';
 import { readText, textOf } from '../trigger/yaml';
 import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
-import { Empty, Failure, Loading } from '../ui/states';
 import { At } from '../ui/time';
 import ui from '../ui/ui.module.css';
 
@@ -40,31 +40,17 @@ type Saved = Definition<Spec>;
 /** An audience that exists. */
 export default function Audience() {
   const { name } = useParams({ from: '/audiences/$name' });
-  const all = useDefinitions<Spec & { name?: string; kind?: string }>('audience');
-  const found = all.data?.definitions.find((d) => d.name === name);
-  const saved = useMemo((): Saved | undefined => {
-    if (!found) return undefined;
-    const { name: _, kind: __, ...spec } = found.spec;
-    return { ...found, spec };
-  }, [found]);
+  const answer = useDefinition<Spec>('audience', name);
+  const { saved } = answer;
   if (saved) return <Editor key={name} saved={saved} start={saved.spec} />;
   return (
-    <Page title={name}>
-      <Card>
-        {all.data ? (
-          <Empty
-            icon="audience"
-            title="No such audience"
-            cause={`No audience is called “${name}”; it may have been deleted.`}
-            action={<LinkButton to="/audiences">See all audiences</LinkButton>}
-          />
-        ) : all.error ? (
-          <Failure error={all.error} retry={all.refetch} />
-        ) : (
-          <Loading rows={8} />
-        )}
-      </Card>
-    </Page>
+    <Absent
+      kind="audience"
+      name={name}
+      icon="audience"
+      answer={answer}
+      others={<LinkButton to="/audiences">See all audiences</LinkButton>}
+    />
   );
 }
 

@@ -1,10 +1,11 @@
 import { Button, TextInput } from '@mantine/core';
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router';
 import { useMemo, useState } from 'react';
-import { type Definition, useDefinitions } from '../api/queries';
+import { type Definition, useDefinition, useDefinitions } from '../api/queries';
 import { useMay } from '../api/session';
 import { BoardChart } from '../board/BoardChart';
 import { type BoardSpec, withSteps } from '../board/spec';
+import { Absent } from '../definition/Absent';
 import { More, Newer, Questions } from '../definition/Guards';
 import { Naming } from '../definition/Naming';
 import { goodName, nameRule, useDraft } from '../definition/useDraft';
@@ -16,7 +17,7 @@ import { put } from '../trigger/spec';
 import { textOf } from '../trigger/yaml';
 import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
-import { Empty, Failure, Loading } from '../ui/states';
+import { Empty } from '../ui/states';
 
 type Saved = Definition<BoardSpec>;
 
@@ -24,31 +25,24 @@ type Saved = Definition<BoardSpec>;
 export default function Board() {
   const { name } = useParams({ from: '/boards/$name' });
   const { open } = useSearch({ from: '/boards/$name' });
-  const all = useDefinitions<BoardSpec & { name?: string; kind?: string }>('board');
-  const found = all.data?.definitions.find((d) => d.name === name);
-  const saved = useMemo((): Saved | undefined => {
-    if (!found) return undefined;
-    const { name: _, kind: __, ...spec } = found.spec;
-    return { ...found, spec: { ...spec, charts: spec.charts ?? [] } };
-  }, [found]);
+  const answer = useDefinition<BoardSpec>('board', name);
+  const saved = useMemo(
+    (): Saved | undefined =>
+      answer.saved && {
+        ...answer.saved,
+        spec: { ...answer.saved.spec, charts: answer.saved.spec.charts ?? [] },
+      },
+    [answer.saved],
+  );
   if (saved) return <Editor key={name} saved={saved} open={open} />;
   return (
-    <Page title={name}>
-      <Card>
-        {all.data ? (
-          <Empty
-            icon="explore"
-            title="No such board"
-            cause={`No board is called “${name}”; it may have been deleted.`}
-            action={<LinkButton to="/boards">See all boards</LinkButton>}
-          />
-        ) : all.error ? (
-          <Failure error={all.error} retry={all.refetch} />
-        ) : (
-          <Loading rows={8} />
-        )}
-      </Card>
-    </Page>
+    <Absent
+      kind="board"
+      name={name}
+      icon="explore"
+      answer={answer}
+      others={<LinkButton to="/boards">See all boards</LinkButton>}
+    />
   );
 }
 

@@ -1,12 +1,13 @@
 import { Button, Text } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router';
-import { useMemo, useState } from 'react';
+import { useState } from 'react';
 import type { Schema } from '../api/client';
 import {
   type Campaign,
   useChannels,
   useCheck,
+  useDefinition,
   useDefinitions,
   useSaveDefinition,
   useTriggers,
@@ -22,6 +23,7 @@ import { Try } from '../campaign/Try';
 import { What } from '../campaign/What';
 import { When } from '../campaign/When';
 import { Who } from '../campaign/Who';
+import { Absent } from '../definition/Absent';
 import { Actions } from '../definition/Actions';
 import { More, Newer, Questions } from '../definition/Guards';
 import { Naming } from '../definition/Naming';
@@ -43,37 +45,21 @@ import { readText, textOf } from '../trigger/yaml';
 import { LinkButton } from '../ui/LinkButton';
 import { failed } from '../ui/notice';
 import { Card, Page } from '../ui/Page';
-import { Empty, Failure, Loading } from '../ui/states';
 import ui from '../ui/ui.module.css';
 
 /** A campaign that exists. */
 export default function CampaignEditor() {
   const { name } = useParams({ from: '/campaigns/$name/edit' });
-  const all = useDefinitions<Spec & { name?: string; kind?: string }>('campaign');
-  const found = all.data?.definitions.find((d) => d.name === name);
-  const saved = useMemo((): Campaign | undefined => {
-    if (!found) return undefined;
-    const { name: _, kind: __, ...spec } = found.spec;
-    return { ...found, spec };
-  }, [found]);
-  if (saved) return <Editor key={name} saved={saved} />;
+  const answer = useDefinition<Spec>('campaign', name);
+  if (answer.saved) return <Editor key={name} saved={answer.saved} />;
   return (
-    <Page title={name}>
-      <Card>
-        {all.data ? (
-          <Empty
-            icon="campaign"
-            title="No such campaign"
-            cause={`No campaign is called “${name}”; it may have been deleted.`}
-            action={<LinkButton to="/campaigns">See all campaigns</LinkButton>}
-          />
-        ) : all.error ? (
-          <Failure error={all.error} retry={all.refetch} />
-        ) : (
-          <Loading rows={8} />
-        )}
-      </Card>
-    </Page>
+    <Absent
+      kind="campaign"
+      name={name}
+      icon="campaign"
+      answer={answer}
+      others={<LinkButton to="/campaigns">See all campaigns</LinkButton>}
+    />
   );
 }
 

@@ -1,12 +1,13 @@
 import { Text } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router';
-import { useMemo, useState } from 'react';
+import { useState } from 'react';
 import type { Schema } from '../api/client';
-import { type Definition, useCheck, useDefinitions } from '../api/queries';
+import { type Definition, useCheck, useDefinition } from '../api/queries';
 import { useMay } from '../api/session';
 import { addressOf, channelTypes, type Channel as Spec } from '../campaign/channels';
 import { Try } from '../campaign/Try';
+import { Absent } from '../definition/Absent';
 import { Actions } from '../definition/Actions';
 import { More, Newer, Questions } from '../definition/Guards';
 import { goodName, useDraft } from '../definition/useDraft';
@@ -15,7 +16,6 @@ import { Yaml } from '../trigger/Yaml';
 import { readText, textOf } from '../trigger/yaml';
 import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
-import { Empty, Failure, Loading } from '../ui/states';
 import ui from '../ui/ui.module.css';
 
 type Saved = Definition<Spec>;
@@ -23,35 +23,21 @@ type Saved = Definition<Spec>;
 /** A channel that exists. */
 export default function Channel() {
   const { name } = useParams({ from: '/channels/$name' });
-  const all = useDefinitions<Spec>('channel');
-  const found = all.data?.definitions.find((d) => d.name === name);
-  const saved = useMemo((): Saved | undefined => {
-    if (!found) return undefined;
-    const { name: _, kind: __, ...spec } = found.spec;
-    return { ...found, spec: spec as Spec };
-  }, [found]);
+  const answer = useDefinition<Spec>('channel', name);
+  const { saved } = answer;
   if (saved) return <Editor key={name} saved={saved} start={saved.spec} />;
   return (
-    <Page title={name}>
-      <Card>
-        {all.data ? (
-          <Empty
-            icon="settings"
-            title="No such channel"
-            cause={`No channel is called “${name}”; it may have been deleted.`}
-            action={
-              <LinkButton to="/settings" search={{ tab: 'channels' }}>
-                See all channels
-              </LinkButton>
-            }
-          />
-        ) : all.error ? (
-          <Failure error={all.error} retry={all.refetch} />
-        ) : (
-          <Loading rows={8} />
-        )}
-      </Card>
-    </Page>
+    <Absent
+      kind="channel"
+      name={name}
+      icon="settings"
+      answer={answer}
+      others={
+        <LinkButton to="/settings" search={{ tab: 'channels' }}>
+          See all channels
+        </LinkButton>
+      }
+    />
   );
 }
 

@@ -11,6 +11,7 @@ import {
 } from '../api/queries';
 import { useMay } from '../api/session';
 import { Bars } from '../chart/Bars';
+import { Absent } from '../definition/Absent';
 import { Actions } from '../definition/Actions';
 import { More, Newer, Questions } from '../definition/Guards';
 import { Naming } from '../definition/Naming';
@@ -72,28 +73,21 @@ export default function Dimension() {
     return <Editor key={name} saved={saved} fixed={name} builtIn={builtIn} start={start} />;
   }
   return (
-    <Page title={dimensionTitle(name)}>
-      <Card>
-        {defined.data && all.data ? (
-          <Empty
-            icon="audience"
-            title="No such dimension"
-            cause={`No dimension is called “${name}”; it may have been deleted.`}
-            action={<LinkButton to="/data/traits">See all dimensions</LinkButton>}
-          />
-        ) : error ? (
-          <Failure
-            error={error}
-            retry={() => {
-              void defined.refetch();
-              void all.refetch();
-            }}
-          />
-        ) : (
-          <Loading rows={8} />
-        )}
-      </Card>
-    </Page>
+    <Absent
+      kind="dimension"
+      name={name}
+      title={dimensionTitle(name)}
+      icon="audience"
+      answer={{
+        data: defined.data && all.data,
+        error,
+        refetch: () => {
+          void defined.refetch();
+          void all.refetch();
+        },
+      }}
+      others={<LinkButton to="/data/traits">See all dimensions</LinkButton>}
+    />
   );
 }
 

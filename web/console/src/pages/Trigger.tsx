@@ -6,10 +6,11 @@ import {
   type Trigger as Saved,
   useCampaigns,
   useCheck,
+  useDefinition,
   useEventNames,
-  useTrigger,
 } from '../api/queries';
 import { useMay } from '../api/session';
+import { Absent } from '../definition/Absent';
 import { Actions } from '../definition/Actions';
 import { More, Newer, Questions } from '../definition/Guards';
 import { Naming } from '../definition/Naming';
@@ -36,7 +37,7 @@ import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
 import { TriggerFunnel } from '../ui/Progress';
 import { Status } from '../ui/Status';
-import { Empty, Failure, Loading } from '../ui/states';
+import { Loading } from '../ui/states';
 import { Tag } from '../ui/Tag';
 import { At } from '../ui/time';
 import ui from '../ui/ui.module.css';
@@ -44,25 +45,16 @@ import ui from '../ui/ui.module.css';
 /** A trigger that exists. */
 export default function Trigger() {
   const { name } = useParams({ from: '/triggers/$name' });
-  const saved = useTrigger(name);
-  if (saved.trigger) return <Editor key={name} saved={saved.trigger} />;
+  const answer = useDefinition<Spec>('trigger', name);
+  if (answer.saved) return <Editor key={name} saved={answer.saved} />;
   return (
-    <Page title={name}>
-      <Card>
-        {saved.data ? (
-          <Empty
-            icon="bolt"
-            title="No such trigger"
-            cause={`No trigger is called “${name}”; it may have been deleted.`}
-            action={<LinkButton to="/triggers">See all triggers</LinkButton>}
-          />
-        ) : saved.error ? (
-          <Failure error={saved.error} retry={saved.refetch} />
-        ) : (
-          <Loading rows={8} />
-        )}
-      </Card>
-    </Page>
+    <Absent
+      kind="trigger"
+      name={name}
+      icon="bolt"
+      answer={answer}
+      others={<LinkButton to="/triggers">See all triggers</LinkButton>}
+    />
   );
 }
 
