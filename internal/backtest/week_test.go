@@ -316,7 +316,11 @@ func TestWeekSameAsLive(t *testing.T) {
 		if diff := gocmp.Diff(want[name], inOrder(got), cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s: -live +backtest\n%s", name, diff)
 		}
-		if len(got) < 50 || int64(len(got)) != res.Firings || !res.Exact() || res.Short || res.From != from {
+		enough := 50
+		if name == "push-subscribed" {
+			enough = 0 // the crowd has no browsers that could subscribe
+		}
+		if len(got) < enough || int64(len(got)) != res.Firings || !res.Exact() || res.Short || res.From != from {
 			t.Errorf("%s: %d firings are shown, %+v", name, len(got), res)
 		}
 		took := measure(t, func() { run(20) })
