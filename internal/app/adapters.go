@@ -152,7 +152,7 @@ type sender struct{ *engager.Engager }
 
 func (s sender) Prospect(ctx context.Context, user, campaign string) (explain.Prospect, error) {
 	p, err := s.Engager.Prospect(ctx, user, campaign)
-	return explain.Prospect{Reason: p.Reason, Detail: p.Detail, Template: p.Template, Channel: p.Channel}, err
+	return explain.Prospect{Wait: p.Wait, Reason: p.Reason, Detail: p.Detail, Template: p.Template, Channel: p.Channel}, err
 }
 
 func (s sender) Waiting(ctx context.Context, user string) ([]explain.Waiting, error) {

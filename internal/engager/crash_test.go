@@ -36,7 +36,7 @@ func (texters) In(context.Context, string, string) (bool, error) { return false,
 func texter(user string) *profile.Profile {
 	return &profile.Profile{
 		UserID: user, FirstSeen: 1, Phone: profile.Address{Value: "+49 151 " + fmt.Sprintf("%08d", crc32.ChecksumIEEE([]byte(user))%1e8), Verified: true, At: 1},
-		Consent: []profile.Entry{{Key: "sms", Value: "true", At: 1}},
+		Consent: []profile.Entry{{Key: "sms", Value: "true", At: 1}}, Timezone: "UTC",
 	}
 }
 

@@ -240,6 +240,7 @@ type Engager struct {
 	plan   atomic.Pointer[plan]
 
 	stopped atomic.Bool   // all sending is
+	turning sync.Mutex    // held while the switch over all sending is read or turned
 	pace    *rate.Limiter // of what leaves after it had to wait
 	zones   sync.Map      // name -> *time.Location
 
@@ -306,11 +307,7 @@ func (e *Engager) Run(ctx context.Context) error {
 	defer context.AfterFunc(soft, func() { time.AfterFunc(e.cfg.Grace, kill) })()
 
 	// Nothing is sent before it is known whether anything may be.
-	if !e.insist(soft, "read whether sending is stopped", func() error {
-		s, err := e.Sending(soft)
-		e.stopped.Store(s.Stopped || e.stopped.Load())
-		return err
-	}) {
+	if !e.insist(soft, "read whether sending is stopped", func() error { return e.readSending(soft) }) {
 		return nil
 	}
 	var workers, others sync.WaitGroup

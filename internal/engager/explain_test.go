@@ -25,9 +25,13 @@ func TestProspect(t *testing.T) {
 	v.start()
 	f := func(campaign string, reason policy.Reason, channel string) {
 		t.Helper()
+		wait := policy.Wait("")
+		if campaign == "paused" {
+			wait = policy.Paused
+		}
 		for range 2 {
 			p, err := v.e.Prospect(t.Context(), "u1", campaign)
-			if err != nil || p.Reason != reason || p.Send != (reason == policy.None) || p.Channel != channel {
+			if err != nil || p.Reason != reason || p.Wait != wait || p.Send != (reason == policy.None && wait == "") || p.Channel != channel {
 				t.Errorf("%s: %+v, %v", campaign, p, err)
 			}
 		}
@@ -35,7 +39,7 @@ func TestProspect(t *testing.T) {
 	f("plain", policy.None, "sms")
 	f("held", policy.Holdout, "")
 	f("capped", policy.None, "web")
-	f("paused", policy.NotLive, "")
+	f("paused", policy.None, "")
 	f("lost", policy.Definition, "")
 	f("none", policy.NotLive, "")
 	v.fire("u1")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -141,9 +142,11 @@ func TestScheduleChanges(t *testing.T) {
 func TestScheduleWithoutAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := scheduled(t, "2026-07-01T06:30:00Z", "0 9 * * *")
-		answer, broken := v.list, true
+		answer := v.list
+		var broken atomic.Bool
+		broken.Store(true)
 		v.list = func(ctx context.Context, a []string) ([]string, error) {
-			if broken {
+			if broken.Load() {
 				return nil, errors.New("the facts are being rebuilt")
 			}
 			return answer(ctx, a)
@@ -151,10 +154,10 @@ func TestScheduleWithoutAnswer(t *testing.T) {
 		v.start()
 		time.Sleep(time.Hour)
 		v.expect("no answer", "next 07:00, last never for 0, missed 0")
-		broken = false
+		broken.Store(false)
 		time.Sleep(2 * time.Second)
 		v.expect("an answer", "next 07:00, last 07:00 for 2, missed 0", "u1 sent", "u2 sent")
-		broken = true
+		broken.Store(true)
 		time.Sleep(26 * time.Hour)
 		v.expect("none for too long", "next 07:00, last 07:00 for 2, missed 1", "u1 sent", "u2 sent")
 		v.stop()

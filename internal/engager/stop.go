@@ -38,6 +38,16 @@ func (e *Engager) Sending(ctx context.Context) (s Switch, err error) {
 	return s, nil
 }
 
+// readSending makes hold at a start what held before. A stop that somebody ordered
+// meanwhile, and that could not be kept, goes on to hold.
+func (e *Engager) readSending(ctx context.Context) error {
+	e.turning.Lock()
+	defer e.turning.Unlock()
+	s, err := e.Sending(ctx)
+	e.stopped.Store(s.Stopped || e.stopped.Load())
+	return err
+}
+
 // SetSending stops all sending, or lifts the stop. A stop holds at once, also if
 // the error says that it could not be kept for the next start; attempts that have
 // begun end. What is stopped waits, and is decided on anew when the stop is lifted.
@@ -46,6 +56,8 @@ func (e *Engager) SetSending(ctx context.Context, stop bool, by string) (Switch,
 	if stop {
 		e.stopped.Store(true)
 	}
+	e.turning.Lock()
+	defer e.turning.Unlock()
 	value, err := json.Marshal(s)
 	if err == nil {
 		err = e.deps.Documents.Apply(ctx, documents.Durable, documents.Write{Collection: CollectionSwitch, Key: switchKey, Value: value, Expect: documents.Any})

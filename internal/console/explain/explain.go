@@ -28,7 +28,8 @@ import (
 
 // Prospect is what would be decided now.
 type Prospect struct {
-	Reason            policy.Reason // None: it would be sent
+	Wait              policy.Wait   // "": for nothing
+	Reason            policy.Reason // None: it would be sent, after the wait if there is one
 	Detail            string
 	Template, Channel string
 }

@@ -73,10 +73,12 @@ func (w *Waiting) text() string {
 
 // prospect says what would be decided now.
 func prospect(def *definition.Campaign, p *Prospect) api.CampaignProspect {
-	out := api.CampaignProspect{Send: p.Reason == policy.None, Reason: string(p.Reason), Template: p.Template, Channel: p.Channel}
+	out := api.CampaignProspect{Send: p.Reason == policy.None && p.Wait == "", Reason: string(p.Reason), Template: p.Template, Channel: p.Channel}
 	switch {
 	case out.Send:
 		out.Text = fmt.Sprintf("Decided just now, it would be sent by %s, with template %s.", p.Channel, p.Template)
+	case p.Wait != "":
+		out.Text = "Decided just now, it would wait: " + p.Wait.Sentence()
 	case p.Reason == policy.NotLive:
 		out.Text = fmt.Sprintf("Decided just now, it would be refused: the campaign is not live (%s).", cmp.Or(string(def.Status), "gone"))
 	default:
