@@ -11,16 +11,15 @@ const size = async (page: Page) =>
   Number((await page.getByTestId('size').textContent())?.replaceAll(',', ''));
 const chip = (page: Page, name: string | RegExp) => page.getByRole('button', { name, exact: true });
 
-/** Waits until a change has made the size another one. */
-async function resized(page: Page, change: () => Promise<void>): Promise<void> {
-  const before = await page.evaluate(
-    () => document.querySelector('[data-testid=size]')?.textContent,
-  );
-  await change();
-  await page.waitForFunction((old) => {
-    const now = document.querySelector('[data-testid=size]')?.textContent;
-    return now !== undefined && now !== old;
-  }, before);
+/** The size, once it is another one and is not being asked for any more. */
+async function sizeAfter(page: Page, old: number): Promise<number> {
+  const preview = page.locator('[data-testid=preview][aria-busy=false]');
+  const read = async () =>
+    (await preview.getByTestId('size').count()) > 0 ? size(page) : Number.NaN;
+  await expect
+    .poll(async () => ![old, Number.NaN].includes(await read()) && (await preview.count()) > 0)
+    .toBe(true);
+  return size(page);
 }
 
 test('an audience in sentences, its size as it is written', async () => {
@@ -30,17 +29,18 @@ test('an audience in sentences, its size as it is written', async () => {
   await chip(page, 'a condition').click();
   await page.getByRole('menuitem', { name: /Did, or did not/ }).click();
   // the picker is open
-  await resized(page, () => page.getByRole('option', { name: /^purchase/ }).click());
-  const buyers = await size(page);
+  await page.getByRole('option', { name: /^purchase/ }).click();
+  const buyers = await sizeAfter(page, 1248);
   await chip(page, 'another condition').click();
   await page.getByRole('menuitem', { name: /A trait/ }).click();
   await page.getByRole('combobox', { name: 'Property' }).fill('traits.vip');
   await page.getByRole('combobox', { name: 'Value' }).selectOption('true');
-  await resized(page, () => page.getByRole('button', { name: 'Done' }).click());
-  expect(await size(page)).toBeLessThan(buyers);
+  await page.getByRole('button', { name: 'Done' }).click();
+  const both = await sizeAfter(page, buyers);
+  expect(both).toBeLessThan(buyers);
   await chip(page, 'Join: all').click();
-  await resized(page, () => page.getByRole('menuitem', { name: 'any' }).click());
-  expect(await size(page)).toBeGreaterThan(buyers);
+  await page.getByRole('menuitem', { name: 'any' }).click();
+  expect(await sizeAfter(page, both)).toBeGreaterThan(buyers);
   await page.getByLabel('Name', { exact: true }).fill('buyers-or-vips');
   await page.getByRole('button', { name: 'Save', exact: true }).click();
   await page.getByText('buyers-or-vips is saved.').waitFor();
