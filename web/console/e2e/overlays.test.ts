@@ -259,7 +259,7 @@ const overlays: {
     path: '/campaigns/winners',
     show: async (page) => {
       await page.getByRole('button', { name: /Pause|Resume/ }).click();
-      await page.getByText(/is (paused|live) now/).waitFor();
+      await page.getByText(/is (paused\.|live now)/).waitFor();
     },
   },
 ];
