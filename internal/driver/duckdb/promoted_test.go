@@ -297,10 +297,17 @@ func TestNumbersHaveOneText(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-JSON +column):\n%s", diff)
 	}
-	if n := one(t, s, `SELECT data_type FROM duckdb_columns() WHERE table_name = 'events' AND column_name = 'properties.n'`); n[0] != "DOUBLE" {
-		t.Errorf("SQL's column is %v", n[0])
-	}
-	if n := one(t, s, `SELECT count(*) FROM events WHERE "properties.n" IS NULL`); n[0] != int64(0) {
-		t.Errorf("%d numbers are null in SQL", n[0])
+	for _, compacted := range []bool{false, true} {
+		if compacted { // by name the columns of both files are one
+			if err := s.Compact(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := one(t, s, `SELECT data_type FROM duckdb_columns() WHERE table_name = 'events' AND column_name = 'properties.n'`); n[0] != "DOUBLE" {
+			t.Errorf("SQL's column is %v (compacted: %t)", n[0], compacted)
+		}
+		if n := one(t, s, `SELECT count(*) FROM events WHERE "properties.n" IS NULL`); n[0] != int64(0) {
+			t.Errorf("%d numbers are null in SQL (compacted: %t)", n[0], compacted)
+		}
 	}
 }

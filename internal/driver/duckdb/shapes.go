@@ -142,10 +142,21 @@ func selectFrom(from string, all []rows.Property, rest bool, has func(i int) (ha
 }
 
 // merged is a SELECT of what files hold, to be written again. A union of their shapes
-// would hold on to twice the memory.
+// would hold on to twice the memory. By name, properties that differ in type, or in
+// case alone, would be one column: of these the JSON goes on to tell.
 func (s *Store) merged(files []*file, all []rows.Property) string {
 	return selectFrom("read_parquet("+s.list(files)+", union_by_name = true)", all, false, func(i int) (has, whole bool) {
-		return slices.ContainsFunc(files, func(f *file) bool { has, _ := f.has(all[i]); return has }), true
+		for _, f := range files {
+			for _, c := range f.Columns {
+				switch {
+				case c.Property == all[i]:
+					has = true
+				case strings.EqualFold(c.Key, all[i].Key):
+					return false, true
+				}
+			}
+		}
+		return has, true
 	})
 }
 
