@@ -276,7 +276,7 @@ test('the walk by keyboard alone', async () => {
 
 test('an answer that comes late does not stand in the place of a newer one', async () => {
   // the first question takes long
-  mock.state.measureMs = (query) => (JSON.stringify(query).includes('"country"') ? 900 : 50);
+  mock.state.measureMs = (query) => (JSON.stringify(query).includes('"country"') ? 4000 : 50);
   const { page, trouble, context } = await open(browser, `${mock.url}/explore`);
   await page.getByTestId('bars').waitFor();
   await page.getByRole('link', { name: 'Country' }).click();
@@ -285,7 +285,7 @@ test('an answer that comes late does not stand in the place of a newer one', asy
   expect(await page.getByTestId('bars').count()).toBe(0);
   await page.getByRole('link', { name: 'Device' }).click();
   await page.getByRole('button', { name: /^Mobile/ }).waitFor();
-  await page.waitForTimeout(1200); // long after the late one
+  await page.waitForTimeout(4500); // long after the late one
   expect(await page.getByRole('button', { name: /^Mobile/ }).count()).toBe(1);
   expect(await page.getByRole('button', { name: /^Germany/ }).count()).toBe(0);
   expect(await page.getByTestId('pending').count()).toBe(0);
