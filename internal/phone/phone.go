@@ -49,10 +49,13 @@ func Parse(text, country string) (Number, error) {
 		return Number{}, fmt.Errorf("%q is not a number: %w", text, err)
 	}
 	e164 := phonenumbers.Format(n, phonenumbers.E164)
-	if !phonenumbers.IsPossibleNumber(n) || len(e164) <= minDigits {
+	// Of some texts the library takes more away than of the number that is left: what
+	// counts is the number by itself.
+	again, err := phonenumbers.Parse(e164, "")
+	if err != nil || !phonenumbers.IsPossibleNumber(again) || phonenumbers.Format(again, phonenumbers.E164) != e164 || len(e164) <= minDigits {
 		return Number{}, fmt.Errorf("%q has not the form of a number of its country", text)
 	}
-	return Number{E164: e164, Country: countryOf(n)}, nil
+	return Number{E164: e164, Country: countryOf(again)}, nil
 }
 
 func countryOf(n *phonenumbers.PhoneNumber) string {
