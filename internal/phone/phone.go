@@ -20,10 +20,11 @@ type Number struct {
 }
 
 // Bounds: of the text that is looked at, in bytes, and of the digits of a number
-// with its country code. Some countries name no least length themselves.
+// with its country code. Some countries name no least or greatest length themselves.
 const (
 	maxText   = 64
 	minDigits = 7
+	maxDigits = 15
 )
 
 // Parse reads a number as people write it. A number without "+" or "00" is one
@@ -52,7 +53,7 @@ func Parse(text, country string) (Number, error) {
 	// Of some texts the library takes more away than of the number that is left: what
 	// counts is the number by itself.
 	again, err := phonenumbers.Parse(e164, "")
-	if err != nil || !phonenumbers.IsPossibleNumber(again) || phonenumbers.Format(again, phonenumbers.E164) != e164 || len(e164) <= minDigits {
+	if err != nil || !phonenumbers.IsPossibleNumber(again) || phonenumbers.Format(again, phonenumbers.E164) != e164 || len(e164) <= minDigits || len(e164) > maxDigits+1 {
 		return Number{}, fmt.Errorf("%q has not the form of a number of its country", text)
 	}
 	return Number{E164: e164, Country: countryOf(again)}, nil
