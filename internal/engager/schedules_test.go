@@ -11,9 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"heed/internal/channel/outbox"
 	"heed/internal/definition"
-	"heed/internal/engager"
 	"heed/internal/measure"
 )
 
@@ -186,14 +184,10 @@ func TestScheduleCrashAtEveryWrite(t *testing.T) {
 					reached = w.dead
 					w.restart()
 					processFor(t, 2*time.Minute, w, set)
-					outcomes, mails := len(w.outcomes()), 0
-					for key := range w.now.docs {
-						if strings.HasPrefix(key, outbox.Collection+"|") {
-							mails++
-						}
-						if strings.HasPrefix(key, engager.CollectionOpen+"|") || strings.HasPrefix(key, engager.CollectionOrderUsers+"|") {
-							t.Errorf("write %d, after=%v power=%v: left behind: %q", k, after, power, key)
-						}
+					outcomes := len(w.outcomes())
+					mails, behind := w.letters()
+					for _, key := range behind {
+						t.Errorf("write %d, after=%v power=%v: left behind: %q", k, after, power, key)
 					}
 					if outcomes != len(users) || mails != len(users) {
 						t.Errorf("write %d, after=%v power=%v: %d letters and %d outcomes for %d users", k, after, power, mails, outcomes, len(users))

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"heed/internal/channel"
+	"heed/internal/channel/outbox"
 	"heed/internal/documents"
+	"heed/internal/engager"
 	"heed/internal/event"
 	"heed/internal/eventlog"
 	"heed/internal/inbox"
@@ -325,4 +327,18 @@ func (w *world) outcomes() []event.Event {
 		}
 	}
 	return out
+}
+
+// letters counts what lies in the outbox; behind is what an end of all work leaves
+// no trace of, and is still there.
+func (w *world) letters() (n int, behind []string) {
+	for key := range w.now.docs {
+		switch collection, _, _ := strings.Cut(key, "|"); collection {
+		case outbox.Collection:
+			n++
+		case engager.CollectionOpen, engager.CollectionOrderUsers:
+			behind = append(behind, key)
+		}
+	}
+	return n, behind
 }
