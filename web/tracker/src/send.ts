@@ -1,19 +1,21 @@
 import { load, loadList, saveList } from './store';
 
-// The way out. An event leaves at most GATHER ms after it was tracked, however
-// many requests are under way. What fails for a passing reason is kept, in
-// memory and (bounded) in localStorage, and tried again later; what the
+// The way out. An event leaves GATHER ms after it was tracked, or once the request
+// before it is answered: two at a time could pass each other, and a series of steps
+// means something else in another order. What fails for a passing reason is kept,
+// in memory and (bounded) in localStorage, and tried again later; what the
 // collector will never take is dropped with a warning.
 
 const GATHER = 10;
+/** How long an event waits for an answer to those before it, in ms. */
+const HOLD = 5000;
 const STORED = 'heed_q';
 const STORED_MAX = 100_000;
 const EVENT_MAX = 32 * 1024;
+/** Browsers refuse keepalive bodies beyond 64 KB, all requests together. */
 const BATCH_MAX = 50_000;
 /** Events held in memory while the collector cannot be reached. */
 const QUEUE_MAX = 1000;
-/** Browsers refuse keepalive bodies beyond 64 KB, all requests together. */
-const KEEPALIVE_MAX = 60_000;
 /** Answers of 500 in a row before the batch that got them is given up. */
 const ERRORS_MAX = 5;
 
@@ -38,7 +40,7 @@ export function sender(host: string, writeKey: string): Sender {
   const url = `${host}/v1/batch`;
   const queue: string[] = [];
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let keptAlive = 0; // bytes of keepalive bodies under way
+  let held = 0; // the newest request under way is waited for until then
   let failures = 0; // in a row
   let notBefore = 0; // backing off until then
   let behind = true; // storage may hold events, from before or of a failure
@@ -58,69 +60,64 @@ export function sender(host: string, writeKey: string): Sender {
     if (load(STORED)) saveList(STORED, others(events));
   };
 
+  const due = () => Math.max(notBefore, held) - Date.now();
   const schedule = (wait: number) => {
-    timer ??= setTimeout(flush, Math.max(wait, notBefore - Date.now()));
+    timer ??= setTimeout(flush, Math.max(wait, due()));
   };
 
   const take = (): string[] => {
-    let size = 0;
-    let n = 0;
-    while (n < queue.length) {
-      size += bytes(queue[n] as string) + 1;
-      if (n && size > BATCH_MAX) break;
-      n++;
-    }
-    return queue.splice(0, n);
+    let room = BATCH_MAX;
+    const over = queue.findIndex((e) => {
+      room -= bytes(e) + 1;
+      return room < 0;
+    });
+    return queue.splice(0, over < 0 ? queue.length : over);
   };
 
   const bodyOf = (batch: string[]) =>
     `{"writeKey":${JSON.stringify(writeKey)},"sentAt":"${new Date().toISOString()}","batch":[${batch}]}`;
 
-  const again = (batch: string[], retryAfter?: string | null) => {
-    notBefore = Date.now() + (+(retryAfter as string) * 1000 || backoff(failures++));
-    keep(batch);
-    behind = true;
-    flush(); // as soon as that
-  };
-
   const post = async (batch: string[]) => {
-    const body = bodyOf(batch);
-    const size = bytes(body);
-    const keepalive = keptAlive + size < KEEPALIVE_MAX;
-    if (keepalive) keptAlive += size;
-    else keep(batch); // the request dies with the page, these must not
+    const keepalive = !held;
+    const mine = Date.now() + HOLD;
+    held = mine;
+    if (!keepalive) keep(batch); // the request dies with the page, these must not
     try {
       // a text goes as text/plain, which needs no preflight on other origins
-      const r = await fetch(url, { method: 'POST', body, keepalive });
+      const r = await fetch(url, { method: 'POST', body: bodyOf(batch), keepalive });
       if (/408|429|50[234]/.test(`${r.status}`) || (r.status > 499 && ++errors < ERRORS_MAX))
-        again(batch, r.headers.get('retry-after'));
-      else {
-        failures = errors = 0;
-        forget(batch);
-        const { rejected, error } = await r.json().catch(() => ({}));
-        if (!r.ok) warn('dropped', r.status, error);
-        for (const x of rejected || []) warn('refused', x.reason, batch[x.index]);
-      }
-    } catch {
-      again(batch);
+        throw r.headers.get('retry-after');
+      failures = errors = 0;
+      forget(batch);
+      const { rejected, error } = await r.json().catch(() => ({}));
+      if (!r.ok) warn('dropped', r.status, error);
+      for (const x of rejected || []) warn('refused', x.reason, batch[x.index]);
+    } catch (wait) {
+      // it passes: the collector said how soon, or it could not be reached
+      notBefore = Date.now() + (+(wait as string) * 1000 || backoff(failures++));
+      keep(batch);
+      behind = true;
     }
-    if (keepalive) keptAlive -= size;
+    if (held === mine) held = 0;
+    flush();
   };
 
   function flush(): void {
     clearTimeout(timer);
     timer = undefined;
-    if (Date.now() < notBefore) {
-      schedule(0);
-      return;
+    if (due() > 0) schedule(0);
+    else {
+      if (behind) queue.unshift(...others(queue));
+      behind = false;
+      if (queue.length) {
+        post(take());
+        schedule(0);
+      }
     }
-    if (behind) queue.unshift(...others(queue));
-    behind = false;
-    while (queue.length) post(take());
   }
 
   const leave = () => {
-    if (Date.now() < notBefore || !navigator.onLine) {
+    if (!navigator.onLine || Date.now() < notBefore) {
       if (queue.length) keep(queue);
       return;
     }
@@ -133,7 +130,7 @@ export function sender(host: string, writeKey: string): Sender {
   };
 
   addEventListener('online', () => {
-    notBefore = failures = 0;
+    notBefore = held = failures = 0;
     behind = true;
     flush();
   });
