@@ -48,13 +48,12 @@ function start(settings: Settings): void {
     const messageId = uid();
     sent.set(messageId, cause > 0 && cause < now ? cause : now);
     if (sent.size > SENT_MAX) sent.delete(sent.keys().next().value as string);
-    const at = Date.now();
     const event = {
       messageId,
       type,
-      timestamp: new Date(at).toISOString(),
+      timestamp: new Date().toISOString(),
       ...who(),
-      sessionId: session(at),
+      sessionId: session(Date.now()),
       ...more,
       context: { ...context(referrer), ...heed.context },
     };

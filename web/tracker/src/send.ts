@@ -68,7 +68,7 @@ export function sender(host: string, writeKey: string): Sender {
   const take = (): string[] => {
     let room = BATCH_MAX;
     const over = queue.findIndex((e) => {
-      room -= bytes(e) + 1;
+      room -= bytes(e);
       return room < 0;
     });
     return queue.splice(0, over < 0 ? queue.length : over);
@@ -95,7 +95,7 @@ export function sender(host: string, writeKey: string): Sender {
     } catch (wait) {
       // it passes: the collector said how soon, or it could not be reached
       notBefore = Date.now() + (+(wait as string) * 1000 || backoff(failures++));
-      keep(batch);
+      keep([...batch, ...queue]);
       behind = true;
     }
     if (held === mine) held = 0;
