@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -147,9 +148,7 @@ func (s *Store) try(ctx context.Context, changes []*change) error {
 // look reads the documents as they are, once no transaction is at work on them.
 func (s *Store) look(ctx context.Context, changes []*change) error {
 	for coll, group := range byCollection(changes) {
-		for len(group) > 0 {
-			part := group[:min(chunk, len(group))]
-			group = group[len(part):]
+		for part := range slices.Chunk(group, chunk) {
 			if err := s.lookAt(ctx, coll, part); err != nil {
 				return err
 			}

@@ -227,6 +227,9 @@ func appendObject(dst []byte, d bson.Raw, depth int) ([]byte, error) {
 // appendValue writes as JSON what another program may have stored. What has no
 // meaning in a text, such as NaN or code, is null.
 func appendValue(dst []byte, v bson.RawValue, depth int) ([]byte, error) {
+	if err := v.Validate(); err != nil {
+		return nil, fmt.Errorf("the stored document: %w", err)
+	}
 	switch v.Type {
 	case bson.TypeEmbeddedDocument:
 		return appendObject(dst, v.Document(), depth)
@@ -288,7 +291,7 @@ func appendString(dst []byte, s string) []byte {
 	var b bytes.Buffer
 	out := json.NewEncoder(&b)
 	out.SetEscapeHTML(false)
-	_ = out.Encode(s) // a text is always JSON
+	_ = out.Encode(strings.ToValidUTF8(s, string(utf8.RuneError))) // a text is always JSON
 	return append(dst, bytes.TrimSuffix(b.Bytes(), []byte{'\n'})...)
 }
 
@@ -321,6 +324,7 @@ func escaped(s string) bool {
 }
 
 func unescape(name string) string {
+	name = strings.ToValidUTF8(name, string(utf8.RuneError))
 	if !strings.Contains(name, "%") {
 		return name
 	}
@@ -333,5 +337,5 @@ func unescape(name string) string {
 		}
 		b.WriteByte(c)
 	}
-	return strings.ToValidUTF8(b.String(), string(utf8.RuneError))
+	return b.String()
 }

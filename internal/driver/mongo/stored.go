@@ -93,8 +93,3 @@ func (st *stored) unchanged() bson.D {
 	}
 	return append(f, bson.E{Key: fieldWrite, Value: st.write})
 }
-
-// held is the filter for a document that a transaction has at work.
-func held(id string, tx bson.ObjectID) bson.D {
-	return bson.D{{Key: "_id", Value: id}, {Key: fieldTx, Value: tx}}
-}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -89,7 +90,7 @@ func (s *Store) writeAll(ctx context.Context, tx bson.ObjectID, changes []*chang
 	switch {
 	case err == nil:
 		// It has happened: what cannot be finished now, others finish.
-		if err := s.finish(later, &rec, true); err != nil {
+		if err := s.finishOwn(later, tx, changes, true); err != nil {
 			s.log.Warn("a transaction was not finished; who meets its documents will", "error", err)
 		}
 		return nil
@@ -98,7 +99,7 @@ func (s *Store) writeAll(ctx context.Context, tx bson.ObjectID, changes []*chang
 	}
 	undone := s.undo(later, tx)
 	if undone == nil {
-		undone = s.finish(later, &rec, false)
+		undone = s.finishOwn(later, tx, changes, false)
 	}
 	if undone != nil {
 		s.log.Warn("a transaction was not undone; who meets its documents will", "error", undone)
@@ -111,9 +112,7 @@ func (s *Store) writeAll(ctx context.Context, tx bson.ObjectID, changes []*chang
 func (s *Store) hold(ctx context.Context, tx bson.ObjectID, changes []*change) (bool, error) {
 	held := 0
 	for coll, group := range byCollection(changes) {
-		for len(group) > 0 {
-			part := group[:min(chunk, len(group))]
-			group = group[len(part):]
+		for part := range slices.Chunk(group, chunk) {
 			models := make([]mongodb.WriteModel, len(part))
 			for i, c := range part {
 				models[i] = c.holding(tx)
@@ -195,26 +194,43 @@ func (s *Store) undo(ctx context.Context, tx bson.ObjectID) error {
 	return nil
 }
 
-// finish leaves nothing of a transaction that has happened, or never will.
+// finishOwn leaves nothing of a transaction that has happened, or never will, and
+// whose changes are known.
+func (s *Store) finishOwn(ctx context.Context, tx bson.ObjectID, changes []*change, happened bool) error {
+	for coll, group := range byCollection(changes) {
+		for part := range slices.Chunk(group, chunk) {
+			models := make([]mongodb.WriteModel, len(part))
+			for i, c := range part {
+				models[i] = releasing(tx, c.before.version, c.after, happened)
+			}
+			if _, err := coll.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false)); err != nil {
+				return fmt.Errorf("finish a transaction: %w", err)
+			}
+		}
+	}
+	return s.forget(ctx, tx)
+}
+
+// finish does the same for a transaction that another process has left.
 func (s *Store) finish(ctx context.Context, rec *record, happened bool) error {
 	groups := make(map[string]bson.A, 1)
 	for _, d := range rec.Docs {
 		groups[d.Coll] = append(groups[d.Coll], d.ID)
 	}
 	for name, ids := range groups {
-		coll := s.db.Collection(name)
-		for len(ids) > 0 {
-			part := ids[:min(chunk, len(ids))]
-			ids = ids[len(part):]
-			if err := release(ctx, coll, part, rec.ID, happened); err != nil {
+		for part := range slices.Chunk(ids, chunk) {
+			if err := release(ctx, s.db.Collection(name), part, rec.ID, happened); err != nil {
 				return fmt.Errorf("finish a transaction: %w", err)
 			}
 		}
 	}
-	if !happened {
-		return nil // the record is gone
-	}
-	if _, err := s.records().DeleteOne(ctx, inState(rec.ID, stateCommitted)); err != nil {
+	return s.forget(ctx, rec.ID)
+}
+
+// forget removes the record of a transaction that has happened, once no document
+// needs it any more.
+func (s *Store) forget(ctx context.Context, tx bson.ObjectID) error {
+	if _, err := s.records().DeleteOne(ctx, inState(tx, stateCommitted)); err != nil {
 		return fmt.Errorf("finish a transaction: %w", err)
 	}
 	return nil
@@ -231,7 +247,7 @@ func release(ctx context.Context, coll *mongodb.Collection, ids bson.A, tx bson.
 	var models []mongodb.WriteModel
 	for found.Next(ctx) {
 		st := parse(found.Current)
-		models = append(models, st.releasing(happened))
+		models = append(models, releasing(tx, st.version, st.after(), happened))
 	}
 	if err := found.Err(); err != nil || len(models) == 0 {
 		return err
@@ -240,14 +256,14 @@ func release(ctx context.Context, coll *mongodb.Collection, ids bson.A, tx bson.
 	return err
 }
 
-// releasing is the write that lets go of a document. Doing it again does nothing.
-func (st *stored) releasing(happened bool) mongodb.WriteModel {
-	filter := held(st.id, st.tx)
-	after := st.after()
+// releasing is the write that lets go of a document of some version, with what the
+// transaction makes of it. Doing it again does nothing.
+func releasing(tx bson.ObjectID, version int64, after stored, happened bool) mongodb.WriteModel {
+	filter := bson.D{{Key: "_id", Value: after.id}, {Key: fieldTx, Value: tx}}
 	switch {
 	case happened && after.version > 0:
 		return mongodb.NewReplaceOneModel().SetFilter(filter).SetReplacement(after.whole())
-	case happened || st.version == 0:
+	case happened || version == 0:
 		return mongodb.NewDeleteOneModel().SetFilter(filter)
 	}
 	return mongodb.NewUpdateOneModel().SetFilter(filter).SetUpdate(bson.D{{Key: "$unset", Value: bson.D{
