@@ -106,7 +106,9 @@ func testOpening(t *testing.T, server *mongotest.Server) {
 	if !server.Replicated() {
 		refused("accept with standalone: true", func(c *Config) { c.Standalone = false })
 	}
-	refused("reach the servers", func(c *Config) { c.URI, c.Timeout = "mongodb://heed:secret@127.0.0.1:1/?directConnection=true", 300*time.Millisecond })
+	refused("reach the servers", func(c *Config) {
+		c.URI, c.Timeout = "mongodb://heed:secret@127.0.0.1:1/?directConnection=true", 300*time.Millisecond
+	})
 	refused("no server is named", func(c *Config) { c.URI = "" })
 	refused("uri: ", func(c *Config) { c.URI = "postgres://heed:secret@127.0.0.1/" })
 	refused("uri: ", func(c *Config) { c.URI = "mongodb://heed:se/secret@127.0.0.1/" })
