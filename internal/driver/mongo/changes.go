@@ -21,6 +21,9 @@ const (
 	announceEvery = 100 * time.Millisecond
 	// pollEvery is how often the counters are looked at.
 	pollEvery = 250 * time.Millisecond
+	// wakeEvery is how often everybody who watches is woken for nothing: a process
+	// may end between a change and its announcement.
+	wakeEvery = 5 * time.Second
 	// maxCounters bounds what is read of them.
 	maxCounters = 10_000
 )
@@ -112,8 +115,7 @@ func (s *Store) count(ctx context.Context, dirty map[string]struct{}) error {
 	return err
 }
 
-// Watch implements documents.Store. It wakes also for a change that was seen
-// before.
+// Watch implements documents.Store. It wakes also for nothing, now and then.
 func (s *Store) Watch(collection string) (wake <-chan struct{}, cancel func()) {
 	s.watched.Store(true)
 	return s.hub.Watch(collection)
@@ -125,7 +127,7 @@ func (s *Store) poll(ctx context.Context) {
 	defer every.Stop()
 	seen := make(map[string]int64)
 	failing := false
-	for {
+	for round := 1; ; round++ {
 		select {
 		case <-ctx.Done():
 			return
@@ -133,6 +135,9 @@ func (s *Store) poll(ctx context.Context) {
 		}
 		if !s.watched.Load() {
 			continue
+		}
+		if round%int(wakeEvery/pollEvery) == 0 {
+			clear(seen)
 		}
 		err := s.pollOnce(ctx, seen)
 		if err != nil && !failing && ctx.Err() == nil {

@@ -248,6 +248,22 @@ func testWatch(t *testing.T, server *mongotest.Server) {
 		t.Error("woken for a collection that did not change")
 	default:
 	}
+	// A process that ends before it tells anybody.
+	unannounced, err := writer.prepare([]documents.Write{write("definitions", "k", "x", documents.Any)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for len(wake) > 0 {
+		<-wake
+	}
+	if err := writer.try(t.Context(), unannounced); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-wake:
+	case <-time.After(testWait):
+		t.Error("not woken for what was not announced")
+	}
 	t.Logf("another process knows of a change after %s on average, %s at most", (sum / rounds).Round(time.Millisecond), longest.Round(time.Millisecond))
 }
 

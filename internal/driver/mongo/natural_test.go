@@ -100,12 +100,23 @@ func TestForeignTypes(t *testing.T) {
 	}
 	raw := marshal(t, bson.D{
 		{Key: "_id", Value: "u"},
-		{Key: "int32", Value: int32(5)}, {Key: "int64", Value: int64(math.MaxInt64)}, {Key: "double", Value: 2.0}, {Key: "nan", Value: math.NaN()},
-		{Key: "decimal", Value: decimal("1.10")}, {Key: "scale", Value: decimal("1E+3")}, {Key: "inf", Value: decimal("Infinity")},
-		{Key: "date", Value: time.UnixMilli(1_767_323_045_678)}, {Key: "oid", Value: id}, {Key: "bytes", Value: []byte{1, 2, 3}},
+		{Key: "int32", Value: int32(5)},
+		{Key: "int64", Value: int64(math.MaxInt64)},
+		{Key: "double", Value: 2.0},
+		{Key: "nan", Value: math.NaN()},
+		{Key: "decimal", Value: decimal("1.10")},
+		{Key: "scale", Value: decimal("1E+3")},
+		{Key: "inf", Value: decimal("Infinity")},
+		{Key: "date", Value: time.UnixMilli(1_767_323_045_678)},
+		{Key: "oid", Value: id},
+		{Key: "bytes", Value: []byte{1, 2, 3}},
 		{Key: "uuid", Value: bson.Binary{Subtype: bson.TypeBinaryUUID, Data: bytes.Repeat([]byte{0xab}, 16)}},
-		{Key: "regex", Value: bson.Regex{Pattern: "x"}}, {Key: "undefined", Value: bson.Undefined{}}, {Key: "seconds", Value: bson.Timestamp{T: 1_767_323_045}},
-		{Key: "a.b", Value: 1}, {Key: "a%2Eb", Value: 2}, {Key: "bad\xff", Value: "\xff"},
+		{Key: "regex", Value: bson.Regex{Pattern: "x"}},
+		{Key: "undefined", Value: bson.Undefined{}},
+		{Key: "seconds", Value: bson.Timestamp{T: 1_767_323_045}},
+		{Key: "a.b", Value: 1},
+		{Key: "a%2Eb", Value: 2},
+		{Key: "bad\xff", Value: "\xff"},
 	})
 	st := parse(raw)
 	if st.version != 1 || !st.write.IsZero() || st.pending() {
