@@ -97,7 +97,7 @@ func (s *Store) prepare(writes []documents.Write) ([]*change, error) {
 		c := &change{Write: w, place: s.place(w.Collection)}
 		id, ok := c.place.id(w.Key)
 		if !ok {
-			return nil, fmt.Errorf("documents: %w: the key %.40q of %s is not valid UTF-8", documents.ErrRefused, w.Key, w.Collection)
+			return nil, fmt.Errorf("%w: the key %.40q of %s is not valid UTF-8", documents.ErrRefused, w.Key, w.Collection)
 		}
 		c.id = id
 		if keys += len(id); keys > maxKeys {
@@ -108,14 +108,14 @@ func (s *Store) prepare(writes []documents.Write) ([]*change, error) {
 		}
 		if w.Value != nil {
 			head, own, err := c.form.fields(w.Value)
+			if err == nil {
+				c.after.head, err = bson.Marshal(head)
+			}
+			if err == nil {
+				c.after.own, err = bson.Marshal(own)
+			}
 			if err != nil {
-				return nil, fmt.Errorf("documents: apply %s/%.40q: %w", w.Collection, w.Key, err)
-			}
-			if c.after.head, err = bson.Marshal(head); err != nil {
-				return nil, fmt.Errorf("documents: apply %s/%.40q: %w", w.Collection, w.Key, err)
-			}
-			if c.after.own, err = bson.Marshal(own); err != nil {
-				return nil, fmt.Errorf("documents: apply %s/%.40q: %w: %w", w.Collection, w.Key, documents.ErrRefused, err)
+				return nil, fmt.Errorf("%w: %w", documents.ErrRefused, err)
 			}
 		}
 		c.after.id = id

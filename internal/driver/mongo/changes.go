@@ -63,6 +63,7 @@ func (s *Store) changed(ctx context.Context, d documents.Durability, writes []do
 	select {
 	case <-done:
 	case <-ctx.Done(): // it was written all the same, and is announced when that is possible
+	case <-s.stopped:
 	}
 }
 

@@ -1,6 +1,7 @@
 package mongo
 
 import (
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -35,10 +36,13 @@ type place struct {
 	form   form
 }
 
+// collections are names that every MongoDB takes behind the prefix.
+var collections = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,100}$`)
+
 // natural tells that a collection is stored as other programs write theirs.
 func natural(collection string) bool {
 	name, ok := strings.CutPrefix(collection, pull.CollectionPrefix)
-	return ok && databases.MatchString(name)
+	return ok && collections.MatchString(name)
 }
 
 func (s *Store) place(collection string) place {

@@ -19,7 +19,6 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	mongodb "go.mongodb.org/mongo-driver/v2/mongo"
@@ -46,6 +45,7 @@ type Store struct {
 
 	closed  atomic.Bool
 	stop    context.CancelFunc
+	stopped <-chan struct{}
 	tending sync.WaitGroup
 
 	hub     documents.Hub
@@ -79,6 +79,7 @@ func Open(ctx context.Context, cfg Config, deps Deps) (*Store, error) {
 	}
 	s.changes.init()
 	ctx, s.stop = context.WithCancel(context.Background())
+	s.stopped = ctx.Done()
 	s.tending.Go(func() { s.announce(ctx) })
 	s.tending.Go(func() { s.poll(ctx) })
 	s.tending.Go(func() { s.sweep(ctx) })
@@ -223,7 +224,3 @@ func (s *Store) list(ctx context.Context, p *place, q documents.Query) (out []do
 	}
 	return out, found.Err()
 }
-
-// sweepEvery is how often is looked for what ended processes left undone, which is
-// at least that old.
-const sweepEvery = time.Minute

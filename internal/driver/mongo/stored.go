@@ -40,11 +40,11 @@ func parse(d bson.Raw) stored {
 		return st // of another program
 	}
 	st.head = head
-	if v, ok := head.Lookup("v").AsInt64OK(); ok {
-		st.version = v
-	}
 	st.write, _ = head.Lookup("w").ObjectIDOK()
 	st.tx, _ = head.Lookup("tx").ObjectIDOK()
+	if v, ok := head.Lookup("v").AsInt64OK(); ok && (v > 0 || v == 0 && st.pending()) {
+		st.version = v
+	}
 	st.next, _ = head.Lookup("next").DocumentOK()
 	return st
 }

@@ -347,7 +347,16 @@ func (s *Store) clear(ctx context.Context, p *place, st stored) (stored, error) 
 	return st, nil
 }
 
-// sweep finishes what ended processes left. Being early does no harm.
+const (
+	// sweepEvery is how often is looked for what ended processes left undone, which
+	// is at least that old.
+	sweepEvery = time.Minute
+	// sweepMost bounds how much of it is taken up at once.
+	sweepMost = 20
+)
+
+// sweep finishes what ended processes left. Being early, or wrong about the time, does
+// no harm.
 func (s *Store) sweep(ctx context.Context) {
 	every := time.NewTicker(sweepEvery)
 	defer every.Stop()
@@ -365,7 +374,7 @@ func (s *Store) sweep(ctx context.Context) {
 
 func (s *Store) sweepOnce(ctx context.Context, before time.Time) error {
 	filter := bson.D{{Key: "at", Value: bson.D{{Key: "$lt", Value: before}}}}
-	found, err := s.records().Find(ctx, filter)
+	found, err := s.records().Find(ctx, filter, options.Find().SetLimit(sweepMost))
 	if err != nil {
 		return err
 	}
