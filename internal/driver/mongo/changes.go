@@ -81,10 +81,7 @@ func (s *Store) announce(ctx context.Context) {
 		}
 		c.mu.Lock()
 		dirty, waiting := c.dirty, c.waiting
-		c.waiting = nil
-		if len(dirty) > 0 {
-			c.dirty = make(map[string]struct{})
-		}
+		c.dirty, c.waiting = make(map[string]struct{}), nil
 		c.mu.Unlock()
 		if len(dirty) == 0 {
 			continue
@@ -138,7 +135,7 @@ func (s *Store) poll(ctx context.Context) {
 			continue
 		}
 		if round%int(wakeEvery/pollEvery) == 0 {
-			clear(seen)
+			s.hub.Wake()
 		}
 		err := s.pollOnce(ctx, seen)
 		if err != nil && !failing && ctx.Err() == nil {
