@@ -19,7 +19,7 @@ import (
 // value that follows it stays far below, and so does the list of the keys.
 const (
 	maxWrites = 10_000
-	maxKeys   = 8 << 20  // bytes of all ids
+	maxKeys   = 2 << 20  // bytes of all names and keys, which may be stored threefold
 	maxValues = 48 << 20 // bytes of all values
 	chunk     = 500      // documents that are asked for, or written, at once
 )
@@ -91,8 +91,18 @@ func (s *Store) prepare(writes []documents.Write) ([]*change, error) {
 	if len(writes) > maxWrites {
 		return nil, fmt.Errorf("documents: %d writes in one transaction, at most %d are taken", len(writes), maxWrites)
 	}
-	out := make([]*change, len(writes))
 	keys, values := 0, 0
+	for _, w := range writes {
+		keys += len(w.Collection) + len(w.Key)
+		values += len(w.Value)
+	}
+	switch {
+	case keys > maxKeys:
+		return nil, fmt.Errorf("documents: the keys of a transaction have %d bytes, at most %d are taken", keys, maxKeys)
+	case values > maxValues:
+		return nil, fmt.Errorf("documents: the values of a transaction have %d bytes, at most %d are taken", values, maxValues)
+	}
+	out := make([]*change, len(writes))
 	for i, w := range writes {
 		c := &change{Write: w, place: s.place(w.Collection)}
 		id, ok := c.place.id(w.Key)
@@ -100,12 +110,6 @@ func (s *Store) prepare(writes []documents.Write) ([]*change, error) {
 			return nil, fmt.Errorf("%w: the key %.40q of %s is not valid UTF-8", documents.ErrRefused, w.Key, w.Collection)
 		}
 		c.id = id
-		if keys += len(id); keys > maxKeys {
-			return nil, fmt.Errorf("documents: the keys of a transaction have more than %d bytes", maxKeys)
-		}
-		if values += len(w.Value); values > maxValues {
-			return nil, fmt.Errorf("documents: the values of a transaction have more than %d bytes", maxValues)
-		}
 		if w.Value != nil {
 			head, own, err := c.form.fields(w.Value)
 			if err == nil {

@@ -7,9 +7,9 @@
 // Documents are opaque, but those of the pull store: these other programs read and
 // write, too (natural.go).
 //
-// A server that cannot be reached, or is slow, is an error within Config.Timeout; a
-// write whose outcome is not known is ErrUnknown. All methods may be called
-// concurrently.
+// A server that cannot be reached, or is slow, is an error after Config.Timeout, or
+// up to three times that where it must be found out whether something was written; if
+// that cannot be found out it is ErrUnknown. All methods may be called concurrently.
 package mongo
 
 import (
