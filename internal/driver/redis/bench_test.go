@@ -2,6 +2,7 @@ package redis
 
 import (
 	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -25,15 +26,16 @@ func batchOf(base uint64, first, n int) userstate.Commit {
 // BenchmarkCommit commits batches of 256 users on two partitions at once.
 func BenchmarkCommit(b *testing.B) {
 	const partitions, batch, known = 2, 256, 100_000
-	for _, bench := range []struct{ name, fsync string }{{"everysec", "everysec"}, {"always", "always"}} {
+	for _, fsync := range []string{"everysec", "always"} {
 		for _, intents := range []int{0, 8} {
-			b.Run(fmt.Sprintf("%s/intents=%d", bench.name, intents), func(b *testing.B) {
-				server := redistest.Start(b, "--appendfsync", bench.fsync)
+			b.Run(fmt.Sprintf("%s/%d_intents", fsync, intents), func(b *testing.B) {
+				server := redistest.Start(b, "--appendfsync", fsync)
 				s := openState(b, testConfig(b, server.Addr()), memory.Open(memory.Config{Partitions: partitions}))
 				var owners []*owner
 				for p := range partitions {
 					owners = append(owners, take(b, s, p))
 				}
+				before := ask(b, server, "used_cpu_user") + ask(b, server, "used_cpu_sys")
 				b.ResetTimer()
 				var working sync.WaitGroup
 				for p, o := range owners {
@@ -51,10 +53,27 @@ func BenchmarkCommit(b *testing.B) {
 					})
 				}
 				working.Wait()
-				b.ReportMetric(float64(b.N*partitions*batch)/b.Elapsed().Seconds(), "rows/s")
+				rows := float64(b.N * partitions * batch)
+				b.ReportMetric(rows/b.Elapsed().Seconds(), "rows/s")
+				used := ask(b, server, "used_cpu_user") + ask(b, server, "used_cpu_sys") - before
+				b.ReportMetric(used/rows*1e6, "redis-CPU-s/M")
 			})
 		}
 	}
+}
+
+// ask asks a server for a number of its INFO.
+func ask(b *testing.B, server *redistest.Server, name string) float64 {
+	b.Helper()
+	said, err := infoOf(b.Context(), server.Client())
+	var n float64
+	if err == nil {
+		n, err = strconv.ParseFloat(said[name], 64)
+	}
+	if err != nil {
+		b.Fatalf("%s: %v", name, err)
+	}
+	return n
 }
 
 // BenchmarkLoad loads the rows of 256 users at once.
@@ -95,21 +114,10 @@ func BenchmarkMemory(b *testing.B) {
 	const rows = 100_000
 	for b.Loop() {
 		server := redistest.Start(b, "--appendfsync", "everysec")
-		used := func() int64 {
-			said, err := infoOf(b.Context(), server.Client())
-			var n int64
-			if err == nil {
-				_, err = fmt.Sscan(said["used_memory"], &n)
-			}
-			if err != nil {
-				b.Fatal(err)
-			}
-			return n
-		}
 		s := openState(b, testConfig(b, server.Addr()), memory.Open(memory.Config{Partitions: 1}))
-		before := used()
+		before := ask(b, server, "used_memory")
 		fill(b, s, rows)
-		b.ReportMetric(float64(used()-before)/rows, "B/row-all")
+		b.ReportMetric((ask(b, server, "used_memory")-before)/rows, "B/row-all")
 		for name, key := range map[string]string{
 			"values": s.keys[0].values(userstate.Rows), "users": s.keys[0].users(userstate.Rows), "timers": s.keys[0].timers,
 		} {

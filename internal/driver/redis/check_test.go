@@ -111,7 +111,7 @@ func TestBrokenCluster(t *testing.T) {
 var userCommands = []string{
 	"~heed:*", "&heed:*", "+@connection", "+info", "+config|get", "+cluster", "+command", "+eval", "+evalsha", "+wait", "+hget", "+hmget", "+hset",
 	"+hdel", "+hincrby", "+zadd", "+zrem", "+zrange", "+zrangebylex", "+xadd", "+xdel", "+xrange", "+get", "+set", "+del", "+time",
-	"+spublish", "+ssubscribe", "+sunsubscribe", "+ping", "+client|setname", "+client|setinfo",
+	"+spublish", "+ssubscribe", "+sunsubscribe", "+ping", "+client|setname",
 }
 
 // TestSecure: TLS, and a user who may do no more than is said.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"regexp"
+	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -79,7 +80,11 @@ func (c *Config) Validate() error {
 		return errors.New("tls: cert and key belong together")
 	}
 	for _, addr := range c.Addrs {
-		if _, _, err := net.SplitHostPort(addr); err != nil {
+		_, port, err := net.SplitHostPort(addr)
+		if err == nil {
+			_, err = strconv.ParseUint(port, 10, 16)
+		}
+		if err != nil {
 			return fmt.Errorf("addrs: %q is not host:port: %w", addr, err)
 		}
 	}
@@ -115,7 +120,7 @@ const tries = 3
 // try), except for being sent to another node of the cluster.
 func (c *Config) options() (*redis.UniversalOptions, error) {
 	o := &redis.UniversalOptions{
-		Addrs: c.Addrs, Username: c.User, Password: c.Password, ClientName: "heed", Protocol: 2,
+		Addrs: c.Addrs, Username: c.User, Password: c.Password, ClientName: "heed", DisableIdentity: true, Protocol: 2,
 		MaxRetries: -1, DialerRetries: 1,
 		DialTimeout: c.Timeout / tries, ReadTimeout: c.Timeout / tries, WriteTimeout: c.Timeout / tries, PoolTimeout: c.Timeout,
 		ContextTimeoutEnabled:    true,

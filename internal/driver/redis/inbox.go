@@ -284,20 +284,18 @@ func (s *Inbox) expire(ctx context.Context, shard int, now int64, limit int) (re
 	if err != nil {
 		return 0, 0, err
 	}
+	keys, args := []string{s.deadlines(shard)}, []any{}
 	for i, id := range ids {
 		var user string
-		if messages[i] != nil {
+		if messages[i] != nil { // another process may have removed it meanwhile
 			user = messages[i].User
 		}
-		answer, err := s.run(ctx, s.remove, []string{s.message(shard, id), s.messages(shard, user), s.deadlines(shard)}, id)
-		if err != nil {
-			return removed, 0, err
-		}
-		if answer == int64(1) {
-			removed++
-		}
+		keys = append(keys, s.message(shard, id), s.messages(shard, user))
+		args = append(args, id)
 	}
-	return removed, len(ids), nil
+	answer, err := s.run(ctx, s.remove, keys, args...)
+	n, _ := answer.(int64)
+	return int(n), len(ids), err
 }
 
 // Subscribe implements inbox.Inbox.

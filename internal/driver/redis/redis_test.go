@@ -209,4 +209,8 @@ func testManyRows(t *testing.T, cfg Config) {
 		t.Fatal(err)
 	}
 	check(10)
+	huge := userstate.Commit{Base: 2, Next: 3, Meta: make([]byte, maxCommitBytes+1)}
+	if err := p.Commit(t.Context(), &huge); err == nil || !strings.Contains(err.Error(), "at most") {
+		t.Errorf("a commit that would block the server: %v", err)
+	}
 }

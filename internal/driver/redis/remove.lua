@@ -1,5 +1,9 @@
--- Removes a message. KEYS: message, the user's messages, deadlines. ARGV: id.
+-- Removes messages. KEYS: deadlines, then of each: message, the user's messages. ARGV: ids.
 -- Answers how many there were.
-redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('ZREM', KEYS[3], ARGV[1])
-return redis.call('DEL', KEYS[1])
+local removed = 0
+for i, id in ipairs(ARGV) do
+	redis.call('ZREM', KEYS[1], id)
+	redis.call('ZREM', KEYS[2 * i + 1], id)
+	removed = removed + redis.call('DEL', KEYS[2 * i])
+end
+return removed

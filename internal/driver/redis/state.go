@@ -31,7 +31,7 @@ const (
 	loadPage       = 512
 	scanPage       = 256
 	relayPage      = 64
-	maxCommitBytes = 256 << 20
+	maxCommitBytes = 64 << 20
 )
 
 // State is userstate.Store.

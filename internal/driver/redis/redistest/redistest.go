@@ -111,7 +111,14 @@ func (s *Server) Set(name, value string) {
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.launch()
-	s.await("answers", func(ctx context.Context) error { return s.client.Ping(ctx).Err() })
+	s.await("answers", func(ctx context.Context) error {
+		c, err := net.DialTimeout("tcp", s.addr, time.Second) // the client would print that nobody is there yet
+		if err != nil {
+			return err
+		}
+		_ = c.Close()
+		return s.client.Ping(ctx).Err()
+	})
 }
 
 func (s *Server) launch() {
