@@ -42,7 +42,6 @@ func tryInbox(t *testing.T, cfg Config) error {
 func TestRefusals(t *testing.T) {
 	server := redistest.Start(t)
 	cfg := testConfig(t, server.Addr())
-	cfg.Timeout = faultTimeout
 	openState(t, cfg, memory.Open(memory.Config{Partitions: 2}))
 
 	for _, policy := range []string{"allkeys-lru", "volatile-ttl"} {
@@ -90,7 +89,7 @@ func TestRefusals(t *testing.T) {
 	refused(t, tryState(t, user), "user or password is wrong")
 
 	none := cfg
-	none.Addrs = []string{"127.0.0.1:1"}
+	none.Addrs, none.Timeout = []string{"127.0.0.1:1"}, faultTimeout
 	refused(t, tryState(t, none), "127.0.0.1:1", "connection refused")
 }
 

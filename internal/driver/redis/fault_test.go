@@ -27,7 +27,7 @@ import (
 const patience = 2 * time.Minute
 
 // faultTimeout is short: calls are refused soon.
-const faultTimeout = 600 * time.Millisecond
+const faultTimeout = 1500 * time.Millisecond
 
 // until waits for something that the load brings about.
 func until(t testing.TB, what string, done func() bool) {

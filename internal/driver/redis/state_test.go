@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"heed/internal/driver/memory"
 	"heed/internal/driver/redis/redistest"
@@ -115,7 +114,7 @@ func testAllOrNothing(t *testing.T, cfg Config, server *redistest.Server) {
 		}
 	}
 
-	cfg.Timeout = 500 * time.Millisecond
+	cfg.Timeout = faultTimeout
 	s = openState(t, cfg, memory.Open(memory.Config{Partitions: 1}))
 	o = take(t, s, 0)
 	server.Set("maxmemory", "1")

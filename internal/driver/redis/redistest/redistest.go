@@ -63,6 +63,7 @@ func prepare(t testing.TB, settings ...string) *Server {
 	s.args = append([]string{
 		path, "--bind", host, "--port", port, "--dir", s.dir, "--daemonize", "no", "--logfile", s.output(),
 		"--save", "", "--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction",
+		"--repl-diskless-sync-delay", "0", // replicas follow at once
 	}, settings...)
 	s.client = redis.NewClient(&redis.Options{
 		Addr: s.addr, MaxRetries: -1, DialerRetries: 1, DialTimeout: time.Second, Protocol: 2,
