@@ -40,6 +40,7 @@ func tryInbox(t *testing.T, cfg Config) error {
 }
 
 func TestRefusals(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	server := redistest.Start(t)
 	cfg := testConfig(t, server.Addr())
 	openState(t, cfg, memory.Open(memory.Config{Partitions: 2}))
@@ -95,6 +96,7 @@ func TestRefusals(t *testing.T) {
 
 // TestBrokenCluster: slots without a node.
 func TestBrokenCluster(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	nodes := redistest.StartCluster(t, 3)
 	nodes[2].Kill()
 	cfg := testConfig(t, nodes[0].Addr())

@@ -192,6 +192,7 @@ func (d *deciders) compare(s *State, partitions ...int) (doubled, lost int) {
 // TestKilled kills a server that syncs always, and lets it stand still for longer
 // than anybody waits: nothing acknowledged is lost.
 func TestKilled(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	server := redistest.Start(t)
 	cfg := testConfig(t, server.Addr())
 	cfg.Timeout = faultTimeout
@@ -397,6 +398,7 @@ func (p *proxy) lose(d time.Duration) {
 
 // TestNetworkCut loses answers, again and again, and then the whole way.
 func TestNetworkCut(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	server := redistest.Start(t)
 	p := newProxy(t, server.Addr())
 	cfg := testConfig(t, p.ln.Addr().String())
@@ -447,6 +449,7 @@ func testNodeRestarts(t *testing.T, cfg Config, nodes []*redistest.Server) {
 // TestReplicas: with replicas asked for, intents are not passed on before they have
 // the commit.
 func TestReplicas(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	server := redistest.Start(t, "--appendfsync", "everysec")
 	replica := server.Follow()
 	cfg := testConfig(t, server.Addr())
@@ -477,6 +480,7 @@ func TestReplicas(t *testing.T) {
 // TestInboxFaults puts messages, again after errors, while the server is killed,
 // stands still and loses answers: each acknowledged one is there, once.
 func TestInboxFaults(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	const writers = 4
 	server := redistest.Start(t)
 	p := newProxy(t, server.Addr())

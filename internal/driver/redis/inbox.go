@@ -89,7 +89,8 @@ func (s *Inbox) seq(shard int) string                   { return s.tag(shard) + 
 
 func shardOf(name string) int { return eventlog.PartitionOf(name, shards) }
 
-// Put implements inbox.Inbox.
+// Put implements inbox.Inbox. An id is one user's: another user with the same id would get a
+// message of his own.
 func (s *Inbox) Put(ctx context.Context, m inbox.Message) (fresh bool, err error) {
 	if err := m.Check(); err != nil {
 		return false, err

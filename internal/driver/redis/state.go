@@ -56,15 +56,15 @@ func OpenState(ctx context.Context, cfg Config, log eventlog.Log, deps Deps) (*S
 	for p := range log.Partitions() {
 		s.keys = append(s.keys, newPartitionKeys(c.cfg.Prefix, p))
 	}
-	if err := s.settle(ctx); err != nil {
+	if err := s.agree(ctx); err != nil {
 		_ = c.close()
 		return nil, fmt.Errorf("redis: servers %v: %w", c.cfg.Addrs, err)
 	}
 	return s, nil
 }
 
-// settle writes down the number of partitions, or finds that it was another.
-func (s *State) settle(ctx context.Context) error {
+// agree writes down the number of partitions, or finds that it was another.
+func (s *State) agree(ctx context.Context) error {
 	made := "1 " + strconv.Itoa(len(s.keys)) // of format 1
 	var was string
 	err := s.try(ctx, func(ctx context.Context) (err error) {
