@@ -423,6 +423,43 @@ func TestNetworkCut(t *testing.T) {
 	d.check(openState(t, testConfig(t, server.Addr()), db), 0, 1, 2, 3)
 }
 
+// testSlotMoves moves a partition, and a shard of the inbox that somebody listens to,
+// from node to node while they are used.
+func testSlotMoves(t *testing.T, cfg Config, nodes []*redistest.Server) {
+	s := openState(t, cfg, memory.Open(memory.Config{Partitions: 1}))
+	gateway, engager := openInbox(t, cfg), openInbox(t, cfg)
+	d := startDeciders(t, s, 0)
+	d.goOn(50)
+	wake, leave := gateway.Subscribe("u")
+	defer leave()
+	for i, to := range []*redistest.Server{nodes[0], nodes[1], nodes[2], nodes[0]} {
+		redistest.MoveSlot(nodes, s.keys[0].head, to)
+		redistest.MoveSlot(nodes, engager.seq(shardOf("u")), to)
+		d.goOn(50)
+		if fresh, err := engager.Put(t.Context(), inbox.Message{ID: fmt.Sprint(i), User: "u", Expires: 1}); err != nil || !fresh {
+			t.Fatalf("put: %v, %v", fresh, err)
+		}
+		heard := time.NewTimer(patience)
+		for seen := 0; seen <= i; {
+			select {
+			case <-wake:
+			case <-heard.C:
+				t.Fatal("not woken")
+			}
+			got, err := gateway.Pending(t.Context(), "u", 0, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen = len(got)
+		}
+		heard.Stop()
+	}
+	d.check(s, 0)
+	if n := d.backward.Load(); n > 0 {
+		t.Errorf("an acknowledged commit was missing %d times", n)
+	}
+}
+
 // testNodeRestarts kills a node of the cluster: the partitions on the others go on.
 func testNodeRestarts(t *testing.T, cfg Config, nodes []*redistest.Server) {
 	cfg.Timeout = faultTimeout
@@ -443,6 +480,11 @@ func testNodeRestarts(t *testing.T, cfg Config, nodes []*redistest.Server) {
 	d.check(s, all...)
 	if n := d.backward.Load(); n > 0 {
 		t.Errorf("an acknowledged commit was missing %d times", n)
+	}
+	for _, n := range nodes {
+		if keys, err := n.Client().DBSize(t.Context()).Result(); err != nil || keys == 0 {
+			t.Errorf("%d keys on %s, %v: every node should have some", keys, n.Addr(), err)
+		}
 	}
 }
 

@@ -246,3 +246,48 @@ func (s *Server) AwaitCluster(n int) {
 		return err
 	})
 }
+
+// MoveSlot gives the slot of a key to another node while the cluster works, key by
+// key, as redis-cli --cluster reshard does.
+func MoveSlot(nodes []*Server, key string, to *Server) {
+	t, ctx := to.t, context.Background()
+	t.Helper()
+	do := func(s *Server, args ...any) any {
+		t.Helper()
+		answer, err := s.client.Do(ctx, args...).Result()
+		if err != nil {
+			t.Fatalf("%v on %s: %v", args, s.addr, err)
+		}
+		return answer
+	}
+	slot := do(to, "cluster", "keyslot", key)
+	var from *Server
+	for _, s := range nodes {
+		ranges, err := s.client.ClusterSlots(ctx).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range ranges {
+			if int64(r.Start) <= slot.(int64) && slot.(int64) <= int64(r.End) && r.Nodes[0].Addr == s.addr {
+				from = s
+			}
+		}
+	}
+	if from == to {
+		return
+	}
+	host, port, _ := net.SplitHostPort(to.addr)
+	target, source := do(to, "cluster", "myid"), do(from, "cluster", "myid")
+	do(to, "cluster", "setslot", slot, "importing", source)
+	do(from, "cluster", "setslot", slot, "migrating", target)
+	for {
+		keys, _ := do(from, "cluster", "getkeysinslot", slot, 1).([]any)
+		if len(keys) == 0 {
+			break
+		}
+		do(from, "migrate", host, port, keys[0], 0, ready.Milliseconds())
+	}
+	for _, s := range append([]*Server{to, from}, nodes...) {
+		do(s, "cluster", "setslot", slot, "node", target)
+	}
+}
