@@ -263,18 +263,24 @@ func MoveSlot(nodes []*Server, key string, to *Server) {
 	slot := do(to, "cluster", "keyslot", key)
 	var from *Server
 	for _, s := range nodes {
-		ranges, err := s.client.ClusterSlots(ctx).Result()
+		shards, err := s.client.ClusterShards(ctx).Result()
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, r := range ranges {
-			if int64(r.Start) <= slot.(int64) && slot.(int64) <= int64(r.End) && r.Nodes[0].Addr == s.addr {
-				from = s
+		id := do(s, "cluster", "myid")
+		for _, shard := range shards {
+			for _, r := range shard.Slots {
+				if r.Start <= slot.(int64) && slot.(int64) <= r.End && shard.Nodes[0].ID == id {
+					from = s
+				}
 			}
 		}
 	}
-	if from == to {
+	switch from {
+	case to:
 		return
+	case nil:
+		t.Fatalf("nobody has slot %d", slot)
 	}
 	host, port, _ := net.SplitHostPort(to.addr)
 	target, source := do(to, "cluster", "myid"), do(from, "cluster", "myid")
