@@ -101,6 +101,10 @@ const maxPostal = 300 // bytes
 // ends messages like it.
 const FieldUnsubscribe = "unsubscribe_url"
 
+// FieldConfirm is what a template prints as the link by which its reader confirms to
+// want messages (double opt-in).
+const FieldConfirm = "confirm_url"
+
 func (c *checker) email(ch *Channel) {
 	s := ch.SMTP
 	if s == nil {
