@@ -25,7 +25,7 @@ var layers = [][]string{
 		"internal/analytics", "internal/console", "internal/demo", "web",
 	},
 	{
-		"internal/analytics/audiences", "internal/gateway/unsubscribe",
+		"internal/analytics/audiences", "internal/gateway/unsubscribe", "internal/engager/optin",
 		"internal/console/analysis", "internal/console/drafts", "internal/console/explain", "internal/console/reaching", "internal/console/sending", "internal/console/trial",
 	},
 	{"internal/reach"},

@@ -29,6 +29,7 @@ import (
 	"heed/internal/device"
 	"heed/internal/driver/pebble"
 	"heed/internal/engager"
+	"heed/internal/engager/optin"
 	"heed/internal/event"
 	"heed/internal/eventlog"
 	"heed/internal/express"
@@ -327,6 +328,12 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	}
 	if n.engager != nil {
 		add(RoleEngager, n.engager.Run, n.engager.Ready)
+		if n.decider != nil {
+			asker := optin.New(optin.Deps{
+				Log: n.db.Log(), Documents: n.db.Documents(), Definitions: n.catalog, Profiles: n.profiles(), Book: n.book, Consumed: n.decider.Consumed, Logger: n.log,
+			})
+			add("double opt-in", asker.Run, alwaysReady)
+		}
 	}
 	if feed != nil {
 		add(RoleAnalytics, feed.Run, feed.Ready)
@@ -520,7 +527,7 @@ func (n *node) offline(ctx context.Context) (_ *console.Console, err error) {
 // newBook makes what knows whom Heed may write to.
 func (n *node) newBook(publicURL string) (*reach.Book, error) {
 	return reach.New(reach.Deps{
-		Documents: n.db.Documents(), Log: n.db.Log(), Secret: n.secret, PublicURL: publicURL, Logger: n.log, Clock: time.Now,
+		Documents: n.db.Documents(), Log: n.db.Log(), Secret: n.secret, PublicURL: publicURL, Definitions: n.catalog, Logger: n.log, Clock: time.Now,
 	})
 }
 

@@ -198,6 +198,7 @@ type Book interface {
 	Ask(ctx context.Context, q *reach.Question) (reach.Answer, error)
 	Writes(r reach.Record, to string) ([]documents.Write, error)
 	Unsubscribe(l reach.Link, to string) string
+	ConfirmLink(l reach.Link, to string, at int64) string
 }
 
 // Deps is what the Engager works with.

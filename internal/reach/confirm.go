@@ -49,8 +49,8 @@ type Confirmation struct {
 	// Users are those for whom it was: it vouches that the address is theirs, and not
 	// somebody else's who enters it later.
 	Users    []string `json:"users,omitempty"`
-	Delivery string `json:"delivery,omitempty"` // the message that was answered
-	How      string `json:"how,omitempty"`      // by the link, or by a reply
+	Delivery string   `json:"delivery,omitempty"` // the message that was answered
+	How      string   `json:"how,omitempty"`      // by the link, or by a reply
 
 	// Refused is when its owner last said no: what was asked before is void.
 	Refused int64 `json:"refused,omitempty"`
@@ -179,6 +179,12 @@ func (b *Book) Await(ctx context.Context, q *Question, now int64) (*Order, error
 	case said.State != consent.Granted || statement.Confirmed && verified:
 		return nil, nil //nolint:nilnil // nothing to ask
 	}
+	open := func(c *Confirmation) bool {
+		return c.At == 0 || !verified && !c.by(q.User, q.Profile.AnonymousIDs)
+	}
+	if c, _, err := b.confirmation(ctx, key); err != nil || !open(&c) {
+		return nil, err // mostly
+	}
 	var out *Order
 	err = b.confirm(ctx, key, func(c *Confirmation) bool {
 		out = nil
@@ -189,7 +195,7 @@ func (b *Book) Await(ctx context.Context, q *Question, now int64) (*Order, error
 		}
 		c.Asked = slices.DeleteFunc(c.Asked, func(a Asked) bool { return now-a.At >= askWithin.Microseconds() })
 		n := len(c.Asked)
-		if c.At != 0 && (verified || c.by(q.User, q.Profile.AnonymousIDs)) || n >= askCount || n > 0 && now-c.Asked[n-1].At < askEvery.Microseconds() {
+		if !open(c) || n >= askCount || n > 0 && now-c.Asked[n-1].At < askEvery.Microseconds() {
 			return false
 		}
 		c.Asked = append(c.Asked, Asked{now, q.User})
@@ -322,4 +328,3 @@ func (b *Book) asks(ctx context.Context, q *Question, p *profile.Profile) (Answe
 	}
 	return a, nil
 }
-

@@ -37,7 +37,7 @@ type Deps struct {
 	// Definitions say whether a yes must be confirmed; nil: none must.
 	Definitions interface{ Current() *definition.Set }
 	Logger      *slog.Logger
-	Clock     func() time.Time
+	Clock       func() time.Time
 }
 
 // Book answers who can be reached. It may be used concurrently.
