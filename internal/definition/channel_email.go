@@ -147,6 +147,9 @@ func (c *checker) email(ch *Channel) {
 	default:
 		c.fail("tracking", "all, clicks or none", "%q is not a way to track", ch.Tracking)
 	}
+	if ch.Feedback != nil {
+		c.feedback(ch.Feedback)
+	}
 	if ch.DKIM != nil && from != nil {
 		c.dkim(ch.DKIM, from.Address)
 	}
