@@ -207,7 +207,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	}
 	gw, err := gateway.New(n.cfg.Gateway, gateway.Deps{
 		Log: n.db.Log(), Inbox: n.db.Inbox(), Documents: n.db.Documents(), Definitions: n.catalog,
-		Profiles: n.profiles(), Pull: n.pull, Devices: n.devices(), Tracker: first(web.Tracker()), Ready: n.readiness, Logger: n.log, Registerer: n.registry, Clock: time.Now,
+		Profiles: n.profiles(), Pull: n.pull, Devices: n.devices(), Tracker: first(web.Tracker()), Ready: n.readiness, Stopped: n.stopped, Logger: n.log, Registerer: n.registry, Clock: time.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -371,6 +371,9 @@ func (n *node) readiness() error {
 	}
 	return n.db.Err()
 }
+
+// stopped tells whether all sending is, as far as this process sends.
+func (n *node) stopped() bool { return n.engager != nil && n.engager.Stopped() }
 
 // demoShop makes the demo shop if the configuration asks for it.
 func (n *node) demoShop(mux *http.ServeMux, base string) (*demo.Shop, error) {

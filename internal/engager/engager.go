@@ -240,10 +240,11 @@ type Engager struct {
 	planMu sync.Mutex
 	plan   atomic.Pointer[plan]
 
-	stopped atomic.Bool   // all sending is
-	turning sync.Mutex    // held while the switch over all sending is read or turned
-	pace    *rate.Limiter // of what leaves after it had to wait
-	zones   sync.Map      // name -> *time.Location
+	stopped     atomic.Bool   // all sending is
+	switchKnown atomic.Bool   // it was read whether it is
+	turning     sync.Mutex    // held while the switch over all sending is read or turned
+	pace        *rate.Limiter // of what leaves after it had to wait
+	zones       sync.Map      // name -> *time.Location
 
 	starting atomic.Int32 // partitions that are not served yet
 	fatal    atomic.Pointer[error]
