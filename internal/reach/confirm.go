@@ -227,6 +227,23 @@ func (c *Confirmation) stands(asked, now int64) Confirmed {
 	return out
 }
 
+// Proof is what is kept of the address that a channel would send to: whether and how it
+// was confirmed.
+func (b *Book) Proof(ctx context.Context, q *Question) (c Confirmation, err error) {
+	if q.Profile == nil || !b.needed(q.Channel.Type) {
+		return c, nil
+	}
+	to, state, err := b.address(ctx, q, q.Profile)
+	if err != nil || state == policy.AddressMissing {
+		return c, err
+	}
+	c, _, err = b.confirmation(ctx, confirmationKey(q.Channel.Type, b.hash(q.Channel.Type, to)))
+	if state != policy.AddressVerified && !c.by(q.User, q.Profile.AnonymousIDs) {
+		c.At = 0 // it was somebody else
+	}
+	return c, err
+}
+
 // Confirmation tells how a link to confirm stands, and changes nothing.
 func (b *Book) Confirmation(ctx context.Context, l Link) (Confirmed, error) {
 	c, _, err := b.confirmation(ctx, confirmationKey(l.Type, l.hash))
