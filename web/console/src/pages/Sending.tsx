@@ -17,7 +17,6 @@ import { useDraft } from '../definition/useDraft';
 import { PeriodChip } from '../trigger/Chip';
 import { wordsOf } from '../trigger/Mistakes';
 import { put } from '../trigger/spec';
-import css from '../trigger/trigger.module.css';
 import { Yaml } from '../trigger/Yaml';
 import { readText, textOf } from '../trigger/yaml';
 import { LinkButton } from '../ui/LinkButton';
@@ -50,7 +49,7 @@ export default function Sending() {
 }
 
 function Editor({ saved }: { saved: Saved | undefined }) {
-  const may = useMay('editor');
+  const may = useMay('admin');
   const readOnly = !may || saved?.readOnly === true;
   const [text, setText] = useState<string>();
   const [broken, setBroken] = useState<{ line: number; message: string }>();
@@ -378,7 +377,7 @@ function Postal() {
       {mine.map((c) => (
         <div key={c.name} style={{ display: 'contents' }}>
           <dt>
-            <Link to="/channels/$name" params={{ name: c.name }} className={css.link}>
+            <Link to="/channels/$name" params={{ name: c.name }} className={ui.link ?? ''}>
               {c.name}
             </Link>
           </dt>
