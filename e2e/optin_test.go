@@ -97,7 +97,6 @@ status: live
 	letters := func(n int) letter {
 		t.Helper()
 		eventually(t, 20*time.Second, "a letter", func() bool { return len(mails.letters(to)) >= n })
-eventually(t, 20*time.Second, "a letter", func() bool { return len(mails.letters(to)) >= n })
 		all := mails.letters(to)
 		if len(all) != n {
 			t.Fatalf("%d letters, want %d", len(all), n)

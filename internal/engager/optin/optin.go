@@ -67,7 +67,7 @@ func (a *Asker) Run(ctx context.Context) error {
 			for ctx.Err() == nil {
 				err := a.follow(ctx, p)
 				if ctx.Err() != nil || errors.Is(err, eventlog.ErrClosed) {
-					return nil
+					return nil //nolint:nilerr // it was told to end
 				}
 				if err != nil {
 					a.deps.Logger.Warn("who is to confirm is read again", "partition", p, "error", err)

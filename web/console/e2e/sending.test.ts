@@ -124,8 +124,14 @@ test('all sending is stopped after a question, which everybody sees, and goes on
 });
 
 test('the settings for sending, in a form and as YAML', { timeout: slow }, async () => {
-  world.mock.save('channel', 'news', { type: 'email', address: 'Shop Ltd, 1 High Street' });
-  world.mock.save('template', 'confirm', { channel: 'news', body: '{{ confirm_url }}' });
+  const store = (path: string, spec: object) =>
+    fetch(`${world.mock.url}/api/v1/definitions/${path}`, {
+      method: 'PUT',
+      headers: { 'If-None-Match': '*', 'Content-Type': 'application/json' },
+      body: JSON.stringify(spec),
+    });
+  await store('channel/news', { type: 'email', address: 'Shop Ltd, 1 High Street' });
+  await store('template/confirm', { channel: 'news', body: '{{ confirm_url }}' });
   const page = await go('/settings?tab=channels');
   await page.getByRole('tab', { name: 'Sending' }).click();
   await page.getByLabel('Quiet hours, by the user’s clock:').check();
@@ -133,7 +139,7 @@ test('the settings for sending, in a form and as YAML', { timeout: slow }, async
   await page.getByLabel('E-mail', { exact: true }).check();
   await page.getByText('Shop Ltd, 1 High Street').waitFor();
   const yaml = page.getByLabel('The settings as YAML').last();
-  expect(await yaml.inputValue()).toContain('from: "22:00"');
+  expect(await yaml.inputValue()).toContain('quiet: {from: 22:00, to: 08:00}');
   await presentable(page);
   await yaml.fill('kind: settings\nname: sending\nholdout: [');
   await page.getByText(/^Line 3: /).waitFor();
