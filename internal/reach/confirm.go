@@ -104,7 +104,7 @@ func (b *Book) confirm(ctx context.Context, key string, do func(c *Confirmation)
 			return err
 		}
 		if !do(&c) {
-			return b.deps.Documents.Apply(ctx, documents.Durable) // what it was told may not be synced yet
+			return nil
 		}
 		value, err := json.Marshal(&c)
 		if err == nil {
@@ -170,8 +170,8 @@ func (b *Book) Await(ctx context.Context, q *Question, now int64) (*Order, error
 	switch {
 	case said.State == consent.Refused && verified:
 		return nil, b.confirm(ctx, key, func(c *Confirmation) bool {
-			if len(c.Asked) == 0 || c.Refused >= now {
-				return false
+			if n := len(c.Asked); n == 0 || c.At == 0 && c.Asked[n-1].At <= c.Refused {
+				return false // nothing is there to be voided
 			}
 			c.Refused, c.At, c.Users, c.Delivery, c.How = now, 0, nil, "", ""
 			return true
@@ -179,15 +179,12 @@ func (b *Book) Await(ctx context.Context, q *Question, now int64) (*Order, error
 	case said.State != consent.Granted || statement.Confirmed && verified:
 		return nil, nil //nolint:nilnil // nothing to ask
 	}
-	open := func(c *Confirmation) bool {
-		return c.At == 0 || !verified && !c.by(q.User, q.Profile.AnonymousIDs)
-	}
-	if c, _, err := b.confirmation(ctx, key); err != nil || !open(&c) {
-		return nil, err // mostly
-	}
 	var out *Order
 	err = b.confirm(ctx, key, func(c *Confirmation) bool {
 		out = nil
+		if c.At != 0 && (verified || c.by(q.User, q.Profile.AnonymousIDs)) {
+			return false
+		}
 		order := &Order{ID: fmt.Sprintf("%x", b.mac("ask", channelType, hash, fmt.Sprint(now))), At: now}
 		if _, again := c.asked(now); again {
 			out = order
@@ -195,7 +192,7 @@ func (b *Book) Await(ctx context.Context, q *Question, now int64) (*Order, error
 		}
 		c.Asked = slices.DeleteFunc(c.Asked, func(a Asked) bool { return now-a.At >= askWithin.Microseconds() })
 		n := len(c.Asked)
-		if !open(c) || n >= askCount || n > 0 && now-c.Asked[n-1].At < askEvery.Microseconds() {
+		if n >= askCount || n > 0 && now-c.Asked[n-1].At < askEvery.Microseconds() {
 			return false
 		}
 		c.Asked = append(c.Asked, Asked{now, q.User})
@@ -280,6 +277,11 @@ func (b *Book) confirmed(ctx context.Context, f *channel.Feedback, hash string, 
 	})
 	if err != nil || !out.Done {
 		return out, err
+	}
+	if kept.At != f.At { // it was confirmed a moment ago, perhaps, and is not synced yet
+		if err := b.deps.Documents.Apply(ctx, documents.Durable); err != nil {
+			return out, fmt.Errorf("reach: keep who has confirmed: %w", err)
+		}
 	}
 	if err := b.resumeBefore(ctx, f.Type, hash, kept.At); err != nil {
 		return out, err

@@ -19,7 +19,6 @@ import { wordsOf } from '../trigger/Mistakes';
 import { put } from '../trigger/spec';
 import { Yaml } from '../trigger/Yaml';
 import { readText, textOf } from '../trigger/yaml';
-import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
 import { Failure, Loading } from '../ui/states';
 import ui from '../ui/ui.module.css';
@@ -108,9 +107,9 @@ function Editor({ saved }: { saved: Saved | undefined }) {
           unchanged={!draft.dirty}
           why={why}
         >
-          <LinkButton to="/settings" search={{ tab: 'channels' }}>
+          <Link to="/settings" search={{ tab: 'channels' }} className={ui.link ?? ''}>
             All settings
-          </LinkButton>
+          </Link>
         </Actions>
       }
     >
@@ -169,7 +168,7 @@ interface Form {
 function Line({ problem, children }: { problem: string | undefined; children: ReactNode }) {
   return (
     <div>
-      <Group gap="sm" align="center">
+      <Group gap="sm" align="center" fz="sm">
         {children}
       </Group>
       {problem && (
