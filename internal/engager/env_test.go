@@ -205,7 +205,7 @@ func (v *env) append(s eventlog.Stream, b *eventlog.Batch) {
 }
 
 type outcome struct {
-	Status, Reason, Campaign, Template, Channel, Delivery, Activation, Fire, Trigger, Cause, Detail string
+	Status, Reason, Campaign, Template, Locale, Channel, Delivery, Activation, Fire, Trigger, Cause, Detail string
 	Variant, Attempts                                                                               int
 	Missing                                                                                         []string
 	Test                                                                                            bool
