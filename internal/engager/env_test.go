@@ -206,10 +206,10 @@ func (v *env) append(s eventlog.Stream, b *eventlog.Batch) {
 
 type outcome struct {
 	Status, Reason, Campaign, Template, Locale, Channel, Delivery, Activation, Fire, Trigger, Cause, Detail string
-	Variant, Attempts                                                                               int
-	Missing                                                                                         []string
-	Test                                                                                            bool
-	event                                                                                           event.Event
+	Variant, Attempts                                                                                       int
+	Missing                                                                                                 []string
+	Test                                                                                                    bool
+	event                                                                                                   event.Event
 }
 
 // outcomes waits for n outcomes of a user.

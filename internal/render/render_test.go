@@ -331,8 +331,8 @@ func TestPlural(t *testing.T) {
 	f("", `"1"`, two, "1 win")
 	f("", "10000001", two, "10000001 wins")
 	f("no language", "1", two, "1 win")
-	f("fr-CA", "0", `"victoire", "victoires"`, "0 victoire")
-	f("fr", "1.5", `"victoire", "victoires"`, "1.5 victoire")
+	f("fr-CA", "0", `"jour", "jours"`, "0 jour")
+	f("fr", "1.5", `"jour", "jours"`, "1.5 jour")
 	f("ja", "1", two, "1 wins") // it has no singular
 	f("pl", "1", polish, "1 plik")
 	f("pl-PL", "3", polish, "3 pliki")

@@ -156,7 +156,7 @@ test('a template is shown as a user would read it, and what is missing is said',
   const mock = await start();
   const { page, trouble } = await open(browser, `${mock.url}/templates`);
   await page.getByTestId('templates').getByRole('button').first().click();
-  const who = page.locator('[role=dialog] input');
+  const who = page.getByRole('dialog').getByRole('combobox');
   await who.fill('ada');
   const body = page.frameLocator('[role=dialog] iframe').getByText('Ada: +50 %');
   await body.waitFor();
