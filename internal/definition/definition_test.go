@@ -74,7 +74,7 @@ func TestSet(t *testing.T) {
 
 // What Marshal writes, Parse reads as the same.
 func TestRoundTrip(t *testing.T) {
-	docs := mustParse(t, shop+`---
+	docs := mustParse(t, shop+"---\n"+greeting+`---
 kind: trigger
 name: browsing
 pattern:

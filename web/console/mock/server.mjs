@@ -184,18 +184,15 @@ export async function startMock(options = {}) {
     'GET /event-names': () => data.eventNames(state),
     'GET /event-fields': (url) => data.eventFields(url.searchParams.get('name'), state),
     'POST /definitions:check': (_, body) => ({
-      problems: body.kind === 'trigger' ? data.problemsOf(body.spec) : [],
+      problems:
+        body.kind === 'trigger'
+          ? data.problemsOf(body.spec)
+          : body.kind === 'template'
+            ? data.templateProblems(body.spec)
+            : [],
     }),
-    'POST /templates:preview': (_, body) => ({
-      type: 'web',
-      text: '',
-      subject: '',
-      body:
-        body.user === 'ada'
-          ? '<p>Hello Ada, as a user would read it</p>'
-          : '<p>Hello , as a user would read it</p>',
-      missing: body.user === 'ada' ? [] : ['profile.traits.firstName'],
-    }),
+    'POST /templates:preview': (_, body) => data.templatePreview(body),
+    'GET /templates:starters': () => ({ starters: data.starters() }),
     'GET /sending': () => state.sending,
     'PUT /sending': (_, body) => {
       state.sending = {

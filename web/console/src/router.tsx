@@ -212,6 +212,28 @@ const templates = createRoute({
   }),
   component: lazyRouteComponent(() => import('./pages/Templates')),
 });
+const template = createRoute({
+  getParentRoute: () => root,
+  path: '/templates/$name',
+  validateSearch: editAs,
+  component: lazyRouteComponent(() => import('./pages/Template')),
+});
+const newTemplate = createRoute({
+  getParentRoute: () => root,
+  path: '/new/template',
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): {
+    as?: 'yaml' | undefined;
+    starter?: string | undefined;
+    channel?: string | undefined;
+  } => ({
+    ...editAs(search),
+    starter: text(search.starter),
+    channel: text(search.channel),
+  }),
+  component: lazyRouteComponent(() => import('./pages/Template'), 'NewTemplate'),
+});
 const events = createRoute({
   getParentRoute: () => root,
   path: '/data/events',
@@ -313,6 +335,8 @@ export const router = createRouter({
     channel,
     newChannel,
     templates,
+    template,
+    newTemplate,
     events,
     traits,
     dimension,

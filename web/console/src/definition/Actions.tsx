@@ -16,6 +16,8 @@ export function Actions<S extends object>(props: {
   label?: string | undefined;
   /** Why it cannot be saved. */
   why: string | undefined;
+  /** What the form is called, unless it is a sentence. */
+  form?: string | undefined;
   /** How it is edited was changed; without it, there is one way only. */
   onEditAs?: () => void;
   children: ReactNode;
@@ -32,7 +34,7 @@ export function Actions<S extends object>(props: {
           value={props.yaml ? 'yaml' : 'sentence'}
           disabled={broken}
           data={[
-            { value: 'sentence', label: 'Sentence' },
+            { value: 'sentence', label: props.form ?? 'Sentence' },
             { value: 'yaml', label: 'YAML' },
           ]}
           onChange={(next) => {
