@@ -11,10 +11,7 @@ import (
 	"fmt"
 	"net/mail"
 	"net/netip"
-	"slices"
 	"strings"
-
-	"heed/internal/render"
 )
 
 // SMTP is how a channel of type email sends.
@@ -195,17 +192,8 @@ func (c *checker) endable(at string, v Variant) {
 	if ch == nil || t == nil || ch.Type != ChannelEmail {
 		return
 	}
-	for _, text := range t.texts() {
-		if text.Body == "" {
-			continue // it takes another one's
-		}
-		where := ""
-		if text.at != "" {
-			where = " in " + text.locale
-		}
-		if parsed, err := render.Parse(text.Body, ch.Mode()); err == nil && !slices.Contains(parsed.Reads(), FieldUnsubscribe) {
-			c.fail(at+".template", `<a href="{{ `+FieldUnsubscribe+` }}">Unsubscribe</a>`, "marketing by e-mail needs a link to unsubscribe, and template %s has none%s", v.Template, where)
-		}
+	for _, where := range t.without(FieldUnsubscribe, ch) {
+		c.fail(at+".template", `<a href="{{ `+FieldUnsubscribe+` }}">Unsubscribe</a>`, "marketing by e-mail needs a link to unsubscribe, and template %s has none%s", v.Template, where)
 	}
 	if ch.Address == "" {
 		c.fail(at+".channel", "address: Shop Ltd, 1 High Street, Anytown", "marketing by e-mail needs a postal address, and channel %s has none", v.Channel)

@@ -3,11 +3,9 @@ package definition
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"time"
 
 	"heed/internal/consent"
-	"heed/internal/render"
 	"heed/internal/schedule"
 )
 
@@ -186,8 +184,8 @@ func (c *checker) asking(path, typ string, a *Asking) {
 	if typ != ChannelEmail { // a text message is answered by YES
 		return
 	}
-	if parsed, err := render.Parse(t.Body, t.Mode(ch)); err == nil && !slices.Contains(parsed.Reads(), FieldConfirm) {
-		c.fail(path+".template", `<a href="{{ `+FieldConfirm+` }}">Confirm</a>`, "template %s has no link to confirm", a.Template)
+	for _, where := range t.without(FieldConfirm, ch) {
+		c.fail(path+".template", `<a href="{{ `+FieldConfirm+` }}">Confirm</a>`, "template %s has no link to confirm%s", a.Template, where)
 	}
 }
 

@@ -68,6 +68,23 @@ func (t *Template) texts() []text {
 	return out
 }
 
+// without says which texts, " in de" or "" for that for everybody, do not print a
+// field in their body. One without a body takes another one's.
+func (t *Template) without(field string, ch *Channel) (where []string) {
+	for _, text := range t.texts() {
+		parsed, err := render.Parse(text.Body, t.Mode(ch))
+		if text.Body == "" || err != nil || slices.Contains(parsed.Reads(), field) {
+			continue
+		}
+		if text.at != "" {
+			where = append(where, " in "+text.locale)
+		} else {
+			where = append(where, "")
+		}
+	}
+	return where
+}
+
 func (c *checker) template(t *Template) {
 	ch, ok := c.set.Channels[t.Channel]
 	if !ok {
