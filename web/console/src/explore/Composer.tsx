@@ -133,6 +133,7 @@ export function Composer(props: { tree: Node; words: string; described: string; 
       <SegmentedControl
         size="xs"
         aria-label="Channel"
+        style={{ overflowX: 'auto' }} // on a phone
         value={channel}
         data={names.map((value) => ({ value, label: labels[value] ?? sentence(value) }))}
         onChange={(next) => {
