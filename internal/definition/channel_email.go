@@ -101,6 +101,10 @@ const maxPostal = 300 // bytes
 // ends messages like it.
 const FieldUnsubscribe = "unsubscribe_url"
 
+// FieldConfirm is what a template prints as the link by which its reader confirms to
+// want messages (double opt-in).
+const FieldConfirm = "confirm_url"
+
 func (c *checker) email(ch *Channel) {
 	s := ch.SMTP
 	if s == nil {
@@ -142,6 +146,9 @@ func (c *checker) email(ch *Channel) {
 	case "", TrackAll, TrackClicks, TrackNone:
 	default:
 		c.fail("tracking", "all, clicks or none", "%q is not a way to track", ch.Tracking)
+	}
+	if ch.Feedback != nil {
+		c.feedback(ch.Feedback)
 	}
 	if ch.DKIM != nil && from != nil {
 		c.dkim(ch.DKIM, from.Address)

@@ -311,6 +311,9 @@ func (a *activation) reach(ctx context.Context, v *variant) (reach.Answer, error
 		return reach.Answer{}, err
 	}
 	q := &reach.Question{User: who.id(), Profile: who.profile, Purpose: a.c.purpose, Campaign: a.name, Channel: v.definition, To: a.trialTo}
+	if a.c.confirms {
+		q.Asked = a.intent.At
+	}
 	if a.intent.Test { // who tries it has asked for it
 		q.Purpose = consent.Transactional
 	}
@@ -338,7 +341,8 @@ func (a *activation) render(ctx context.Context, v *variant) (*channel.Delivery,
 	bounded, cancel := context.WithTimeout(ctx, a.worker.cfg.RenderTimeout)
 	defer cancel()
 	in := a.worker.input(bounded, a.intent.User, a.name)
-	in.Event, in.Profile, in.Unsubscribe = ev, p, a.unsubscribe(v)
+	in.Event, in.Profile = ev, p
+	in.Unsubscribe, in.Confirm = a.links(v)
 	body, err := v.body.Render(bounded, in)
 	var subject, link render.Result
 	if err == nil && v.subject != nil {
@@ -373,14 +377,20 @@ func (a *activation) render(ctx context.Context, v *variant) (*channel.Delivery,
 	return d, nil
 }
 
-// unsubscribe is the link that ends messages like this one, "" if it has none.
-func (a *activation) unsubscribe(v *variant) string {
-	if a.to == "" || a.c.purpose == consent.Transactional {
-		return ""
+// links are those by which the reader ends messages like this one, and confirms to want
+// them; "" if the message has none.
+func (a *activation) links(v *variant) (unsubscribe, confirm string) {
+	if a.to == "" {
+		return "", ""
 	}
-	return a.worker.deps.Book.Unsubscribe(reach.Link{
-		Type: v.definition.Type, Channel: v.channelName, Campaign: a.name, Delivery: DeliveryID(a.worker.deps.Secret, a.id),
-	}, a.to)
+	l := reach.Link{Type: v.definition.Type, Channel: v.channelName, Campaign: a.name, Delivery: DeliveryID(a.worker.deps.Secret, a.id)}
+	switch {
+	case a.c.confirms:
+		return "", a.worker.deps.Book.ConfirmLink(l, a.to, a.intent.At)
+	case a.c.transactional():
+		return "", ""
+	}
+	return a.worker.deps.Book.Unsubscribe(l, a.to), ""
 }
 
 // record is what must be known of the delivery when something comes back about it.

@@ -295,7 +295,7 @@ func (e *Engager) preview(ctx context.Context, t *definition.Template, campaign,
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.RenderTimeout)
 	defer cancel()
 	in := e.input(ctx, user, campaign)
-	in.Event, in.Profile, in.Unsubscribe = ev, p, "#" // a preview ends nothing
+	in.Event, in.Profile, in.Unsubscribe, in.Confirm = ev, p, "#", "#" // a preview ends nothing
 	mode := render.HTML
 	if def := e.deps.Definitions.Current().Channels[t.Channel]; def != nil {
 		mode = t.Mode(def)

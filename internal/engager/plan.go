@@ -49,6 +49,7 @@ type campaign struct {
 	variants  []variant
 	weights   []int
 	err       error // it cannot be used as it is defined
+	confirms  bool  // asks the owner of an address to confirm a yes
 }
 
 // audience is one of those that a campaign is for.
@@ -98,6 +99,11 @@ func (e *Engager) compile(set *definition.Set) *plan {
 			e.pace.SetLimit(rate.Limit(s.Release))
 		}
 		p.global, _ = s.HoldoutShare() // it was checked
+	}
+	for _, def := range set.Confirmations() {
+		c := e.campaign(set, def)
+		c.confirms = true
+		p.byName[c.name] = c
 	}
 	for name, def := range set.Campaigns {
 		c := e.campaign(set, def)

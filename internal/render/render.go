@@ -85,6 +85,9 @@ type Input struct {
 	// Unsubscribe is the address of the page that ends messages like this one; ""
 	// if there is none.
 	Unsubscribe string
+	// Confirm is the address of the page on which somebody confirms to want
+	// messages; "" in all but those that ask for it.
+	Confirm string
 }
 
 // Result is rendered content.

@@ -211,6 +211,7 @@ func (e ChangeAction) Valid() bool {
 // Defines values for ConsentStatementState.
 const (
 	ConsentGranted ConsentStatementState = "granted"
+	ConsentPending ConsentStatementState = "pending"
 	ConsentRefused ConsentStatementState = "refused"
 	ConsentUnknown ConsentStatementState = "unknown"
 )
@@ -219,6 +220,8 @@ const (
 func (e ConsentStatementState) Valid() bool {
 	switch e {
 	case ConsentGranted:
+		return true
+	case ConsentPending:
 		return true
 	case ConsentRefused:
 		return true
@@ -234,6 +237,7 @@ const (
 	StatusBounced      DeliveryStatus = "bounced"
 	StatusClicked      DeliveryStatus = "clicked"
 	StatusComplained   DeliveryStatus = "complained"
+	StatusConfirmed    DeliveryStatus = "confirmed"
 	StatusDelivered    DeliveryStatus = "delivered"
 	StatusDismissed    DeliveryStatus = "dismissed"
 	StatusFailed       DeliveryStatus = "failed"
@@ -254,6 +258,8 @@ func (e DeliveryStatus) Valid() bool {
 	case StatusClicked:
 		return true
 	case StatusComplained:
+		return true
+	case StatusConfirmed:
 		return true
 	case StatusDelivered:
 		return true
@@ -779,6 +785,14 @@ type Applied struct {
 	Updated   int      `json:"updated"`
 }
 
+// AskingSpec How an owner of an address is asked to confirm
+type AskingSpec struct {
+	Channel string `json:"channel"`
+
+	// Template Prints confirm_url
+	Template string `json:"template"`
+}
+
 // Audience defines model for Audience.
 type Audience struct {
 	// AsOf When that was true; of a frozen one, the time of its members
@@ -1255,16 +1269,29 @@ type Checked struct {
 
 // ConsentStatement What was said, as the profile keeps it
 type ConsentStatement struct {
-	At time.Time `json:"at,omitempty,omitzero"`
+	// AskedAt When the owner of the address was last asked to confirm it
+	AskedAt time.Time `json:"askedAt,omitempty,omitzero"`
+	At      time.Time `json:"at,omitempty,omitzero"`
+
+	// ConfirmedAt When the owner of the address confirmed it
+	ConfirmedAt time.Time `json:"confirmedAt,omitempty,omitzero"`
+
+	// ConfirmedBy How
+	ConfirmedBy string `json:"confirmedBy,omitempty,omitzero"`
+
+	// Delivery The message that was answered
+	Delivery string `json:"delivery,omitempty,omitzero"`
 
 	// Key A type of channel, marketing or gpc
-	Key     string                `json:"key"`
-	Source  string                `json:"source,omitempty,omitzero"`
+	Key    string `json:"key"`
+	Source string `json:"source,omitempty,omitzero"`
+
+	// State pending: granted, and not confirmed yet by the owner of the address (double opt-in)
 	State   ConsentStatementState `json:"state"`
 	Wording string                `json:"wording,omitempty,omitzero"`
 }
 
-// ConsentStatementState defines model for ConsentStatement.State.
+// ConsentStatementState pending: granted, and not confirmed yet by the owner of the address (double opt-in)
 type ConsentStatementState string
 
 // Crowd defines model for Crowd.

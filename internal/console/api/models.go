@@ -108,6 +108,8 @@ func follows(name string) DeliveryStatus {
 		return StatusUnsubscribed
 	case event.NameResubscribed:
 		return StatusResubscribed
+	case event.NameConfirmed:
+		return StatusConfirmed
 	}
 	return ""
 }
@@ -116,7 +118,7 @@ func follows(name string) DeliveryStatus {
 // so is none itself.
 func (s DeliveryStatus) Follows() bool {
 	switch s {
-	case StatusShown, StatusClicked, StatusDismissed, StatusDelivered, StatusBounced, StatusComplained, StatusOpened, StatusUnsubscribed, StatusResubscribed:
+	case StatusShown, StatusClicked, StatusDismissed, StatusDelivered, StatusBounced, StatusComplained, StatusOpened, StatusUnsubscribed, StatusResubscribed, StatusConfirmed:
 		return true
 	case StatusSent, StatusFailed, StatusHeld, StatusRefused:
 	}

@@ -144,6 +144,7 @@ const campaign = createRoute({
       'complained',
       'unsubscribed',
       'resubscribed',
+      'confirmed',
     )(search.status),
   }),
   component: lazyRouteComponent(() => import('./pages/Campaign')),
@@ -281,6 +282,12 @@ const settings = createRoute({
   component: lazyRouteComponent(() => import('./pages/Settings')),
 });
 
+const sending = createRoute({
+  getParentRoute: () => root,
+  path: '/settings/sending',
+  component: lazyRouteComponent(() => import('./pages/Sending')),
+});
+
 export const router = createRouter({
   routeTree: root.addChildren([
     home,
@@ -312,6 +319,7 @@ export const router = createRouter({
     newDimension,
     outbox,
     settings,
+    sending,
   ]),
   defaultPreload: 'intent',
   scrollRestoration: true,

@@ -1669,6 +1669,17 @@ export interface components {
             quiet?: components["schemas"]["QuietSpec"];
             /** @description How many deliveries a second leave at most when quiet hours, a pause or a stop end (100) */
             release?: number;
+            /** @description Double opt-in: by these, marketing needs a yes that the owner of the address has confirmed */
+            optIn?: {
+                email?: components["schemas"]["AskingSpec"];
+                sms?: components["schemas"]["AskingSpec"];
+            };
+        };
+        /** @description How an owner of an address is asked to confirm */
+        AskingSpec: {
+            channel: string;
+            /** @description Prints confirm_url */
+            template: string;
         };
         CapSpec: {
             count: number;
@@ -2723,12 +2734,29 @@ export interface components {
         ConsentStatement: {
             /** @description A type of channel, marketing or gpc */
             key: string;
-            /** @enum {string} */
-            state: "granted" | "refused" | "unknown";
+            /**
+             * @description pending: granted, and not confirmed yet by the owner of the address (double opt-in)
+             * @enum {string}
+             */
+            state: "granted" | "refused" | "unknown" | "pending";
             source?: string;
             wording?: string;
             /** Format: date-time */
             at?: string;
+            /**
+             * Format: date-time
+             * @description When the owner of the address was last asked to confirm it
+             */
+            askedAt?: string;
+            /**
+             * Format: date-time
+             * @description When the owner of the address confirmed it
+             */
+            confirmedAt?: string;
+            /** @description How */
+            confirmedBy?: string;
+            /** @description The message that was answered */
+            delivery?: string;
         };
         UserReach: {
             user: string;
@@ -2878,7 +2906,7 @@ export interface components {
             next?: string;
         };
         /** @enum {string} */
-        DeliveryStatus: "sent" | "failed" | "held" | "refused" | "shown" | "clicked" | "dismissed" | "delivered" | "bounced" | "complained" | "opened" | "unsubscribed" | "resubscribed";
+        DeliveryStatus: "sent" | "failed" | "held" | "refused" | "shown" | "clicked" | "dismissed" | "delivered" | "bounced" | "complained" | "opened" | "unsubscribed" | "resubscribed" | "confirmed";
         Delivery: {
             /** @description Its place in the log, PARTITION-OFFSET */
             id: string;
