@@ -25,11 +25,11 @@ var layers = [][]string{
 		"internal/analytics", "internal/console", "internal/demo", "web",
 	},
 	{
-		"internal/analytics/audiences", "internal/gateway/unsubscribe", "internal/engager/optin",
+		"internal/analytics/audiences", "internal/demo/sample", "internal/gateway/unsubscribe", "internal/engager/optin",
 		"internal/console/analysis", "internal/console/drafts", "internal/console/explain", "internal/console/reaching", "internal/console/sending", "internal/console/starters", "internal/console/trial",
 	},
 	{"internal/reach"},
-	{"internal/analytics/alerts", "internal/analytics/avrofiles", "internal/decider/later", "internal/engager/content", "internal/demo/sample", "internal/console/api", "internal/console/pages", "internal/console/signin"},
+	{"internal/analytics/alerts", "internal/analytics/avrofiles", "internal/decider/later", "internal/engager/content", "internal/console/api", "internal/console/pages", "internal/console/signin"},
 	{"internal/channel/web", "internal/channel/outbox", "internal/channel/webhook", "internal/channel/pullstore", "internal/channel/email", "internal/channel/sms", "internal/channel/push"},
 	{"internal/channel/sms/smpp", "internal/channel/sms/twilio", "internal/channel/sms/keyword", "internal/channel/sms/smstest"},
 	{"internal/channel/outward", "internal/channel/email/letter", "internal/channel/email/report", "internal/channel/email/provider", "internal/channel/sms/segment"},

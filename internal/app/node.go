@@ -397,7 +397,7 @@ func (n *node) sampleLoader(wanted bool) (*sample.Loader, error) {
 	if err != nil {
 		return nil, err
 	}
-	deps := sample.Deps{Log: n.db.Log(), Documents: n.db.Documents(), Logger: n.log, Now: time.Now}
+	deps := sample.Deps{Log: n.db.Log(), Documents: n.db.Documents(), Book: n.book, Logger: n.log, Now: time.Now}
 	for _, p := range products {
 		deps.Products = append(deps.Products, sample.Product{ID: p.ID, Name: p.Name, Category: p.Category, Cents: p.Cents})
 	}

@@ -236,7 +236,7 @@ func (b *batch) admit(ctx context.Context, it *item, record []byte, offset uint6
 			return false, false, nil // it is for others: here it was made
 		}
 	}
-	relevant, counts := e.Type == event.System || w.rules.set.Relevant(e.Name), profile.Counts(e)
+	relevant, counts, tells := e.Type == event.System || w.rules.set.Relevant(e.Name), profile.Counts(e), profile.Tells(e)
 	id := e.User()
 	u := w.users.find(id)
 	it.begins = false
@@ -274,14 +274,14 @@ func (b *batch) admit(ctx context.Context, it *item, record []byte, offset uint6
 	} else if b.outside(e, u, logTime) {
 		relevant = false
 	}
-	if id == "" || idle || !relevant && !counts {
+	if id == "" || idle || !relevant && !tells {
 		return false, false, nil
 	}
 	unchanged := false
 	if u == nil {
 		u = w.users.add(id)
 	} else {
-		unchanged = u.known && !u.glance.Apart() && (!counts || u.glance.Unchanged(w.seed, e))
+		unchanged = u.known && !u.glance.Apart() && (!tells || u.glance.Unchanged(w.seed, e))
 	}
 	if !unchanged && !u.reading {
 		u.reading = true

@@ -39,6 +39,9 @@ const (
 	// ReservedPrefix starts the names that clients may not send.
 	ReservedPrefix = "heed."
 
+	// NameImported brings what a list says of a user (Identify): the user is known by
+	// it and did nothing.
+	NameImported = "heed.imported"
 	// NameTick moves a partition's log time while a timer is pending (System).
 	NameTick = "heed.tick"
 	// NameRevision puts a revision of the definitions in force (System);

@@ -1,5 +1,6 @@
 // Package intake owns imports of files: CSV files of users become historical
-// identify events in the log, those of addresses go to the list of what is
+// events in the log that say what identify events say and are no activity
+// (event.NameImported), those of addresses go to the list of what is
 // suppressed. One file works at a time, in the background; a restart goes on
 // where it had come to, and the same file again changes nothing.
 //

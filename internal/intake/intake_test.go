@@ -242,9 +242,12 @@ func TestUsers(t *testing.T) {
 		t.Errorf("traits %s %s %s", u1.AppendTraits(nil), u2.AppendTraits(nil), u3.AppendTraits(nil))
 	}
 	for _, e := range s.events() {
-		if !e.Context.Historical || !e.Context.Verified || e.Type != event.Identify {
+		if !e.Context.Historical || !e.Context.Verified || e.Type != event.Identify || profile.Counts(&e) {
 			t.Errorf("an event %+v", e)
 		}
+	}
+	if u1.LastSeen != 0 || u1.FirstSeen != s.now.Load() {
+		t.Errorf("first seen %d, last seen %d", u1.FirstSeen, u1.LastSeen)
 	}
 	var said struct {
 		Granted         bool

@@ -212,7 +212,7 @@ func (p *plan) user(row []string, began int64) (*event.Event, error) {
 		traits["consent"] = said
 	}
 	e := &event.Event{
-		Type: event.Identify, Name: event.NameIdentify, UserID: id, Timestamp: began, ReceivedAt: began, Source: Source,
+		Type: event.Identify, Name: event.NameImported, UserID: id, Timestamp: began, ReceivedAt: began, Source: Source,
 		Context: event.Context{Historical: true, Verified: true},
 	}
 	if e.Traits, err = json.Marshal(traits); err != nil {

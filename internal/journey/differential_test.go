@@ -331,3 +331,13 @@ func TestTrim(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+func TestImports(t *testing.T) {
+	measuretest.CheckImports(t, func(h *measuretest.History, q *measure.Query, now int64) (measure.Result, error) {
+		res, supported, err := index(t, rand.New(rand.NewPCG(1, 1)), h).Evaluate(t.Context(), q, now)
+		if !supported {
+			t.Errorf("%+v is not supported", q)
+		}
+		return res, err
+	})
+}

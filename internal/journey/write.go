@@ -69,7 +69,7 @@ func (w *Writer) Add(e *event.Event) {
 	x.touched[name] = x.version
 	x.total++
 	x.minTime, x.maxTime = min(x.minTime, t), max(x.maxTime, t)
-	if counts {
+	if profile.Tells(e) {
 		x.learn(u, e, t)
 	}
 }
@@ -184,7 +184,7 @@ func (x *Index) mark(u, name uint32, t int64) {
 	}
 }
 
-// learn keeps what an event that counts says about its user.
+// learn keeps what an event says about its user.
 func (x *Index) learn(u uint32, e *event.Event, t int64) {
 	if t < x.firstAt[u] {
 		x.people = x.version

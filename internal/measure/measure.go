@@ -18,7 +18,7 @@
 // Match that names them: they are no activity and break no strictness.
 //
 // A user exists for a query if an event of theirs that counts as activity
-// exists, whatever Where says; nor does Where touch the audience. What they are (traits, place, consent,
+// exists, or an import that told of them, whatever Where says; nor does Where touch the audience. What they are (traits, place, consent,
 // acquisition) is as known today from events that are not excluded; what they
 // did ends at as-of.
 package measure

@@ -59,7 +59,7 @@ func (g *Glance) Full() bool { return g.known == 1<<places-1 }
 // Unchanged tells that Apply of the event to the profile would change nothing;
 // false means that it may.
 func (g *Glance) Unchanged(seed maphash.Seed, e *event.Event) bool {
-	if !Counts(e) {
+	if !Tells(e) {
 		return true
 	}
 	t := max(e.Timestamp, 1)

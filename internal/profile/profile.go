@@ -47,8 +47,8 @@ type Profile struct {
 	// Waiting: events are kept back until a hand-over has come.
 	Waiting bool
 
-	FirstSeen int64 // the earliest event time
-	LastSeen  int64 // the latest event time, in steps of Refresh
+	FirstSeen int64 // the earliest event time, or the import that made the user known
+	LastSeen  int64 // the latest event time, in steps of Refresh; 0: only an import told of the user
 
 	Acquisition Acquisition
 
@@ -97,17 +97,21 @@ type Address struct {
 // Known tells whether the user was ever seen.
 func (p *Profile) Known() bool { return p.FirstSeen != 0 }
 
-// Counts tells whether an event says something about its user at all: control
-// records and what Heed derived itself are no activity.
+// Counts tells whether an event is something that its user did: control records,
+// what Heed derived itself and what was imported are no activity.
 func Counts(e *event.Event) bool {
 	return e.Type != event.System && !strings.HasPrefix(e.Name, event.ReservedPrefix)
 }
+
+// Tells tells whether an event says something about its user at all, so that the
+// user exists by it: activity does, and an import.
+func Tells(e *event.Event) bool { return Counts(e) || e.Name == event.NameImported }
 
 // Apply changes the profile by an event of its user and tells whether it did.
 // It links nothing: that is done by Merge.
 // The outcome does not depend on how events are batched or on restarts.
 func (p *Profile) Apply(e *event.Event) (changed bool) {
-	if !Counts(e) {
+	if !Tells(e) {
 		return false
 	}
 	t := max(e.Timestamp, 1) // 0 means never seen
@@ -145,9 +149,8 @@ func (p *Profile) seen(e *event.Event, t int64) bool {
 			Month:    time.UnixMicro(t).UTC().Format("2006-01"),
 		}
 	}
-	if p.LastSeen == 0 || t >= p.LastSeen+Refresh {
+	if Counts(e) && (p.LastSeen == 0 || t >= p.LastSeen+Refresh) {
 		p.LastSeen, moved = t, true
-		return moved
 	}
 	return moved
 }

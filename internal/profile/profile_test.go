@@ -78,6 +78,29 @@ func TestLastSeenMovesInSteps(t *testing.T) {
 	f(5000, true, 5000)
 }
 
+// Who is on a list was not here: the profile knows what it says, and no visit.
+func TestImportIsNoVisit(t *testing.T) {
+	imported := func(sec int64) *event.Event {
+		return &event.Event{Type: event.Identify, Name: event.NameImported, UserID: "u1", Timestamp: at(sec), Traits: []byte(`{"plan":"gold"}`)}
+	}
+	p := &Profile{}
+	if !p.Apply(imported(10)) || !p.Known() || p.LastSeen != 0 || p.FirstSeen != at(10) || p.UserID != "u1" || p.Trait("plan") != `"gold"` {
+		t.Errorf("imported: %+v", p)
+	}
+	again, err := Decode(p.Append(nil))
+	if err != nil || again.LastSeen != 0 || again.FirstSeen != p.FirstSeen {
+		t.Errorf("read back: %+v, %v", again, err)
+	}
+	p.Apply(page(20))
+	if p.LastSeen != at(20) {
+		t.Errorf("after a visit: last seen %d", p.LastSeen)
+	}
+	p.Apply(imported(7200))
+	if p.LastSeen != at(20) || p.FirstSeen != at(10) {
+		t.Errorf("imported again: first seen %d, last seen %d", p.FirstSeen, p.LastSeen)
+	}
+}
+
 func TestPlacesFollowLastSeen(t *testing.T) {
 	p := apply(t, page(0))
 	f := func(sec int64, country, want string) {

@@ -25,7 +25,11 @@ func Addressed(channelType string) bool {
 
 // Normal brings an address of a type of channel into the one form that is sent
 // to; false if it is none.
-func Normal(channelType, address string) (string, bool) {
+func Normal(channelType, address string) (string, bool) { return normal(channelType, address, "") }
+
+// normal is Normal; a telephone number may lack its country code and is of the
+// country then.
+func normal(channelType, address, country string) (string, bool) {
 	address = strings.TrimSpace(address)
 	switch {
 	case address == "" || len(address) > maxAddress:
@@ -33,7 +37,10 @@ func Normal(channelType, address string) (string, bool) {
 	case channelType == definition.ChannelEmail:
 		return email(address)
 	case channelType == definition.ChannelSMS:
-		n, err := phone.Parse(address, "")
+		n, err := phone.Parse(address, country)
+		if err != nil && country != "" {
+			n, err = phone.Parse(address, "")
+		}
 		return n.E164, err == nil
 	}
 	return address, !strings.ContainsAny(address, "\r\n\x00")

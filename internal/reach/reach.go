@@ -20,7 +20,6 @@ import (
 	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/eventlog"
-	"heed/internal/phone"
 	"heed/internal/policy"
 	"heed/internal/profile"
 )
@@ -156,7 +155,7 @@ func (b *Book) Ask(ctx context.Context, q *Question) (Answer, error) {
 
 // address is where the channel would send to.
 func (b *Book) address(ctx context.Context, q *Question, p *profile.Profile) (string, policy.Address, error) {
-	kept := p.Email
+	kept, country := p.Email, ""
 	switch own := b.own[q.Channel.Type]; {
 	case q.To != "":
 		kept = profile.Address{Value: q.To, Verified: true}
@@ -167,14 +166,11 @@ func (b *Book) address(ctx context.Context, q *Question, p *profile.Profile) (st
 		}
 		kept = profile.Address{Value: to, Verified: true}
 	case q.Channel.Type == definition.ChannelSMS:
-		kept = p.Phone
-		if n, err := phone.Parse(kept.Value, q.Channel.Country()); err == nil {
-			kept.Value = n.E164
-		}
+		kept, country = p.Phone, q.Channel.Country()
 	case q.Channel.Type == definition.ChannelPush:
 		return "", policy.AddressMissing, nil // no device without the channel that keeps it
 	}
-	to, ok := Normal(q.Channel.Type, kept.Value)
+	to, ok := normal(q.Channel.Type, kept.Value, country)
 	switch {
 	case !ok:
 		return "", policy.AddressMissing, nil

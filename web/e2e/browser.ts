@@ -1,7 +1,7 @@
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { expect } from 'vitest';
 import { accessible, overflow } from '../console/e2e/browser';
-import type { Heed } from './server';
+import { ADMIN_TOKEN, type Heed } from './server';
 
 export { farewell, launch } from './chromium';
 export { accessible };
@@ -91,4 +91,21 @@ export async function setUp(admin: Profile): Promise<Page> {
   await page.getByRole('button', { name: 'Create the administrator' }).click();
   await page.getByRole('heading', { name: 'Home' }).waitFor();
   return page;
+}
+
+/** Makes a member of a role, and signs the browser in as them. */
+export async function signIn(who: Profile, role: 'analyst' | 'marketer'): Promise<void> {
+  const { heed, context } = who;
+  const member = { email: EMAIL, password: PASSWORD };
+  const made = await fetch(`${heed.url}/api/v1/members`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ ...member, role }),
+  });
+  expect(made.status).toBeLessThan(300);
+  const answer = await context.request.post(`${heed.url}/api/v1/login`, {
+    headers: { origin: heed.url },
+    data: member,
+  });
+  expect(answer.ok()).toBe(true);
 }

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import type { Browser, Locator, Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { launch, type Profile, presentable, profile } from './browser';
-import { ADMIN_TOKEN, type Heed, start } from './server';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { launch, type Profile, presentable, profile, signIn } from './browser';
+import { type Heed, start } from './server';
 
 // Explore over a history that is really there: what a mark says is whom it leads to.
 
@@ -23,25 +23,8 @@ const stuck = Array.from({ length: 7 }, (_, i) => `stuck-${i}`);
 beforeAll(async () => {
   [browser, heed] = await Promise.all([launch(), start({ demo: true, sample: 800 })]);
   analyst = await profile(browser, heed, { calm: true });
-  const member = { email: 'ada@example.com', password: 'correct horse battery', role: 'marketer' };
-  const made = await fetch(`${heed.url}/api/v1/members`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/json' },
-    body: JSON.stringify(member),
-  });
-  expect(made.status).toBeLessThan(300);
-  const { email, password } = member;
-  await analyst.context.request.post(`${heed.url}/api/v1/login`, {
-    headers: { origin: heed.url },
-    data: { email, password },
-  });
-  await vi.waitFor(
-    async () => {
-      const { sample } = await heed.admin<{ sample: { status: string } }>('/demo');
-      expect(sample.status).toBe('loaded');
-    },
-    { timeout: 50_000, interval: 200 },
-  );
+  await signIn(analyst, 'marketer');
+  await heed.sampleLoaded();
   const at = (ms: number, anonymousId: string, event: string) => ({
     type: 'track',
     event,

@@ -160,6 +160,17 @@ export class Heed {
     if (!r.ok) throw new Error(`${path}: ${r.status} ${await r.text()}`);
     return (await r.json()) as T;
   }
+
+  /** Waits until the sample history is in the log. */
+  async sampleLoaded(): Promise<void> {
+    for (const end = Date.now() + 100_000; ; ) {
+      const { sample } = await this.admin<{ sample: { status: string } }>('/demo');
+      if (sample.status === 'loaded') return;
+      if (Date.now() > end)
+        throw new Error(`the sample history is ${sample.status}:\n${this.said}`);
+      await new Promise((r) => setTimeout(r, 200));
+    }
+  }
 }
 
 /** Starts a server with a data folder of its own. */

@@ -13,10 +13,12 @@ import (
 	"heed/internal/reach"
 )
 
-// Who can be reached is asked user by user, as the decision asks: of larger
-// audiences that takes too long for a page, and nothing is said.
+// Who can be reached is asked user by user, as the decision asks. Of larger
+// audiences that takes too long for a page: only their first members are asked,
+// and there are at least so many.
 const (
 	mostReached   = 5 * measure.MaxPage
+	draftReached  = 2000   // of a draft of more than a page: it is asked again with every change
 	reachKept     = minute // how long an answer is shown of an audience that stays as it is
 	maxReachKept  = 1000   // audiences
 	reachedInList = 500    // of a list of audiences those that are not known are asked up to this size
@@ -32,7 +34,8 @@ type reached struct {
 }
 
 // reachOf is who of a saved audience can be reached for marketing, by channel.
-func (k *Keeper) reachOf(ctx context.Context, set *definition.Set, name string, s *status, most int64) []api.AudienceReach {
+// largest: of larger ones only what is known already.
+func (k *Keeper) reachOf(ctx context.Context, set *definition.Set, name string, s *status, largest int64) []api.AudienceReach {
 	if k.deps.Book == nil || k.deps.Measures == nil || s.state != api.AudienceReady {
 		return []api.AudienceReach{}
 	}
@@ -43,12 +46,12 @@ func (k *Keeper) reachOf(ctx context.Context, set *definition.Set, name string, 
 	if was.set == set && was.print == s.print && was.size == s.size && now-was.at < reachKept {
 		return was.by
 	}
-	if s.size > most {
+	if s.size > largest {
 		return []api.AudienceReach{}
 	}
 	var ids []string
-	q := set.Audiences[name].Query()
-	for more := true; more && len(ids) < mostReached; {
+	q, more := set.Audiences[name].Query(), true
+	for more && len(ids) < mostReached {
 		asked := *q
 		asked.Users = &measure.Users{Limit: measure.MaxPage}
 		if len(ids) > 0 {
@@ -61,7 +64,7 @@ func (k *Keeper) reachOf(ctx context.Context, set *definition.Set, name string, 
 		}
 		ids, more = append(ids, res.Users.IDs...), res.Users.More
 	}
-	by, err := k.reach(ctx, set, ids)
+	by, err := k.reach(ctx, set, ids, more)
 	if err != nil {
 		k.log.Warn("who can be reached could not be counted", "audience", name, "error", err)
 		return []api.AudienceReach{}
@@ -75,11 +78,12 @@ func (k *Keeper) reachOf(ctx context.Context, set *definition.Set, name string, 
 	return by
 }
 
-// reach counts who of the users can be reached for marketing, by channel.
-func (k *Keeper) reach(ctx context.Context, set *definition.Set, users []string) ([]api.AudienceReach, error) {
+// reach counts who of the users can be reached for marketing, by channel. more:
+// they are not all.
+func (k *Keeper) reach(ctx context.Context, set *definition.Set, users []string, more bool) ([]api.AudienceReach, error) {
 	out := make([]api.AudienceReach, 0, len(set.Channels))
 	for _, name := range slices.Sorted(maps.Keys(set.Channels)) {
-		out = append(out, api.AudienceReach{Channel: name})
+		out = append(out, api.AudienceReach{Channel: name, AtLeast: more})
 	}
 	for _, id := range users {
 		user, p, err := reach.Whose(ctx, k.deps.Profiles, id)

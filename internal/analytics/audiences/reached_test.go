@@ -31,7 +31,7 @@ func TestReached(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.settle()
-	const want = "[{letters 9} {outbox 29} {web 29}]" // of 10 with an address and consent, one complained; another wants no marketing at all
+	const want = "[{false letters 9} {false outbox 29} {false web 29}]" // of 10 with an address and consent, one complained; another wants no marketing at all
 	a, err := w.k.Audience(t.Context(), "buyers")
 	if err != nil || a.Size != 30 || fmt.Sprint(a.Reachable) != want {
 		t.Errorf("%+v, %v", a, err)
@@ -43,4 +43,34 @@ func TestReached(t *testing.T) {
 	if got, err := w.k.Preview(t.Context(), q); err != nil || fmt.Sprint(got.Reachable) != want || len(got.Sample) != 20 {
 		t.Errorf("%+v, %v", got, err)
 	}
+}
+
+// Of more members than are asked it is said that there are at least so many.
+func TestReachedOfMany(t *testing.T) {
+	w := newWorld(t, 1)
+	w.define("kind: audience\nname: buyers\ndid: {event: purchase}\n")
+	w.set.Channels = map[string]*definition.Channel{"outbox": {Name: "outbox", Type: definition.ChannelOutbox}}
+	q, err := measure.ParseUsers([]byte(`{"did": {"event": "purchase"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	happened := 0
+	f := func(members int, draft, saved string) {
+		t.Helper()
+		for ; happened < members; happened++ {
+			w.happen(track(user(happened), "purchase"))
+		}
+		w.settle()
+		got, err := w.k.Preview(t.Context(), q)
+		if err != nil || got.Size != int64(members) || fmt.Sprint(got.Reachable) != draft {
+			t.Errorf("the draft of %d: %d, %v, %v", members, got.Size, got.Reachable, err)
+		}
+		a, err := w.k.Audience(t.Context(), "buyers")
+		if err != nil || a.Size != int64(members) || fmt.Sprint(a.Reachable) != saved {
+			t.Errorf("%d saved: %d, %v, %v", members, a.Size, a.Reachable, err)
+		}
+	}
+	f(measure.MaxPage, "[{false outbox 10000}]", "[{false outbox 10000}]")
+	f(measure.MaxPage+1, "[{true outbox 2000}]", "[{false outbox 10001}]")
+	f(mostReached+1, "[{true outbox 2000}]", "[{true outbox 50000}]")
 }

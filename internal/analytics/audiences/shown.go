@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -162,11 +163,11 @@ func (k *Keeper) Audience(ctx context.Context, name string) (*api.Audience, erro
 	if set.Audiences[name] == nil {
 		return nil, nil //nolint:nilnil // none of that name is no error
 	}
-	return k.audience(ctx, set, name, mostReached)
+	return k.audience(ctx, set, name, math.MaxInt64)
 }
 
-// audience is one of them; who can be reached is asked up to a size.
-func (k *Keeper) audience(ctx context.Context, set *definition.Set, name string, most int64) (*api.Audience, error) {
+// audience is one of them; who can be reached of it is asked up to a size.
+func (k *Keeper) audience(ctx context.Context, set *definition.Set, name string, largest int64) (*api.Audience, error) {
 	s, err := k.status(ctx, set, name)
 	if err != nil {
 		return nil, err
@@ -174,7 +175,7 @@ func (k *Keeper) audience(ctx context.Context, set *definition.Set, name string,
 	k.mu.Lock()
 	copied := *s // Run goes on with it
 	k.mu.Unlock()
-	reachable := k.reachOf(ctx, set, name, &copied, most)
+	reachable := k.reachOf(ctx, set, name, &copied, largest)
 	def, now := set.Audiences[name], k.now()
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -275,8 +276,12 @@ func (k *Keeper) Preview(ctx context.Context, q *measure.Query) (api.AudiencePre
 		Size: res.Users.Total, AsOf: api.Time(res.AsOf), Reachable: []api.AudienceReach{},
 		Sample: append([]string{}, res.Users.IDs[:min(len(res.Users.IDs), sampleUsers)]...),
 	}
-	if k.deps.Book != nil && !res.Users.More {
-		out.Reachable, err = k.reach(ctx, set, res.Users.IDs)
+	if k.deps.Book != nil {
+		ids, more := res.Users.IDs, res.Users.More
+		if more {
+			ids = ids[:draftReached]
+		}
+		out.Reachable, err = k.reach(ctx, set, ids, more)
 	}
 	return out, err
 }

@@ -867,6 +867,8 @@ type AudiencePreview struct {
 
 // AudienceReach defines model for AudienceReach.
 type AudienceReach struct {
+	// AtLeast There may be more: only the first members were asked, of a saved audience 50,000, and 2,000 of a draft of more than 10,000
+	AtLeast bool   `json:"atLeast,omitempty,omitzero"`
 	Channel string `json:"channel"`
 	Users   int64  `json:"users"`
 }

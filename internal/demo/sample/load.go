@@ -12,6 +12,7 @@ import (
 	"heed/internal/documents"
 	"heed/internal/event"
 	"heed/internal/eventlog"
+	"heed/internal/reach"
 )
 
 // Status is how far loading has come.
@@ -33,10 +34,16 @@ type Progress struct {
 	Err      error // of Failed
 }
 
+// Book takes addresses onto the list of what is suppressed: a reach.Book.
+type Book interface {
+	Hear(ctx context.Context, list []reach.Heard) error
+}
+
 // Deps is what a Loader works with.
 type Deps struct {
 	Log       eventlog.Log
 	Documents documents.Store
+	Book      Book
 	Products  []Product
 	Logger    *slog.Logger
 	Now       func() time.Time
@@ -175,6 +182,10 @@ func (l *Loader) load(ctx context.Context) error {
 		}
 	}
 	l.set(func(p *Progress) { *p = Progress{Status: Loading, Done: rec.Done, Of: rec.Of, Users: rec.Users} })
+	// Before anybody could be written to; again, after a restart, is no harm.
+	if err := l.deps.Book.Hear(ctx, rec.Suppressed()); err != nil {
+		return fmt.Errorf("suppress sample addresses: %w", err)
+	}
 	pacer := time.NewTicker(tick)
 	defer pacer.Stop()
 	out := newPackets(l.deps.Log.Partitions())

@@ -1,6 +1,7 @@
 // Package sample owns the sample shop's past: 14 months of believable history
 // of people who do not exist, and loading it through the log like any import of
-// old events.
+// old events: with the addresses of some, what they said about being written to,
+// and what must not be written to any more.
 //
 // It does not own the shop and its live crowd (demo). Nothing of it ever fires:
 // every event says context.historical.
@@ -61,18 +62,19 @@ func (p Past) Events(products []Product) iter.Seq[*event.Event] {
 
 // person is one who does not exist.
 type person struct {
-	id, first, email string // first and email of those who have an account
-	known            bool
-	country, locale  string
-	zone             *time.Location
-	device, os       string
-	browser          string
-	campaign         event.CampaignContext
-	referrer         string
-	born             time.Time // of the first visit
-	gone             time.Time // no visit after it
-	gap              float64   // days between visits, on average
-	keen             float64   // 0 to 1: how far they go
+	id, first string // first and contact of those who have an account
+	known     bool
+	contact
+	country, locale string
+	zone            *time.Location
+	device, os      string
+	browser         string
+	campaign        event.CampaignContext
+	referrer        string
+	born            time.Time // of the first visit
+	gone            time.Time // no visit after it
+	gap             float64   // days between visits, on average
+	keen            float64   // 0 to 1: how far they go
 }
 
 // choice is a value with its weight.
@@ -154,6 +156,7 @@ func (p Past) people() []person {
 			"Quentin", "Rosa", "Sam", "Thea", "Ugo", "Vera", "Willem", "Xenia", "Yann", "Zoe",
 		}
 		zones = map[string]*time.Location{}
+		given = map[string]int{}
 	)
 	start := p.Until.AddDate(0, -months, 0)
 	span := p.Until.Sub(start)
@@ -187,7 +190,7 @@ func (p Past) people() []person {
 		who.gone = who.born.Add(time.Duration(h.stay * (0.3 + 1.4*rng.Float64()) * 24 * float64(time.Hour)))
 		if who.known = rng.Float64() < 0.25+0.5*h.keen; who.known {
 			who.first = names[rng.IntN(len(names))]
-			who.email = fmt.Sprintf("%s.%d@sample.example", strings.ToLower(who.first), i+1)
+			who.contact = leave(rng, fmt.Sprintf("%s.%d@sample.example", strings.ToLower(who.first), i+1), who.country, given)
 		}
 	}
 	return people

@@ -5,13 +5,20 @@ import (
 	"encoding/json"
 	"log/slog"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"heed/internal/consent"
+	"heed/internal/definition"
 	"heed/internal/driver/pebble"
 	"heed/internal/event"
 	"heed/internal/eventlog"
+	"heed/internal/phone"
+	"heed/internal/policy"
+	"heed/internal/profile"
+	"heed/internal/reach"
 )
 
 var (
@@ -125,12 +132,13 @@ func TestLoadGoesOn(t *testing.T) {
 			t.Error(err)
 		}
 	}()
+	book := newBook(t, db)
 	now := until
 	var of int
 	for round := 0; ; round++ {
 		ctx, cancel := context.WithCancel(t.Context())
 		l := NewLoader(300, Deps{
-			Log: db.Log(), Documents: db.Documents(), Products: products, Logger: slog.New(slog.DiscardHandler),
+			Log: db.Log(), Documents: db.Documents(), Book: book, Products: products, Logger: slog.New(slog.DiscardHandler),
 			Now: func() time.Time { return now },
 		})
 		done := make(chan error, 1)
@@ -191,4 +199,111 @@ func TestLoadGoesOn(t *testing.T) {
 	if len(seen) != of {
 		t.Errorf("%d events are in the log, want %d", len(seen), of)
 	}
+	suppressed, err := book.Counts(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := 0
+	for _, c := range suppressed {
+		got += int(c.Addresses)
+	}
+	if want := len(Past{Seed: 1, Users: 300, Until: until}.Suppressed()); got != want || want == 0 {
+		t.Errorf("%d addresses are suppressed, want %d", got, want)
+	}
+}
+
+func newBook(t *testing.T, db *pebble.DB) *reach.Book {
+	t.Helper()
+	book, err := reach.New(reach.Deps{
+		Documents: db.Documents(), Log: db.Log(), Secret: []byte("0123456789abcdef"), Clock: func() time.Time { return until },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return book
+}
+
+// Of the people who are there, each channel reaches some and is kept from others
+// for every reason.
+func TestWhoCanBeReached(t *testing.T) {
+	db, err := pebble.Open(pebble.Config{Dir: t.TempDir(), Reserve: 1}, pebble.Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	book := newBook(t, db)
+	past := Past{Seed: 1, Users: 4000, Until: until}
+	if err := book.Hear(t.Context(), past.Suppressed()); err != nil {
+		t.Fatal(err)
+	}
+	users := map[string]*profile.Profile{}
+	for e := range past.Events(products) {
+		p := users[e.User()]
+		if p == nil {
+			p = &profile.Profile{}
+			users[e.User()] = p
+		}
+		p.Apply(e)
+	}
+	seen := map[string]string{} // address -> user
+	for _, typ := range []string{definition.ChannelEmail, definition.ChannelSMS} {
+		reached, refused := 0, map[policy.Reason]int{}
+		for user, p := range users {
+			a, err := book.Ask(t.Context(), &reach.Question{
+				User: user, Profile: p, Purpose: consent.Marketing, Channel: &definition.Channel{Name: typ, Type: typ},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if why := a.Refusal(); why != policy.None {
+				refused[why]++
+				continue
+			}
+			reached++
+			if seen[a.To] != "" {
+				t.Errorf("%s is the address of %s and of %s", a.To, seen[a.To], user)
+			}
+			seen[a.To] = user
+			if n, err := phone.Parse(a.To, ""); typ == definition.ChannelSMS && (err != nil || n.E164 != a.To || n.Country != p.Country) {
+				t.Errorf("%s of %s: %+v, %v", a.To, p.Country, n, err)
+			}
+			if p.Locale == "" || p.Timezone == "" {
+				t.Errorf("%s: locale %q, zone %q", user, p.Locale, p.Timezone)
+			}
+		}
+		if reached < past.Users/20 || refused[policy.NoConsent] == 0 || refused[policy.Declined] == 0 || refused[policy.Suppressed] == 0 {
+			t.Errorf("%s reaches %d of %d; not %v", typ, reached, past.Users, refused)
+		}
+		if missing := refused[policy.NoAddress]; (missing > 0) != (typ == definition.ChannelSMS) {
+			t.Errorf("%d have no address for %s", missing, typ) // an account has an e-mail address
+		}
+		t.Logf("%s reaches %d of %d; not %v", typ, reached, past.Users, refused)
+	}
+	for _, p := range users {
+		for _, e := range p.Consent {
+			if s := consent.Read(e.Value); s.Source == "" || s.Wording == "" || s.At != e.At {
+				t.Fatalf("%s: %s since %d", e.Key, e.Value, e.At)
+			}
+		}
+	}
+}
+
+// Ranges of numbers end before anybody's telephone rings.
+func TestNumbersEnd(t *testing.T) {
+	f := func(country, first, last string, size int) {
+		t.Helper()
+		got := []string{number(country, 0), number(country, size-1), number(country, size)}
+		if want := []string{first, last, ""}; !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", country, got, want)
+		}
+	}
+	f("DE", "+493023125000", "+498999998999", 5000)
+	f("FR", "+33639980000", "+33639989999", 10_000)
+	f("GB", "+447700900000", "+447700900999", 1000)
+	f("US", "+12125550100", "+13475550199", 600)
+	f("AT", "", "", 1)
 }

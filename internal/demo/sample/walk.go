@@ -169,6 +169,16 @@ func (w *walk) identify() {
 	if w.who.keen > 0.6 {
 		plan = "plus"
 	}
-	e.Traits = []byte(`{"firstName":"` + w.who.first + `","email":"` + w.who.email + `","plan":"` + plan + `"}`)
+	traits, err := json.Marshal(struct {
+		First   string               `json:"firstName"`
+		Email   string               `json:"email"`
+		Plan    string               `json:"plan"`
+		Phone   string               `json:"phone,omitempty"`
+		Consent map[string]statement `json:"consent,omitempty"`
+	}{w.who.first, w.who.email, plan, w.who.phone, w.who.said(w.who.born)})
+	if err != nil {
+		return // texts of our own
+	}
+	e.Traits = traits
 	w.send()
 }

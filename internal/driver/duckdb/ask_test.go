@@ -2,6 +2,7 @@ package duckdb
 
 import (
 	"encoding/json"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -177,4 +178,15 @@ func TestTimeline(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestImports(t *testing.T) {
+	measuretest.CheckImports(t, func(h *measuretest.History, q *measure.Query, now int64) (measure.Result, error) {
+		s := open(t, Config{Dir: t.TempDir()}, Deps{Partitions: 1})
+		for i, e := range h.Events {
+			factstest.Append(t, s, 0, factstest.Chunk(uint64(i), e))
+		}
+		res, err := s.Query(t.Context(), q, now)
+		return res, errors.Join(err, s.Close())
+	})
 }

@@ -25,7 +25,7 @@ func publicViews(promoted []rows.Property) []string {
 			group_id, properties, traits, extra AS context,
 			bot, internal, historical, consent, time + to_microseconds(lag) AS received, message AS message_id, part::VARCHAR || '-' || pos AS place` + propertyColumns(promoted) + `
 			FROM facts`,
-		`users AS SELECT user_key, any_value(user_id) AS user_id, bool_or(known) AS known, min(time) AS first_seen, max(time) AS last_seen,
+		`users AS SELECT user_key, any_value(user_id) AS user_id, bool_or(known) AS known, min(time) AS first_seen, max(time) FILTER (` + ask.Activity + `) AS last_seen,
 			count(*) AS events, count(DISTINCT session_key) AS sessions,
 			arg_max(country, time) FILTER (country IS NOT NULL) AS country,
 			arg_max(device, time) FILTER (device IS NOT NULL) AS device,

@@ -134,7 +134,7 @@ func (o *oracle) read(h *History) {
 			if e.Timestamp >= o.f.AsOf {
 				break
 			}
-			exists = exists || profile.Counts(e)
+			exists = exists || profile.Tells(e)
 			u.all = append(u.all, e)
 			if o.where(o.q.Where, e) {
 				u.evs = append(u.evs, e)
@@ -323,7 +323,7 @@ func (o *oracle) holds(a *measure.Audience, u *user) bool {
 func (o *oracle) traits(u *user) []byte {
 	m := map[string]json.RawMessage{}
 	for _, e := range u.ever {
-		if e.Type == event.Identify && profile.Counts(e) {
+		if e.Type == event.Identify && profile.Tells(e) {
 			o.merge(m, e.Traits)
 		}
 	}
@@ -335,7 +335,7 @@ func (o *oracle) traits(u *user) []byte {
 func (o *oracle) consent(u *user) []byte {
 	m := map[string]json.RawMessage{}
 	for _, e := range u.ever {
-		if !profile.Counts(e) {
+		if !profile.Tells(e) {
 			continue
 		}
 		o.merge(m, e.Context.Consent)
@@ -397,7 +397,7 @@ func (o *oracle) value(d *measure.Dimension, u *user, e *event.Event) *string {
 		return d.Bucket(o.text("traits."+rest, &condition.Facts{Traits: o.consent(u)}))
 	case "user":
 		for _, e := range slices.Backward(u.ever) {
-			if v := place(e, rest); v != "" && profile.Counts(e) {
+			if v := place(e, rest); v != "" && profile.Tells(e) {
 				return d.Bucket(&v)
 			}
 		}
@@ -416,7 +416,7 @@ func place(e *event.Event, name string) string {
 }
 
 func (o *oracle) acquired(u *user, what string) *string {
-	first := u.ever[slices.IndexFunc(u.ever, profile.Counts)]
+	first := u.ever[slices.IndexFunc(u.ever, profile.Tells)]
 	var v string
 	switch at := o.f.Floor(first.Timestamp, measure.Unit(what)); what {
 	case "day", "week":

@@ -70,6 +70,9 @@ func Random(r *rand.Rand) (h *History, now int64) {
 			if r.IntN(4) == 0 {
 				e.Type, e.Name = event.System, event.NameTick
 			}
+		case 5:
+			e.Type, e.Name = event.Identify, event.NameImported
+			e.Traits = []byte(pick(r, `{"plan":"gold"}`, `{"age":20,"consent":{"email":true}}`))
 		}
 		h.Events = append(h.Events, e)
 	}

@@ -1,12 +1,13 @@
 """A mail server that is none of ours: aiosmtpd with STARTTLS, AUTH and SIZE.
 
-mailbox.py CERTIFICATE KEY USER PASSWORD prints its port, then a line of JSON for
-each message that it takes.
+mailbox.py [CERTIFICATE KEY USER PASSWORD] prints its port, then a line of JSON for
+each message that it takes. Without arguments it asks for neither TLS nor AUTH.
 """
 import asyncio, base64, json, ssl, sys
 from aiosmtpd.smtp import AuthResult, SMTP
 
-cert, key, user, password = sys.argv[1:5]
+guarded = len(sys.argv) > 1
+cert, key, user, password = sys.argv[1:5] if guarded else ("",) * 4
 
 
 class Mailbox:
@@ -25,11 +26,14 @@ def authenticate(server, session, envelope, mechanism, data):
     return AuthResult(success=False, handled=False)
 
 
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain(cert, key)
+if guarded:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
 
 
 def session():
+    if not guarded:
+        return SMTP(Mailbox(), hostname="mailbox", loop=loop)
     return SMTP(Mailbox(), tls_context=context, require_starttls=True, auth_required=True, authenticator=authenticate, hostname="mailbox", loop=loop)
 
 

@@ -130,6 +130,10 @@ func (a *asking) answer(ctx context.Context, out *measure.Result) (err error) {
 // Activity is the condition that an event counts as activity.
 const Activity = "NOT starts_with(event, 'heed.')"
 
+// tells is the condition that an event says something about its user, so that the
+// user exists by it: activity does, and an import.
+const tells = "(" + Activity + " OR event = '" + event.NameImported + "')"
+
 // within is that an event lies in a span. What holds for every event there is is
 // not asked of each.
 func (a *asking) within(s measure.Span) string {
@@ -191,7 +195,7 @@ func (a *asking) events(predicate string, mayBeQuiet bool) (string, error) {
 
 // alive is the users that exist.
 func (a *asking) alive() string {
-	return "(SELECT DISTINCT u FROM " + a.base() + " WHERE " + Activity + ")"
+	return "(SELECT DISTINCT u FROM " + a.base() + " WHERE " + tells + ")"
 }
 
 // match is the predicate of a match.

@@ -176,7 +176,7 @@ func (a *asking) known(what string, visit func(user uint32, doc []byte) error) e
 		clear(doc)
 		return visit(user, text)
 	}
-	statement := fmt.Sprintf("SELECT u, %s FROM %s WHERE %s AND %s ORDER BY u, t, part, pos", columns, a.ever(), Activity, where)
+	statement := fmt.Sprintf("SELECT u, %s FROM %s WHERE %s AND %s ORDER BY u, t, part, pos", columns, a.ever(), tells, where)
 	err := a.each(a.ctx, statement, func(r *sql.Rows) error {
 		var u uint32
 		var traits, consent sql.NullString

@@ -152,7 +152,7 @@ func (a *asking) valuesOf(d *measure.Dimension) (string, error) {
 	}
 	all := func(expr, where string) string {
 		return fmt.Sprintf("(SELECT a.u, b.v FROM %s a LEFT JOIN (SELECT u, %s AS v FROM %s WHERE %s AND %s GROUP BY u) b USING (u))",
-			a.alive(), bucket(expr), a.ever(), Activity, where)
+			a.alive(), bucket(expr), a.ever(), tells, where)
 	}
 	head, name, _ := strings.Cut(d.Field, ".")
 	switch {

@@ -2741,6 +2741,8 @@ export interface components {
             channel: string;
             /** Format: int64 */
             users: number;
+            /** @description There may be more: only the first members were asked, of a saved audience 50,000, and 2,000 of a draft of more than 10,000 */
+            atLeast?: boolean;
         };
         AudienceSize: {
             /** Format: date-time */

@@ -3,6 +3,7 @@ import type { Schema } from '../api/client';
 import { messageOf } from '../api/problem';
 import { useChanges, usePreview, useSize } from '../api/queries';
 import { count, plural } from '../format/number';
+import { reachWords } from '../format/words';
 import trigger from '../trigger/trigger.module.css';
 import { Card } from '../ui/Page';
 import rows from '../ui/rows.module.css';
@@ -80,7 +81,7 @@ export function Reach({ reachable }: { reachable: Size['reachable'] }) {
       {reachable.map((r) => (
         <div key={r.channel} style={{ display: 'contents' }}>
           <dt>Reachable by {r.channel}</dt>
-          <dd>{count(r.users)}</dd>
+          <dd>{reachWords(r, count)}</dd>
         </div>
       ))}
     </dl>

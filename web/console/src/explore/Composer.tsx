@@ -7,13 +7,14 @@ import {
   useAudiences,
   useCampaigns,
   useKind,
+  usePreview,
   useReviewSend,
   useSend,
   useTemplates,
 } from '../api/queries';
 import { useMay } from '../api/session';
 import { count, plural } from '../format/number';
-import { sentence } from '../format/words';
+import { reachWords, sentence } from '../format/words';
 import { segmentsOf, segmentWords } from '../sms/segments';
 import { Icon } from '../ui/Icon';
 import { failed } from '../ui/notice';
@@ -47,6 +48,12 @@ export const bodyOf = (text: string): string =>
     .map((p) => `<p>${p}</p>`)
     .join('\n');
 
+/** The text of a message as an e-mail, with the link that marketing needs. */
+export const letterOf = (text: string): string =>
+  text.includes('unsubscribe_url')
+    ? bodyOf(text)
+    : `${bodyOf(text)}\n<p><a href="{{ unsubscribe_url }}">Unsubscribe</a></p>`;
+
 /** A message to these people: written, reviewed, and sent once. */
 export function Composer(props: { tree: Node; words: string; described: string; total: number }) {
   const { s, zone } = useExplore();
@@ -70,9 +77,12 @@ export function Composer(props: { tree: Node; words: string; described: string; 
       ...(channels.data?.definitions ?? []).map((c) => c.name),
     ]),
   ];
-  const sms =
-    channel === outboxSMS ||
-    channels.data?.definitions.some((c) => c.name === channel && c.spec?.type === 'sms') === true;
+  const type =
+    channels.data?.definitions.find((c) => c.name === channel)?.spec?.type ??
+    (channel === outboxSMS ? 'sms' : channel);
+  const sms = type === 'sms';
+  const email = type === 'email';
+  const reach = usePreview({ zone: s.zone ?? zone, ...props.tree });
   /** What was reviewed is no longer what would be sent. */
   const edited = () => {
     setDraft(undefined);
@@ -86,7 +96,7 @@ export function Composer(props: { tree: Node; words: string; described: string; 
       description: props.described.slice(0, 500),
       zone: s.zone ?? zone,
       channel: channel === outboxSMS ? 'outbox' : channel,
-      body: channel === 'web' ? bodyOf(text) : text.trim(),
+      body: channel === 'web' ? bodyOf(text) : email ? letterOf(text) : text.trim(),
       holdout: held ? '10%' : '0%',
       ...(Object.keys(props.tree).length === 0 ? {} : { audience: props.tree }),
       ...(channel === 'web' ? { as: 'popup' } : channel === outboxSMS ? { as: 'sms' } : {}),
@@ -123,6 +133,7 @@ export function Composer(props: { tree: Node; words: string; described: string; 
       <SegmentedControl
         size="xs"
         aria-label="Channel"
+        style={{ overflowX: 'auto' }} // on a phone
         value={channel}
         data={names.map((value) => ({ value, label: labels[value] ?? sentence(value) }))}
         onChange={(next) => {
@@ -130,6 +141,12 @@ export function Composer(props: { tree: Node; words: string; described: string; 
           edited();
         }}
       />
+      {reach.data && reach.data.reachable.length > 0 && (
+        <p className={css.reach} data-testid="reachable">
+          Reachable:{' '}
+          {reach.data.reachable.map((r) => `${r.channel} ${reachWords(r, count)}`).join(' · ')}
+        </p>
+      )}
       {channel !== '' && (
         <Stack gap="sm">
           {channel !== 'web' && !sms && (
@@ -146,7 +163,11 @@ export function Composer(props: { tree: Node; words: string; described: string; 
           <Textarea
             label="Text"
             description={
-              sms ? `${segmentWords(segmentsOf(text.trim()))}; fields may change that` : undefined
+              sms
+                ? `${segmentWords(segmentsOf(text.trim()))}; fields may change that`
+                : email
+                  ? 'A link to unsubscribe and your postal address go below it'
+                  : undefined
             }
             inputWrapperOrder={['label', 'input', 'description', 'error']}
             autosize
@@ -164,7 +185,7 @@ export function Composer(props: { tree: Node; words: string; described: string; 
             <div className={css.line}>
               <Button
                 size="xs"
-                disabled={text.trim() === '' || !may}
+                disabled={text.trim() === '' || (email && subject.trim() === '') || !may}
                 loading={review.isPending}
                 onClick={() => ask(holdout)}
               >
@@ -252,7 +273,10 @@ function Review(props: {
               {review.preview.error}
             </p>
           ) : review.preview.body.includes('<') ? (
-            <Sandbox html={review.preview.body} title="The message" height={140} />
+            <>
+              {review.preview.subject && <b>{review.preview.subject}</b>}
+              <Sandbox html={review.preview.body} title="The message" height={140} />
+            </>
           ) : (
             <p className={css.letter}>
               {review.preview.subject && <b>{review.preview.subject}</b>}

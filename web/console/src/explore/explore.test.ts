@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { bodyOf } from './Composer';
+import { bodyOf, letterOf } from './Composer';
 import { added, alike, all, type Query, readAnswer, stamp } from './measure';
 import { audienceSpec, validName } from './SaveAudience';
 import {
@@ -328,4 +328,11 @@ test('a text is no markup', () => {
   expect(bodyOf('Hello {{ name }} <b>\nyou & I\n\nBye ')).toBe(
     '<p>Hello {{ name }} &lt;b><br>you &amp; I</p>\n<p>Bye</p>',
   );
+});
+
+test('an e-mail ends with the link that marketing needs, once', () => {
+  expect(letterOf('Hello')).toBe(
+    '<p>Hello</p>\n<p><a href="{{ unsubscribe_url }}">Unsubscribe</a></p>',
+  );
+  expect(letterOf('No more? {{ unsubscribe_url }}')).toBe('<p>No more? {{ unsubscribe_url }}</p>');
 });

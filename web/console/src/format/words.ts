@@ -141,3 +141,7 @@ export function suppressionWords(reason: string): string {
     suppressions[reason as Schema['Suppression']['reason']] ?? sentence(reason.replaceAll('_', ' '))
   );
 }
+
+/** How many people a channel reaches. */
+export const reachWords = (r: Schema['AudienceReach'], number: (n: number) => string): string =>
+  `${r.atLeast ? 'at least ' : ''}${number(r.users)}`;

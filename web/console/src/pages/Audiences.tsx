@@ -6,7 +6,7 @@ import css from '../audience/audience.module.css';
 import { History, State, Use } from '../audience/Rail';
 import { type Spec, split, starters, words } from '../audience/tree';
 import { compact, count, plural } from '../format/number';
-import { sentence } from '../format/words';
+import { reachWords, sentence } from '../format/words';
 import { CsvButton } from '../ui/CsvButton';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
@@ -55,7 +55,7 @@ export default function Audiences() {
                 a.size,
                 a.entered24h,
                 a.left24h,
-                a.reachable.map((r) => `${r.channel} ${r.users}`).join('; '),
+                a.reachable.map((r) => `${r.channel} ${reachWords(r, String)}`).join('; '),
                 a.usedBy.map((u) => `${u.kind} ${u.name}`).join('; '),
               ])
             }
@@ -132,7 +132,7 @@ function Row({ size: a, definition }: { size: Size; definition: Definition<Spec>
         <span className={css.small}>
           {a.reachable.length === 0
             ? 'no channel says whom it reaches'
-            : a.reachable.map((r) => `${r.channel} ${compact(r.users)}`).join(' · ')}
+            : a.reachable.map((r) => `${r.channel} ${reachWords(r, compact)}`).join(' · ')}
         </span>
         <span className={ui.titleLine}>
           {a.usedBy.length === 0 ? (

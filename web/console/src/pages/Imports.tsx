@@ -4,6 +4,7 @@ import type { Schema } from '../api/client';
 import { messageOf } from '../api/problem';
 import { type Import, useCancelImport, useImports, useStartImport, useUpload } from '../api/reach';
 import { count } from '../format/number';
+import { CsvButton } from '../ui/CsvButton';
 import { LinkButton } from '../ui/LinkButton';
 import { failed } from '../ui/notice';
 import { Card, Page } from '../ui/Page';
@@ -89,9 +90,28 @@ export default function Imports() {
       title="Import"
       lede="Users with their consent, or addresses that must not be written to, as CSV. Nothing is imported before a dry run."
       actions={
-        <LinkButton to="/users" variant="default" size="xs">
-          All users
-        </LinkButton>
+        <>
+          <CsvButton
+            name="imports"
+            head={['file', 'holds', 'state', 'uploaded', 'ended', 'rows', 'imported', 'left out']}
+            disabled={list.length === 0}
+            rows={() =>
+              list.map((i) => [
+                i.name,
+                i.plan?.kind,
+                i.state,
+                i.uploadedAt,
+                i.endedAt,
+                i.rows,
+                i.imported,
+                i.wrong,
+              ])
+            }
+          />
+          <LinkButton to="/users" variant="default" size="xs">
+            All users
+          </LinkButton>
+        </>
       }
     >
       {imports.error && !imports.data ? (

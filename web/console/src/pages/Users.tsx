@@ -29,7 +29,7 @@ export default function Users() {
   return (
     <Page
       title="Users"
-      lede="Everybody who did something, known or anonymous."
+      lede="Everybody who did something or was imported, known or anonymous."
       actions={
         <>
           <AsOf at={users.dataUpdatedAt || undefined} />

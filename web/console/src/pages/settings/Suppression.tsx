@@ -6,6 +6,7 @@ import { useLookUp, useSuppress, useSuppressionCounts, useUnsuppress } from '../
 import { useMay } from '../../api/session';
 import { count } from '../../format/number';
 import { channelType, suppressionWords } from '../../format/words';
+import { CsvButton } from '../../ui/CsvButton';
 import { LinkButton } from '../../ui/LinkButton';
 import { failed } from '../../ui/notice';
 import { Card } from '../../ui/Page';
@@ -170,7 +171,18 @@ function Counts() {
   const counts = useSuppressionCounts();
   const list = counts.data?.counts ?? [];
   return (
-    <Card title="Suppressed addresses" flush>
+    <Card
+      title="Suppressed addresses"
+      flush
+      aside={
+        <CsvButton
+          name="suppressed"
+          head={['channel', 'reason', 'what it means', 'addresses']}
+          disabled={list.length === 0}
+          rows={() => list.map((c) => [c.type, c.reason, c.sentence, c.addresses])}
+        />
+      }
+    >
       {counts.error && !counts.data ? (
         <Failure error={counts.error} retry={counts.refetch} />
       ) : !counts.data ? (
