@@ -42,9 +42,10 @@ func (e AddressType) Valid() bool {
 
 // Defines values for AlertKind.
 const (
-	BadEventsJump  AlertKind = "bad_events_jump"
-	ChannelFailing AlertKind = "channel_failing"
-	EventSilent    AlertKind = "event_silent"
+	BadEventsJump      AlertKind = "bad_events_jump"
+	ChannelFailing     AlertKind = "channel_failing"
+	DestinationFailing AlertKind = "destination_failing"
+	EventSilent        AlertKind = "event_silent"
 )
 
 // Valid indicates whether the value is a known member of the AlertKind enum.
@@ -53,6 +54,8 @@ func (e AlertKind) Valid() bool {
 	case BadEventsJump:
 		return true
 	case ChannelFailing:
+		return true
+	case DestinationFailing:
 		return true
 	case EventSilent:
 		return true
@@ -731,7 +734,7 @@ type Alert struct {
 	// Advice What to do
 	Advice string `json:"advice"`
 
-	// Count In the window: of the event, refused ones, failed messages
+	// Count In the window: of the event, refused ones, failed messages; failures in a row of a destination
 	Count int64 `json:"count"`
 
 	// Detail The figures, in a sentence
@@ -745,7 +748,7 @@ type Alert struct {
 	Of    int64     `json:"of,omitempty,omitzero"`
 	Since time.Time `json:"since"`
 
-	// Subject The event, or the channel
+	// Subject The event, the channel, or the channel and the host that it sends to
 	Subject string `json:"subject,omitempty,omitzero"`
 	Title   string `json:"title"`
 
@@ -2705,7 +2708,7 @@ type PostTrialJSONRequestBody = TrialDraft
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
-	// ListAlerts What is out of the ordinary now: a key event that falls silent, refused events that jump, a channel that fails
+	// ListAlerts What is out of the ordinary now: a destination that fails, a key event that falls silent, refused events that jump, a channel that fails
 	// (GET /alerts)
 	ListAlerts(w http.ResponseWriter, r *http.Request)
 	// ListAudiences All audiences with their sizes, in order of name
@@ -7254,7 +7257,7 @@ func (response ExplainTriggerdefaultJSONResponse) VisitExplainTriggerResponse(w 
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
-	// ListAlerts What is out of the ordinary now: a key event that falls silent, refused events that jump, a channel that fails
+	// ListAlerts What is out of the ordinary now: a destination that fails, a key event that falls silent, refused events that jump, a channel that fails
 	// (GET /alerts)
 	ListAlerts(ctx context.Context, request ListAlertsRequestObject) (ListAlertsResponseObject, error)
 	// ListAudiences All audiences with their sizes, in order of name

@@ -47,6 +47,7 @@ export async function startMock(options = {}) {
     trials: [],
     drift: false,
     alerts: false,
+    alertNotes: undefined,
     measureMs: () => 0,
     ...options,
   };
@@ -184,7 +185,12 @@ export async function startMock(options = {}) {
     'GET /event-names': () => data.eventNames(state),
     'GET /event-fields': (url) => data.eventFields(url.searchParams.get('name'), state),
     'POST /definitions:check': (_, body) => ({
-      problems: body.kind === 'trigger' ? data.problemsOf(body.spec) : [],
+      problems:
+        body.kind === 'trigger'
+          ? data.problemsOf(body.spec)
+          : body.kind === 'board'
+            ? data.problemsOfBoard(body.spec, specs)
+            : [],
     }),
     'POST /templates:preview': (_, body) => ({
       type: 'web',
@@ -244,6 +250,7 @@ export async function startMock(options = {}) {
     'GET /alerts': () => ({
       asOf: new Date().toISOString(),
       alerts: state.alerts ? data.alerts() : [],
+      ...(state.alertNotes && { notes: state.alertNotes }),
     }),
     'GET /bad-events': () => data.badEvents(state),
     'GET /triggers/progress': () => data.progress(state),

@@ -62,16 +62,20 @@ const board = createRoute({
   path: '/boards/$name',
   validateSearch: (
     search: Record<string, unknown>,
-  ): { open?: (Opened & { chart: number }) | undefined } => {
+  ): { as?: 'yaml' | undefined; open?: (Opened & { chart: number }) | undefined } => {
     const open = readSearch({ open: search.open }).open;
     const chart = (search.open as { chart?: unknown } | undefined)?.chart;
-    return { open: open && typeof chart === 'number' ? { ...open, chart } : undefined };
+    return {
+      ...editAs(search),
+      open: open && typeof chart === 'number' ? { ...open, chart } : undefined,
+    };
   },
   component: lazyRouteComponent(() => import('./pages/Board')),
 });
 const newBoard = createRoute({
   getParentRoute: () => root,
   path: '/new/board',
+  validateSearch: (search: Record<string, unknown>): { as?: 'yaml' | undefined } => editAs(search),
   component: lazyRouteComponent(() => import('./pages/Board'), 'NewBoard'),
 });
 const users = createRoute({

@@ -8,6 +8,8 @@ export function Actions<S extends object>(props: {
   draft: Draft<S>;
   name: string;
   yaml: boolean;
+  /** What it is when it is no text, unless that is a sentence. */
+  seen?: string | undefined;
   /** The text cannot be read: it is neither saved nor shown as a sentence. */
   broken: boolean;
   /** Nothing differs from what is saved. */
@@ -32,7 +34,7 @@ export function Actions<S extends object>(props: {
           value={props.yaml ? 'yaml' : 'sentence'}
           disabled={broken}
           data={[
-            { value: 'sentence', label: 'Sentence' },
+            { value: 'sentence', label: props.seen ?? 'Sentence' },
             { value: 'yaml', label: 'YAML' },
           ]}
           onChange={(next) => {
