@@ -127,6 +127,7 @@ type Index struct {
 
 	places      [6]column
 	acquisition [3]column
+	lastTouch   column // text of the latest touch that is not direct
 	traits      columns
 	consent     columns
 
@@ -166,6 +167,8 @@ func New(cfg Config) (*Index, error) {
 	for i := range x.acquisition {
 		x.acquisition[i] = newColumn(cfg.MaxValues, false)
 	}
+	x.lastTouch = newColumn(cfg.MaxValues, true)
+	x.lastTouch.longest = maxTouch
 	for _, name := range cfg.Promote {
 		f, err := newField(name)
 		if err != nil {
@@ -213,6 +216,7 @@ func (x *Index) eachColumn(visit func(c *column)) {
 	for i := range x.acquisition {
 		visit(&x.acquisition[i])
 	}
+	visit(&x.lastTouch)
 	for _, cs := range []*columns{&x.traits, &x.consent} {
 		for i := range cs.list {
 			visit(&cs.list[i].column)

@@ -10,8 +10,8 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"heed/internal/event"
-	"heed/internal/measure"
 	"heed/internal/profile"
+	"heed/internal/touch"
 )
 
 // Writer changes the index, inside of Write.
@@ -186,15 +186,19 @@ func (x *Index) mark(u, name uint32, t int64) {
 
 // learn keeps what an event that counts says about its user.
 func (x *Index) learn(u uint32, e *event.Event, t int64) {
+	c := &e.Context
+	brought := touch.Of(c.Campaign.Source, c.Campaign.Medium, c.Campaign.Name, c.Page.Referrer, c.Page.URL, nil)
 	if t < x.firstAt[u] {
 		x.people = x.version
 		x.firstAt[u] = t
 		x.newest = max(x.newest, t)
-		c := &e.Context
-		touch := measure.TouchOf(c.Campaign.Source, c.Campaign.Medium, c.Campaign.Name, c.Page.Referrer, c.Page.URL, nil)
-		x.acquisition[0].set(u, touch.Source, 0)
-		x.acquisition[1].set(u, touch.Medium, 0)
-		x.acquisition[2].set(u, touch.Campaign, 0)
+		x.acquisition[0].set(u, brought.Source, 0)
+		x.acquisition[1].set(u, brought.Medium, 0)
+		x.acquisition[2].set(u, brought.Campaign, 0)
+	}
+	if brought != touch.Direct() {
+		x.lastTouch.set(u, brought.Text(), t)
+		x.people = x.version
 	}
 	x.alive = x.alive.sized(u)
 	x.alive.add(u)

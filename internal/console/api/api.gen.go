@@ -1730,6 +1730,14 @@ type Lag struct {
 	Stream    string `json:"stream"`
 }
 
+// LastTouch What brought the user last; empty for who only ever came directly. Payment providers and the page's own domain bring nobody
+type LastTouch struct {
+	At       time.Time `json:"at,omitempty,omitzero"`
+	Campaign string    `json:"campaign,omitempty,omitzero"`
+	Medium   string    `json:"medium,omitempty,omitzero"`
+	Source   string    `json:"source,omitempty,omitzero"`
+}
+
 // LiveDeliveries defines model for LiveDeliveries.
 type LiveDeliveries struct {
 	// Deliveries Oldest first
@@ -2445,8 +2453,11 @@ type User struct {
 	Id           string    `json:"id"`
 	Known        bool      `json:"known"`
 	LastSeen     time.Time `json:"lastSeen,omitempty,omitzero"`
-	Locale       string    `json:"locale,omitempty,omitzero"`
-	MovedAt      time.Time `json:"movedAt,omitempty,omitzero"`
+
+	// LastTouch What brought the user last; empty for who only ever came directly. Payment providers and the page's own domain bring nobody
+	LastTouch LastTouch `json:"lastTouch"`
+	Locale    string    `json:"locale,omitempty,omitzero"`
+	MovedAt   time.Time `json:"movedAt,omitempty,omitzero"`
 
 	// MovedTo Whose id this turned out to be: what it does counts for that user
 	MovedTo  string        `json:"movedTo,omitempty,omitzero"`

@@ -226,6 +226,11 @@ export function user(id) {
         : [],
     consent: [{ name: 'email', value: true, at: ago(900) }],
     acquisition: { month: '2026-10', source: 'newsletter', campaign: 'autumn' },
+    lastTouch: {
+      source: 'search.example',
+      medium: 'referral',
+      at: new Date(Date.now() - 3 * 3600_000).toISOString(),
+    },
     triggers: [
       {
         trigger: 'three-wins',

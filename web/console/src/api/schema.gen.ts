@@ -2441,6 +2441,14 @@ export interface components {
             term?: string;
             content?: string;
         };
+        /** @description What brought the user last; empty for who only ever came directly. Payment providers and the page's own domain bring nobody */
+        LastTouch: {
+            source?: string;
+            medium?: string;
+            campaign?: string;
+            /** Format: date-time */
+            at?: string;
+        };
         UserTrigger: {
             trigger: string;
             /** @description Correlation value */
@@ -2629,6 +2637,7 @@ export interface components {
             traits: components["schemas"]["Trait"][];
             consent: components["schemas"]["Trait"][];
             acquisition: components["schemas"]["Acquisition"];
+            lastTouch: components["schemas"]["LastTouch"];
             triggers: components["schemas"]["UserTrigger"][];
             audiences: string[];
         };
