@@ -107,7 +107,7 @@ func (a *Alerts) Alerts(ctx context.Context) (api.AlertList, error) {
 	now := a.Clock()
 	list, err := a.compared(ctx, now)
 	if err == nil {
-		list.Alerts = slices.Concat(a.outages(now), list.Alerts)
+		list.Alerts = append(a.outages(now), list.Alerts...)
 	}
 	return list, err
 }

@@ -11,6 +11,7 @@ import { Link, Outlet, useLocation } from '@tanstack/react-router';
 import { lazy, Suspense, useEffect, useState } from 'react';
 import type { Schema } from '../api/client';
 import { type Me, useLogout } from '../api/session';
+import { useReturn } from '../feed/useReturn';
 import { sentence } from '../format/words';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
@@ -102,6 +103,7 @@ function Account({ me }: { me: Me }) {
 
 /** What surrounds every page: navigation, search, the live badge. */
 export function Shell({ me, setup }: { me: Me; setup: Schema['SetupState'] }) {
+  useReturn();
   const [menu, { open, close }] = useDisclosure(false);
   const [searching, setSearching] = useState(false);
   useEffect(() => {
