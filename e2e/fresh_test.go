@@ -37,10 +37,15 @@ all:
 - did: {event: purchase}
 - did: {event: purchase, max: 0, during: {last: 720h}}
 ---
+kind: template
+name: miss-you
+channel: outbox
+body: Come back
+---
 kind: campaign
 name: come-back
 when: {audience: gone-quiet, on: enter}
-what: [{channel: outbox, template: letter}]
+what: [{channel: outbox, template: miss-you}]
 limits: {holdout: 0%}
 status: live
 `)
@@ -84,8 +89,8 @@ func TestEveryMeasureCountsAtOnce(t *testing.T) {
 		"series":      `{"series":{"of":[` + step + `],"count":"users","per":"day"},"range":{"last":"24h"}}`,
 		"breakdown":   `{"breakdown":{"of":` + step + `,"by":[{"field":"properties.n"}]}}`,
 		"funnel":      `{"funnel":{"steps":[` + step + `],"window":"1h"}}`,
-		"retention":   `{"retention":{"first":` + step + `,"return":` + step + `,"per":"day"},"range":{"last":"7d"}}`,
-		"paths":       `{"paths":{"from":` + step + `}}`,
+		"retention":   `{"retention":{"first":` + step + `,"return":` + step + `,"per":"day","periods":3},"range":{"last":"7d"}}`,
+		"paths":       `{"paths":{"from":` + step + `,"depth":3}}`,
 		"users":       `{"audience":{"did":` + step + `},"users":{"limit":1000}}`,
 		"sessions":    `{"sessions":{}}`,
 		"attribution": `{"attribution":{"goal":` + step + `}}`,

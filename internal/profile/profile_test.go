@@ -85,7 +85,7 @@ func TestLastTouch(t *testing.T) {
 	p.Apply(came(2000, "", "https://search.example/"))
 	f("search.example", "referral", "", 2000)
 	for _, e := range []*event.Event{
-		came(3000, "", ""),                                    // directly
+		came(3000, "", ""), // directly
 		came(3100, "", "https://www.paypal.com/return"),       // from the payment
 		came(3200, "letter", "https://accounts.shop.example"), // from one of its own pages
 		came(1500, "ads", ""),                                 // late: it was before the other

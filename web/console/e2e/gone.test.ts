@@ -1,7 +1,7 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Mock, startMock } from '../mock/server.mjs';
-import { launch } from './browser';
+import { launch, overflow } from './browser';
 
 // The server goes away while the console is open: pages that are shown stay and say so, pages that
 // are turned to say so instead of what they would show, and all come back by themselves.
@@ -28,7 +28,7 @@ const pages: [path: string, ready: string][] = [
   ['/imports', 'main h1'],
   ['/dimensions/engagement', '[data-testid=bucket]'],
   ['/outbox', '[data-testid=outbox]'],
-  ['/channels/outbox', 'textarea'],
+  ['/new/channel?type=webhook', 'textarea'],
   ['/settings', 'text=All is well'],
   ['/settings?tab=channels', '[data-testid=channels]'],
   ['/settings?tab=suppression', 'text=Look up an address'],
@@ -49,6 +49,7 @@ const gone = 'Heed does not answer';
 /** Tabs that begin somewhere, and a server that can go away and come back where it was. */
 async function tabs(paths: readonly string[]) {
   let mock: Mock | undefined = await startMock();
+  mock.state.alerts = true; // which take room beside the word
   const { url } = mock;
   const context = await browser.newContext({ reducedMotion: 'reduce' });
   const wrong: string[] = [];
@@ -91,6 +92,10 @@ test.each(some)(
     await go();
     await each(async (page, i) => {
       await page.getByText('Reconnecting').first().waitFor();
+    for (const width of [390, 1280]) {
+      await page.setViewportSize({ width, height: 860 });
+      expect(await overflow(page), `${few[i]?.[0]} is wider than ${width}`).toBeLessThanOrEqual(0);
+    }
       expect(await page.locator(ready(i)).count(), few[i]?.[0]).toBeGreaterThan(0);
     });
     await comeBack();

@@ -19,10 +19,11 @@ import { Mark } from '../ui/Mark';
 import { AlertBadge } from './AlertBadge';
 import { LiveBadge } from './LiveBadge';
 import { pages } from './nav';
+import { patient } from './patient';
 import { StopSending } from './StopSending';
 import css from './shell.module.css';
 
-const loadSearch = () => import('./Search');
+const loadSearch = () => patient(() => import('./Search'));
 const Search = lazy(loadSearch);
 
 function Navigation({ onPick }: { onPick?: () => void }) {
