@@ -23,6 +23,7 @@ import (
 const (
 	maxChannels   = 200 // of a partition
 	refusedLooked = 1000
+	maxOutages    = 20 // that are told
 	// alertsEvery is how long an answer is given again.
 	alertsEvery = 10 * time.Second
 )
@@ -154,8 +155,11 @@ func (a *Alerts) outages(now time.Time) []api.Alert {
 			Href:   "/channels/" + url.PathEscape(o.Channel),
 		})
 	}
-	slices.SortFunc(out, func(x, y api.Alert) int { return strings.Compare(x.Subject, y.Subject) })
-	return out
+	slices.SortFunc(out, func(x, y api.Alert) int {
+		return cmp.Or(strings.Compare(x.Subject, y.Subject), x.Since.Compare(y.Since))
+	})
+	out = slices.CompactFunc(out, func(x, y api.Alert) bool { return x.Subject == y.Subject }) // addresses on one host
+	return out[:min(len(out), maxOutages)]
 }
 
 func (a *Alerts) channels(now time.Time) []api.Alert {

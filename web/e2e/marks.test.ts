@@ -84,10 +84,9 @@ async function checked(page: Page, mark: Locator, says?: number): Promise<number
     .slice(1);
   const audience = await counted(behind.audience);
   const what = await page.getByRole('dialog').locator('h3').first().textContent();
-  expect(
-    { label: says ?? listed, list: listed, file: lines.length, audience },
-    what ?? '',
-  ).toEqual({ label: listed, list: listed, file: listed, audience: listed });
+  expect({ label: says ?? listed, list: listed, file: lines.length, audience }, what ?? '').toEqual(
+    { label: listed, list: listed, file: listed, audience: listed },
+  );
   expect(new Set(lines).size).toBe(lines.length);
   await page.keyboard.press('Escape');
   await page.getByRole('dialog').waitFor({ state: 'detached' });

@@ -92,10 +92,12 @@ test.each(some)(
     await go();
     await each(async (page, i) => {
       await page.getByText('Reconnecting').first().waitFor();
-    for (const width of [390, 1280]) {
-      await page.setViewportSize({ width, height: 860 });
-      expect(await overflow(page), `${few[i]?.[0]} is wider than ${width}`).toBeLessThanOrEqual(0);
-    }
+      for (const width of [390, 1280]) {
+        await page.setViewportSize({ width, height: 860 });
+        expect(await overflow(page), `${few[i]?.[0]} is wider than ${width}`).toBeLessThanOrEqual(
+          0,
+        );
+      }
       expect(await page.locator(ready(i)).count(), few[i]?.[0]).toBeGreaterThan(0);
     });
     await comeBack();
