@@ -82,19 +82,28 @@ test('from New campaign to the pop-up, in at most thirteen clicks', async () => 
   await page.getByRole('heading', { name: /^wow-win-3-in-a-row/ }).waitFor();
   expect(clicks).toBeLessThanOrEqual(13);
 
-  // and now by what a visitor does
-  const other = await profile(browser, heed, { person: true });
-  const theirs = await other.open('/shop/spin?luck=win');
-  await spin(theirs, 'win');
-  const who = await anonymousId(theirs);
-  const entered = async () =>
-    JSON.stringify(await (await request.get(`${api}/audiences/players/changes?limit=50`)).json());
-  await expect.poll(entered).toContain(who);
-  await spin(theirs, 'win');
-  await spinButton(theirs).click();
-  await inPopup(theirs, /three in a row/).waitFor();
-  await page.getByTestId('report').getByText('Sent', { exact: true }).waitFor();
-  await page.locator('[data-testid=deliveries] > li', { hasText: who }).getByText('Sent').waitFor();
+  // and now by what visitors do: one of ten is held back, and the next one comes
+  const held = 'Held back to measure lift';
+  for (let outcome = held; outcome === held; ) {
+    const other = await profile(browser, heed, { person: true });
+    const theirs = await other.open('/shop/spin?luck=win');
+    await spin(theirs, 'win');
+    const who = await anonymousId(theirs);
+    const entered = async () =>
+      JSON.stringify(await (await request.get(`${api}/audiences/players/changes?limit=50`)).json());
+    await expect.poll(entered).toContain(who);
+    await spin(theirs, 'win');
+    await spinButton(theirs).click();
+    const row = page.locator('[data-testid=deliveries] > li', { hasText: who });
+    outcome = await row
+      .getByText(held)
+      .or(row.getByText('Sent', { exact: true }))
+      .innerText();
+    if (outcome !== held) {
+      await inPopup(theirs, /three in a row/).waitFor();
+      await page.getByTestId('report').getByText('Sent', { exact: true }).waitFor();
+    }
+    await other.close();
+  }
   await visitor.close();
-  await other.close();
 });
