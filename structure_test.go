@@ -34,8 +34,8 @@ var layers = [][]string{
 	{"internal/channel/sms/smpp", "internal/channel/sms/twilio", "internal/channel/sms/keyword", "internal/channel/sms/smstest"},
 	{"internal/channel/outward", "internal/channel/email/letter", "internal/channel/email/report", "internal/channel/sms/segment"},
 	{"internal/channel", "internal/backtest"},
-	{"internal/driver/pebble", "internal/driver/memory", "internal/driver/duckdb", "internal/driver/kafka"},
-	{"internal/driver/duckdb/statement", "internal/driver/kafka/kafkatest"},
+	{"internal/driver/pebble", "internal/driver/memory", "internal/driver/duckdb", "internal/driver/kafka", "internal/driver/redis", "internal/driver/mongo"},
+	{"internal/driver/duckdb/statement", "internal/driver/kafka/kafkatest", "internal/driver/redis/redistest", "internal/driver/mongo/mongotest"},
 	{"internal/driver/duckdb/ask", "internal/driver/duckdb/rows"},
 	{"internal/catalog", "internal/pull", "internal/device", "internal/eventlog/logsearch", "internal/eventlog/logread"},
 	{"internal/eventlog/eventlogtest", "internal/userstate/userstatetest", "internal/inbox/inboxtest", "internal/documents/documentstest", "internal/facts/factstest", "internal/facts/export"},
@@ -47,7 +47,7 @@ var layers = [][]string{
 	{"internal/condition", "internal/profile"},
 	{"internal/period", "internal/schedule", "internal/phone", "internal/webpush", "internal/event/ocf", "internal/consent", "internal/touch"},
 	{"internal/event"},
-	{"internal/jsonscan", "internal/varint", "internal/express"},
+	{"internal/jsonscan", "internal/varint", "internal/express", "internal/journey/bitset"},
 }
 
 // apart names packages that must not meet although the layers would let them:

@@ -15,6 +15,8 @@ import (
 	"heed/internal/condition"
 	"heed/internal/driver/memory"
 	"heed/internal/driver/pebble"
+	"heed/internal/driver/redis"
+	"heed/internal/driver/redis/redistest"
 	"heed/internal/event"
 	"heed/internal/eventlog"
 	"heed/internal/inbox"
@@ -299,6 +301,48 @@ func TestSameFiringsOnPebble(t *testing.T) {
 	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// On Redis, which loses everything twice: then the log is decided again, and intents
+// come again with the ids that they had.
+func TestSameFiringsOnRedis(t *testing.T) {
+	server := redistest.Start(t)
+	ops := history(11, 12, 120)
+	want := oracle(t, ops)
+	h := newHarness(t, 2, Config{BatchEvents: 32})
+	open := func() *redis.State {
+		s, err := redis.OpenState(t.Context(), redis.Config{Addrs: []string{server.Addr()}}, h.stores.log, redis.Deps{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		h.stores.state = s
+		return s
+	}
+	open()
+	n, lost := 0, 0
+	h.play(ops, func() {
+		switch n++; {
+		case n%60 == 0:
+			if err := server.Client().FlushAll(t.Context()).Err(); err != nil {
+				t.Fatal(err)
+			}
+			lost++
+		case n%41 == 0:
+			open() // another process takes over, and the former one does not know
+			h.crash()
+		case n%3 == 0:
+			h.pump()
+		}
+	})
+	got := fires(h.intents())
+	if diff := gocmp.Diff(want, slices.Compact(slices.Clone(got))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	t.Logf("history of %d steps, data lost %d times: expected %d, seen %d, repeated with the same id %d", n, lost, len(want), len(got), len(got)-len(want))
+	if lost == 0 {
+		t.Error("nothing was lost")
 	}
 }
 

@@ -15,6 +15,8 @@ var (
 	// ErrConflict: a document's version is not the expected one; nothing of the
 	// transaction was applied.
 	ErrConflict = errors.New("documents: version conflict")
+	// ErrRefused: the engine cannot keep such a value; nothing was applied.
+	ErrRefused = errors.New("documents: the value cannot be kept")
 )
 
 // Document is a value with its version, which starts at 1 and grows by one with

@@ -52,3 +52,17 @@ func (h *Hub) Changed(writes []Write) {
 		}
 	}
 }
+
+// Wake wakes everybody who watches.
+func (h *Hub) Wake() {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for _, set := range h.watchers {
+		for ch := range set {
+			select {
+			case ch <- struct{}{}:
+			default:
+			}
+		}
+	}
+}

@@ -74,7 +74,9 @@ func (g *Gateway) servePull(w http.ResponseWriter, r *http.Request) {
 
 // pullTimes says when a document was written, and when it expires.
 func pullTimes(h http.Header, d pull.Document) {
-	h.Set("Last-Modified", d.Written.UTC().Format(http.TimeFormat))
+	if !d.Written.IsZero() {
+		h.Set("Last-Modified", d.Written.UTC().Format(http.TimeFormat))
+	}
 	if !d.Expires.IsZero() {
 		h.Set("Expires", d.Expires.UTC().Format(http.TimeFormat))
 	}

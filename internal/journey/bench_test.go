@@ -47,12 +47,13 @@ var benchIndex = sync.OnceValue(func() *journey.Index {
 	events := benchEvents()
 	length := int64(395 * 24 * time.Hour / time.Microsecond)
 	const session = 6
+	end := benchNow - session*4*60e6 // when the last session begins: nothing happens after now
 	began := time.Now()
 	for done := 0; done < events; {
 		x.Write(func(w *journey.Writer) {
 			for range min(events-done, 1000*session) / session {
 				u := int(float64(benchUsers) * r.Float64() * r.Float64())
-				at := benchNow - length + int64(float64(length)*float64(done)/float64(events))
+				at := end - length + int64(float64(length)*float64(done)/float64(events))
 				for i := range session {
 					e := event.Event{Name: names[r.IntN(len(names))], UserID: ids[u], Timestamp: at}
 					if i == 0 {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/cespare/xxhash/v2"
+	"heed/internal/journey/bitset"
 )
 
 // Config bounds the index.
@@ -101,10 +102,10 @@ type Index struct {
 
 	events  [][]uint64
 	chunks  []chunk
-	firstAt []int64 // first event that counts, in µs; never: none
-	alive   bitset  // users that have one
-	newest  int64   // greatest firstAt
-	version uint64  // grows with every change
+	firstAt []int64    // first event that counts, in µs; never: none
+	alive   bitset.Set // users that have one
+	newest  int64      // greatest firstAt
+	version uint64     // grows with every change
 
 	// Versions of the latest change: of events by name, of who exists and what they
 	// are, of whose anything is.
@@ -191,7 +192,7 @@ type Stats struct {
 func (x *Index) Stats() Stats {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	s := Stats{Users: int64(x.alive.count()), Events: x.total, Kinds: len(x.kinds)}
+	s := Stats{Users: int64(x.alive.Count()), Events: x.total, Kinds: len(x.kinds)}
 	for _, c := range x.chunks {
 		s.Bytes += int64(c.slab+c.astray) * 8
 	}

@@ -347,8 +347,8 @@ func (x *Index) readUsers(r *decoder, progress func(done, of int)) {
 			}
 		}
 		if first != never {
-			x.alive = x.alive.sized(number)
-			x.alive.add(number)
+			x.alive = x.alive.Sized(number)
+			x.alive.Add(number)
 			x.newest = max(x.newest, first)
 		}
 		x.readEvents(r, number, &marks)

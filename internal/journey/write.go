@@ -200,8 +200,8 @@ func (x *Index) learn(u uint32, e *event.Event, t int64) {
 		x.lastTouch.set(u, brought.Text(), t)
 		x.people = x.version
 	}
-	x.alive = x.alive.sized(u)
-	x.alive.add(u)
+	x.alive = x.alive.Sized(u)
+	x.alive.Add(u)
 	for i, v := range [...]string{e.Context.Country, e.Context.Locale, e.Context.Timezone, e.Context.Device, e.Context.OS, e.Context.Browser} {
 		if v != "" {
 			c := &x.places[i]
@@ -280,9 +280,9 @@ func (w *Writer) Merge(id, into string) {
 			}
 		}
 	}
-	if x.alive.has(a) {
-		x.alive = x.alive.sized(u)
-		x.alive.add(u)
+	if x.alive.Has(a) {
+		x.alive = x.alive.Sized(u)
+		x.alive.Add(u)
 	}
 	x.eachColumn(func(c *column) { c.move(a, u) })
 	x.bury(a)
@@ -309,8 +309,8 @@ func (x *Index) bury(u uint32) {
 	}
 	x.was[u] = x.ids[u]
 	x.ids[u], x.firstAt[u] = "", never
-	if x.alive.has(u) {
-		x.alive.remove(u)
+	if x.alive.Has(u) {
+		x.alive.Remove(u)
 	}
 }
 

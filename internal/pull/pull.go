@@ -28,9 +28,9 @@ const (
 	maxKeys  = 256
 )
 
-// collectionPrefix and the name of a collection are a collection of documents
+// CollectionPrefix and the name of a collection are a collection of documents
 // (docs/format/pull.md).
-const collectionPrefix = "pull."
+const CollectionPrefix = "pull."
 
 // ErrNotFound says that there is no document, or none any more.
 var ErrNotFound = errors.New("pull: there is no such document")
@@ -44,8 +44,8 @@ func invalid(format string, args ...any) error { return &InvalidError{fmt.Sprint
 
 // Document is what is known of a user in a collection.
 type Document struct {
-	Fields  []byte // a JSON object
-	Written time.Time
+	Fields  []byte    // a JSON object
+	Written time.Time // zero: by another program, nobody knows when
 	Expires time.Time // zero: never
 }
 
@@ -60,14 +60,14 @@ func New(docs documents.Store, now func() time.Time) *Store { return &Store{docs
 
 // Get reads a document; ErrNotFound if there is none.
 func (s *Store) Get(ctx context.Context, collection, key string) (Document, error) {
-	d, err := s.docs.Get(ctx, collectionPrefix+collection, key)
+	d, err := s.docs.Get(ctx, CollectionPrefix+collection, key)
 	if errors.Is(err, documents.ErrNotFound) {
 		return Document{}, ErrNotFound
 	}
 	if err != nil {
 		return Document{}, fmt.Errorf("pull: read %s of %s: %w", key, collection, err)
 	}
-	out, err := decode(d.Value)
+	out, err := Decode(d.Value)
 	if err != nil {
 		return Document{}, fmt.Errorf("pull: %s of %s: %w", key, collection, err)
 	}
@@ -98,8 +98,11 @@ func (s *Store) Put(ctx context.Context, c *definition.Collection, key string, f
 		d.Expires = d.Written.Add(c.TTL.Duration())
 	}
 	err := s.docs.Apply(ctx, documents.Durable, documents.Write{
-		Collection: collectionPrefix + c.Name, Key: key, Value: d.append(nil), Expect: documents.Any,
+		Collection: CollectionPrefix + c.Name, Key: key, Value: Encode(d), Expect: documents.Any,
 	})
+	if errors.Is(err, documents.ErrRefused) {
+		return Document{}, invalid("%v", err)
+	}
 	if err != nil {
 		return Document{}, fmt.Errorf("pull: write %s of %s: %w", key, c.Name, err)
 	}
@@ -108,7 +111,7 @@ func (s *Store) Put(ctx context.Context, c *definition.Collection, key string, f
 
 // Delete removes a document, if there is one.
 func (s *Store) Delete(ctx context.Context, collection, key string) error {
-	err := s.docs.Apply(ctx, documents.Durable, documents.Write{Collection: collectionPrefix + collection, Key: key, Expect: documents.Any})
+	err := s.docs.Apply(ctx, documents.Durable, documents.Write{Collection: CollectionPrefix + collection, Key: key, Expect: documents.Any})
 	if err != nil {
 		return fmt.Errorf("pull: remove %s of %s: %w", key, collection, err)
 	}
@@ -119,7 +122,7 @@ func (s *Store) Delete(ctx context.Context, collection, key string) error {
 // tells how many.
 func (s *Store) Expire(ctx context.Context, collection string) (removed int, err error) {
 	for after := ""; ; {
-		page, err := s.docs.List(ctx, documents.Query{Collection: collectionPrefix + collection, After: after, Limit: 500})
+		page, err := s.docs.List(ctx, documents.Query{Collection: CollectionPrefix + collection, After: after, Limit: 500})
 		if err != nil {
 			return removed, fmt.Errorf("pull: list %s: %w", collection, err)
 		}
@@ -128,10 +131,10 @@ func (s *Store) Expire(ctx context.Context, collection string) (removed int, err
 		}
 		for _, d := range page {
 			after = d.Key
-			if doc, err := decode(d.Value); err != nil || !doc.expired(s.now()) {
+			if doc, err := Decode(d.Value); err != nil || !doc.expired(s.now()) {
 				continue
 			}
-			err := s.docs.Apply(ctx, documents.Relaxed, documents.Write{Collection: collectionPrefix + collection, Key: d.Key, Expect: d.Version})
+			err := s.docs.Apply(ctx, documents.Relaxed, documents.Write{Collection: CollectionPrefix + collection, Key: d.Key, Expect: d.Version})
 			if errors.Is(err, documents.ErrConflict) {
 				continue // it was written anew
 			}
@@ -152,7 +155,9 @@ const (
 	headLength = 1 + 8 + 8
 )
 
-func (d *Document) append(dst []byte) []byte {
+// Encode writes a document as it is stored.
+func Encode(d Document) []byte {
+	dst := make([]byte, 0, headLength+len(d.Fields))
 	dst = binary.LittleEndian.AppendUint64(append(dst, version), uint64(d.Written.UnixMicro()))
 	expires := int64(0)
 	if !d.Expires.IsZero() {
@@ -161,7 +166,8 @@ func (d *Document) append(dst []byte) []byte {
 	return append(binary.LittleEndian.AppendUint64(dst, uint64(expires)), d.Fields...)
 }
 
-func decode(b []byte) (Document, error) {
+// Decode reads what Encode wrote; the fields stay part of it.
+func Decode(b []byte) (Document, error) {
 	if len(b) < headLength || b[0] != version {
 		return Document{}, errors.New("the stored document is unreadable")
 	}

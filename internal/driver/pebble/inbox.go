@@ -119,7 +119,7 @@ func (s *inboxStore) put(m inbox.Message) (fresh bool, err error) {
 	b := s.db.engine.NewBatchWithSize(len(m.HTML) + 1024)
 	defer func() { _ = b.Close() }()
 	if err := errors.Join(
-		b.Set(messageKey(m.User, m.Seq), appendMessage(nil, &m), nil),
+		b.Set(messageKey(m.User, m.Seq), inbox.AppendMessage(nil, &m), nil),
 		b.Set(idKey, appendMessageRef(nil, &m), nil),
 		b.Set(expiryKey(m.Expires, m.Seq), []byte(m.ID), nil),
 	); err != nil {
@@ -196,7 +196,7 @@ func (s *inboxStore) advance(id string, state inbox.State) (m inbox.Message, cha
 		return m, false, nil
 	}
 	m.State = state
-	err = s.db.write(func(b *crdb.Batch) error { return b.Set(key, appendMessage(nil, &m), nil) }, false)
+	err = s.db.write(func(b *crdb.Batch) error { return b.Set(key, inbox.AppendMessage(nil, &m), nil) }, false)
 	return m, err == nil, err
 }
 
@@ -268,54 +268,13 @@ func (s *inboxStore) remove(id string) (gone bool, err error) {
 	return err == nil, err
 }
 
-// messageFormat is the version of a stored message.
-const messageFormat = 1
-
-// appendMessage encodes a message: format, state, flags, numbers as varints,
-// strings behind their length.
-func appendMessage(dst []byte, m *inbox.Message) []byte {
-	if dst == nil {
-		dst = make([]byte, 0, len(m.HTML)+len(m.ID)+len(m.User)+len(m.Campaign)+len(m.Template)+len(m.Kind)+len(m.Slot)+len(m.CauseID)+len(m.ReplyTo)+64)
-	}
-	var flags byte
-	if m.Personal {
-		flags |= 1
-	}
-	if m.Test {
-		flags |= 2
-	}
-	dst = append(dst, messageFormat, byte(m.State), flags)
-	dst = binary.AppendUvarint(dst, m.Seq)
-	dst = binary.AppendVarint(dst, m.Created)
-	dst = binary.AppendVarint(dst, m.Expires)
-	dst = binary.AppendVarint(dst, int64(m.Depth))
-	for _, s := range []string{m.ID, m.User, m.Campaign, m.Template, m.Kind, m.Slot, m.HTML, m.CauseID, m.ReplyTo} {
-		dst = binary.AppendUvarint(dst, uint64(len(s)))
-		dst = append(dst, s...)
-	}
-	return dst
-}
-
 // parseMessage decodes a message; its strings are copies.
 func parseMessage(b []byte, m *inbox.Message) error {
-	if len(b) < 3 {
-		return fmt.Errorf("%w: message of %d bytes", errCorrupt, len(b))
+	err := inbox.ParseMessage(b, m)
+	if errors.Is(err, inbox.ErrCorrupt) {
+		return fmt.Errorf("%w: %w", errCorrupt, err)
 	}
-	if b[0] != messageFormat {
-		return fmt.Errorf("message has format %d, this version reads %d", b[0], messageFormat)
-	}
-	d := varint.NewReader(b[3:])
-	*m = inbox.Message{State: inbox.State(b[1]), Personal: b[2]&1 != 0, Test: b[2]&2 != 0}
-	m.Seq = d.Uvarint()
-	m.Created, m.Expires = d.Varint(), d.Varint()
-	m.Depth = int(d.Varint())
-	for _, s := range []*string{&m.ID, &m.User, &m.Campaign, &m.Template, &m.Kind, &m.Slot, &m.HTML, &m.CauseID, &m.ReplyTo} {
-		*s = d.String()
-	}
-	if d.Bad() || len(d.Rest()) > 0 {
-		return fmt.Errorf("%w: message of %d bytes, %d are left", errCorrupt, len(b), len(d.Rest()))
-	}
-	return nil
+	return err
 }
 
 // appendMessageRef encodes what an id stands for.

@@ -1,0 +1,142 @@
+package redis
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// maxReplicas is more than anybody has.
+const maxReplicas = 10
+
+// Config is what an operator may set.
+type Config struct {
+	// Addrs is one server as host:port, or some of a cluster's: whether it is a
+	// cluster is asked, and the others are found.
+	Addrs []string `yaml:"addrs"`
+	// Prefix begins every key, so that installations can share a server.
+	Prefix   string `yaml:"prefix"`
+	User     string `yaml:"user"` // empty: the server's default user
+	Password string `yaml:"password"`
+	TLS      TLS    `yaml:"tls"`
+	// Replicas is how many replicas must have what others rely on (intents,
+	// messages) before it counts as written. 0: the server's disk is enough.
+	Replicas int `yaml:"replicas"`
+	// Timeout is how long calls wait for a server that does not answer. They ask
+	// again meanwhile: what was asked is done once.
+	Timeout time.Duration `yaml:"timeout"`
+}
+
+// TLS is how connections are encrypted.
+type TLS struct {
+	Enabled bool   `yaml:"enabled"`
+	CA      string `yaml:"ca"` // file; empty: the system's
+	// Cert and Key are files with which the client proves who it is.
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+	// ServerName is the name in the servers' certificates; empty: their address.
+	ServerName string `yaml:"server_name"`
+}
+
+// Defaults fills what is not set.
+func (c *Config) Defaults() {
+	if c.Prefix == "" {
+		c.Prefix = "heed:"
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 5 * time.Second
+	}
+}
+
+// prefixes leave the braces to the hash tags: the first ones of a key count.
+var prefixes = regexp.MustCompile(`^[a-zA-Z0-9:._/-]{1,100}$`)
+
+// Validate tells what is wrong.
+func (c *Config) Validate() error {
+	switch {
+	case len(c.Addrs) == 0:
+		return errors.New("addrs: none is named")
+	case !prefixes.MatchString(c.Prefix):
+		return fmt.Errorf("prefix: %q is not made of letters, digits, ':', '.', '_', '/' and '-'", c.Prefix)
+	case c.User != "" && c.Password == "":
+		return fmt.Errorf("password: is empty, and user is %q", c.User)
+	case c.Replicas < 0 || c.Replicas > maxReplicas:
+		return fmt.Errorf("replicas: %d is not within 0 and %d", c.Replicas, maxReplicas)
+	case c.Timeout < 100*time.Millisecond || c.Timeout > time.Minute:
+		return fmt.Errorf("timeout: %s is not within 100 ms and 1 min", c.Timeout)
+	case !c.TLS.Enabled && c.TLS != TLS{}:
+		return errors.New("tls: is set up and not enabled")
+	case (c.TLS.Cert == "") != (c.TLS.Key == ""):
+		return errors.New("tls: cert and key belong together")
+	}
+	for _, addr := range c.Addrs {
+		_, port, err := net.SplitHostPort(addr)
+		if err == nil {
+			_, err = strconv.ParseUint(port, 10, 16)
+		}
+		if err != nil {
+			return fmt.Errorf("addrs: %q is not host:port: %w", addr, err)
+		}
+	}
+	return nil
+}
+
+func (t *TLS) config() (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
+	if t.CA != "" {
+		pem, err := os.ReadFile(t.CA)
+		if err != nil {
+			return nil, fmt.Errorf("tls: ca: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("tls: ca: no certificate in %s", t.CA)
+		}
+	}
+	if t.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+		if err != nil {
+			return nil, fmt.Errorf("tls: cert, key: %w", err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return c, nil
+}
+
+// tries is how often a call that gets no answer at all is made within its time.
+const tries = 3
+
+// options are what every connection has in common. Asking again is ours (see
+// try), except for being sent to another node of the cluster.
+func (c *Config) options() (*redis.UniversalOptions, error) {
+	o := &redis.UniversalOptions{
+		Addrs: c.Addrs, Username: c.User, Password: c.Password, ClientName: "heed", DisableIdentity: true, Protocol: 2,
+		MaxRetries: -1, DialerRetries: 1,
+		DialTimeout: c.Timeout / tries, ReadTimeout: c.Timeout / tries, WriteTimeout: c.Timeout / tries, PoolTimeout: c.Timeout,
+		ContextTimeoutEnabled:    true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+	if c.TLS.Enabled {
+		encrypted, err := c.TLS.config()
+		if err != nil {
+			return nil, err
+		}
+		o.TLSConfig = encrypted
+	}
+	return o, nil
+}
+
+// Deps are what a store needs from its surroundings. Nil fields get a default.
+type Deps struct {
+	Logger *slog.Logger
+}
