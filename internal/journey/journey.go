@@ -22,6 +22,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/cespare/xxhash/v2"
+
 	"heed/internal/journey/bitset"
 )
 
