@@ -142,11 +142,6 @@ func (s sends) Ordered(ctx context.Context, campaign, id string) (at int64, of i
 	return o.At, o.Users, err
 }
 
-func (s sends) Preview(ctx context.Context, t *definition.Template, campaign, user string) (subject, body string, missing []string, err error) {
-	title, content, err := s.Engager.Preview(ctx, t, campaign, user)
-	return title.Text, content.Text, append(title.Missing, content.Missing...), err
-}
-
 // sender tells the console what the Engager would do, and has not finished.
 type sender struct{ *engager.Engager }
 

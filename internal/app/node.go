@@ -30,6 +30,7 @@ import (
 	"heed/internal/device"
 	"heed/internal/driver/pebble"
 	"heed/internal/engager"
+	"heed/internal/engager/optin"
 	"heed/internal/event"
 	"heed/internal/eventlog"
 	"heed/internal/express"
@@ -208,7 +209,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	}
 	gw, err := gateway.New(n.cfg.Gateway, gateway.Deps{
 		Log: n.db.Log(), Inbox: n.db.Inbox(), Documents: n.db.Documents(), Definitions: n.catalog,
-		Profiles: n.profiles(), Pull: n.pull, Devices: n.devices(), Tracker: first(web.Tracker()), Ready: n.readiness, Logger: n.log, Registerer: n.registry, Clock: time.Now,
+		Profiles: n.profiles(), Pull: n.pull, Devices: n.devices(), Tracker: first(web.Tracker()), Ready: n.readiness, Stopped: n.stopped, Logger: n.log, Registerer: n.registry, Clock: time.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -330,6 +331,12 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	}
 	if n.engager != nil {
 		add(RoleEngager, n.engager.Run, n.engager.Ready)
+		if n.decider != nil {
+			asker := optin.New(optin.Deps{
+				Log: n.db.Log(), Documents: n.db.Documents(), Definitions: n.catalog, Profiles: n.profiles(), Book: n.book, Consumed: n.decider.Consumed, Logger: n.log,
+			})
+			add("double opt-in", asker.Run, alwaysReady)
+		}
 	}
 	if feed != nil {
 		add(RoleAnalytics, feed.Run, feed.Ready)
@@ -367,6 +374,9 @@ func (n *node) readiness() error {
 	}
 	return n.db.Err()
 }
+
+// stopped tells whether all sending is, as far as this process sends.
+func (n *node) stopped() bool { return n.engager != nil && n.engager.Stopped() }
 
 // demoShop makes the demo shop if the configuration asks for it.
 func (n *node) demoShop(mux *http.ServeMux, base string) (*demo.Shop, error) {
@@ -523,7 +533,7 @@ func (n *node) offline(ctx context.Context) (_ *console.Console, err error) {
 // newBook makes what knows whom Heed may write to.
 func (n *node) newBook(publicURL string) (*reach.Book, error) {
 	return reach.New(reach.Deps{
-		Documents: n.db.Documents(), Log: n.db.Log(), Secret: n.secret, PublicURL: publicURL, Logger: n.log, Clock: time.Now,
+		Documents: n.db.Documents(), Log: n.db.Log(), Secret: n.secret, PublicURL: publicURL, Definitions: n.catalog, Logger: n.log, Clock: time.Now,
 	})
 }
 

@@ -78,7 +78,11 @@ func secretsOf(spec any) []*string {
 		if s.Twilio != nil {
 			twilio = s.Twilio
 		}
-		return []*string{&s.Secret, &smtp.Password, &dkim.Key, &push.PrivateKey, &smpp.Password, &twilio.AuthToken}
+		feedback := new(definition.Feedback)
+		if s.Feedback != nil {
+			feedback = s.Feedback
+		}
+		return []*string{&s.Secret, &smtp.Password, &feedback.Secret, &dkim.Key, &push.PrivateKey, &smpp.Password, &twilio.AuthToken}
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ const (
 	Clicked      FeedbackKind = "clicked"      // a link in it was followed
 	Unsubscribed FeedbackKind = "unsubscribed" // its reader wants no more of its kind
 	Resubscribed FeedbackKind = "resubscribed" // its reader wants them again
+	Confirmed    FeedbackKind = "confirmed"    // its reader wants what was asked for, if anything was
 )
 
 // Feedback is what a provider, a mailbox or a reader says about a delivery, or

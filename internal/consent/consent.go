@@ -8,7 +8,7 @@
 // A statement is a key of a user's consent with a value. The key is a type of
 // channel ("email", "sms", "push", "web", ...): marketing by that channel; or
 // Marketing: marketing by any; or GPC, the browser's signal. The value is true,
-// false, or an object {granted, source, wording, at}.
+// false, or an object {granted, confirmed, source, wording, at}.
 package consent
 
 import (
@@ -40,6 +40,7 @@ const (
 	Unknown State = iota // nothing was said
 	Granted
 	Refused
+	Pending // granted, and not confirmed yet by the owner of the address
 )
 
 // String names the state.
@@ -49,6 +50,8 @@ func (s State) String() string {
 		return "granted"
 	case Refused:
 		return "refused"
+	case Pending:
+		return "pending"
 	case Unknown:
 	}
 	return "unknown"
@@ -60,14 +63,18 @@ type Statement struct {
 	Source  string // where it was given: "checkout", "import: crm.csv"
 	Wording string // what was agreed to
 	At      int64  // µs since the Unix epoch; 0: as of the event that brought it
+	// Confirmed: whoever brought it vouches that the owner of the address confirmed
+	// it. Only what comes from servers may say so (profile).
+	Confirmed bool
 }
 
 // object is the long form of a value.
 type object struct {
-	Granted *bool  `json:"granted"`
-	Source  string `json:"source,omitempty"`
-	Wording string `json:"wording,omitempty"`
-	At      string `json:"at,omitempty"` // RFC 3339
+	Granted   *bool  `json:"granted"`
+	Confirmed bool   `json:"confirmed,omitempty"`
+	Source    string `json:"source,omitempty"`
+	Wording   string `json:"wording,omitempty"`
+	At        string `json:"at,omitempty"` // RFC 3339
 }
 
 // Read reads a value in JSON. What is not understood says nothing.
@@ -84,7 +91,7 @@ func Read(value string) Statement {
 	}
 	s := Statement{State: Refused, Source: o.Source, Wording: o.Wording}
 	if *o.Granted {
-		s.State = Granted
+		s.State, s.Confirmed = Granted, o.Confirmed
 	}
 	if t, err := time.Parse(time.RFC3339Nano, o.At); err == nil {
 		s.At = max(t.UnixMicro(), 1)
@@ -98,7 +105,7 @@ func (s Statement) Value() string {
 		return "null"
 	}
 	granted := s.State == Granted
-	o := object{Granted: &granted, Source: s.Source, Wording: s.Wording}
+	o := object{Granted: &granted, Confirmed: s.Confirmed, Source: s.Source, Wording: s.Wording}
 	if s.At != 0 {
 		o.At = time.UnixMicro(s.At).UTC().Format(time.RFC3339Nano)
 	}

@@ -18,6 +18,7 @@ import (
 	"heed/internal/console/drafts"
 	"heed/internal/console/reaching"
 	"heed/internal/console/sending"
+	"heed/internal/console/starters"
 	"heed/internal/console/trial"
 	"heed/internal/documents"
 )
@@ -123,7 +124,7 @@ func (c *Console) server() *server {
 		API: &trial.API{
 			Tries: c.deps.Tries, Definitions: c.deps.Definitions, Log: c.deps.Log, Now: c.now, Budget: c.cfg.ScanBudget,
 		},
-		Drafts: drafts.New(show), Sending: sending.New(steering),
+		Drafts: drafts.New(show), Starters: starters.New(), Sending: sending.New(steering),
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"heed/internal/console/explain"
 	"heed/internal/console/reaching"
 	"heed/internal/console/sending"
+	"heed/internal/console/starters"
 	"heed/internal/console/trial"
 	"heed/internal/documents"
 )
@@ -27,6 +28,7 @@ type server struct {
 	*analysis.Handlers
 	*reaching.Reaching
 	*drafts.Drafts
+	*starters.Starters
 	*trial.API
 	*sending.Sending
 }

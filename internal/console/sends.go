@@ -12,6 +12,7 @@ import (
 	"heed/internal/console/analysis"
 	"heed/internal/console/api"
 	"heed/internal/definition"
+	"heed/internal/engager/content"
 	"heed/internal/measure"
 	"heed/internal/policy"
 )
@@ -29,8 +30,8 @@ type Sends interface {
 	Reachable(ctx context.Context, c *definition.Campaign, users []string) (left []string, refused map[policy.Reason]int, err error)
 	// HeldBack is how many of the users would be held back.
 	HeldBack(campaign string, share float64, users []string) int
-	// Preview renders what a user would read; missing are fields without a value.
-	Preview(ctx context.Context, t *definition.Template, campaign, user string) (subject, body string, missing []string, err error)
+	// Preview renders what a user would read, in the language of locale or the user's.
+	Preview(ctx context.Context, t *definition.Template, campaign, user, locale string) (content.Rendered, error)
 }
 
 // send is what a draft comes to.
@@ -49,7 +50,7 @@ const (
 // sendOf makes definitions of a draft, all under its name.
 func sendOf(d *api.SendDraft, order string) (*send, error) {
 	s := &send{
-		template: &definition.Template{Name: d.Name, Channel: d.Channel, As: d.As, Subject: d.Subject, Body: d.Body},
+		template: &definition.Template{Name: d.Name, Channel: d.Channel, As: d.As, Text: definition.Text{Subject: d.Subject, Body: d.Body}},
 		campaign: &definition.Campaign{
 			Name: d.Name, Description: d.Description, When: definition.When{Once: order}, Status: definition.Live,
 			What:   []definition.Variant{{Channel: d.Channel, Template: d.Name}},
@@ -146,12 +147,12 @@ func (s *server) ReviewSend(ctx context.Context, r api.ReviewSendRequestObject) 
 
 func (c *Console) preview(ctx context.Context, t *definition.Template, user string) api.SendPreview {
 	p := api.SendPreview{User: user, Missing: []string{}}
-	subject, body, missing, err := c.deps.Sends.Preview(ctx, t, t.Name, user)
+	made, err := c.deps.Sends.Preview(ctx, t, t.Name, user, "")
 	if err != nil {
 		p.Error = err.Error()
 		return p
 	}
-	p.Subject, p.Body, p.Missing = subject, body, append(p.Missing, missing...)
+	p.Subject, p.Body, p.Missing = made.Subject, made.Body, append(p.Missing, made.Missing...)
 	return p
 }
 

@@ -51,6 +51,8 @@ type Channel struct {
 	Address  string `yaml:"address,omitempty" json:"address,omitempty"`
 	Bounces  string `yaml:"bounces,omitempty" json:"bounces,omitempty"`
 	Tracking string `yaml:"tracking,omitempty" json:"tracking,omitempty"`
+	// Feedback is who reports about its e-mails over HTTP; nil: nobody.
+	Feedback *Feedback `yaml:"feedback,omitempty" json:"feedback,omitempty"`
 	// Push is of a channel of type push.
 	Push *Push `yaml:"push,omitempty" json:"push,omitempty"`
 	// Of text messages: SMPP or Twilio carries them.
@@ -116,6 +118,9 @@ func (c *checker) channel(ch *Channel) {
 	}
 	if ch.DKIM != nil {
 		only(ChannelEmail, "dkim", ch.Type)
+	}
+	if ch.Feedback != nil {
+		only(ChannelEmail, "feedback", ch.Type)
 	}
 	only(ChannelEmail, "address", ch.Address, "bounces", ch.Bounces, "tracking", ch.Tracking)
 	if ch.Push != nil {

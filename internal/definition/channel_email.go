@@ -11,10 +11,7 @@ import (
 	"fmt"
 	"net/mail"
 	"net/netip"
-	"slices"
 	"strings"
-
-	"heed/internal/render"
 )
 
 // SMTP is how a channel of type email sends.
@@ -101,6 +98,10 @@ const maxPostal = 300 // bytes
 // ends messages like it.
 const FieldUnsubscribe = "unsubscribe_url"
 
+// FieldConfirm is what a template prints as the link by which its reader confirms to
+// want messages (double opt-in).
+const FieldConfirm = "confirm_url"
+
 func (c *checker) email(ch *Channel) {
 	s := ch.SMTP
 	if s == nil {
@@ -142,6 +143,9 @@ func (c *checker) email(ch *Channel) {
 	case "", TrackAll, TrackClicks, TrackNone:
 	default:
 		c.fail("tracking", "all, clicks or none", "%q is not a way to track", ch.Tracking)
+	}
+	if ch.Feedback != nil {
+		c.feedback(ch.Feedback)
 	}
 	if ch.DKIM != nil && from != nil {
 		c.dkim(ch.DKIM, from.Address)
@@ -188,8 +192,8 @@ func (c *checker) endable(at string, v Variant) {
 	if ch == nil || t == nil || ch.Type != ChannelEmail {
 		return
 	}
-	if parsed, err := render.Parse(t.Body, ch.Mode()); err == nil && !slices.Contains(parsed.Reads(), FieldUnsubscribe) {
-		c.fail(at+".template", `<a href="{{ `+FieldUnsubscribe+` }}">Unsubscribe</a>`, "marketing by e-mail needs a link to unsubscribe, and template %s has none", v.Template)
+	for _, where := range t.without(FieldUnsubscribe, ch) {
+		c.fail(at+".template", `<a href="{{ `+FieldUnsubscribe+` }}">Unsubscribe</a>`, "marketing by e-mail needs a link to unsubscribe, and template %s has none%s", v.Template, where)
 	}
 	if ch.Address == "" {
 		c.fail(at+".channel", "address: Shop Ltd, 1 High Street, Anytown", "marketing by e-mail needs a postal address, and channel %s has none", v.Channel)

@@ -111,6 +111,7 @@ what: [{channel: news, template: wow}]
 	homeless := strings.Replace(news, "address: Shop Ltd, 1 High Street\n", "", 1)
 	f(news, link, "status: live\n")
 	f(news, "<p>Hi", "status: live\n", without)
+	f(news, link+"'\nlocales: {fr: {subject: Bonjour}, de: {body: <p>Hallo}}\n#", "status: live\n", without+" in de")
 	f(homeless, link, "status: live\n", nowhere)
 	f(homeless, "unsubscribe_url", "status: live\npurpose: marketing\n", without, nowhere)
 	f(homeless, "<p>Hi", "status: draft\n")

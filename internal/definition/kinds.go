@@ -93,16 +93,27 @@ func (a *Audience) Query() *measure.Query {
 	return &measure.Query{Zone: a.Zone, WeekStart: a.WeekStart, AsOf: a.Frozen, Audience: &tree, Users: &measure.Users{}}
 }
 
-// Template is content for one channel, written in Liquid.
+// Template is content for one channel, written in Liquid: a text for everybody, and
+// others for readers of some languages.
 type Template struct {
-	Name     string        `yaml:"name" json:"name"`
-	Channel  string        `yaml:"channel" json:"channel"`
-	As       string        `yaml:"as,omitempty" json:"as,omitempty"` // web: popup | banner | slot:<name> | inline; outbox: what it stands for, email | sms | push
-	Subject  string        `yaml:"subject,omitempty" json:"subject,omitempty"`
-	Body     string        `yaml:"body,omitempty" json:"body,omitempty"`
-	BodyFile string        `yaml:"bodyFile,omitempty" json:"bodyFile,omitempty"` // read when applied, beside the YAML file
-	Expires  period.Period `yaml:"expires,omitempty" json:"expires,omitempty"`   // web: default 5m
-	Link     string        `yaml:"link,omitempty" json:"link,omitempty"`         // push: what a click opens
+	Name        string        `yaml:"name" json:"name"`
+	Description string        `yaml:"description,omitempty" json:"description,omitempty"`
+	Channel     string        `yaml:"channel" json:"channel"`
+	As          string        `yaml:"as,omitempty" json:"as,omitempty"`           // web: popup | banner | slot:<name> | inline; outbox: what it stands for, email | sms | push
+	Expires     period.Period `yaml:"expires,omitempty" json:"expires,omitempty"` // web: default 5m
+	Locale      string        `yaml:"locale,omitempty" json:"locale,omitempty"`   // of the text that follows
+
+	Text `yaml:",inline"`
+	// Locales are the texts in other languages, by BCP 47 tag; see Template.In.
+	Locales map[string]Text `yaml:"locales,omitempty" json:"locales,omitempty"`
+}
+
+// Text is what a template says in one language.
+type Text struct {
+	Subject  string `yaml:"subject,omitempty" json:"subject,omitempty"`
+	Link     string `yaml:"link,omitempty" json:"link,omitempty"` // push: what a click opens
+	Body     string `yaml:"body,omitempty" json:"body,omitempty"`
+	BodyFile string `yaml:"bodyFile,omitempty" json:"bodyFile,omitempty"` // read when applied, beside the YAML file
 }
 
 // Campaign is trigger or schedule + audience + channel + template + limits.

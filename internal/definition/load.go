@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -43,7 +44,7 @@ func LoadDir(fsys fs.FS, root string) ([]Document, Problems) {
 		ds, ps := Parse(p, data)
 		problems = append(problems, ps...)
 		for _, d := range ds {
-			if pr := d.readBody(fsys, path.Dir(p)); pr != nil {
+			if pr := d.readBodies(fsys, path.Dir(p)); pr != nil {
 				problems = append(problems, *pr)
 				continue
 			}
@@ -57,14 +58,31 @@ func LoadDir(fsys fs.FS, root string) ([]Document, Problems) {
 	return docs, problems
 }
 
-// readBody puts the file that a template names in the place of its name.
-func (d Document) readBody(fsys fs.FS, dir string) *Problem {
+// readBodies puts the files that a template names in the places of their names.
+func (d Document) readBodies(fsys fs.FS, dir string) *Problem {
 	t, ok := d.Spec.(*Template)
-	if !ok || t.BodyFile == "" {
+	if !ok {
+		return nil
+	}
+	if p := d.readBody(fsys, dir, "", &t.Text); p != nil {
+		return p
+	}
+	for _, locale := range slices.Sorted(maps.Keys(t.Locales)) {
+		text := t.Locales[locale]
+		if p := d.readBody(fsys, dir, "locales."+locale+".", &text); p != nil {
+			return p
+		}
+		t.Locales[locale] = text
+	}
+	return nil
+}
+
+func (d Document) readBody(fsys fs.FS, dir, at string, t *Text) *Problem {
+	if t.BodyFile == "" {
 		return nil
 	}
 	fail := func(hint, format string, args ...any) *Problem {
-		p := d.Problem("bodyFile", fmt.Sprintf(format, args...), hint)
+		p := d.Problem(at+"bodyFile", fmt.Sprintf(format, args...), hint)
 		return &p
 	}
 	if t.Body != "" {

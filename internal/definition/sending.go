@@ -2,6 +2,7 @@ package definition
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"heed/internal/consent"
@@ -23,6 +24,55 @@ type Sending struct {
 	// Release is how many deliveries a second leave at most when quiet hours, a
 	// pause or a stop end; 0: DefaultRelease.
 	Release int `yaml:"release,omitempty" json:"release,omitempty"`
+	// OptIn is double opt-in, by type of channel; unset: a yes counts as it is.
+	OptIn *OptIn `yaml:"optIn,omitempty" json:"optIn,omitempty"`
+}
+
+// OptIn says by which types of channels marketing needs a yes that the owner of the
+// address has confirmed.
+type OptIn struct {
+	Email *Asking `yaml:"email,omitempty" json:"email,omitempty"`
+	SMS   *Asking `yaml:"sms,omitempty" json:"sms,omitempty"`
+}
+
+// Asking is how an owner of an address is asked to confirm.
+type Asking struct {
+	Channel  string `yaml:"channel" json:"channel"`
+	Template string `yaml:"template" json:"template"`
+}
+
+// DoubleOptIn is how a yes to marketing by a type of channel is confirmed; nil: it
+// need not be.
+func (s *Set) DoubleOptIn(channelType string) *Asking {
+	if s == nil || s.Sending == nil || s.Sending.OptIn == nil {
+		return nil
+	}
+	switch channelType {
+	case ChannelEmail:
+		return s.Sending.OptIn.Email
+	case ChannelSMS:
+		return s.Sending.OptIn.SMS
+	}
+	return nil
+}
+
+// ConfirmationPrefix begins the names of campaigns that ask to confirm; the type of
+// channel follows. No defined one has a colon.
+const ConfirmationPrefix = "confirm:"
+
+// Confirmations are the campaigns that double opt-in stands for: nothing but an order
+// starts them.
+func (s *Set) Confirmations() []*Campaign {
+	var out []*Campaign
+	for _, typ := range []string{ChannelEmail, ChannelSMS} {
+		if a := s.DoubleOptIn(typ); a != nil {
+			out = append(out, &Campaign{
+				Name: ConfirmationPrefix + typ, Purpose: consent.Transactional, Status: Live, Limits: CampaignLimits{Holdout: "0%"},
+				What: []Variant{{Channel: a.Channel, Template: a.Template}},
+			})
+		}
+	}
+	return out
 }
 
 // Quiet is quiet hours by the user's clock: {from: "21:00", to: "08:00"}, or none.
@@ -106,6 +156,36 @@ func (c *checker) sending(s *Sending) {
 	c.quiet("quiet", s.Quiet)
 	if s.Release < 0 || s.Release > maxRelease {
 		c.fail("release", fmt.Sprintf("deliveries a second, 1 to %d; unset is %d", maxRelease, DefaultRelease), "%d is no rate", s.Release)
+	}
+	if s.OptIn != nil {
+		c.asking("optIn.email", ChannelEmail, s.OptIn.Email)
+		c.asking("optIn.sms", ChannelSMS, s.OptIn.SMS)
+	}
+}
+
+// asking checks that who must confirm can be asked, and has a way to.
+func (c *checker) asking(path, typ string, a *Asking) {
+	if a == nil {
+		return
+	}
+	c.refer(path+".channel", KindChannel, a.Channel, maps.Keys(c.set.Channels))
+	c.refer(path+".template", KindTemplate, a.Template, maps.Keys(c.set.Templates))
+	ch, t := c.set.Channels[a.Channel], c.set.Templates[a.Template]
+	if ch == nil || t == nil {
+		return
+	}
+	if ch.Type != typ {
+		c.fail(path+".channel", "", "channel %s is of the type %s, and %s is asked for", a.Channel, ch.Type, typ)
+		return
+	}
+	if t.Channel != a.Channel {
+		c.fail(path+".template", "", "template %s is for channel %s", a.Template, t.Channel)
+	}
+	if typ != ChannelEmail { // a text message is answered by YES
+		return
+	}
+	for _, where := range t.without(FieldConfirm, ch) {
+		c.fail(path+".template", `<a href="{{ `+FieldConfirm+` }}">Confirm</a>`, "template %s has no link to confirm%s", a.Template, where)
 	}
 }
 

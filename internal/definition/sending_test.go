@@ -31,6 +31,17 @@ func TestSendingProblems(t *testing.T) {
 	f("kind: settings\nname: sending\nholdout: 5", `f.yaml:3:10: settings sending: holdout: "5" is not a share: write it like 10% (5%)`)
 	f("kind: settings\nname: sending\ncap: {count: 0, per: 24h}", `f.yaml:3:6: settings sending: cap: needs a count from 1 to 1000 and a period (cap: {count: 1, per: 24h})`)
 	f("kind: settings\nname: sending\nrelease: 20000", `f.yaml:3:10: settings sending: release: 20000 is no rate (deliveries a second, 1 to 10000; unset is 100)`)
+	asking := func(channel, template, body, want string) {
+		t.Helper()
+		f("kind: channel\nname: news\ntype: email\nsmtp: {host: localhost, from: a@shop.example}\n---\nkind: channel\nname: texts\ntype: sms\nsmpp: {host: smsc.example, systemId: shop, password: secret, sender: Shop}\n---\n"+
+			"kind: template\nname: t\nchannel: news\nbody: '"+body+"'\n---\nkind: settings\nname: sending\noptIn: {email: {channel: "+channel+", template: "+template+"}}", want)
+	}
+	const link = "{{ confirm_url }}"
+	asking("news", "t", link, "")
+	asking("newz", "t", link, `f.yaml:18:26: settings sending: optIn.email.channel: channel "newz" does not exist (did you mean news?)`)
+	asking("news", "u", link, `f.yaml:18:42: settings sending: optIn.email.template: template "u" does not exist (did you mean t?)`)
+	asking("texts", "t", link, `f.yaml:18:26: settings sending: optIn.email.channel: channel texts is of the type sms, and email is asked for`)
+	asking("news", "t", "hello", `f.yaml:18:42: settings sending: optIn.email.template: template t has no link to confirm (<a href="{{ confirm_url }}">Confirm</a>)`)
 	f("kind: channel\nname: hook\ntype: webhook\nurl: https://a.example\ncap: {count: 1, per: 0s}", `f.yaml:5:6: channel hook: cap: needs a count from 1 to 1000 and a period (cap: {count: 1, per: 24h})`)
 }
 

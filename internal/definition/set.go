@@ -14,7 +14,6 @@ import (
 	"heed/internal/consent"
 	"heed/internal/event"
 	"heed/internal/measure"
-	"heed/internal/render"
 	"heed/internal/trigger"
 )
 
@@ -213,45 +212,6 @@ func (c *checker) measure(err error) {
 		c.fail(me.Path, "", "%s", me.Message)
 	} else if err != nil {
 		c.fail("", "", "%v", err)
-	}
-}
-
-func (c *checker) template(t *Template) {
-	ch, ok := c.set.Channels[t.Channel]
-	if !ok {
-		c.refer("channel", KindChannel, t.Channel, maps.Keys(c.set.Channels))
-		return
-	}
-	if t.Body == "" {
-		c.fail("body", "give body or bodyFile", "is empty")
-	}
-	for _, part := range []struct {
-		path, source string
-		mode         render.Mode
-	}{{"body", t.Body, t.Mode(ch)}, {"subject", t.Subject, render.Text}, {"link", t.Link, render.Text}} {
-		parsed, err := render.Parse(part.source, part.mode)
-		if err != nil {
-			c.fail(part.path, "", "%v", err)
-			continue
-		}
-		c.pulled(part.path, parsed.Reads())
-	}
-	slot, isSlot := strings.CutPrefix(t.As, "slot:")
-	switch {
-	case ch.Type == ChannelWeb && (t.As == "popup" || t.As == "banner" || t.As == "inline" || isSlot && ValidName(slot)):
-	case ch.Type == ChannelWeb:
-		c.fail("as", "popup, banner, slot:<name> or inline", "%q is not a way to show web content", t.As)
-	case t.As == "":
-	case ch.Type != ChannelOutbox:
-		c.fail("as", "", "only templates for web and outbox have it")
-	case t.As != ChannelEmail && t.As != ChannelSMS && t.As != ChannelPush:
-		c.fail("as", "email, sms or push", "%q is nothing that the outbox stands for", t.As)
-	}
-	if t.Link != "" && ch.Type != ChannelPush {
-		c.fail("link", "", "only push templates have it: elsewhere write links into the body")
-	}
-	if t.Expires < 0 {
-		c.fail("expires", "", "is negative")
 	}
 }
 

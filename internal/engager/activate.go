@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"time"
 
@@ -311,6 +310,9 @@ func (a *activation) reach(ctx context.Context, v *variant) (reach.Answer, error
 		return reach.Answer{}, err
 	}
 	q := &reach.Question{User: who.id(), Profile: who.profile, Purpose: a.c.purpose, Campaign: a.name, Channel: v.definition, To: a.trialTo}
+	if a.c.confirms {
+		q.Asked = a.intent.At
+	}
 	if a.intent.Test { // who tries it has asked for it
 		q.Purpose = consent.Transactional
 	}
@@ -330,7 +332,7 @@ func (a *activation) render(ctx context.Context, v *variant) (*channel.Delivery,
 		return nil, err
 	}
 	var p *profile.Profile
-	if v.personal() {
+	if v.content.NeedsProfile() {
 		if p, err = a.user(ctx); err != nil {
 			return nil, err
 		}
@@ -338,33 +340,26 @@ func (a *activation) render(ctx context.Context, v *variant) (*channel.Delivery,
 	bounded, cancel := context.WithTimeout(ctx, a.worker.cfg.RenderTimeout)
 	defer cancel()
 	in := a.worker.input(bounded, a.intent.User, a.name)
-	in.Event, in.Profile, in.Unsubscribe = ev, p, a.unsubscribe(v)
-	body, err := v.body.Render(bounded, in)
-	var subject, link render.Result
-	if err == nil && v.subject != nil {
-		subject, err = v.subject.Render(bounded, in)
-	}
-	if err == nil && v.link != nil {
-		link, err = v.link.Render(bounded, in)
-	}
+	in.Event, in.Profile = ev, p
+	in.Unsubscribe, in.Confirm = a.links(v)
+	made, err := v.content.Render(bounded, in, "")
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil, ctx.Err()
 	case err != nil:
 		a.entry.end(StatusFailed, policy.Render, err.Error(), now)
 		return nil, nil
-	case strings.TrimSpace(body.Text) == "":
+	case strings.TrimSpace(made.Body) == "":
 		a.entry.end(StatusRefused, policy.Empty, "", now)
 		return nil, nil
 	}
-	missing := slices.Concat(subject.Missing, link.Missing, body.Missing)
-	a.worker.metrics.noField.Add(float64(len(missing)))
-	a.entry.Missing = missing[:min(len(missing), 5)]
+	a.worker.metrics.noField.Add(float64(len(made.Missing)))
+	a.entry.Locale, a.entry.Missing = made.Locale, made.Missing[:min(len(made.Missing), 5)]
 	d := &channel.Delivery{
 		ID: DeliveryID(a.worker.deps.Secret, a.id), ActivationID: a.id, User: a.intent.User, Campaign: a.name,
-		Template: v.template, Kind: v.kind, Slot: v.slot, Subject: headline(subject.Text), Link: strings.TrimSpace(link.Text), Body: body.Text,
+		Template: v.template, Kind: v.kind, Slot: v.slot, Subject: made.Subject, Link: made.Link, Body: made.Body,
 		At: a.intent.At, Created: a.entry.Created, CauseID: a.intent.CauseID, ReplyTo: a.intent.ReplyTo,
-		Personal: v.personal(), Depth: a.intent.Depth + 1, Test: a.intent.Test, Channel: v.definition,
+		Personal: v.content.Personal(), Depth: a.intent.Depth + 1, Test: a.intent.Test, Channel: v.definition,
 		To: a.to, Unsubscribe: in.Unsubscribe,
 	}
 	if v.expires > 0 {
@@ -373,14 +368,20 @@ func (a *activation) render(ctx context.Context, v *variant) (*channel.Delivery,
 	return d, nil
 }
 
-// unsubscribe is the link that ends messages like this one, "" if it has none.
-func (a *activation) unsubscribe(v *variant) string {
-	if a.to == "" || a.c.purpose == consent.Transactional {
-		return ""
+// links are those by which the reader ends messages like this one, and confirms to want
+// them; "" if the message has none.
+func (a *activation) links(v *variant) (unsubscribe, confirm string) {
+	if a.to == "" {
+		return "", ""
 	}
-	return a.worker.deps.Book.Unsubscribe(reach.Link{
-		Type: v.definition.Type, Channel: v.channelName, Campaign: a.name, Delivery: DeliveryID(a.worker.deps.Secret, a.id),
-	}, a.to)
+	l := reach.Link{Type: v.definition.Type, Channel: v.channelName, Campaign: a.name, Delivery: DeliveryID(a.worker.deps.Secret, a.id)}
+	switch {
+	case a.c.confirms:
+		return "", a.worker.deps.Book.ConfirmLink(l, a.to, a.intent.At)
+	case a.c.transactional():
+		return "", ""
+	}
+	return a.worker.deps.Book.Unsubscribe(l, a.to), ""
 }
 
 // record is what must be known of the delivery when something comes back about it.
@@ -415,9 +416,6 @@ func (e *Engager) input(ctx context.Context, user, campaign string) render.Input
 	}
 	return in
 }
-
-// headline is a subject on one line.
-func headline(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // resume goes on after an attempt that was interrupted.
 func (a *activation) resume(ctx context.Context) error {

@@ -54,7 +54,7 @@ func crashSet() *definition.Set {
 		}
 	}
 	template := func(name, ch string) *definition.Template {
-		return &definition.Template{Name: name, Channel: ch, Body: "{{ event.properties.n }} for " + name}
+		return &definition.Template{Name: name, Channel: ch, Text: definition.Text{Body: "{{ event.properties.n }} for " + name}}
 	}
 	return &definition.Set{
 		Revision: 1,

@@ -198,6 +198,7 @@ type Book interface {
 	Ask(ctx context.Context, q *reach.Question) (reach.Answer, error)
 	Writes(r reach.Record, to string) ([]documents.Write, error)
 	Unsubscribe(l reach.Link, to string) string
+	ConfirmLink(l reach.Link, to string, at int64) string
 }
 
 // Deps is what the Engager works with.
@@ -239,10 +240,11 @@ type Engager struct {
 	planMu sync.Mutex
 	plan   atomic.Pointer[plan]
 
-	stopped atomic.Bool   // all sending is
-	turning sync.Mutex    // held while the switch over all sending is read or turned
-	pace    *rate.Limiter // of what leaves after it had to wait
-	zones   sync.Map      // name -> *time.Location
+	stopped     atomic.Bool   // all sending is
+	switchKnown atomic.Bool   // it was read whether it is
+	turning     sync.Mutex    // held while the switch over all sending is read or turned
+	pace        *rate.Limiter // of what leaves after it had to wait
+	zones       sync.Map      // name -> *time.Location
 
 	starting atomic.Int32 // partitions that are not served yet
 	fatal    atomic.Pointer[error]

@@ -50,6 +50,30 @@ func TestOutboxAsSMS(t *testing.T) {
 	}
 }
 
+// Everybody reads the text in the own language, and the outcome says which it was.
+func TestTextInTheUsersLanguage(t *testing.T) {
+	v := newEnv(t)
+	v.campaign("greet", "outbox", "Hello", func(_ *definition.Campaign, tpl *definition.Template) {
+		tpl.Locale, tpl.Locales = "en", map[string]definition.Text{"de": {Body: "Hallo"}, "pt-BR": {Body: "Oi"}}
+	})
+	v.users["austrian"] = &profile.Profile{FirstSeen: 1, Locale: "de-AT"}
+	v.users["brazilian"] = &profile.Profile{FirstSeen: 1, Locale: "de", Traits: []profile.Entry{{Key: "locale", Value: `"pt_BR"`}}}
+	v.users["french"] = &profile.Profile{FirstSeen: 1, Locale: "fr"}
+	v.start()
+	got := map[string]string{}
+	for _, user := range []string{"austrian", "brazilian", "french", "unknown"} {
+		got[user] = v.one(user).Locale
+	}
+	mails, err := outbox.List(t.Context(), v.db.Documents(), "", 10)
+	for _, m := range mails {
+		got[m.User] += " " + m.Body
+	}
+	want := map[string]string{"austrian": "de Hallo", "brazilian": "pt-BR Oi", "french": "en Hello", "unknown": "en Hello"}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("(-want +got)\n%s%v", diff, err)
+	}
+}
+
 func TestWebMessage(t *testing.T) {
 	v := newEnv(t)
 	v.campaign("winners", "web", `<b>{{ profile.traits.name }}</b> {{ event.properties.product }} {{ event.properties.nothing }}`,

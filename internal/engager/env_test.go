@@ -111,7 +111,7 @@ func newEnv(t testing.TB) *env {
 
 // campaign adds a live campaign on trigger "t" with a template of its own.
 func (v *env) campaign(name, ch, body string, change ...func(*definition.Campaign, *definition.Template)) {
-	tpl := &definition.Template{Name: name, Channel: ch, Body: body}
+	tpl := &definition.Template{Name: name, Channel: ch, Text: definition.Text{Body: body}}
 	c := &definition.Campaign{
 		Name: name, When: definition.When{Trigger: "t"}, Status: definition.Live,
 		What: []definition.Variant{{Channel: ch, Template: name}}, Limits: definition.CampaignLimits{Holdout: "0%"},
@@ -205,11 +205,11 @@ func (v *env) append(s eventlog.Stream, b *eventlog.Batch) {
 }
 
 type outcome struct {
-	Status, Reason, Campaign, Template, Channel, Delivery, Activation, Fire, Trigger, Cause, Detail string
-	Variant, Attempts                                                                               int
-	Missing                                                                                         []string
-	Test                                                                                            bool
-	event                                                                                           event.Event
+	Status, Reason, Campaign, Template, Locale, Channel, Delivery, Activation, Fire, Trigger, Cause, Detail string
+	Variant, Attempts                                                                                       int
+	Missing                                                                                                 []string
+	Test                                                                                                    bool
+	event                                                                                                   event.Event
 }
 
 // outcomes waits for n outcomes of a user.

@@ -58,6 +58,7 @@ type Entry struct {
 	Campaign string        `json:"campaign"`
 	Variant  int           `json:"variant"`
 	Template string        `json:"template,omitempty"`
+	Locale   string        `json:"locale,omitempty"` // of the text that was chosen
 	Channel  string        `json:"channel,omitempty"`
 	Attempt  int           `json:"attempt,omitempty"`
 	Created  int64         `json:"created"`

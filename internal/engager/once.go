@@ -15,6 +15,7 @@ import (
 	"heed/internal/consent"
 	"heed/internal/definition"
 	"heed/internal/documents"
+	"heed/internal/engager/content"
 	"heed/internal/event"
 	"heed/internal/eventlog"
 	"heed/internal/policy"
@@ -282,36 +283,27 @@ func (e *Engager) orderIntents(ctx context.Context, o *Order) error {
 }
 
 // Preview renders what a campaign's template would say to a user, by what is
-// known of the user now.
-func (e *Engager) Preview(ctx context.Context, t *definition.Template, campaign, user string) (subject, body render.Result, err error) {
-	return e.preview(ctx, t, campaign, user, nil)
+// known of the user now, and in the language of locale if it is not empty.
+func (e *Engager) Preview(ctx context.Context, t *definition.Template, campaign, user, locale string) (content.Rendered, error) {
+	return e.preview(ctx, t, campaign, user, locale, nil)
 }
 
-func (e *Engager) preview(ctx context.Context, t *definition.Template, campaign, user string, ev *event.Event) (subject, body render.Result, err error) {
+func (e *Engager) preview(ctx context.Context, t *definition.Template, campaign, user, locale string, ev *event.Event) (content.Rendered, error) {
 	p, err := e.deps.Profiles.Profile(ctx, user)
 	if err != nil {
-		return subject, body, fmt.Errorf("read profile: %w", err)
+		return content.Rendered{}, fmt.Errorf("read profile: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, e.cfg.RenderTimeout)
-	defer cancel()
-	in := e.input(ctx, user, campaign)
-	in.Event, in.Profile, in.Unsubscribe = ev, p, "#" // a preview ends nothing
 	mode := render.HTML
 	if def := e.deps.Definitions.Current().Channels[t.Channel]; def != nil {
 		mode = t.Mode(def)
 	}
-	for _, part := range []struct {
-		source string
-		mode   render.Mode
-		into   *render.Result
-	}{{t.Subject, render.Text, &subject}, {t.Body, mode, &body}} {
-		made, err := e.cache.Parse(part.source, part.mode)
-		if err != nil {
-			return subject, body, err
-		}
-		if *part.into, err = made.Render(ctx, in); err != nil {
-			return subject, body, err
-		}
+	made, err := content.New(e.cache, t, mode)
+	if err != nil {
+		return content.Rendered{}, err
 	}
-	return subject, body, nil
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.RenderTimeout)
+	defer cancel()
+	in := e.input(ctx, user, campaign)
+	in.Event, in.Profile, in.Unsubscribe, in.Confirm = ev, p, "#", "#" // a preview ends nothing
+	return made.Render(ctx, in, locale)
 }

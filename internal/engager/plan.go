@@ -14,7 +14,7 @@ import (
 	"heed/internal/condition"
 	"heed/internal/consent"
 	"heed/internal/definition"
-	"heed/internal/render"
+	"heed/internal/engager/content"
 	"heed/internal/schedule"
 )
 
@@ -49,6 +49,7 @@ type campaign struct {
 	variants  []variant
 	weights   []int
 	err       error // it cannot be used as it is defined
+	confirms  bool  // asks the owner of an address to confirm a yes
 }
 
 // audience is one of those that a campaign is for.
@@ -65,9 +66,7 @@ type variant struct {
 	template    string
 	kind, slot  string
 	expires     time.Duration
-	subject     *render.Template // nil: none
-	link        *render.Template // nil: none
-	body        *render.Template
+	content     *content.Content // nil: err says why
 	err         error
 }
 
@@ -98,6 +97,11 @@ func (e *Engager) compile(set *definition.Set) *plan {
 			e.pace.SetLimit(rate.Limit(s.Release))
 		}
 		p.global, _ = s.HoldoutShare() // it was checked
+	}
+	for _, def := range set.Confirmations() {
+		c := e.campaign(set, def)
+		c.confirms = true
+		p.byName[c.name] = c
 	}
 	for name, def := range set.Campaigns {
 		c := e.campaign(set, def)
@@ -197,20 +201,8 @@ func (e *Engager) variant(set *definition.Set, v definition.Variant) variant {
 			out.kind, out.slot = "slot", slot
 		}
 	}
-	if out.body, out.err = e.cache.Parse(t.Body, t.Mode(def)); out.err != nil {
+	if out.content, out.err = content.New(e.cache, t, t.Mode(def)); out.err != nil {
 		out.err = fmt.Errorf("template %q: %w", v.Template, out.err)
-		return out
-	}
-	for _, part := range []struct {
-		what, source string
-		into         **render.Template
-	}{{"subject", t.Subject, &out.subject}, {"link", t.Link, &out.link}} {
-		if part.source == "" || out.err != nil {
-			continue
-		}
-		if *part.into, out.err = e.cache.Parse(part.source, render.Text); out.err != nil {
-			out.err = fmt.Errorf("%s of template %q: %w", part.what, v.Template, out.err)
-		}
 	}
 	return out
 }
@@ -232,9 +224,4 @@ func (c *campaign) variant(template, channel string) *variant {
 // shown on the page, or only kept for later.
 func (v *variant) undisturbing() bool {
 	return v.definition != nil && (v.definition.Type == definition.ChannelWeb || v.definition.Type == definition.ChannelPull)
-}
-
-// personal tells whether the content is only for a verified user.
-func (v *variant) personal() bool {
-	return v.body.Personal() || v.subject != nil && v.subject.Personal() || v.link != nil && v.link.Personal()
 }

@@ -26,6 +26,7 @@ type delivery struct {
 	Campaign   string   `json:"campaign"`
 	Variant    int      `json:"variant"`
 	Template   string   `json:"template,omitempty"`
+	Locale     string   `json:"locale,omitempty"` // of the template's text
 	Channel    string   `json:"channel,omitempty"`
 	Delivery   string   `json:"delivery"`
 	Activation string   `json:"activation"`
@@ -44,7 +45,7 @@ func (e *Engager) outcome(in *event.Intent, entry *Entry, userID, anonymousID st
 	id := ActivationID(in.FireID, entry.Campaign)
 	properties, err := json.Marshal(delivery{
 		Status: entry.Status, Reason: string(entry.Reason), Campaign: entry.Campaign, Variant: entry.Variant,
-		Template: entry.Template, Channel: entry.Channel, Delivery: DeliveryID(e.deps.Secret, id), Activation: id,
+		Template: entry.Template, Locale: entry.Locale, Channel: entry.Channel, Delivery: DeliveryID(e.deps.Secret, id), Activation: id,
 		Fire: in.FireID, Trigger: in.Trigger, Cause: in.CauseID, Attempts: entry.Attempt, Detail: entry.Detail,
 		Missing: entry.Missing, Test: in.Test,
 	})

@@ -38,6 +38,9 @@ func (e *Engager) Sending(ctx context.Context) (s Switch, err error) {
 	return s, nil
 }
 
+// Stopped tells whether all sending is stopped; until that is known, it is.
+func (e *Engager) Stopped() bool { return e.stopped.Load() || !e.switchKnown.Load() }
+
 // readSending makes hold at a start what held before. A stop that somebody ordered
 // meanwhile, and that could not be kept, goes on to hold.
 func (e *Engager) readSending(ctx context.Context) error {
@@ -45,6 +48,9 @@ func (e *Engager) readSending(ctx context.Context) error {
 	defer e.turning.Unlock()
 	s, err := e.Sending(ctx)
 	e.stopped.Store(s.Stopped || e.stopped.Load())
+	if err == nil {
+		e.switchKnown.Store(true)
+	}
 	return err
 }
 

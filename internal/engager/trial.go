@@ -112,19 +112,19 @@ func (e *Engager) Tried(ctx context.Context, id string) (Tried, bool, error) {
 	out := Tried{
 		User: t.User, Campaign: t.Campaign.Name, Done: entry.ended(), Status: entry.Status, Reason: entry.Reason, Channel: entry.Channel, Detail: entry.Detail, Missing: entry.Missing,
 	}
-	content := t.over(e.deps.Definitions.Current()).Templates[entry.Template]
-	if content == nil || !out.Done {
+	template := t.over(e.deps.Definitions.Current()).Templates[entry.Template]
+	if template == nil || !out.Done {
 		return out, true, nil
 	}
 	ev, err := t.cause()
 	if err != nil {
 		return out, true, err
 	}
-	subject, body, err := e.preview(ctx, content, t.Campaign.Name, t.User, ev)
+	made, err := e.preview(ctx, template, t.Campaign.Name, t.User, entry.Locale, ev)
 	if err != nil { // the outcome says why
 		return out, true, nil //nolint:nilerr // it is told already
 	}
-	out.As, out.Subject, out.Body = content.As, headline(subject.Text), body.Text
+	out.As, out.Subject, out.Body = template.As, made.Subject, made.Body
 	return out, true, nil
 }
 

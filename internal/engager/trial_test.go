@@ -25,7 +25,7 @@ func TestTrial(t *testing.T) {
 	v.start()
 	draft := &engager.Trial{
 		Campaign:  *v.set.Campaigns["letter"],
-		Templates: []definition.Template{{Name: v.set.Campaigns["letter"].What[0].Template, Channel: "outbox", Body: "{{ profile.traits.name }} won {{ event.properties.stake }}"}},
+		Templates: []definition.Template{{Name: v.set.Campaigns["letter"].What[0].Template, Channel: "outbox", Text: definition.Text{Body: "{{ profile.traits.name }} won {{ event.properties.stake }}"}}},
 		User:      "u1",
 		Event:     json.RawMessage(`{"messageId":"m","type":"track","event":"win","userId":"u1","source":"shop","timestamp":"2026-11-01T10:00:00Z","receivedAt":"2026-11-01T10:00:00Z","properties":{"stake":5}}`),
 	}

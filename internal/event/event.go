@@ -67,6 +67,7 @@ const (
 	NameOpened       = "heed.opened"
 	NameUnsubscribed = "heed.unsubscribed"
 	NameResubscribed = "heed.resubscribed"
+	NameConfirmed    = "heed.confirmed"
 )
 
 // Claimed marks, as a key of Context.Extra, an identify whose user id is trusted

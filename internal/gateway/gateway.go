@@ -49,6 +49,8 @@ type Deps struct {
 	Devices  Devices
 	Tracker  fs.FS        // holds heed.js, heed-push.js and heed-sw.js
 	Ready    func() error // of the whole process, for /readyz; nil: this role's
+	// Stopped tells whether all sending is stopped; nil: it never is.
+	Stopped func() bool
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // nil: no metrics

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"heed/internal/definition"
 	"heed/internal/event"
 	"heed/internal/inbox"
 )
@@ -117,7 +118,7 @@ func (g *Gateway) caused(ctx context.Context, out []byte, q *request) []byte {
 			continue
 		}
 		for i := range pending {
-			if m := &pending[i]; m.ReplyTo == q.replyTo {
+			if m := &pending[i]; m.ReplyTo == q.replyTo && !g.held(m) {
 				if len(out) > start {
 					out = append(out, ',')
 				}
@@ -127,6 +128,16 @@ func (g *Gateway) caused(ctx context.Context, out []byte, q *request) []byte {
 		}
 	}
 	return out
+}
+
+// held tells whether a message must not be shown now, although it was sent: its
+// campaign is paused, or all sending is stopped. It waits, and may expire.
+func (g *Gateway) held(m *inbox.Message) bool {
+	if g.deps.Stopped != nil && g.deps.Stopped() {
+		return true
+	}
+	c := g.deps.Definitions.Current().Campaigns[m.Campaign]
+	return c != nil && c.Status == definition.Paused && !m.Test
 }
 
 // known tells whether an id is that of a known user rather than an anonymous
@@ -271,7 +282,7 @@ func (g *Gateway) serveSlot(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		for i := range pending {
-			if m := &pending[i]; m.Kind == kindSlot && m.Slot == slot && (newest == nil || m.Created >= newest.Created) {
+			if m := &pending[i]; m.Kind == kindSlot && m.Slot == slot && !g.held(m) && (newest == nil || m.Created >= newest.Created) {
 				newest = m
 			}
 		}

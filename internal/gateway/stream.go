@@ -98,7 +98,7 @@ func (g *Gateway) serveStream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer leave()
-	s := &stream{g: g, w: w, rc: http.NewResponseController(w), c: c, who: who, ids: ids, after: cursorOf(lastEventID(r), len(ids))}
+	s := &stream{g: g, w: w, rc: http.NewResponseController(w), c: c, who: who, ids: ids, after: cursorOf(lastEventID(r), len(ids)), ahead: map[string]bool{}}
 	if err := s.serve(r.Context()); err != nil && r.Context().Err() == nil {
 		g.log.Debug("stream ended", "error", err)
 	}
@@ -133,15 +133,22 @@ func cursorOf(text string, n int) []uint64 {
 
 // stream is one open connection.
 type stream struct {
-	g     *Gateway
-	w     http.ResponseWriter
-	rc    *http.ResponseController
-	c     *caller
-	who   readers
-	ids   []string
+	g    *Gateway
+	w    http.ResponseWriter
+	rc   *http.ResponseController
+	c    *caller
+	who  readers
+	ids  []string
+	buf  []byte
+	held bool // something waits for a pause or a stop to end
+	// after is behind what was written, by user, but before what is held back: so a
+	// client that comes again gets that. ahead is what was written behind it.
 	after []uint64
-	buf   []byte
+	ahead map[string]bool // by message
 }
+
+// lookAgain is how often it is looked whether what is held back may go.
+const lookAgain = 300 * time.Millisecond
 
 func (s *stream) serve(ctx context.Context) error {
 	g := s.g
@@ -166,8 +173,13 @@ func (s *stream) serve(ctx context.Context) error {
 		if err := s.pending(ctx); err != nil {
 			return err
 		}
+		var again <-chan time.Time
+		if s.held {
+			again = time.After(lookAgain)
+		}
 		select {
 		case <-wake:
+		case <-again:
 		case <-beat.C:
 			s.buf = append(s.buf[:0], ":\n\n"...)
 			if err := s.flush(); err != nil {
@@ -181,8 +193,10 @@ func (s *stream) serve(ctx context.Context) error {
 	}
 }
 
-// pending writes what has come for the users, one message at a time.
+// pending writes what has come for the users, one message at a time. What a pause or
+// a stop holds back is left for later.
 func (s *stream) pending(ctx context.Context) error {
+	s.held = false
 	for i, id := range s.ids {
 		messages, err := s.g.deps.Inbox.Pending(ctx, id, s.after[i], s.g.clock().UnixMicro())
 		if err != nil {
@@ -191,9 +205,23 @@ func (s *stream) pending(ctx context.Context) error {
 		if len(messages) == 0 || !s.g.may(ctx, s.who, s.c, id) {
 			continue
 		}
+		passed := true // all so far
 		for j := range messages {
 			m := &messages[j]
-			s.after[i] = max(s.after[i], m.Seq)
+			if s.g.held(m) {
+				passed, s.held = false, true
+				continue
+			}
+			was := s.ahead[m.ID]
+			if passed {
+				s.after[i] = max(s.after[i], m.Seq)
+				delete(s.ahead, m.ID)
+			} else {
+				s.ahead[m.ID] = true
+			}
+			if was {
+				continue
+			}
 			s.buf = append(s.buf[:0], "id: "...)
 			for k, seq := range s.after {
 				if k > 0 {

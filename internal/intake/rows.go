@@ -241,7 +241,7 @@ func (p *plan) said(row []string, began int64) (map[string]json.RawMessage, erro
 		case "":
 			continue
 		case "yes", "y", "true", "1":
-			s.State = consent.Granted
+			s.State, s.Confirmed = consent.Granted, true // where the list was made
 			s.At = max(s.At, 1)
 		case "no", "n", "false", "0":
 			s.State = consent.Refused

@@ -29,6 +29,7 @@ const (
 	// Refused because the user must not, or cannot, be written to.
 	NoConsent  Reason = "no_consent"
 	Declined   Reason = "declined"
+	Pending    Reason = "pending"
 	NoAddress  Reason = "no_address"
 	Unverified Reason = "unverified"
 	Suppressed Reason = "suppressed"
@@ -58,7 +59,7 @@ const (
 // Reasons lists all of them, in the order of the decision.
 func Reasons() []Reason {
 	return []Reason{
-		NotLive, NoConsent, Declined, NoAddress, Unverified, Suppressed, Expired, Audience, GlobalHoldout, Holdout, Once, Cap, CapAll, CapChannel, Converted, NoChoice,
+		NotLive, NoConsent, Declined, Pending, NoAddress, Unverified, Suppressed, Expired, Audience, GlobalHoldout, Holdout, Once, Cap, CapAll, CapChannel, Converted, NoChoice,
 		Definition, Render, Empty, Rejected, Unavailable, Unknown,
 	}
 }
@@ -74,6 +75,8 @@ func (r Reason) Sentence() string {
 		return "The user has not agreed to marketing by this channel."
 	case Declined:
 		return "The user does not want marketing by this channel, or the browser says so (Global Privacy Control)."
+	case Pending:
+		return "The user has agreed, and has not confirmed it yet (double opt-in)."
 	case NoAddress:
 		return "No address of the user is known that this channel could send to."
 	case Unverified:
@@ -224,6 +227,8 @@ func (r *Reach) Refusal() Reason {
 		return NoConsent
 	case !r.Transactional && r.Consent == consent.Refused:
 		return Declined
+	case !r.Transactional && r.Consent == consent.Pending:
+		return Pending
 	case r.Address == AddressMissing:
 		return NoAddress
 	case r.Address == AddressUnverified:

@@ -131,10 +131,11 @@ func (p *Profile) Apply(e *event.Event) (changed bool) {
 	if p.touch(e, t) {
 		changed = true
 	}
-	if len(e.Context.Consent) > 0 && p.consent(e.Context.Consent, t, refresh) {
+	vouched := e.Context.Verified && !claimed(e.Context.Extra)
+	if len(e.Context.Consent) > 0 && p.consent(e.Context.Consent, t, refresh, vouched) {
 		changed = true
 	}
-	if e.Type == event.Identify && len(e.Traits) > 0 && p.identify(e, t) {
+	if e.Type == event.Identify && len(e.Traits) > 0 && p.identify(e, t, vouched) {
 		changed = true
 	}
 	return changed || refresh
@@ -225,13 +226,12 @@ func place(c *event.Context, i int) string {
 }
 
 // identify writes the traits, and the addresses and the consent among them.
-func (p *Profile) identify(e *event.Event, t int64) (changed bool) {
+func (p *Profile) identify(e *event.Event, t int64, verified bool) (changed bool) {
 	traits, ok := object(e.Traits)
 	if !ok {
 		return false
 	}
 	size := entriesBytes(p.Traits)
-	verified := e.Context.Verified && !claimed(e.Context.Extra)
 	for _, in := range traits {
 		switch in.Key {
 		case "email":
@@ -239,7 +239,7 @@ func (p *Profile) identify(e *event.Event, t int64) (changed bool) {
 		case "phone":
 			changed = p.Phone.set(in.Value, verified, t) || changed
 		case "consent":
-			changed = p.consent([]byte(in.Value), t, true) || changed
+			changed = p.consent([]byte(in.Value), t, true, verified) || changed
 		}
 		in.At = t
 		changed = put(&p.Traits, &size, MaxTraitsBytes, in, true) || changed
@@ -260,8 +260,9 @@ func claimed(extra []byte) bool {
 
 // consent merges a statement key by key. An equal value is only given a newer
 // time along with last seen, so that a client that repeats itself with every
-// event does not dirty the profile.
-func (p *Profile) consent(raw []byte, t int64, refresh bool) (changed bool) {
+// event does not dirty the profile. That a yes was confirmed counts only from who
+// can vouch for it, and then for as long as it stays a yes.
+func (p *Profile) consent(raw []byte, t int64, refresh, vouched bool) (changed bool) {
 	entries, ok := object(raw)
 	if !ok {
 		return false
@@ -272,8 +273,13 @@ func (p *Profile) consent(raw []byte, t int64, refresh bool) (changed bool) {
 		if in.At = t; s.At != 0 {
 			in.At = min(s.At, t) // it was said before it was told
 		}
-		if len(in.Value) > maxTextBytes && s.State == consent.Refused {
+		confirmed := s.State == consent.Granted && (s.Confirmed && vouched || consent.Read(p.ConsentTo(in.Key)).Confirmed)
+		switch {
+		case len(in.Value) > maxTextBytes && s.State == consent.Refused:
 			in.Value = "false"
+		case s.Confirmed != confirmed:
+			s.Confirmed = confirmed
+			in.Value = s.Value()
 		}
 		changed = put(&p.Consent, &size, consentLimit(in), in, refresh) || changed
 	}

@@ -537,3 +537,23 @@ func BenchmarkGlance(b *testing.B) {
 		}
 	}
 }
+
+// That a yes was confirmed counts from who can vouch for it, and stays while it is
+// repeated; a no ends it.
+func TestConfirmedConsent(t *testing.T) {
+	p := &Profile{}
+	f := func(sec int64, verified bool, value, want string) {
+		t.Helper()
+		e := identify(sec, `{"consent":{"email":`+value+`}}`)
+		e.Context.Verified = verified
+		p.Apply(e)
+		if got := p.ConsentTo("email"); got != want {
+			t.Errorf("%s at %d: %s, want %s", value, sec, got, want)
+		}
+	}
+	f(1, false, `{"granted":true,"confirmed":true}`, `{"granted":true}`)
+	f(2, true, `{"granted":true,"confirmed":true}`, `{"granted":true,"confirmed":true}`)
+	f(3, false, `true`, `{"granted":true,"confirmed":true}`)
+	f(4, false, `false`, `false`)
+	f(5, false, `true`, `true`)
+}

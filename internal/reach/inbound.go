@@ -41,6 +41,8 @@ func nameOf(k channel.FeedbackKind) string {
 		return event.NameUnsubscribed
 	case channel.Resubscribed:
 		return event.NameResubscribed
+	case channel.Confirmed:
+		return event.NameConfirmed
 	}
 	return ""
 }
@@ -62,6 +64,13 @@ func (b *Book) Inbound(ctx context.Context, f channel.Feedback) error {
 	f.Sender = senderOf(event.Cut(f.Sender, maxSender))
 	r, hash, err := b.subject(ctx, &f)
 	if err != nil {
+		return err
+	}
+	if f.Kind == channel.Confirmed {
+		if hash == "" || f.Machine {
+			return nil
+		}
+		_, err := b.confirmed(ctx, &f, hash, 0)
 		return err
 	}
 	scope := Suppression{Sender: f.Sender}

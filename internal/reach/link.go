@@ -31,6 +31,7 @@ type Link struct {
 	Campaign string
 	Delivery string // may be unknown by the time at which it is followed
 	hash     string // of the address
+	asked    int64  // of a link to confirm: when it was asked, µs; 0 for one to unsubscribe
 }
 
 // Unsubscribe is the address of the page that ends messages like this one to an
@@ -48,11 +49,27 @@ func (b *Book) token(l *Link) string {
 	for _, s := range []string{l.Type, l.Channel, l.Campaign, l.Delivery, l.hash} {
 		body = append(binary.AppendUvarint(body, uint64(len(s))), s...)
 	}
-	return base64.RawURLEncoding.EncodeToString(append(b.mac("link", string(body)), body...))
+	purpose := linkPurpose
+	if l.asked != 0 {
+		purpose, body = confirmPurpose, binary.AppendUvarint(body, uint64(l.asked))
+	}
+	return base64.RawURLEncoding.EncodeToString(append(b.mac(purpose, string(body)), body...))
 }
 
-// Open reads a token; ErrLink if it is not one of this installation's.
-func (b *Book) Open(token string) (Link, error) {
+// What a link is signed for: one to unsubscribe confirms nothing.
+const (
+	linkPurpose    = "link"
+	confirmPurpose = "confirm"
+)
+
+// Open reads the token of a link to unsubscribe; ErrLink if it is not one of this
+// installation's.
+func (b *Book) Open(token string) (Link, error) { return b.open(linkPurpose, token) }
+
+// OpenConfirm reads the token of a link to confirm, likewise.
+func (b *Book) OpenConfirm(token string) (Link, error) { return b.open(confirmPurpose, token) }
+
+func (b *Book) open(purpose, token string) (Link, error) {
 	if len(token) > maxToken {
 		return Link{}, ErrLink
 	}
@@ -61,11 +78,14 @@ func (b *Book) Open(token string) (Link, error) {
 		return Link{}, ErrLink
 	}
 	body := raw[hashSize:]
-	if !hmac.Equal(raw[:hashSize], b.mac("link", string(body))) || body[0] != linkVersion {
+	if !hmac.Equal(raw[:hashSize], b.mac(purpose, string(body))) || body[0] != linkVersion {
 		return Link{}, ErrLink
 	}
 	r := varint.NewReader(body[1:])
 	l := Link{Type: r.String(), Channel: r.String(), Campaign: r.String(), Delivery: r.String(), hash: r.String()}
+	if purpose == confirmPurpose {
+		l.asked = int64(r.Uvarint())
+	}
 	if r.Bad() || len(r.Rest()) > 0 || !Addressed(l.Type) || len(l.hash) != hex.EncodedLen(hashSize) {
 		return Link{}, ErrLink
 	}

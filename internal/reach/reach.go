@@ -34,8 +34,10 @@ type Deps struct {
 	Secret []byte
 	// PublicURL is where people reach Heed: "https://heed.shop.example".
 	PublicURL string
-	Logger    *slog.Logger
-	Clock     func() time.Time
+	// Definitions say whether a yes must be confirmed; nil: none must.
+	Definitions interface{ Current() *definition.Set }
+	Logger      *slog.Logger
+	Clock       func() time.Time
 }
 
 // Book answers who can be reached. It may be used concurrently.
@@ -95,6 +97,9 @@ type Question struct {
 	Channel  *definition.Channel
 	// To stands in for the user's address: whoever tries a message gives their own.
 	To string
+	// Asked is when it was ordered (Await) to ask this user to confirm a yes, if the
+	// message is what asks; 0 for every other one.
+	Asked int64
 }
 
 // Answer is what is known about a Question.
@@ -110,6 +115,9 @@ func (b *Book) Ask(ctx context.Context, q *Question) (Answer, error) {
 	p := q.Profile
 	if p == nil {
 		p = &profile.Profile{}
+	}
+	if q.Asked != 0 {
+		return b.asks(ctx, q, p)
 	}
 	said := consent.Ask(q.Purpose, q.Channel.Type, p.ConsentAt)
 	a := Answer{Reach: policy.Reach{Transactional: q.Purpose == consent.Transactional, Consent: said.State}}
@@ -127,8 +135,13 @@ func (b *Book) Ask(ctx context.Context, q *Question) (Answer, error) {
 		return a, err
 	}
 	a.Address = state
-	if state != policy.AddressVerified {
-		return a, nil
+	if !a.Transactional && state != policy.AddressMissing && b.needed(q.Channel.Type) {
+		if value, _ := p.ConsentAt(q.Channel.Type); !consent.Read(value).Confirmed {
+			a.Consent = consent.Pending
+		}
+	}
+	if err := b.opted(ctx, q, p, &a, to); err != nil || a.Address != policy.AddressVerified || a.Consent == consent.Pending {
+		return a, err
 	}
 	a.To = to
 	list, err := b.suppressions(ctx, q.Channel.Type, b.hash(q.Channel.Type, to))

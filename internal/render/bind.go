@@ -39,6 +39,9 @@ func (w *writer) bind(t *Template, in Input) {
 		w.vars[rootPull] = pulled
 	}
 	w.vars[rootCampaign] = map[string]any{"name": in.Campaign}
+	if in.Confirm != "" {
+		w.vars[rootConfirm] = in.Confirm
+	}
 	if in.Unsubscribe != "" {
 		w.vars[rootUnsubscribe] = in.Unsubscribe
 	}

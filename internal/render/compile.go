@@ -171,7 +171,7 @@ func (c *compiler) scan(source string) error {
 				if name == "" {
 					return &SyntaxError{Line: t.SourceLoc.LineNo, Message: t.Name + " needs a name"}
 				}
-				if slices.Contains([]string{rootEvent, rootProfile, rootCampaign, rootPull, rootForloop, rootUnsubscribe}, name) {
+				if slices.Contains([]string{rootEvent, rootProfile, rootCampaign, rootPull, rootForloop, rootUnsubscribe, rootConfirm}, name) {
 					return &SyntaxError{Line: t.SourceLoc.LineNo, Message: fmt.Sprintf("%s must not take the name %q", t.Name, name)}
 				}
 				c.locals[name] = true

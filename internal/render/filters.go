@@ -315,7 +315,7 @@ func filterTable() map[string]filter {
 		}},
 		"money":  {0, 2, moneyFilter},
 		"number": {0, 1, numberFilter},
-		"plural": {2, 2, pluralFilter},
+		"plural": {2, 6, pluralFilter},
 
 		// times
 		"date": {1, 2, dateFilter},
@@ -652,23 +652,6 @@ func stripHTML(s string) string {
 		}
 		s = s[open+end+1:]
 	}
-}
-
-// pluralFilter writes {{ n | plural: "win", "wins" }} as 1 win, 2 wins.
-func pluralFilter(w *writer, in any, args []any) (any, error) {
-	v, err := w.float(in)
-	if err != nil {
-		return nil, err
-	}
-	word := args[1]
-	if v == 1 {
-		word = args[0]
-	}
-	n, err := w.text(tidy(v))
-	if err != nil {
-		return nil, err
-	}
-	return w.concat(n+" ", word)
 }
 
 // wide finds field widths in a date's format that would pad without bound.

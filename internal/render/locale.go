@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strconv"
@@ -134,7 +135,7 @@ func moneyFilter(w *writer, in any, args []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return w.keep(notationOf(locale).money(v, strings.ToUpper(cutRunes(currency, 8))))
+	return w.keep(notationOf(cmp.Or(locale, w.locale)).money(v, strings.ToUpper(cutRunes(currency, 8))))
 }
 
 // numberFilter writes {{ 1234.5 | number: "de" }} as 1.234,5, with at most three
@@ -153,7 +154,7 @@ func numberFilter(w *writer, in any, args []any) (any, error) {
 	}
 	v = math.Round(v*1000) / 1000
 	_, fraction, _ := strings.Cut(strconv.FormatFloat(v, 'f', -1, 64), ".")
-	return w.keep(notationOf(locale).number(v, len(fraction)))
+	return w.keep(notationOf(cmp.Or(locale, w.locale)).number(v, len(fraction)))
 }
 
 // zone is a time zone by its name; UTC for a user whose zone is not known, or

@@ -82,9 +82,14 @@ type Input struct {
 	// Pull looks the user's document of a collection up: a JSON object, or nil. It
 	// is asked for the collections that the template names. nil: there are none.
 	Pull func(collection string) []byte
+	// Locale is the language of the text; "" if it is not known.
+	Locale string
 	// Unsubscribe is the address of the page that ends messages like this one; ""
 	// if there is none.
 	Unsubscribe string
+	// Confirm is the address of the page on which somebody confirms to want
+	// messages; "" in all but those that ask for it.
+	Confirm string
 }
 
 // Result is rendered content.
@@ -163,7 +168,7 @@ func (t *Template) readsRoot(root string) bool {
 func (t *Template) Render(ctx context.Context, in Input) (res Result, err error) {
 	w := acquire()
 	defer release(w)
-	w.ctx, w.html = ctx, t.mode == HTML
+	w.ctx, w.html, w.locale = ctx, t.mode == HTML, in.Locale
 	w.bind(t, in)
 	defer func() {
 		// The library's conversions panic on some values, by design or not.

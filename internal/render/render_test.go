@@ -309,3 +309,49 @@ func BenchmarkRender(b *testing.B) {
 		}
 	}
 }
+
+// Plural forms are those of the text's language.
+func TestPlural(t *testing.T) {
+	f := func(locale, number, forms, want string) {
+		t.Helper()
+		made, err := render.Parse(fmt.Sprintf(`{{ %s | plural: %s }}`, number, forms), render.Text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := made.Render(t.Context(), render.Input{Locale: locale})
+		if got.Text != want && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s %s %s: %q, %v, want %q", locale, number, forms, got.Text, err, want)
+		}
+	}
+	const (
+		two    = `"win", "wins"`
+		polish = `"one: plik", "few: pliki", "many: plików", "other: pliku"`
+		arabic = `"zero: z", "one: o", "two: t", "few: f", "many: m", "other: r"`
+	)
+	f("", "1", two, "1 win")
+	f("", "0", two, "0 wins")
+	f("", "1.5", two, "1.5 wins")
+	f("", `"1"`, two, "1 win")
+	f("", "10000001", two, "10000001 wins")
+	f("no language", "1", two, "1 win")
+	f("fr-CA", "0", `"jour", "jours"`, "0 jour")
+	f("fr", "1.5", `"jour", "jours"`, "1.5 jour")
+	f("ja", "1", two, "1 wins") // it has no singular
+	f("pl", "1", polish, "1 plik")
+	f("pl-PL", "3", polish, "3 pliki")
+	f("pl", "5", polish, "5 plików")
+	f("pl", "12", polish, "12 plików")
+	f("pl", "22", polish, "22 pliki")
+	f("pl", "1.5", polish, "1.5 pliku")
+	f("pl", "123456789012", polish, "123456789012 plików")
+	f("pl", "3", two, "3 wins")
+	f("ru", "21", `"one: файл", "other: файлов"`, "21 файл")
+	f("ru", "3", `"one: файл", "other: файлов"`, "3 файлов")
+	f("ar", "0", arabic, "0 z")
+	f("ar", "2", arabic, "2 t")
+	f("ar", "11", arabic, "11 m")
+	f("ar", "100", arabic, "100 r")
+	f("en", "2", `"one: a", "few: b"`, "plural has no form for 2")
+	f("en", "2", `"a", "b", "c"`, "plural takes two forms, or names each")
+	f("en", `"x"`, two, "is not a number")
+}

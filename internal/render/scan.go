@@ -141,6 +141,7 @@ const (
 
 	// The link by which the reader of a message ends messages like it.
 	rootUnsubscribe = "unsubscribe_url"
+	rootConfirm     = "confirm_url"
 )
 
 func eventField(s string) bool {
@@ -186,12 +187,12 @@ func checkField(f field, locals map[string]bool) error {
 		if second != "" && second != "name" {
 			return fmt.Errorf("campaign has no %q: it has name", second)
 		}
-	case rootUnsubscribe:
+	case rootUnsubscribe, rootConfirm:
 		if second != "" {
-			return fmt.Errorf("%s has no %q: it is a link", rootUnsubscribe, second)
+			return fmt.Errorf("%s has no %q: it is a link", root, second)
 		}
 	default:
-		return fmt.Errorf("nothing is called %q here: templates read event, profile, pull, campaign and unsubscribe_url", root)
+		return fmt.Errorf("nothing is called %q here: templates read event, profile, pull, campaign, unsubscribe_url and confirm_url", root)
 	}
 	return nil
 }

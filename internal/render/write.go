@@ -25,6 +25,7 @@ func (m markup) String() string { return m.s }
 type writer struct {
 	ctx     context.Context
 	html    bool
+	locale  string // of the text
 	cfg     expressions.Config
 	vars    map[string]any
 	scope   expressions.Context

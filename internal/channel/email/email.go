@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -38,6 +39,8 @@ type Deps struct {
 	Logger  *slog.Logger
 	Now     func() time.Time
 	TLS     *tls.Config // of sessions with servers; nil: the system's roots
+	// Definitions name the channels whose providers report; nil: none does.
+	Definitions interface{ Current() *definition.Set }
 }
 
 // Channel implements channel.Channel, channel.Receiver and channel.Runner.
@@ -50,6 +53,7 @@ type Channel struct {
 	destinations outward.Destinations
 	pace         pace
 	visits       visits
+	outside      *http.Client // never to private addresses
 }
 
 // New makes the channel.
@@ -57,6 +61,7 @@ func New(cfg Config, deps Deps) *Channel {
 	return &Channel{
 		cfg: cfg, deps: deps, seal: newSealer(deps.Secret), servers: servers{tls: deps.TLS}, destinations: outward.Destinations{InFlight: maxInFlight},
 		pace: pace{lines: map[string]*line{}}, visits: visits{seen: map[string]*burst{}},
+		outside: outward.NewClient(true),
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"heed/internal/channel"
 	"heed/internal/channel/email/letter"
+	"heed/internal/channel/email/provider"
 	"heed/internal/definition"
 )
 
@@ -26,9 +27,6 @@ const (
 	maxAddress = 254
 	maxMessage = 2 << 20
 )
-
-// headerDelivery names the delivery, signed, to whoever reports a message.
-const headerDelivery = "X-Heed-Delivery"
 
 // message is one e-mail, ready for the wire.
 type message struct {
@@ -79,7 +77,7 @@ func (c *Channel) compose(d *channel.Delivery) (*message, error) {
 	}
 	out := &message{from: from.Address, to: to}
 	if local := c.seal.returnPath(d.ID); local != "" {
-		m.SetGenHeader(headerDelivery, local)
+		m.SetGenHeader(provider.HeaderDelivery, local)
 		if def.Bounces != "" {
 			out.from = local + "@" + def.Bounces
 		}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/netutil"
 
 	"heed/internal/channel"
+	"heed/internal/channel/email/provider"
 	"heed/internal/channel/email/report"
 )
 
@@ -87,7 +88,7 @@ func (r *returning) Data(in io.Reader) error {
 	if err != nil {
 		return err
 	}
-	rep, err := report.Parse(raw, headerDelivery)
+	rep, err := report.Parse(raw, provider.HeaderDelivery)
 	if err != nil {
 		r.channel.deps.Logger.Info("mail came back that cannot be read", "error", err)
 		return nil

@@ -22,11 +22,12 @@ const (
 
 const inboundTimeout = 2 * time.Second
 
-// Register implements channel.Receiver. Neither route changes what anybody gets:
-// scanners follow every link.
+// Register implements channel.Receiver. Links change nothing of what anybody gets:
+// scanners follow all of them.
 func (c *Channel) Register(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+clickPath+"{token}", c.click)
 	mux.HandleFunc("GET "+openPath+"{token}", c.open)
+	mux.HandleFunc("POST "+hookPath+"{channel}", c.hook)
 }
 
 // click leads on to where the link led. It leads nowhere that Heed has not signed.

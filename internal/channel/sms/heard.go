@@ -128,7 +128,7 @@ func (s *standing) take(command keyword.Command) (kind channel.FeedbackKind, ans
 		kind, state = channel.Resubscribed, started
 	case keyword.Yes:
 		if s.State != stopped {
-			return "", false
+			return channel.Confirmed, false // what was asked, if anything was
 		}
 		kind, state = channel.Resubscribed, started
 	case keyword.Help:

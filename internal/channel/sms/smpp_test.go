@@ -214,7 +214,8 @@ func TestStopOverSMPP(t *testing.T) {
 	write("YES", 0)
 	heard(channel.Resubscribed)
 	answered("again")
-	write("yes", 0) // of somebody who said nothing before
+	write("yes", 0) // of somebody who has taken back what was said: it answers a question, if one was asked
+	heard(channel.Confirmed)
 	write("Opt-out", 0)
 	if f := heard(channel.Unsubscribed); f.ID == first.ID {
 		t.Error("a new wish has an old id")

@@ -214,6 +214,7 @@ func (e ChangeAction) Valid() bool {
 // Defines values for ConsentStatementState.
 const (
 	ConsentGranted ConsentStatementState = "granted"
+	ConsentPending ConsentStatementState = "pending"
 	ConsentRefused ConsentStatementState = "refused"
 	ConsentUnknown ConsentStatementState = "unknown"
 )
@@ -222,6 +223,8 @@ const (
 func (e ConsentStatementState) Valid() bool {
 	switch e {
 	case ConsentGranted:
+		return true
+	case ConsentPending:
 		return true
 	case ConsentRefused:
 		return true
@@ -237,6 +240,7 @@ const (
 	StatusBounced      DeliveryStatus = "bounced"
 	StatusClicked      DeliveryStatus = "clicked"
 	StatusComplained   DeliveryStatus = "complained"
+	StatusConfirmed    DeliveryStatus = "confirmed"
 	StatusDelivered    DeliveryStatus = "delivered"
 	StatusDismissed    DeliveryStatus = "dismissed"
 	StatusFailed       DeliveryStatus = "failed"
@@ -257,6 +261,8 @@ func (e DeliveryStatus) Valid() bool {
 	case StatusClicked:
 		return true
 	case StatusComplained:
+		return true
+	case StatusConfirmed:
 		return true
 	case StatusDelivered:
 		return true
@@ -782,6 +788,14 @@ type Applied struct {
 	Updated   int      `json:"updated"`
 }
 
+// AskingSpec How an owner of an address is asked to confirm
+type AskingSpec struct {
+	Channel string `json:"channel"`
+
+	// Template Prints confirm_url
+	Template string `json:"template"`
+}
+
 // Audience defines model for Audience.
 type Audience struct {
 	// AsOf When that was true; of a frozen one, the time of its members
@@ -1256,16 +1270,29 @@ type Checked struct {
 
 // ConsentStatement What was said, as the profile keeps it
 type ConsentStatement struct {
-	At time.Time `json:"at,omitempty,omitzero"`
+	// AskedAt When the owner of the address was last asked to confirm it
+	AskedAt time.Time `json:"askedAt,omitempty,omitzero"`
+	At      time.Time `json:"at,omitempty,omitzero"`
+
+	// ConfirmedAt When the owner of the address confirmed it
+	ConfirmedAt time.Time `json:"confirmedAt,omitempty,omitzero"`
+
+	// ConfirmedBy How
+	ConfirmedBy string `json:"confirmedBy,omitempty,omitzero"`
+
+	// Delivery The message that was answered
+	Delivery string `json:"delivery,omitempty,omitzero"`
 
 	// Key A type of channel, marketing or gpc
-	Key     string                `json:"key"`
-	Source  string                `json:"source,omitempty,omitzero"`
+	Key    string `json:"key"`
+	Source string `json:"source,omitempty,omitzero"`
+
+	// State pending: granted, and not confirmed yet by the owner of the address (double opt-in)
 	State   ConsentStatementState `json:"state"`
 	Wording string                `json:"wording,omitempty,omitzero"`
 }
 
-// ConsentStatementState defines model for ConsentStatement.State.
+// ConsentStatementState pending: granted, and not confirmed yet by the owner of the address (double opt-in)
 type ConsentStatementState string
 
 // Crowd defines model for Crowd.
@@ -1328,6 +1355,9 @@ type Delivery struct {
 
 	// Id Its place in the log, PARTITION-OFFSET
 	Id string `json:"id"`
+
+	// Locale Of the text of the template that was chosen; none: nobody has said it
+	Locale string `json:"locale,omitempty,omitzero"`
 
 	// Machine Of an opening or a click: by a scanner or a proxy
 	Machine  bool           `json:"machine,omitempty,omitzero"`
@@ -2222,12 +2252,21 @@ type SuppressionOrder struct {
 
 // TemplateDraft defines model for TemplateDraft.
 type TemplateDraft struct {
+	As   string `json:"as,omitempty,omitzero"`
 	Body string `json:"body"`
 
 	// Campaign What campaign.name prints
 	Campaign string `json:"campaign,omitempty,omitzero"`
 	Channel  string `json:"channel"`
-	Subject  string `json:"subject,omitempty,omitzero"`
+	Link     string `json:"link,omitempty,omitzero"`
+	Locale   string `json:"locale,omitempty,omitzero"`
+
+	// Locales By BCP 47 tag; a reader of de-AT gets de-AT, else de, else the text for everybody
+	Locales TemplateTexts `json:"locales,omitempty,omitzero"`
+
+	// Reader The locale of who reads it; that of the user if there is none
+	Reader  string `json:"reader,omitempty,omitzero"`
+	Subject string `json:"subject,omitempty,omitzero"`
 
 	// User Whose profile it reads; nobody's if there is none
 	User string `json:"user,omitempty,omitzero"`
@@ -2237,6 +2276,13 @@ type TemplateDraft struct {
 type TemplatePreview struct {
 	// Body HTML of a page, an e-mail or the outbox; else text
 	Body string `json:"body"`
+
+	// Html Whether the body is HTML
+	Html bool   `json:"html"`
+	Link string `json:"link"`
+
+	// Locale Of the text that was chosen; empty: nobody has said it
+	Locale string `json:"locale"`
 
 	// Missing Fields that were printed without a default and have no value
 	Missing []string `json:"missing"`
@@ -2248,6 +2294,33 @@ type TemplatePreview struct {
 	// Type Of the channel
 	Type string `json:"type"`
 }
+
+// TemplateSpec defines model for TemplateSpec.
+type TemplateSpec = json.RawMessage
+
+// TemplateStarter defines model for TemplateStarter.
+type TemplateStarter struct {
+	Name string       `json:"name"`
+	Spec TemplateSpec `json:"spec"`
+
+	// Type Of the channels that it is for
+	Type string `json:"type"`
+}
+
+// TemplateStarters defines model for TemplateStarters.
+type TemplateStarters struct {
+	Starters []TemplateStarter `json:"starters"`
+}
+
+// TemplateText What a template says in one language; what is left out is taken from the text for everybody
+type TemplateText struct {
+	Body    string `json:"body,omitempty,omitzero"`
+	Link    string `json:"link,omitempty,omitzero"`
+	Subject string `json:"subject,omitempty,omitzero"`
+}
+
+// TemplateTexts By BCP 47 tag; a reader of de-AT gets de-AT, else de, else the text for everybody
+type TemplateTexts map[string]TemplateText
 
 // Timeline defines model for Timeline.
 type Timeline struct {
@@ -2872,6 +2945,9 @@ type ServerInterface interface {
 	// PreviewTemplate What a template that is not saved says to a user
 	// (POST /templates:preview)
 	PreviewTemplate(w http.ResponseWriter, r *http.Request)
+	// ListTemplateStarters Designs that a new template may begin with
+	// (GET /templates:starters)
+	ListTemplateStarters(w http.ResponseWriter, r *http.Request)
 	// ListTokens The API tokens, without their secrets (admin)
 	// (GET /tokens)
 	ListTokens(w http.ResponseWriter, r *http.Request)
@@ -4155,6 +4231,20 @@ func (siw *ServerInterfaceWrapper) PreviewTemplate(w http.ResponseWriter, r *htt
 	handler.ServeHTTP(w, r)
 }
 
+// ListTemplateStarters operation middleware
+func (siw *ServerInterfaceWrapper) ListTemplateStarters(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListTemplateStarters(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListTokens operation middleware
 func (siw *ServerInterfaceWrapper) ListTokens(w http.ResponseWriter, r *http.Request) {
 
@@ -4683,6 +4773,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/audiences/{name}", wrapper.GetAudience)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/audiences/{name}/changes", wrapper.ListAudienceChanges)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/templates:preview", wrapper.PreviewTemplate)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/templates:starters", wrapper.ListTemplateStarters)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/users/{id}/reach", wrapper.GetUserReach)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/suppressions", wrapper.CountSuppressions)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/suppressions", wrapper.SuppressAddress)
@@ -6726,6 +6817,44 @@ func (response PreviewTemplatedefaultJSONResponse) VisitPreviewTemplateResponse(
 	return err
 }
 
+type ListTemplateStartersRequestObject struct {
+}
+
+type ListTemplateStartersResponseObject interface {
+	VisitListTemplateStartersResponse(w http.ResponseWriter) error
+}
+
+type ListTemplateStarters200JSONResponse TemplateStarters
+
+func (response ListTemplateStarters200JSONResponse) VisitListTemplateStartersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTemplateStartersdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response ListTemplateStartersdefaultJSONResponse) VisitListTemplateStartersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListTokensRequestObject struct {
 }
 
@@ -7421,6 +7550,9 @@ type StrictServerInterface interface {
 	// PreviewTemplate What a template that is not saved says to a user
 	// (POST /templates:preview)
 	PreviewTemplate(ctx context.Context, request PreviewTemplateRequestObject) (PreviewTemplateResponseObject, error)
+	// ListTemplateStarters Designs that a new template may begin with
+	// (GET /templates:starters)
+	ListTemplateStarters(ctx context.Context, request ListTemplateStartersRequestObject) (ListTemplateStartersResponseObject, error)
 	// ListTokens The API tokens, without their secrets (admin)
 	// (GET /tokens)
 	ListTokens(ctx context.Context, request ListTokensRequestObject) (ListTokensResponseObject, error)
@@ -8879,6 +9011,30 @@ func (sh *strictHandler) PreviewTemplate(w http.ResponseWriter, r *http.Request)
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(PreviewTemplateResponseObject); ok {
 		if err := validResponse.VisitPreviewTemplateResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListTemplateStarters operation middleware
+func (sh *strictHandler) ListTemplateStarters(w http.ResponseWriter, r *http.Request) {
+	var request ListTemplateStartersRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTemplateStarters(ctx, request.(ListTemplateStartersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTemplateStarters")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListTemplateStartersResponseObject); ok {
+		if err := validResponse.VisitListTemplateStartersResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -108,6 +108,8 @@ func follows(name string) DeliveryStatus {
 		return StatusUnsubscribed
 	case event.NameResubscribed:
 		return StatusResubscribed
+	case event.NameConfirmed:
+		return StatusConfirmed
 	}
 	return ""
 }
@@ -116,7 +118,7 @@ func follows(name string) DeliveryStatus {
 // so is none itself.
 func (s DeliveryStatus) Follows() bool {
 	switch s {
-	case StatusShown, StatusClicked, StatusDismissed, StatusDelivered, StatusBounced, StatusComplained, StatusOpened, StatusUnsubscribed, StatusResubscribed:
+	case StatusShown, StatusClicked, StatusDismissed, StatusDelivered, StatusBounced, StatusComplained, StatusOpened, StatusUnsubscribed, StatusResubscribed, StatusConfirmed:
 		return true
 	case StatusSent, StatusFailed, StatusHeld, StatusRefused:
 	}
@@ -131,6 +133,7 @@ func DeliveryOf(partition int, offset uint64, e *event.Event) (Delivery, error) 
 		Reason     string `json:"reason"`
 		Campaign   string `json:"campaign"`
 		Template   string `json:"template"`
+		Locale     string `json:"locale"`
 		Channel    string `json:"channel"`
 		Delivery   string `json:"delivery"`
 		Activation string `json:"activation"`
@@ -147,7 +150,7 @@ func DeliveryOf(partition int, offset uint64, e *event.Event) (Delivery, error) 
 	}
 	d := Delivery{
 		Id: Place(partition, offset), At: time.UnixMicro(e.Timestamp).UTC(), User: strings.Clone(e.User()),
-		Status: DeliveryStatus(p.Status), Reason: p.Reason, Campaign: p.Campaign, Template: p.Template, Channel: p.Channel,
+		Status: DeliveryStatus(p.Status), Reason: p.Reason, Campaign: p.Campaign, Template: p.Template, Locale: p.Locale, Channel: p.Channel,
 		Delivery: p.Delivery, Activation: p.Activation, Fire: p.Fire, Trigger: p.Trigger, Test: p.Test,
 		Machine: p.Machine, Detail: p.Detail,
 	}

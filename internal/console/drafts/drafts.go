@@ -14,11 +14,12 @@ import (
 	"heed/internal/channel/email/letter"
 	"heed/internal/console/api"
 	"heed/internal/definition"
+	"heed/internal/engager/content"
 	"heed/internal/render"
 )
 
-// Preview renders what a user would read; missing are fields without a value.
-type Preview func(ctx context.Context, t *definition.Template, campaign, user string) (subject, body string, missing []string, err error)
+// Preview renders what a user would read, in the language of locale or the user's.
+type Preview func(ctx context.Context, t *definition.Template, campaign, user, locale string) (content.Rendered, error)
 
 // Deps is what the handlers work with.
 type Deps struct {
@@ -42,15 +43,17 @@ func (d *Drafts) PreviewTemplate(ctx context.Context, r api.PreviewTemplateReque
 	if ch == nil {
 		return nil, api.BadRequest(fmt.Sprintf("there is no channel %q", r.Body.Channel), "")
 	}
-	out := api.PreviewTemplate200JSONResponse{Type: ch.Type, Missing: []string{}}
-	t := &definition.Template{Channel: ch.Name, Subject: r.Body.Subject, Body: r.Body.Body}
-	subject, body, missing, err := d.deps.Preview(ctx, t, r.Body.Campaign, r.Body.User)
+	t := templateOf(r.Body)
+	made, err := d.deps.Preview(ctx, t, r.Body.Campaign, r.Body.User, r.Body.Reader)
 	if err != nil {
 		return nil, mistaken(err)
 	}
-	out.Subject, out.Body, out.Missing = subject, body, append(out.Missing, missing...)
+	out := api.PreviewTemplate200JSONResponse{
+		Type: ch.Type, Html: t.Mode(ch) == render.HTML, Locale: made.Locale, Subject: made.Subject, Link: made.Link, Body: made.Body,
+		Missing: append([]string{}, made.Missing...),
+	}
 	if ch.Type == definition.ChannelEmail {
-		l, err := letter.New(body, letter.Options{Imprint: ch.Address})
+		l, err := letter.New(made.Body, letter.Options{Imprint: ch.Address})
 		if err != nil {
 			return nil, mistaken(err)
 		}
@@ -59,10 +62,21 @@ func (d *Drafts) PreviewTemplate(ctx context.Context, r api.PreviewTemplateReque
 	return out, nil
 }
 
+func templateOf(d *api.TemplateDraft) *definition.Template {
+	t := &definition.Template{
+		Channel: d.Channel, As: d.As, Locale: d.Locale, Text: definition.Text{Subject: d.Subject, Link: d.Link, Body: d.Body},
+		Locales: make(map[string]definition.Text, len(d.Locales)),
+	}
+	for locale, text := range d.Locales {
+		t.Locales[locale] = definition.Text{Subject: text.Subject, Link: text.Link, Body: text.Body}
+	}
+	return t
+}
+
 // mistaken tells the author what is wrong with the content.
 func mistaken(err error) error {
-	if bad, ok := errors.AsType[*render.SyntaxError](err); ok {
-		return api.BadRequest(bad.Error(), "")
+	if _, ok := errors.AsType[*render.SyntaxError](err); ok {
+		return api.BadRequest(err.Error(), "")
 	}
 	for _, theirs := range []error{render.ErrTooMuch, render.ErrTooLong, letter.ErrTooMuch} {
 		if errors.Is(err, theirs) {

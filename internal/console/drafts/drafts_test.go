@@ -3,12 +3,14 @@ package drafts
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
 	"heed/internal/console/api"
 	"heed/internal/definition"
+	"heed/internal/engager/content"
 	"heed/internal/render"
 )
 
@@ -21,13 +23,14 @@ func TestPreviewTemplate(t *testing.T) {
 		"news": {Name: "news", Type: definition.ChannelEmail, Address: "Shop Ltd, 1 High Street"},
 		"crm":  {Name: "crm", Type: definition.ChannelWebhook},
 	}}
-	d := New(Deps{Definitions: fixed{set}, Preview: func(_ context.Context, t *definition.Template, campaign, user string) (string, string, []string, error) {
+	d := New(Deps{Definitions: fixed{set}, Preview: func(_ context.Context, t *definition.Template, campaign, user, locale string) (content.Rendered, error) {
 		if parsed, err := render.Parse(t.Body, set.Channels[t.Channel].Mode()); err != nil {
-			return "", "", nil, err
+			return content.Rendered{}, fmt.Errorf("body: %w", err)
 		} else if len(parsed.Reads()) > 0 {
-			return "", "", nil, errors.New("the store is down")
+			return content.Rendered{}, errors.New("the store is down")
 		}
-		return t.Subject + " " + user, t.Body, []string{"profile.traits.name"}, nil
+		said := t.In(locale)
+		return content.Rendered{Locale: said.Locale, Subject: said.Subject.Source + " " + user, Body: said.Body.Source, Missing: []string{"profile.traits.name"}}, nil
 	}})
 	ask := func(draft api.TemplateDraft) (api.PreviewTemplate200JSONResponse, error) {
 		t.Helper()
@@ -36,10 +39,14 @@ func TestPreviewTemplate(t *testing.T) {
 		return p, err
 	}
 	mail, err := ask(api.TemplateDraft{Channel: "news", Subject: "Hi", User: "ada", Body: `<style>b{color:red}</style><p>Hello <b>you</b>`})
-	if err != nil || mail.Type != "email" || mail.Subject != "Hi ada" || !strings.Contains(mail.Body, `<b style="color:red">`) || mail.Text != "Hello you\n\nShop Ltd, 1 High Street" || len(mail.Missing) != 1 {
+	if err != nil || mail.Type != "email" || !mail.Html || mail.Subject != "Hi ada" || !strings.Contains(mail.Body, `<b style="color:red">`) || mail.Text != "Hello you\n\nShop Ltd, 1 High Street" || len(mail.Missing) != 1 {
 		t.Errorf("%+v, %v", mail, err)
 	}
 	if post, err := ask(api.TemplateDraft{Channel: "crm", Body: `{"a": "<b>"}`}); err != nil || post.Body != `{"a": "<b>"}` || post.Text != "" {
+		t.Errorf("%+v, %v", post, err)
+	}
+	german := api.TemplateDraft{Channel: "crm", Locale: "en", Body: "{}", Locales: api.TemplateTexts{"de": {Body: `"ja"`}}, Reader: "de-AT"}
+	if post, err := ask(german); err != nil || post.Locale != "de" || post.Body != `"ja"` || post.Html {
 		t.Errorf("%+v, %v", post, err)
 	}
 	f := func(draft api.TemplateDraft, status int, message string) {

@@ -24,6 +24,7 @@ import (
 type Book interface {
 	Ask(ctx context.Context, q *reach.Question) (reach.Answer, error)
 	Keeps(ctx context.Context, q *reach.Question) ([]reach.Suppressed, error)
+	Proof(ctx context.Context, q *reach.Question) (reach.Confirmation, error)
 	Lookup(ctx context.Context, channelType, address string) ([]reach.Suppressed, error)
 	Suppress(ctx context.Context, channelType, address string, why reach.Why, c reach.Cause) error
 	Unsuppress(ctx context.Context, channelType, address string) (found bool, err error)
@@ -165,6 +166,9 @@ func (h *Reaching) GetUserReach(ctx context.Context, r api.GetUserReachRequestOb
 		if c.Marketing, err = h.answer(ctx, q); err != nil {
 			return nil, err
 		}
+		if err := h.prove(ctx, q, out.Statements, c.Marketing.Reason); err != nil {
+			return nil, err
+		}
 		q.Purpose = consent.Transactional
 		if c.Transactional, err = h.answer(ctx, q); err != nil {
 			return nil, err
@@ -177,6 +181,29 @@ func (h *Reaching) GetUserReach(ctx context.Context, r api.GetUserReachRequestOb
 		out.Channels = append(out.Channels, c)
 	}
 	return out, nil
+}
+
+// prove adds to the statement about a channel how it was confirmed.
+func (h *Reaching) prove(ctx context.Context, q *reach.Question, statements []api.ConsentStatement, reason string) error {
+	i := slices.IndexFunc(statements, func(s api.ConsentStatement) bool { return s.Key == q.Channel.Type })
+	if i < 0 || statements[i].State == api.ConsentRefused {
+		return nil
+	}
+	c, err := h.deps.Book.Proof(ctx, q)
+	if err != nil {
+		return err
+	}
+	s := &statements[i]
+	if reason == string(policy.Pending) {
+		s.State = api.ConsentPending
+	}
+	if n := len(c.Asked); n > 0 {
+		s.AskedAt = api.Time(c.Asked[n-1].At)
+	}
+	if c.At != 0 {
+		s.ConfirmedAt, s.ConfirmedBy, s.Delivery = api.Time(c.At), c.How, c.Delivery
+	}
+	return nil
 }
 
 func (h *Reaching) answer(ctx context.Context, q *reach.Question) (api.ReachAnswer, error) {

@@ -1,7 +1,8 @@
-// Package unsubscribe owns the page behind the links in messages: GET /u/{token}
-// shows what holds for an address and changes nothing, because scanners follow
-// links; POST does what the owner of the address wants. It works without scripts
-// and without signing in: the token is signed.
+// Package unsubscribe owns the pages behind the links in messages: GET /u/{token}
+// shows what holds for an address, GET /confirm/{token} what is to be confirmed
+// (double opt-in). Neither changes anything, because scanners follow links; POST does
+// what the owner of the address wants. They work without scripts and without signing
+// in: the token is signed.
 //
 // It does not own links, nor what is kept of an address (reach).
 package unsubscribe
@@ -27,12 +28,16 @@ type Book interface {
 	Open(token string) (reach.Link, error)
 	Stands(ctx context.Context, l reach.Link) (reach.Standing, error)
 	Choose(ctx context.Context, l reach.Link, want reach.Choice) error
+
+	OpenConfirm(token string) (reach.Link, error)
+	Confirmation(ctx context.Context, l reach.Link) (reach.Confirmed, error)
+	Confirm(ctx context.Context, l reach.Link) (reach.Confirmed, error)
 }
 
 // maxBody bounds a POST, in bytes: it says one word.
 const maxBody = 4 << 10
 
-// Page serves the page. It may be used concurrently.
+// Page serves the pages. It may be used concurrently.
 type Page struct {
 	book   Book
 	log    *slog.Logger
@@ -62,6 +67,8 @@ func New(b Book, log *slog.Logger) (*Page, error) {
 func (p *Page) Register(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+reach.UnsubscribePath+"{token}", p.serve)
 	mux.HandleFunc("POST "+reach.UnsubscribePath+"{token}", p.serve)
+	mux.HandleFunc("GET "+reach.ConfirmPath+"{token}", p.confirm)
+	mux.HandleFunc("POST "+reach.ConfirmPath+"{token}", p.confirm)
 }
 
 // view is what the page shows.
@@ -70,8 +77,21 @@ type view struct {
 	reach.Standing
 	Broken, Failed bool
 	Changed        bool
-	Address        string // "e-mail address"
-	Messages       string // "e-mails"
+	Address        string           // "e-mail address"
+	Messages       string           // "e-mails"
+	Confirm        *reach.Confirmed // of a link to confirm
+}
+
+// about is a view of a page about an address that a type of channel sends to.
+func about(channelType string) *view {
+	v := &view{Address: "e-mail address", Messages: "e-mails"}
+	switch channelType {
+	case definition.ChannelSMS:
+		v.Address, v.Messages = "phone number", "text messages"
+	case definition.ChannelPush:
+		v.Address, v.Messages = "device", "notifications"
+	}
+	return v
 }
 
 func (p *Page) serve(w http.ResponseWriter, r *http.Request) {
@@ -80,13 +100,7 @@ func (p *Page) serve(w http.ResponseWriter, r *http.Request) {
 		p.write(w, http.StatusNotFound, &view{Title: "This link does not work", Broken: true})
 		return
 	}
-	v := &view{Address: "e-mail address", Messages: "e-mails"}
-	switch l.Type {
-	case definition.ChannelSMS:
-		v.Address, v.Messages = "phone number", "text messages"
-	case definition.ChannelPush:
-		v.Address, v.Messages = "device", "notifications"
-	}
+	v := about(l.Type)
 	if r.Method == http.MethodPost {
 		want, err := wanted(w, r)
 		if err != nil {
@@ -118,6 +132,35 @@ func (p *Page) serve(w http.ResponseWriter, r *http.Request) {
 	p.write(w, http.StatusOK, v)
 }
 
+// confirm shows what is to be confirmed, and with a POST confirms it.
+func (p *Page) confirm(w http.ResponseWriter, r *http.Request) {
+	l, err := p.book.OpenConfirm(r.PathValue("token"))
+	if err != nil {
+		p.write(w, http.StatusNotFound, &view{Title: "This link does not work", Broken: true})
+		return
+	}
+	v, do := about(l.Type), p.book.Confirmation
+	if r.Method == http.MethodPost {
+		do = p.book.Confirm
+		v.Changed = true
+	}
+	now, err := do(r.Context(), l)
+	v.Confirm = &now
+	status := http.StatusOK
+	switch {
+	case err != nil:
+		p.failed(w, v, err)
+		return
+	case now.Done:
+		v.Title = "You are subscribed"
+	case now.Void:
+		v.Title, status = "This link is no longer valid", http.StatusGone
+	default:
+		v.Title = "Do you want our " + v.Messages + "?"
+	}
+	p.write(w, status, v)
+}
+
 // wanted reads what a POST wants: a button of the page, or the one click of
 // RFC 8058, which a mailbox sends for its owner.
 func wanted(w http.ResponseWriter, r *http.Request) (reach.Choice, error) {
@@ -136,7 +179,7 @@ func wanted(w http.ResponseWriter, r *http.Request) (reach.Choice, error) {
 }
 
 func (p *Page) failed(w http.ResponseWriter, v *view, err error) {
-	p.log.Error("somebody could not unsubscribe", "error", err)
+	p.log.Error("somebody could not unsubscribe or confirm", "error", err)
 	v.Title, v.Failed = "That did not work", true
 	w.Header().Set("Retry-After", "5")
 	p.write(w, http.StatusServiceUnavailable, v)

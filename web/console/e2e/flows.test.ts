@@ -156,13 +156,13 @@ test('a template is shown as a user would read it, and what is missing is said',
   const mock = await start();
   const { page, trouble } = await open(browser, `${mock.url}/templates`);
   await page.getByTestId('templates').getByRole('button').first().click();
-  const who = page.locator('[role=dialog] input');
+  const who = page.getByRole('dialog').getByRole('combobox');
   await who.fill('ada');
-  const body = page.frameLocator('[role=dialog] iframe').getByText('Hello Ada');
+  const body = page.frameLocator('[role=dialog] iframe').getByText('Ada: +50 %');
   await body.waitFor();
   expect(await page.getByTestId('missing').count()).toBe(0);
   await who.fill('bob');
-  await page.getByTestId('missing').getByText('profile.traits.firstName').waitFor();
+  await page.getByTestId('missing').getByText('event.properties.stake').waitFor();
   await accessible(page);
   await page.setViewportSize({ width: 390, height: 860 });
   expect(await overflow(page)).toBeLessThanOrEqual(0);

@@ -122,3 +122,38 @@ test('all sending is stopped after a question, which everybody sees, and goes on
   await page.getByText('Sending goes on.').waitFor();
   expect(world.mock.state.sending.stopped).toBe(false);
 });
+
+test('the settings for sending, in a form and as YAML', { timeout: slow }, async () => {
+  const store = (path: string, spec: object) =>
+    fetch(`${world.mock.url}/api/v1/definitions/${path}`, {
+      method: 'PUT',
+      headers: { 'If-None-Match': '*', 'Content-Type': 'application/json' },
+      body: JSON.stringify(spec),
+    });
+  await store('channel/news', { type: 'email', address: 'Shop Ltd, 1 High Street' });
+  await store('template/confirm', { channel: 'news', body: '{{ confirm_url }}' });
+  const page = await go('/settings?tab=channels');
+  await page.getByRole('tab', { name: 'Sending' }).click();
+  await page.getByLabel('Quiet hours, by the user’s clock:').check();
+  await page.getByLabel('Quiet from').fill('22:00');
+  await page.getByLabel('E-mail', { exact: true }).check();
+  await page.getByText('Shop Ltd, 1 High Street').waitFor();
+  const yaml = page.getByLabel('The settings as YAML').last();
+  expect(await yaml.inputValue()).toContain('quiet: {from: 22:00, to: 08:00}');
+  await presentable(page);
+  await yaml.fill('kind: settings\nname: sending\nholdout: [');
+  await page.getByText(/^Line 3: /).waitFor();
+  expect(await page.getByRole('button', { name: 'Save' }).isDisabled()).toBe(true);
+  await yaml.fill(
+    'kind: settings\nname: sending\nholdout: 5%\noptIn: {email: {channel: news, template: confirm}}\n',
+  );
+  expect(await page.getByLabel('Held back from all marketing, in percent').inputValue()).toBe(
+    '5 %',
+  );
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('sending is saved.').waitFor();
+  expect(world.mock.stored('settings', 'sending')?.spec).toMatchObject({
+    holdout: '5%',
+    optIn: { email: { channel: 'news', template: 'confirm' } },
+  });
+});

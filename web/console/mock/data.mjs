@@ -1,5 +1,8 @@
 // What the mock answers, before anything changes. Times are relative to now.
 
+import { readdirSync, readFileSync } from 'node:fs';
+import { parseAllDocuments } from 'yaml';
+
 const ago = (seconds) => new Date(Date.now() - seconds * 1000).toISOString();
 
 const names = [
@@ -298,7 +301,7 @@ export const definition = (kind, name, spec, over = {}) => ({
 });
 
 export function definitions({ empty }) {
-  const wow = `<div style="text-align:center"><h2>{{ profile.traits.firstName | default: 'You' }}: +50 %</h2><p>Three wins in a row. Your next spin counts half again.</p><a href="#">Take it</a></div>`;
+  const wow = `<div style="text-align:center"><h2>{{ profile.traits.firstName | default: 'You' }}: +50 %</h2><p>Three wins in a row with {{ event.properties.stake }}. Your next spin counts half again.</p><a href="#">Take it</a></div>`;
   const all = [
     definition('source', 'shop', {
       writeKey: 'wk_3f9a1c52e8',
@@ -929,3 +932,58 @@ export const suppressed = [
   { type: 'email', reason: 'unsubscribed', sentence: 'Unsubscribed', addresses: 12 },
   { type: 'sms', reason: 'stop', sentence: 'Answered STOP', addresses: 3 },
 ];
+
+/** A template as it would be sent: the text of the reader's language, the name of the user put in. */
+export function templatePreview(draft) {
+  const locale = draft.locales?.[draft.reader] ? draft.reader : (draft.locale ?? '');
+  const text = { ...draft, ...(draft.locales?.[draft.reader] ?? {}) };
+  const known = draft.user === 'ada';
+  const missing = [];
+  const said = (source = '') =>
+    source.replace(
+      /{{ *([\w.]+) *(?:\| *default: *(?:"(.*?)"|'(.*?)'))? *}}/g,
+      (_, field, ...otherwise) => {
+        if (known) return field === 'profile.traits.firstName' ? 'Ada' : '12';
+        const other = otherwise[0] ?? otherwise[1];
+        if (other === undefined) missing.push(field);
+        return other ?? '';
+      },
+    );
+  return {
+    type: draft.channel,
+    html: ['web', 'outbox', 'email'].includes(draft.channel) && draft.as !== 'sms',
+    locale,
+    subject: said(text.subject),
+    link: said(text.link),
+    body: said(text.body),
+    text: draft.channel === 'email' ? 'The same as text' : '',
+    missing,
+  };
+}
+
+/** What is wrong with a template: Liquid that is not closed. */
+export function templateProblems(spec) {
+  const texts = { '': spec };
+  for (const [locale, text] of Object.entries(spec.locales ?? {}))
+    texts[`locales.${locale}.`] = text;
+  return Object.entries(texts).flatMap(([at, text]) =>
+    ['subject', 'body'].flatMap((part) => {
+      const lines = (text[part] ?? '').split('\n');
+      const line = lines.findIndex((l) => l.lastIndexOf('{{') > l.lastIndexOf('}}'));
+      return line < 0 ? [] : [{ path: at + part, message: `line ${line + 1}: {{ is not closed` }];
+    }),
+  );
+}
+
+/** The designs that are in the binary. */
+export function starters() {
+  const folder = new URL('../../../internal/console/starters/designs/', import.meta.url);
+  return readdirSync(folder)
+    .filter((file) => file.endsWith('.yaml'))
+    .flatMap((file) => parseAllDocuments(readFileSync(new URL(file, folder), 'utf8')))
+    .map((doc) => {
+      const { kind: _, name, bodyFile, ...spec } = doc.toJS();
+      const body = readFileSync(new URL(bodyFile, folder), 'utf8');
+      return { name, type: spec.channel, spec: { name, ...spec, body } };
+    });
+}

@@ -190,18 +190,12 @@ export async function startMock(options = {}) {
           ? data.problemsOf(body.spec)
           : body.kind === 'board'
             ? data.problemsOfBoard(body.spec, specs)
-            : [],
+            : body.kind === 'template'
+              ? data.templateProblems(body.spec)
+              : [],
     }),
-    'POST /templates:preview': (_, body) => ({
-      type: 'web',
-      text: '',
-      subject: '',
-      body:
-        body.user === 'ada'
-          ? '<p>Hello Ada, as a user would read it</p>'
-          : '<p>Hello , as a user would read it</p>',
-      missing: body.user === 'ada' ? [] : ['profile.traits.firstName'],
-    }),
+    'POST /templates:preview': (_, body) => data.templatePreview(body),
+    'GET /templates:starters': () => ({ starters: data.starters() }),
     'GET /sending': () => state.sending,
     'PUT /sending': (_, body) => {
       state.sending = {

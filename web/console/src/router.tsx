@@ -156,6 +156,7 @@ const campaign = createRoute({
       'complained',
       'unsubscribed',
       'resubscribed',
+      'confirmed',
     )(search.status),
   }),
   component: page(() => import('./pages/Campaign')),
@@ -222,6 +223,28 @@ const templates = createRoute({
     open: text(search.open),
   }),
   component: page(() => import('./pages/Templates')),
+});
+const template = createRoute({
+  getParentRoute: () => root,
+  path: '/templates/$name',
+  validateSearch: editAs,
+  component: page(() => import('./pages/Template')),
+});
+const newTemplate = createRoute({
+  getParentRoute: () => root,
+  path: '/new/template',
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): {
+    as?: 'yaml' | undefined;
+    starter?: string | undefined;
+    channel?: string | undefined;
+  } => ({
+    ...editAs(search),
+    starter: text(search.starter),
+    channel: text(search.channel),
+  }),
+  component: page(() => import('./pages/Template'), 'NewTemplate'),
 });
 const events = createRoute({
   getParentRoute: () => root,
@@ -293,6 +316,12 @@ const settings = createRoute({
   component: page(() => import('./pages/Settings')),
 });
 
+const sending = createRoute({
+  getParentRoute: () => root,
+  path: '/settings/sending',
+  component: page(() => import('./pages/Sending')),
+});
+
 export const router = createRouter({
   routeTree: root.addChildren([
     home,
@@ -318,12 +347,15 @@ export const router = createRouter({
     channel,
     newChannel,
     templates,
+    template,
+    newTemplate,
     events,
     traits,
     dimension,
     newDimension,
     outbox,
     settings,
+    sending,
   ]),
   defaultPreload: 'intent',
   defaultPendingComponent: Pending,

@@ -17,7 +17,7 @@ const (
 	None  Command = iota // it is an ordinary message
 	Stop                 // no more
 	Start                // again
-	Yes                  // again, but only from somebody who had said stop: others may mean anything by it
+	Yes                  // again from somebody who had said stop; to what was asked from one who was asked; others may mean anything by it
 	Help
 )
 

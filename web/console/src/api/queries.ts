@@ -121,19 +121,31 @@ export const useTriggers = () => useKind<Schema['TriggerSpec']>('trigger');
 export const useEventDefinitions = () => useKind<Schema['EventSpec']>('event');
 export const useSources = () => useKind<Schema['SourceSpec']>('source');
 
-/** What a template says as its channel sends it, to a user or to somebody of whom nothing is known. */
-export function useTemplatePreview(template: Schema['TemplateSpec'], user: string) {
-  const { channel, subject = '', body = '' } = template;
+/**
+ * What a template says as its channel sends it, to a user or to somebody of whom nothing is known;
+ * reader is the language it is read in, '' for the user's.
+ */
+export function useTemplatePreview(template: Schema['TemplateSpec'], user: string, reader: string) {
+  const { description: _, expires: __, body = '', ...said } = template;
+  const draft: Schema['TemplateDraft'] = {
+    ...said,
+    body,
+    ...(user === '' ? {} : { user }),
+    ...(reader === '' ? {} : { reader }),
+  };
   return useQuery({
-    queryKey: ['templatePreview', channel, subject, body, user],
+    queryKey: ['templatePreview', draft],
     placeholderData: keepPreviousData,
-    queryFn: ({ signal }) =>
-      take(
-        client.POST('/templates:preview', {
-          body: { channel, subject, body, ...(user === '' ? {} : { user }) },
-          signal,
-        }),
-      ),
+    queryFn: ({ signal }) => take(client.POST('/templates:preview', { body: draft, signal })),
+  });
+}
+
+/** Designs that a new template may begin with. */
+export function useStarters() {
+  return useQuery({
+    queryKey: ['starters'],
+    queryFn: () => take(client.GET('/templates:starters')),
+    staleTime: Number.POSITIVE_INFINITY,
   });
 }
 

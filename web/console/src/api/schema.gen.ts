@@ -821,6 +821,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/templates:starters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Designs that a new template may begin with
+         * @description They are templates like others, except that channel says the type of channel that they are for.
+         */
+        get: operations["listTemplateStarters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/users/{id}/reach": {
         parameters: {
             query?: never;
@@ -1511,34 +1531,68 @@ export interface components {
             where: components["schemas"]["Condition"];
         };
         TemplateSpec: {
+            description?: string;
             channel: string;
             /** @description For web: popup, banner, slot:NAME, inline; for outbox, what it stands for: email, sms, push */
             as?: string;
-            subject?: string;
-            body?: string;
             expires?: components["schemas"]["Period"];
+            /** @description Of subject, body and link: a BCP 47 tag such as en */
+            locale?: string;
+            subject?: string;
             /** @description For push: what a click opens */
             link?: string;
+            body?: string;
+            locales?: components["schemas"]["TemplateTexts"];
+        };
+        /** @description What a template says in one language; what is left out is taken from the text for everybody */
+        TemplateText: {
+            subject?: string;
+            link?: string;
+            body?: string;
+        };
+        /** @description By BCP 47 tag; a reader of de-AT gets de-AT, else de, else the text for everybody */
+        TemplateTexts: {
+            [key: string]: components["schemas"]["TemplateText"];
         };
         TemplateDraft: {
             channel: string;
+            as?: string;
+            locale?: string;
             subject?: string;
+            link?: string;
             body: string;
+            locales?: components["schemas"]["TemplateTexts"];
             /** @description What campaign.name prints */
             campaign?: string;
             /** @description Whose profile it reads; nobody's if there is none */
             user?: string;
+            /** @description The locale of who reads it; that of the user if there is none */
+            reader?: string;
         };
         TemplatePreview: {
             /** @description Of the channel */
             type: string;
+            /** @description Whether the body is HTML */
+            html: boolean;
+            /** @description Of the text that was chosen; empty: nobody has said it */
+            locale: string;
             subject: string;
+            link: string;
             /** @description HTML of a page, an e-mail or the outbox; else text */
             body: string;
             /** @description The text twin of an e-mail; else empty */
             text: string;
             /** @description Fields that were printed without a default and have no value */
             missing: string[];
+        };
+        TemplateStarters: {
+            starters: components["schemas"]["TemplateStarter"][];
+        };
+        TemplateStarter: {
+            name: string;
+            /** @description Of the channels that it is for */
+            type: string;
+            spec: components["schemas"]["TemplateSpec"];
         };
         ChannelSpec: {
             /** @enum {string} */
@@ -1670,6 +1724,17 @@ export interface components {
             quiet?: components["schemas"]["QuietSpec"];
             /** @description How many deliveries a second leave at most when quiet hours, a pause or a stop end (100) */
             release?: number;
+            /** @description Double opt-in: by these, marketing needs a yes that the owner of the address has confirmed */
+            optIn?: {
+                email?: components["schemas"]["AskingSpec"];
+                sms?: components["schemas"]["AskingSpec"];
+            };
+        };
+        /** @description How an owner of an address is asked to confirm */
+        AskingSpec: {
+            channel: string;
+            /** @description Prints confirm_url */
+            template: string;
         };
         CapSpec: {
             count: number;
@@ -2731,12 +2796,29 @@ export interface components {
         ConsentStatement: {
             /** @description A type of channel, marketing or gpc */
             key: string;
-            /** @enum {string} */
-            state: "granted" | "refused" | "unknown";
+            /**
+             * @description pending: granted, and not confirmed yet by the owner of the address (double opt-in)
+             * @enum {string}
+             */
+            state: "granted" | "refused" | "unknown" | "pending";
             source?: string;
             wording?: string;
             /** Format: date-time */
             at?: string;
+            /**
+             * Format: date-time
+             * @description When the owner of the address was last asked to confirm it
+             */
+            askedAt?: string;
+            /**
+             * Format: date-time
+             * @description When the owner of the address confirmed it
+             */
+            confirmedAt?: string;
+            /** @description How */
+            confirmedBy?: string;
+            /** @description The message that was answered */
+            delivery?: string;
         };
         UserReach: {
             user: string;
@@ -2886,7 +2968,7 @@ export interface components {
             next?: string;
         };
         /** @enum {string} */
-        DeliveryStatus: "sent" | "failed" | "held" | "refused" | "shown" | "clicked" | "dismissed" | "delivered" | "bounced" | "complained" | "opened" | "unsubscribed" | "resubscribed";
+        DeliveryStatus: "sent" | "failed" | "held" | "refused" | "shown" | "clicked" | "dismissed" | "delivered" | "bounced" | "complained" | "opened" | "unsubscribed" | "resubscribed" | "confirmed";
         Delivery: {
             /** @description Its place in the log, PARTITION-OFFSET */
             id: string;
@@ -2897,6 +2979,8 @@ export interface components {
             reason?: string;
             campaign: string;
             template?: string;
+            /** @description Of the text of the template that was chosen; none: nobody has said it */
+            locale?: string;
             channel?: string;
             trigger?: string;
             delivery?: string;
@@ -4347,6 +4431,27 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TemplatePreview"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    listTemplateStarters: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The designs */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateStarters"];
                 };
             };
             default: components["responses"]["Failure"];

@@ -131,8 +131,8 @@ function One(props: {
         {templates.data && fitting.length === 0 && (
           <span className={ui.muted}>
             No template is for this channel yet.{' '}
-            <Link to="/templates" className={ui.link}>
-              See all templates
+            <Link to="/new/template" search={{ channel: content.channel }} className={ui.link}>
+              Write one
             </Link>
           </span>
         )}

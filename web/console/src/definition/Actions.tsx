@@ -8,8 +8,6 @@ export function Actions<S extends object>(props: {
   draft: Draft<S>;
   name: string;
   yaml: boolean;
-  /** What it is when it is no text, unless that is a sentence. */
-  seen?: string | undefined;
   /** The text cannot be read: it is neither saved nor shown as a sentence. */
   broken: boolean;
   /** Nothing differs from what is saved. */
@@ -18,6 +16,8 @@ export function Actions<S extends object>(props: {
   label?: string | undefined;
   /** Why it cannot be saved. */
   why: string | undefined;
+  /** What the form is called, unless it is a sentence. */
+  form?: string | undefined;
   /** How it is edited was changed; without it, there is one way only. */
   onEditAs?: () => void;
   children: ReactNode;
@@ -34,7 +34,7 @@ export function Actions<S extends object>(props: {
           value={props.yaml ? 'yaml' : 'sentence'}
           disabled={broken}
           data={[
-            { value: 'sentence', label: props.seen ?? 'Sentence' },
+            { value: 'sentence', label: props.form ?? 'Sentence' },
             { value: 'yaml', label: 'YAML' },
           ]}
           onChange={(next) => {

@@ -11,6 +11,7 @@ const reasons: Record<string, string> = {
   holdout: 'Held back to measure lift',
   no_consent: 'Has not agreed to marketing by this channel',
   declined: 'Wants no marketing by this channel',
+  pending: 'Has not confirmed the address yet',
   suppressed: 'On the suppression list',
   quiet_hours: 'Quiet hours',
   converted: 'Reached the goal before it could be sent',
@@ -62,6 +63,7 @@ const statuses: Record<string, { label: string; color: string }> = {
   complained: { label: 'Called spam', color: 'red' },
   unsubscribed: { label: 'Unsubscribed', color: 'orange' },
   resubscribed: { label: 'Subscribed again', color: 'teal' },
+  confirmed: { label: 'Confirmed', color: 'teal' },
   converted: { label: 'Converted', color: 'brand' },
   failed: { label: 'Failed', color: 'red' },
   held: { label: 'Held back', color: 'gray' },
@@ -106,6 +108,7 @@ const events: Record<string, string> = {
   'heed.complained': 'Message called spam',
   'heed.unsubscribed': 'Unsubscribed',
   'heed.resubscribed': 'Subscribed again',
+  'heed.confirmed': 'Confirmed to want messages',
 };
 
 /** The name of an event as people read it: Heed's own in words, others as sent. */

@@ -128,7 +128,7 @@ function Editor({
             draft={draft}
             name={name}
             yaml={yaml}
-            seen="Charts"
+            form="Charts"
             broken={broken !== undefined || (written && !checked)}
             unchanged={unchanged}
             why={why}

@@ -1,21 +1,11 @@
-import { Button, Text } from '@mantine/core';
-import { useDebouncedValue } from '@mantine/hooks';
+import { Button } from '@mantine/core';
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router';
-import { useMemo, useState } from 'react';
-import {
-  type Definition,
-  useCheck,
-  useDefinitions,
-  useDimensions,
-  useTraits,
-} from '../api/queries';
-import { useMay } from '../api/session';
+import { useMemo } from 'react';
+import { type Definition, useDefinitions, useDimensions, useTraits } from '../api/queries';
 import { Bars } from '../chart/Bars';
 import { Absent } from '../definition/Absent';
-import { Actions } from '../definition/Actions';
-import { More, Newer, Questions } from '../definition/Guards';
-import { Naming } from '../definition/Naming';
-import { goodName, useDraft } from '../definition/useDraft';
+import { Frame } from '../definition/Frame';
+import { useEditor } from '../definition/useEditor';
 import { Buckets } from '../dimension/Buckets';
 import css from '../dimension/dimension.module.css';
 import { Histogram } from '../dimension/Histogram';
@@ -39,12 +29,11 @@ import { plural } from '../format/number';
 import { Mistakes, wordsOf } from '../trigger/Mistakes';
 import { put } from '../trigger/spec';
 import trigger from '../trigger/trigger.module.css';
-import { Yaml } from '../trigger/Yaml';
-import { readText, textOf } from '../trigger/yaml';
+import { textOf } from '../trigger/yaml';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
 import { failed } from '../ui/notice';
-import { Card, Page } from '../ui/Page';
+import { Card } from '../ui/Page';
 import { Empty, Failure, Loading } from '../ui/states';
 import { AsOf } from '../ui/time';
 import ui from '../ui/ui.module.css';
@@ -116,137 +105,49 @@ function Editor(props: {
 }) {
   const { saved, fixed } = props;
   const navigate = useNavigate();
-  const { as } = useSearch({ strict: false });
-  const may = useMay('marketer');
-  const readOnly = !may || saved?.readOnly === true;
-  const [typed, setTyped] = useState('');
-  const [text, setText] = useState<string>();
-  const [broken, setBroken] = useState<{ line: number; message: string }>();
-  const reset = () => {
-    setText(undefined);
-    setBroken(undefined);
-  };
-  const draft = useDraft<Spec>({
+  const editor = useEditor<Spec>({
     kind: 'dimension',
     saved,
+    fixed,
     blank: fixed ? props.start : blank,
     start: props.start,
-    readOnly,
-    broken: broken !== undefined,
-    onReset: reset,
+    suggest: (spec) => suggest(words(spec), []),
+    toText: (name, spec) => textOf('dimension', name, ordered(spec), short),
+    complete,
+    lacks: (spec) => (complete(spec) ? undefined : 'It does not say of what yet'),
     // what is built in and is saved stays on its page
     onMade: fixed
       ? undefined
       : (name) => void navigate({ to: '/dimensions/$name', params: { name }, replace: true }),
   });
-  const { spec, dirty } = draft;
-  const suggested = suggest(words(spec), []);
-  const name = fixed ?? (typed || suggested);
-  const yaml = as === 'yaml';
-  const toText = (of: Spec) => textOf('dimension', name, ordered(of), short);
-  const [asked] = useDebouncedValue(spec, 120);
-  const askable = complete(asked) && !broken;
-  const check = useCheck('dimension', goodName(name) ? name : 'draft', asked, askable);
-  const problems = askable ? (check.data?.problems ?? []) : [];
-  const change = (next: Spec) => {
-    draft.setSpec(next);
-    reset();
-  };
-  const write = (next: string) => {
-    setText(next);
-    const read = readText('dimension', next);
-    if ('line' in read) return setBroken(read);
-    if (fixed && read.name !== '' && read.name !== fixed)
-      return setBroken({ line: 2, message: `A saved dimension keeps its name, ${fixed}` });
-    setBroken(undefined);
-    draft.setSpec(read.spec as Spec);
-    if (!fixed && read.name !== suggested) setTyped(read.name);
-  };
-  const why = saved?.readOnly
-    ? 'This dimension is loaded from a folder at start; change it there'
-    : !may
-      ? 'Your role cannot change dimensions'
-      : !complete(spec)
-        ? 'It does not say of what yet'
-        : undefined;
+  const { spec, asked, askable, problems, change, readOnly } = editor;
   return (
-    <Page
+    <Frame
+      editor={editor}
       title={fixed ? dimensionTitle(fixed) : 'New dimension'}
       lede={complete(spec) ? `${words(spec)}.` : 'By what should users be grouped?'}
-      actions={
-        <Actions
-          draft={draft}
-          name={name}
-          yaml={yaml}
-          broken={broken !== undefined}
-          unchanged={fixed !== undefined && !dirty}
-          why={why}
-          onEditAs={() => setText(undefined)}
-        >
-          {saved && !readOnly && (
-            <More
-              kind="dimension"
-              saved={saved}
-              label={props.builtIn ? 'Go back to what is built in' : 'Delete the dimension'}
-              cost={
-                props.builtIn
-                  ? 'What was edited is dropped, and the dimension that comes with Heed takes its place.'
-                  : 'Charts that use it will say that it does not exist. Its versions stay and it can be written again.'
-              }
-              onGone={() => {
-                draft.gone();
-                void navigate({ to: '/data/traits' });
-              }}
-            />
-          )}
-        </Actions>
+      {...(props.builtIn ? { remove: 'Go back to what is built in' } : {})}
+      cost={
+        props.builtIn
+          ? 'What was edited is dropped, and the dimension that comes with Heed takes its place.'
+          : 'Charts that use it will say that it does not exist. Its versions stay and it can be written again.'
+      }
+      home="/data/traits"
+      form={
+        <div className={trigger.body}>
+          <Source spec={spec} set={change} readOnly={readOnly} />
+          <Mistakes all={problems.map((p) => ({ where: p.path ?? '', message: wordsOf(p) }))} />
+        </div>
       }
     >
-      <Newer draft={draft} />
-      <div className={ui.stack} data-quiet>
-        <Card flush label="The dimension">
-          {!yaml && (
-            <Naming
-              saved={fixed !== undefined}
-              typed={typed}
-              suggested={suggested}
-              setTyped={setTyped}
-              description={spec.description}
-              setDescription={(said) => change(put(spec, 'description', said))}
-              readOnly={readOnly}
-            />
-          )}
-          {yaml ? (
-            <Yaml
-              kind="dimension"
-              text={text ?? toText(spec)}
-              set={write}
-              broken={broken}
-              problems={problems}
-              readOnly={readOnly}
-            />
-          ) : (
-            <div className={trigger.body}>
-              <Source spec={spec} set={change} readOnly={readOnly} />
-              <Mistakes all={problems.map((p) => ({ where: p.path ?? '', message: wordsOf(p) }))} />
-            </div>
-          )}
-        </Card>
-        <Counts
-          name={name}
-          spec={askable && problems.length === 0 ? asked : undefined}
-          edited={spec}
-          set={change}
-          readOnly={readOnly}
-        />
-        {readOnly && (
-          <Text size="sm" c="dimmed">
-            {why}.
-          </Text>
-        )}
-      </div>
-      <Questions draft={draft} saved={saved} yaml={toText} />
-    </Page>
+      <Counts
+        name={editor.name}
+        spec={askable && problems.length === 0 ? asked : undefined}
+        edited={spec}
+        set={change}
+        readOnly={readOnly}
+      />
+    </Frame>
   );
 }
 

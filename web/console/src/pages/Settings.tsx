@@ -10,6 +10,9 @@ import { Members } from './settings/Members';
 import { Suppression } from './settings/Suppression';
 import { Tokens } from './settings/Tokens';
 
+/** What is edited on a page of its own, which asks before something typed is lost. */
+const sending = 'sending';
+
 const tabs = [
   { value: 'health', label: 'Health', admin: false, body: Health },
   { value: 'channels', label: 'Channels', admin: false, body: Channels },
@@ -32,16 +35,23 @@ export default function Settings() {
       <Tabs
         value={open.value}
         onChange={(next) =>
-          navigate({ search: { tab: tabs.find((t) => t.value === next)?.value } })
+          next === sending
+            ? navigate({ to: '/settings/sending' })
+            : navigate({ search: { tab: tabs.find((t) => t.value === next)?.value } })
         }
         keepMounted={false}
       >
         <Tabs.List mb="lg" style={{ flexWrap: 'wrap' }}>
-          {mine.map((t) => (
+          {mine.flatMap((t) => [
             <Tabs.Tab key={t.value} value={t.value}>
               {t.label}
-            </Tabs.Tab>
-          ))}
+            </Tabs.Tab>,
+            t.value === 'channels' && (
+              <Tabs.Tab key={sending} value={sending}>
+                Sending
+              </Tabs.Tab>
+            ),
+          ])}
         </Tabs.List>
         {mine.map((t) => (
           <Tabs.Panel key={t.value} value={t.value}>

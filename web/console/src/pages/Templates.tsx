@@ -3,6 +3,7 @@ import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useCampaigns, useTemplates } from '../api/queries';
 import { sampleOf } from '../format/liquid';
 import { TemplatePreview } from '../template/TemplatePreview';
+import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
 import { Sandbox } from '../ui/Sandbox';
@@ -24,7 +25,14 @@ export default function Templates() {
     <Page
       title="Templates"
       lede="The content that campaigns send, written in Liquid. Previews show each field’s default or its name."
-      actions={<AsOf at={templates.dataUpdatedAt || undefined} />}
+      actions={
+        <>
+          <AsOf at={templates.dataUpdatedAt || undefined} />
+          <LinkButton to="/new/template" size="xs" leftSection={<Icon name="plus" size={14} />}>
+            New template
+          </LinkButton>
+        </>
+      }
     >
       {templates.error && !templates.data ? (
         <Card>
@@ -39,17 +47,8 @@ export default function Templates() {
           <Empty
             icon="template"
             title="No templates"
-            cause={
-              <>
-                None has been defined yet: write one as YAML and run{' '}
-                <code className={css.mono}>heed apply -f template.yaml</code>.
-              </>
-            }
-            action={
-              <LinkButton to="/settings" search={{ tab: 'tokens' }}>
-                Make a token for heed apply
-              </LinkButton>
-            }
+            cause="None has been defined yet. A template is what a campaign says: a pop-up, an e-mail, a text message."
+            action={<LinkButton to="/new/template">Write the first one</LinkButton>}
           />
         </Card>
       ) : (
@@ -90,6 +89,14 @@ export default function Templates() {
       >
         {picked && (
           <Stack>
+            <LinkButton
+              to="/templates/$name"
+              params={{ name: picked.name }}
+              size="xs"
+              style={{ alignSelf: 'flex-start' }}
+            >
+              Edit
+            </LinkButton>
             <TemplatePreview key={picked.name} name={picked.name} spec={picked.spec} />
             <Snippet label="Source (Liquid)" text={picked.spec.body ?? ''} />
             <dl className={css.facts}>

@@ -50,6 +50,7 @@ export const pages = [
     label: 'Templates',
     icon: 'template',
     about: 'The content that campaigns send',
+    within: ['/new/template'],
   },
   {
     to: '/data/events',
@@ -98,6 +99,12 @@ export const others = [
     label: 'Traits & dimensions',
     icon: 'audience',
     about: 'What is known of users, and how they are grouped',
+  },
+  {
+    to: '/new/template',
+    label: 'New template',
+    icon: 'plus',
+    about: 'What a campaign says, from a design or from nothing',
   },
   {
     to: '/new/dimension',

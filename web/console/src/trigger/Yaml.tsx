@@ -1,4 +1,4 @@
-import { Textarea } from '@mantine/core';
+import { Code } from './Code';
 import { Mistakes, wordsOf } from './Mistakes';
 import type { Problem } from './spec';
 import css from './trigger.module.css';
@@ -23,30 +23,13 @@ export function Yaml(props: {
       }));
   return (
     <div className={css.yaml}>
-      <div className={css.editor}>
-        <div className={css.gutter} aria-hidden="true">
-          {text.split('\n').map((_, i) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: a line is its number
-            <span key={i} data-wrong={wrong.some((w) => w.line === i + 1) || undefined}>
-              {i + 1}
-            </span>
-          ))}
-        </div>
-        <Textarea
-          aria-label={`The ${props.kind ?? 'trigger'} as YAML`}
-          autosize
-          minRows={12}
-          spellCheck={false}
-          wrap="off"
-          variant="unstyled"
-          value={text}
-          onChange={(e) => props.set(e.currentTarget.value)}
-          readOnly={props.readOnly}
-          classNames={{ input: css.code ?? '', root: css.codeRoot ?? '' }}
-          styles={{ input: { padding: '10px 12px', color: 'var(--mantine-color-text)' } }}
-          aria-invalid={wrong.length > 0}
-        />
-      </div>
+      <Code
+        label={`The ${props.kind ?? 'trigger'} as YAML`}
+        text={text}
+        set={props.set}
+        wrong={wrong.map((w) => w.line)}
+        readOnly={props.readOnly}
+      />
       <Mistakes all={wrong.map((w) => ({ message: `Line ${w.line}: ${w.message}` }))} />
     </div>
   );

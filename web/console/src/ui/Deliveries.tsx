@@ -8,7 +8,11 @@ import { At } from './time';
 /** What a delivery was about, besides its status: the reason, or how it went out. */
 export function why(delivery: LiveDelivery): string {
   if (delivery.reason) return reasonWords(delivery.reason);
-  return [delivery.template, delivery.channel && `by ${delivery.channel}`]
+  return [
+    delivery.template,
+    delivery.locale && `in ${delivery.locale}`,
+    delivery.channel && `by ${delivery.channel}`,
+  ]
     .filter(Boolean)
     .join(' ');
 }

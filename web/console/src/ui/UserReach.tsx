@@ -76,8 +76,16 @@ function said(s: Schema['ConsentStatement']): string {
       ? s.state === 'granted'
         ? 'sent by the browser'
         : 'not sent'
-      : { granted: 'given', refused: 'refused', unknown: 'not understood' }[s.state];
+      : {
+          granted: 'given',
+          refused: 'refused',
+          unknown: 'not understood',
+          pending: s.askedAt ? 'given, not confirmed yet' : 'given, not confirmed',
+        }[s.state];
+  const confirmed = s.confirmedAt
+    ? `; confirmed ${dayTime(new Date(s.confirmedAt))} ${s.confirmedBy ?? ''}`.trimEnd()
+    : '';
   // a yes of an import without a time is as old as time itself
   const at = s.at && new Date(s.at).getFullYear() > 1970 ? `, ${dayTime(new Date(s.at))}` : '';
-  return `${state}${at}${s.source ? `, ${s.source}` : ''}${s.wording ? `: “${s.wording}”` : ''}`;
+  return `${state}${at}${s.source ? `, ${s.source}` : ''}${s.wording ? `: “${s.wording}”` : ''}${confirmed}`;
 }

@@ -1,0 +1,293 @@
+import { Button, SegmentedControl, TextInput } from '@mantine/core';
+import { useRef } from 'react';
+import { useChannels, useTraits } from '../api/queries';
+import type { Editor } from '../definition/useEditor';
+import { PickChip } from '../trigger/Chip';
+import { Code } from '../trigger/Code';
+import { Mistakes, wordsOf } from '../trigger/Mistakes';
+import { put } from '../trigger/spec';
+import trigger from '../trigger/trigger.module.css';
+import ui from '../ui/ui.module.css';
+import {
+  canonical,
+  languageOf,
+  languages,
+  lineIn,
+  type Part,
+  partsOf,
+  type Spec,
+  starts,
+  textIn,
+  without,
+  withPart,
+} from './spec';
+import css from './template.module.css';
+
+const shown: Record<string, { value: string; label: string; hint?: string }[]> = {
+  web: [
+    { value: 'popup', label: 'a pop-up', hint: 'over the page' },
+    { value: 'banner', label: 'a banner', hint: 'at the edge' },
+    { value: 'inline', label: 'a part of the page' },
+  ],
+  outbox: [
+    { value: '', label: 'a message' },
+    { value: 'email', label: 'an e-mail' },
+    { value: 'sms', label: 'a text message' },
+    { value: 'push', label: 'a notification' },
+  ],
+};
+
+/** A template as a form: where it goes, and its texts. */
+export function Form(props: {
+  editor: Editor<Spec>;
+  type: string;
+  /** The language of the text that is edited, '' for that for everybody. */
+  locale: string;
+  setLocale: (locale: string) => void;
+}) {
+  const { editor, type, locale, setLocale } = props;
+  const { spec, change, readOnly } = editor;
+  const channels = useChannels();
+  const names = ['web', 'outbox', ...(channels.data?.definitions ?? []).map((c) => c.name)];
+  const typeOf = (name: string) =>
+    channels.data?.definitions.find((c) => c.name === name)?.spec.type ?? name;
+  const as = spec.as ?? '';
+  const ways = shown[type] ?? [];
+  const here = spec.locales?.[locale] ? locale : '';
+  const at = here === '' ? '' : `locales.${here}.`;
+  const parts = partsOf(type, as);
+  // what stands beside a part is shown there, the rest below
+  const placed = new Set(parts.map(([part]) => at + part));
+  const rest = editor.problems.filter((p) => !placed.has(p.path ?? ''));
+  return (
+    <div className={trigger.body}>
+      <div className={trigger.sentence}>
+        <span>Sent by</span>
+        <PickChip
+          what="Channel"
+          value={spec.channel}
+          label={spec.channel}
+          placeholder="pick a channel"
+          search="Search channels"
+          options={[...new Set(names)].map((value) => ({
+            value,
+            label: value,
+            hint: typeOf(value),
+          }))}
+          set={(channel) => change(put({ ...spec, channel }, 'as', starts[typeOf(channel)]?.as))}
+          readOnly={readOnly}
+        />
+        {ways.length > 0 && (
+          <>
+            <span>as</span>
+            <PickChip
+              what="Shown as"
+              value={as}
+              label={
+                as.startsWith('slot:')
+                  ? `the slot ${as.slice(5)}`
+                  : (ways.find((w) => w.value === as)?.label ?? as)
+              }
+              placeholder="a message"
+              search={type === 'web' ? 'Or type the name of a slot' : 'Search'}
+              options={ways}
+              create={type === 'web' ? (name) => `In the slot “${name}”` : undefined}
+              set={(way) =>
+                change(put(spec, 'as', ways.some((w) => w.value === way) ? way : `slot:${way}`))
+              }
+              readOnly={readOnly}
+            />
+          </>
+        )}
+        {type === 'web' && (
+          <>
+            <span>gone after</span>
+            <PickChip
+              what="Gone after"
+              value={spec.expires ?? ''}
+              label={spec.expires ?? '5m'}
+              placeholder="5m"
+              search="Or type a time such as 90s"
+              options={['1m', '5m', '10m', '1h', '1d', '7d'].map((value) => ({
+                value,
+                label: value,
+              }))}
+              create={(time) => `After ${time}`}
+              set={(expires) => change(put(spec, 'expires', expires))}
+              readOnly={readOnly}
+            />
+          </>
+        )}
+      </div>
+      <div className={css.languages}>
+        {spec.locales && (
+          <SegmentedControl
+            size="xs"
+            aria-label="Text for readers of"
+            value={here}
+            onChange={setLocale}
+            data={[
+              { value: '', label: 'Everybody else' },
+              ...Object.keys(spec.locales).map((value) => ({ value, label: languageOf(value) })),
+            ]}
+          />
+        )}
+        {here === '' ? (
+          <>
+            <span>Its text is in</span>
+            <PickChip
+              what="Language"
+              value={spec.locale ?? ''}
+              label={spec.locale ? languageOf(spec.locale) : 'a language nobody has said'}
+              placeholder="a language nobody has said"
+              search="Search, or type a tag such as en-GB"
+              options={languages.map((value) => ({ value, label: languageOf(value), hint: value }))}
+              create={(tag) => languageOf(canonical(tag))}
+              set={(tag) => change(put(spec, 'locale', canonical(tag)))}
+              readOnly={readOnly}
+            />
+          </>
+        ) : (
+          <>
+            <span className={ui.muted}>
+              {languageOf(here)} ({here}); what stays empty is taken from the text for everybody.
+            </span>
+            {!readOnly && (
+              <Button
+                size="compact-xs"
+                variant="default"
+                onClick={() => {
+                  change(without(spec, here));
+                  setLocale('');
+                }}
+              >
+                Remove this language
+              </Button>
+            )}
+          </>
+        )}
+        {!readOnly && (
+          <PickChip
+            what="Another language"
+            value=""
+            label="+ Another language"
+            placeholder="+ Another language"
+            search="Search, or type a tag such as de-AT"
+            options={languages
+              .filter((l) => l !== spec.locale && !spec.locales?.[l])
+              .map((value) => ({ value, label: languageOf(value), hint: value }))}
+            create={(tag) => `Readers of ${languageOf(canonical(tag))}`}
+            set={(tag) => {
+              const added = canonical(tag);
+              change({ ...spec, locales: { ...spec.locales, [added]: textIn(spec, added) } });
+              setLocale(added);
+            }}
+            readOnly={false}
+          />
+        )}
+      </div>
+      {parts.map(([part, label]) => (
+        <One
+          key={at + part}
+          part={part}
+          label={label}
+          text={textIn(spec, here)[part] ?? ''}
+          fallback={here === '' ? '' : (spec[part] ?? '')}
+          set={(said) => change(withPart(spec, here, part, said))}
+          wrong={editor.problems.filter((p) => p.path === at + part).map(wordsOf)}
+          readOnly={readOnly}
+        />
+      ))}
+      <Mistakes all={rest.map((p) => ({ where: p.path ?? '', message: wordsOf(p) }))} />
+    </div>
+  );
+}
+
+/** One part of a text, and what is wrong with it. */
+function One(props: {
+  part: Part;
+  label: string;
+  text: string;
+  /** What is said where it is empty. */
+  fallback: string;
+  set: (text: string) => void;
+  wrong: string[];
+  readOnly: boolean;
+}) {
+  const { part, label, text, set, wrong, readOnly } = props;
+  const area = useRef<HTMLTextAreaElement>(null);
+  if (part !== 'body')
+    return (
+      <TextInput
+        label={label}
+        value={text}
+        placeholder={props.fallback}
+        onChange={(e) => set(e.currentTarget.value)}
+        error={wrong.join(' ') || undefined}
+        readOnly={readOnly}
+        mb="sm"
+      />
+    );
+  return (
+    <div>
+      <div className={css.bodyHead}>
+        <b>{label}</b>
+        {!readOnly && (
+          <Fields
+            insert={(field) => {
+              const from = area.current?.selectionStart ?? text.length;
+              const to = area.current?.selectionEnd ?? from;
+              set(text.slice(0, from) + field + text.slice(to));
+            }}
+          />
+        )}
+      </div>
+      <Code
+        ref={area}
+        label={label}
+        text={text}
+        set={set}
+        wrong={wrong.map(lineIn)}
+        readOnly={readOnly}
+        rows={8}
+      />
+      {text === '' && props.fallback !== '' && (
+        <p className={ui.muted}>The text for everybody is said here.</p>
+      )}
+      <Mistakes all={wrong.map((message) => ({ message }))} />
+    </div>
+  );
+}
+
+const always = [
+  'profile.id',
+  'profile.country',
+  'profile.locale',
+  'event.name',
+  'event.timestamp',
+  'campaign.name',
+  'unsubscribe_url',
+];
+
+/** The fields that can be printed. */
+function Fields({ insert }: { insert: (liquid: string) => void }) {
+  const traits = useTraits();
+  const known = (traits.data?.traits ?? []).map((t) => `profile.${t.field}`);
+  return (
+    <PickChip
+      what="Insert a field"
+      value=""
+      label="Insert a field"
+      placeholder="Insert a field"
+      search="Search, or type event.properties.product"
+      options={[...known, ...always].map((value) => ({ value, label: value }))}
+      create={(field) => `{{ ${field} }}`}
+      set={(field) =>
+        insert(
+          field.startsWith('profile.traits.') ? `{{ ${field} | default: "" }}` : `{{ ${field} }}`,
+        )
+      }
+      readOnly={false}
+    />
+  );
+}
