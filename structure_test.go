@@ -45,9 +45,9 @@ var layers = [][]string{
 	{"internal/definition", "internal/session"},
 	{"internal/trigger", "internal/policy", "internal/render", "internal/measure"},
 	{"internal/condition", "internal/profile"},
-	{"internal/period", "internal/schedule", "internal/phone", "internal/webpush", "internal/event/ocf", "internal/consent"},
+	{"internal/period", "internal/schedule", "internal/phone", "internal/webpush", "internal/event/ocf", "internal/consent", "internal/touch"},
 	{"internal/event"},
-	{"internal/jsonscan", "internal/varint", "internal/express"},
+	{"internal/jsonscan", "internal/varint", "internal/express", "internal/journey/bitset"},
 }
 
 // apart names packages that must not meet although the layers would let them:

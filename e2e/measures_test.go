@@ -48,6 +48,11 @@ func TestMeasures(t *testing.T) {
 			t.Errorf("step %d: %+v, want %+v", i+1, got.Funnel.Steps[i], want)
 		}
 	}
+	// Whose window is still open is in progress, and not stuck: they clicked seconds ago.
+	_, body := ask(`{"funnel":{"steps":[{"event":"opened"},{"event":"clicked"},{"event":"bought"}],"window":"1h"}}`, "csv")
+	if want := "group,step,event,reached,stuck,in progress\n,1,opened,40,0,14\n,2,clicked,26,0,13\n,3,bought,13,0,0\n"; body != want {
+		t.Errorf("with an hour's time:\n%swant\n%s", body, want)
+	}
 	_, table := ask(funnel, "csv")
 	if want := "group,step,event,reached,stuck,in progress\n,1,opened,40,14,0\n,2,clicked,26,13,0\n,3,bought,13,0,0\n"; table != want {
 		t.Errorf("CSV:\n%swant\n%s", table, want)

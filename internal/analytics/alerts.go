@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"heed/internal/analytics/alerts"
+	"heed/internal/channel"
 	"heed/internal/condition"
 	"heed/internal/console/api"
 	"heed/internal/definition"
@@ -22,6 +23,7 @@ import (
 const (
 	maxChannels   = 200 // of a partition
 	refusedLooked = 1000
+	maxOutages    = 20 // that are told
 	// alertsEvery is how long an answer is given again.
 	alertsEvery = 10 * time.Second
 )
@@ -93,17 +95,28 @@ type Alerts struct {
 		BadEvents(ctx context.Context, limit int) ([]api.BadEvent, error)
 	}
 	Definitions interface{ Current() *definition.Set }
-	Clock       func() time.Time
+	// Outages are the destinations that fail now; nil: this process sends nothing.
+	Outages func(now time.Time) []channel.Outage
+	Clock   func() time.Time
 
 	mu   sync.Mutex
 	last api.AlertList
 }
 
-// Alerts answers as of a moment ago.
+// Alerts answers as of a moment ago; of destinations, as of now.
 func (a *Alerts) Alerts(ctx context.Context) (api.AlertList, error) {
+	now := a.Clock()
+	list, err := a.compared(ctx, now)
+	if err == nil {
+		list.Alerts = append(a.outages(now), list.Alerts...)
+	}
+	return list, err
+}
+
+// compared is what differs from its own past.
+func (a *Alerts) compared(ctx context.Context, now time.Time) (api.AlertList, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	now := a.Clock()
 	if !a.last.AsOf.IsZero() && now.Sub(a.last.AsOf) < alertsEvery {
 		return a.last, nil
 	}
@@ -118,11 +131,35 @@ func (a *Alerts) Alerts(ctx context.Context) (api.AlertList, error) {
 		if ctx.Err() != nil {
 			return api.AlertList{}, err
 		}
-		out.Notes = append(out.Notes, "Whether key events fell silent is not known: "+err.Error())
+		out.Notes = append(out.Notes, fmt.Sprintf("Whether key events fell silent is not known: %v. It is looked at again by itself; Health says how analysis fares.", err))
 	}
 	out.Alerts = append(out.Alerts, silent...)
 	a.last = out
 	return out, nil
+}
+
+// outages are the destinations that fail.
+func (a *Alerts) outages(now time.Time) []api.Alert {
+	out := []api.Alert{}
+	if a.Outages == nil {
+		return out
+	}
+	for _, o := range a.Outages(now) {
+		out = append(out, api.Alert{
+			Kind: api.DestinationFailing, Subject: o.Channel + " " + o.Destination, Since: o.Since.UTC(), Count: int64(o.Failures),
+			WindowSeconds: int(now.Sub(o.Since).Seconds()),
+			Title:         fmt.Sprintf("%s, where channel %s sends to, fails", o.Destination, o.Channel),
+			Detail: fmt.Sprintf("%d attempts in a row failed, the last one with: %s. It is left alone for a while and then tried again; what is for it waits.",
+				o.Failures, strings.TrimSuffix(o.Reason, ".")),
+			Advice: "See whether it is up and whether the channel's address and account are right; pause the campaigns that send over it if it lasts.",
+			Href:   "/channels/" + url.PathEscape(o.Channel),
+		})
+	}
+	slices.SortFunc(out, func(x, y api.Alert) int {
+		return cmp.Or(strings.Compare(x.Subject, y.Subject), x.Since.Compare(y.Since))
+	})
+	out = slices.CompactFunc(out, func(x, y api.Alert) bool { return x.Subject == y.Subject }) // addresses on one host
+	return out[:min(len(out), maxOutages)]
 }
 
 func (a *Alerts) channels(now time.Time) []api.Alert {

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"heed/internal/channel"
 	"heed/internal/console/api"
 	"heed/internal/definition"
 	"heed/internal/driver/memory"
@@ -67,7 +68,8 @@ func TestAlerts(t *testing.T) {
 			t.Fatal(problems)
 		}
 		facts, bad := &hourly{times: 5}, refusedEvents(nil)
-		a := &Alerts{Live: live, Measures: &Measures{Facts: facts}, BadEvents: &bad, Definitions: current{set}, Clock: time.Now}
+		var failing []channel.Outage
+		a := &Alerts{Live: live, Measures: &Measures{Facts: facts}, BadEvents: &bad, Definitions: current{set}, Outages: func(time.Time) []channel.Outage { return failing }, Clock: time.Now}
 		alerts := func() (api.AlertList, string) {
 			t.Helper()
 			time.Sleep(alertsEvery)
@@ -81,7 +83,7 @@ func TestAlerts(t *testing.T) {
 			}
 			return list, strings.Join(kinds, ", ")
 		}
-		if _, got := alerts(); got != "" {
+		if list, got := alerts(); got != "" || list.Alerts == nil {
 			t.Errorf("a quiet shop: %s", got)
 		}
 		facts.times = 100
@@ -108,6 +110,20 @@ func TestAlerts(t *testing.T) {
 		if x := list.Alerts[2]; x.Usual < 60 || x.Usual > 70 || x.Since.Minute() != 0 || !strings.Contains(x.Href, "%22purchase%22") {
 			t.Errorf("%+v", x)
 		}
+		// A destination that fails is told at once, beside what was found a moment ago.
+		failing = []channel.Outage{{Channel: "hook", Destination: "hook.example", Since: time.Now().Add(-time.Minute), Failures: 5, Reason: "503."}}
+		list, err := a.Alerts(t.Context())
+		if err != nil || len(list.Alerts) != 4 {
+			t.Fatalf("%+v, %v", list, err)
+		}
+		if x := list.Alerts[0]; x.Kind != api.DestinationFailing || x.Count != 5 || x.WindowSeconds != 60 || x.Href != "/channels/hook" ||
+			!strings.Contains(x.Detail, "5 attempts in a row failed, the last one with: 503. ") {
+			t.Errorf("%+v", x)
+		}
+		failing = nil
+		if list, err = a.Alerts(t.Context()); err != nil || len(list.Alerts) != 3 {
+			t.Errorf("%+v, %v", list, err)
+		}
 		// They go by themselves.
 		bad = nil
 		time.Sleep(20 * time.Minute)
@@ -116,7 +132,7 @@ func TestAlerts(t *testing.T) {
 			t.Errorf("%+v", list)
 		}
 		facts.err = errors.New("the facts are being repaired")
-		if list, got = alerts(); got != "" || len(list.Notes) != 1 || !strings.Contains(list.Notes[0], "being repaired") {
+		if list, got = alerts(); got != "" || len(list.Notes) != 1 || !strings.Contains(list.Notes[0], "being repaired. It is looked at again") {
 			t.Errorf("%+v", list)
 		}
 	})

@@ -20,6 +20,7 @@ import (
 	"heed/internal/analytics/avrofiles"
 	"heed/internal/backtest"
 	"heed/internal/catalog"
+	"heed/internal/channel"
 	"heed/internal/console"
 	"heed/internal/console/reaching"
 	"heed/internal/decider"
@@ -60,8 +61,9 @@ type node struct {
 	sample     *sample.Loader // nil: not in this process
 	book       *reach.Book
 	engager    *engager.Engager
-	imports    *intake.Importer    // nil: not in this process
-	behavior   *analytics.Behavior // nil: not in this process
+	outages    func(now time.Time) []channel.Outage // nil: nothing is sent by this process
+	imports    *intake.Importer                     // nil: not in this process
+	behavior   *analytics.Behavior                  // nil: not in this process
 	audiences  *audiences.Keeper
 	facts      *factsStore  // nil: not in this process, or it could not be opened
 	noFacts    error        // why it could not
@@ -286,6 +288,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	}
 	if n.cfg.has(RoleEngager) {
 		channels := n.channels(cmp.Or(n.cfg.PublicURL, base), mux, add)
+		n.outages = func(now time.Time) []channel.Outage { return channel.Outages(channels, now) }
 		n.book.Keep(channels)
 		if warning := Unreachable(n.cfg, n.catalog.Current()); warning != "" {
 			n.log.Warn(warning)
@@ -592,7 +595,7 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 	}
 	if feed != nil {
 		deps.Live = feed
-		deps.Alerts = &analytics.Alerts{Live: feed, Measures: measures, BadEvents: deps.BadEvents, Definitions: n.catalog, Clock: time.Now}
+		deps.Alerts = &analytics.Alerts{Live: feed, Measures: measures, BadEvents: deps.BadEvents, Definitions: n.catalog, Outages: n.outages, Clock: time.Now}
 	}
 	if n.decider != nil {
 		deps.Progress = progress{n.decider, n.catalog}

@@ -383,8 +383,10 @@ func TestUsers(t *testing.T) {
 		id := fmt.Sprintf("user-%02d", i)
 		w.user(id, event.Event{
 			Type: event.Identify, Name: event.NameIdentify, UserID: id, AnonymousID: fmt.Sprint("anon-", i),
-			Traits:  fmt.Appendf(nil, `{"email":"u%d@example.com","name":"Name %d","vip":%t}`, i, i, i == 3),
-			Context: event.Context{Verified: true, Country: "FI", Consent: []byte(`{"marketing":true}`)},
+			Traits: fmt.Appendf(nil, `{"email":"u%d@example.com","name":"Name %d","vip":%t}`, i, i, i == 3),
+			Context: event.Context{
+				Verified: true, Country: "FI", Consent: []byte(`{"marketing":true}`), Campaign: event.CampaignContext{Source: "letter", Name: "autumn"},
+			},
 		})
 	}
 	f := func(q string, want ...string) {
@@ -409,6 +411,9 @@ func TestUsers(t *testing.T) {
 	if !u.Known || u.Email.Value != "u3@example.com" || !u.Email.Verified || u.Country != "FI" || len(u.Traits) != 3 || len(u.Triggers) != 1 ||
 		!slices.Equal(u.Audiences, []string{"vip"}) || !slices.Equal(u.AnonymousIds, []string{"anon-3"}) || len(u.Consent) != 1 {
 		t.Errorf("user: %+v", u)
+	}
+	if l := u.LastTouch; l.Source != "letter" || l.Campaign != "autumn" || l.At.IsZero() {
+		t.Errorf("last touch: %+v", l)
 	}
 	if u := ok[api.User](c.get("/users/user-04")); len(u.Audiences) != 0 {
 		t.Errorf("user-04 is in %v", u.Audiences)

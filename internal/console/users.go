@@ -217,6 +217,9 @@ func (s *server) GetUser(ctx context.Context, r api.GetUserRequestObject) (api.G
 			Source: p.Acquisition.Campaign.Source, Medium: p.Acquisition.Campaign.Medium,
 			Term: p.Acquisition.Campaign.Term, Content: p.Acquisition.Campaign.Content,
 		},
+		LastTouch: api.LastTouch{
+			Source: p.LastTouch.Source, Medium: p.LastTouch.Medium, Campaign: p.LastTouch.Campaign, At: api.Time(p.LastTouch.At),
+		},
 		Triggers: []api.UserTrigger{},
 	}
 	if out.Audiences, err = c.audiencesOf(ctx, r.Id, p); err != nil {

@@ -6,9 +6,11 @@ import (
 	"math/bits"
 )
 
-// Peek decodes the first fields of a bare Avro form: Type, Name, UserID,
-// AnonymousID, Timestamp and ReplyTo. Context.Consent becomes nil, every other
-// field of e stays as it was, and what stands behind ReplyTo is not looked at.
+// Peek decodes some of the first fields of a bare Avro form: Type, Name, UserID,
+// AnonymousID, Timestamp and ReplyTo, and of the context what brought the user:
+// the page's URL and referrer, the campaign's source, medium and name.
+// Context.Consent becomes nil, every other
+// field of e stays as it was, and what stands behind is not looked at.
 // It is for events of which little is needed. Strings alias the record.
 func Peek(record []byte, e *Event) error {
 	r := reader{b: record}
@@ -23,7 +25,16 @@ func Peek(record []byte, e *Event) error {
 	r.skip(2)    // source, session
 	r.skipLong() // depth
 	e.ReplyTo = r.string()
-	e.Context.Consent = nil
+	r.skip(2) // properties, traits
+	c := &e.Context
+	c.Page.URL = r.string()
+	r.skip(1) // path
+	c.Page.Referrer = r.string()
+	r.skip(1) // title
+	c.Campaign.Source = r.string()
+	c.Campaign.Medium = r.string()
+	c.Campaign.Name = r.string()
+	c.Consent = nil
 	if r.bad {
 		return fmt.Errorf("%w: event of %d bytes is wrong at byte %d", ErrCorrupt, len(record), r.i)
 	}

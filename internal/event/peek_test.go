@@ -12,7 +12,10 @@ import (
 
 // peeked is what Peek promises of an event.
 func peeked(e *Event) Event {
-	return Event{Type: e.Type, Name: e.Name, UserID: e.UserID, AnonymousID: e.AnonymousID, Timestamp: e.Timestamp, ReplyTo: e.ReplyTo}
+	p := Event{Type: e.Type, Name: e.Name, UserID: e.UserID, AnonymousID: e.AnonymousID, Timestamp: e.Timestamp, ReplyTo: e.ReplyTo}
+	p.Context.Page = PageContext{URL: e.Context.Page.URL, Referrer: e.Context.Page.Referrer}
+	p.Context.Campaign = CampaignContext{Source: e.Context.Campaign.Source, Medium: e.Context.Campaign.Medium, Name: e.Context.Campaign.Name}
+	return p
 }
 
 // checkPeek compares with the decoder that reads everything.

@@ -7,11 +7,12 @@ import (
 
 	"heed/internal/condition"
 	"heed/internal/consent"
+	"heed/internal/journey/bitset"
 	"heed/internal/measure"
 )
 
 // audience is the users of a set for whom a node holds.
-func (e *query) audience(a *measure.Audience, among bitset) (bitset, error) {
+func (e *query) audience(a *measure.Audience, among bitset.Set) (bitset.Set, error) {
 	switch {
 	case a.All != nil:
 		// What costs little goes first and leaves less for the rest.
@@ -26,14 +27,14 @@ func (e *query) audience(a *measure.Audience, among bitset) (bitset, error) {
 		}
 		return out, nil
 	case a.Any != nil:
-		out, left := make(bitset, len(among)), slices.Clone(among)
+		out, left := make(bitset.Set, len(among)), slices.Clone(among)
 		for i := range a.Any {
 			got, err := e.audience(&a.Any[i], left)
 			if err != nil {
 				return nil, err
 			}
-			out.or(got)
-			left.andNot(got)
+			out.Or(got)
+			left.AndNot(got)
 		}
 		return out, nil
 	case a.Not != nil:
@@ -42,7 +43,7 @@ func (e *query) audience(a *measure.Audience, among bitset) (bitset, error) {
 			return nil, err
 		}
 		out := slices.Clone(among)
-		out.andNot(got)
+		out.AndNot(got)
 		return out, nil
 	case a.Where != nil:
 		return e.where(*a.Where, among)
@@ -51,10 +52,10 @@ func (e *query) audience(a *measure.Audience, among bitset) (bitset, error) {
 	case a.Consent != "":
 		return e.consents(a.Consent, among)
 	case a.Users != nil:
-		out := make(bitset, len(among))
+		out := make(bitset.Set, len(among))
 		for _, id := range a.Users {
-			if u, ok := e.x.number(id); ok && among.has(u) {
-				out.add(u)
+			if u, ok := e.x.number(id); ok && among.Has(u) {
+				out.Add(u)
 			}
 		}
 		return out, nil
@@ -89,21 +90,21 @@ func cost(a *measure.Audience) int {
 }
 
 // keep is the users of a set for whom a test holds.
-func (e *query) keep(among bitset, begin func() func(u uint32) bool) (bitset, error) {
-	out := make(bitset, len(among))
-	err := walk(e, among, func() (bitset, func(u uint32)) {
-		mine, test := make(bitset, len(among)), begin()
+func (e *query) keep(among bitset.Set, begin func() func(u uint32) bool) (bitset.Set, error) {
+	out := make(bitset.Set, len(among))
+	err := walk(e, among, func() (bitset.Set, func(u uint32)) {
+		mine, test := make(bitset.Set, len(among)), begin()
 		return mine, func(u uint32) {
 			if test(u) {
-				mine.add(u)
+				mine.Add(u)
 			}
 		}
-	}, out.or)
+	}, out.Or)
 	return out, err
 }
 
 // where asks the leaves of a condition on traits once per distinct value.
-func (e *query) where(c condition.Condition, among bitset) (bitset, error) {
+func (e *query) where(c condition.Condition, among bitset.Set) (bitset.Set, error) {
 	node := func(list []condition.Condition) []measure.Audience {
 		out := make([]measure.Audience, len(list))
 		for i := range list {
@@ -136,13 +137,13 @@ func (e *query) where(c condition.Condition, among bitset) (bitset, error) {
 }
 
 // byValue keeps users by the value of a column, which is asked once per value.
-func (e *query) byValue(col *column, among bitset, test func(raw string) bool) (bitset, error) {
+func (e *query) byValue(col *column, among bitset.Set, test func(raw string) bool) (bitset.Set, error) {
 	none := test("")
 	if col == nil {
 		if none {
 			return among, nil
 		}
-		return make(bitset, len(among)), nil
+		return make(bitset.Set, len(among)), nil
 	}
 	holds := make([]bool, max(1, len(col.texts)))
 	holds[0] = none
@@ -152,7 +153,7 @@ func (e *query) byValue(col *column, among bitset, test func(raw string) bool) (
 	return e.keep(among, func() func(u uint32) bool { return func(u uint32) bool { return holds[col.get(u)] } })
 }
 
-func (e *query) consents(key string, among bitset) (bitset, error) {
+func (e *query) consents(key string, among bitset.Set) (bitset.Set, error) {
 	col, ok := e.x.consent.find(key)
 	if !ok {
 		return nil, errFacts
@@ -160,7 +161,7 @@ func (e *query) consents(key string, among bitset) (bitset, error) {
 	return e.byValue(col, among, func(raw string) bool { return consent.Read(raw).State == consent.Granted })
 }
 
-func (e *query) is(is *measure.Is, among bitset) (bitset, error) {
+func (e *query) is(is *measure.Is, among bitset.Set) (bitset.Set, error) {
 	d, err := e.dimension(&is.Dimension)
 	if err != nil {
 		return nil, err
@@ -184,7 +185,7 @@ func (e *query) is(is *measure.Is, among bitset) (bitset, error) {
 	})
 }
 
-func (e *query) did(d *measure.Did, among bitset) (bitset, error) {
+func (e *query) did(d *measure.Did, among bitset.Set) (bitset.Set, error) {
 	in, err := e.f.Span(d.During)
 	if err != nil {
 		return nil, err
@@ -220,38 +221,38 @@ func (e *query) did(d *measure.Did, among bitset) (bitset, error) {
 		return holds(n)
 	}
 	if !plain || !once && !none {
-		sure = make(bitset, len(among))
+		sure = make(bitset.Set, len(among))
 	}
 	ask := slices.Clone(candidates)
-	ask.andNot(sure)
+	ask.AndNot(sure)
 	got, err := e.keep(ask, func() func(u uint32) bool { return count })
 	if err != nil {
 		return nil, err
 	}
 	if holds(0) {
 		rest := slices.Clone(among)
-		rest.andNot(candidates)
-		got.or(rest)
+		rest.AndNot(candidates)
+		got.Or(rest)
 	}
 	if plain && once {
-		got.or(sure)
+		got.Or(sure)
 	}
 	return got, nil
 }
 
 // candidates is the users of a set who may have an event of a name in a span,
 // and those among them who surely have.
-func (e *query) candidates(name string, in measure.Span, among bitset) (may, sure bitset) {
-	sure = make(bitset, len(among))
-	if name == "" || among.count() < max(4, len(e.x.ids)/64) { // walking the few takes less than making sets
+func (e *query) candidates(name string, in measure.Span, among bitset.Set) (may, sure bitset.Set) {
+	sure = make(bitset.Set, len(among))
+	if name == "" || among.Count() < max(4, len(e.x.ids)/64) { // walking the few takes less than making sets
 		return slices.Clone(among), sure
 	}
-	may = make(bitset, len(among))
+	may = make(bitset.Set, len(among))
 	id, ok := e.x.names.find(name)
 	if !ok || in.From >= in.To {
 		return may, sure
 	}
-	write := func(b bitset, m *roaring.Bitmap) {
+	write := func(b bitset.Set, m *roaring.Bitmap) {
 		if m != nil {
 			or(b, m.ManyIterator())
 		}
@@ -268,17 +269,17 @@ func (e *query) candidates(name string, in measure.Span, among bitset) (may, sur
 			}
 		}
 	}
-	sure.and(among)
-	may.and(among)
-	may.or(sure)
+	sure.And(among)
+	may.And(among)
+	may.Or(sure)
 	return may, sure
 }
 
-func or(b bitset, it roaring.ManyIntIterable) {
+func or(b bitset.Set, it roaring.ManyIntIterable) {
 	var buf [512]uint32
 	for n := it.NextMany(buf[:]); n > 0; n = it.NextMany(buf[:]) {
 		for _, u := range buf[:n] {
-			b.add(u)
+			b.Add(u)
 		}
 	}
 }

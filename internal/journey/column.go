@@ -26,8 +26,11 @@ func (d *dictionary) put(s string) uint32 {
 	return id
 }
 
-// maxValue bounds a value in bytes.
-const maxValue = 256
+// Bounds of a value in bytes.
+const (
+	maxValue = 256
+	maxTouch = 3*maxValue + len("256 256 ")
+)
 
 // column holds a value per user: a number of its dictionary. With times, the
 // last write by event time wins, and the later one among equal times. A column
@@ -35,14 +38,17 @@ const maxValue = 256
 type column struct {
 	dictionary
 
-	limit int
-	timed bool
-	wide  bool
-	vals  []uint32
-	at    []int64
+	limit   int
+	longest int // bytes of a value
+	timed   bool
+	wide    bool
+	vals    []uint32
+	at      []int64
 }
 
-func newColumn(limit int, timed bool) column { return column{limit: limit, timed: timed} }
+func newColumn(limit int, timed bool) column {
+	return column{limit: limit, longest: maxValue, timed: timed}
+}
 
 func (c *column) get(u uint32) uint32 {
 	if int(u) < len(c.vals) {
@@ -58,11 +64,11 @@ func (c *column) set(u uint32, value string, at int64) {
 	}
 	id := uint32(0)
 	if value != "" {
-		if len(value) <= maxValue {
+		if len(value) <= c.longest {
 			id = c.put(value)
 		}
 		if id == 0 || len(c.texts) > c.limit+1 {
-			*c = column{limit: c.limit, timed: c.timed, wide: true}
+			*c = column{limit: c.limit, longest: c.longest, timed: c.timed, wide: true}
 			return
 		}
 	}

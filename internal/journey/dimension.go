@@ -9,6 +9,7 @@ import (
 
 	"heed/internal/condition"
 	"heed/internal/measure"
+	"heed/internal/touch"
 )
 
 // values numbers the values of a dimension; 0 is missing. It may be used
@@ -131,9 +132,47 @@ func (e *query) dimension(d *measure.Dimension) (*dimension, error) {
 		if i := slices.Index([]string{"source", "medium", "campaign"}, rest); i >= 0 {
 			return e.ofColumn(&e.x.acquisition[i], func(raw string) *string { return d.Bucket(&raw) })
 		}
-		return e.acquired(d, measure.Unit(rest))
+		return e.dateOf(d, measure.Unit(rest), func(u uint32) int64 { return e.x.firstAt[u] })
+	case "lastTouch":
+		return e.lastTouch(d, rest)
 	}
 	return nil, errFacts
+}
+
+func (e *query) lastTouch(d *measure.Dimension, what string) (*dimension, error) {
+	col := &e.x.lastTouch
+	if col.wide {
+		return nil, errFacts
+	}
+	switch part := measure.TouchPart(what); part {
+	case measure.BySource, measure.ByMedium, measure.ByCampaign:
+		of := func(t touch.Touch) *string {
+			if v := part.Of(t); v != "" {
+				return d.Bucket(&v)
+			}
+			return nil
+		}
+		texts, err := e.ofColumn(col, func(raw string) *string { return of(touch.Parse(raw)) })
+		if err != nil {
+			return nil, err
+		}
+		none := texts.values.put(of(touch.Direct()))
+		return &dimension{texts.values, func() func(u uint32) uint32 {
+			read := texts.reader()
+			return func(u uint32) uint32 {
+				if col.get(u) == 0 {
+					return none
+				}
+				return read(u)
+			}
+		}}, nil
+	}
+	return e.dateOf(d, measure.Unit(what), func(u uint32) int64 {
+		if col.get(u) == 0 {
+			return never
+		}
+		return col.at[u]
+	})
 }
 
 func (e *query) ofJSON(d *measure.Dimension, field, key string, col *column, ok bool) (*dimension, error) {
@@ -190,7 +229,8 @@ func (c *calendar) find(t int64, near int) int {
 	return near + 1 + i
 }
 
-func (e *query) acquired(d *measure.Dimension, unit measure.Unit) (*dimension, error) {
+// dateOf is the day, week or month of a time of the user; never: none.
+func (e *query) dateOf(d *measure.Dimension, unit measure.Unit, at func(u uint32) int64) (*dimension, error) {
 	cal, err := e.calendarOf(measure.Span{To: never}, unit)
 	if err != nil {
 		return nil, errFacts
@@ -207,8 +247,8 @@ func (e *query) acquired(d *measure.Dimension, unit measure.Unit) (*dimension, e
 	}
 	return &dimension{v, func() func(u uint32) uint32 {
 		return func(u uint32) uint32 {
-			if at := e.x.firstAt[u]; at != never {
-				return of[cal.find(at, 0)]
+			if t := at(u); t != never {
+				return of[cal.find(t, 0)]
 			}
 			return 0
 		}

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"slices"
 
+	"heed/internal/journey/bitset"
 	"heed/internal/measure"
 )
 
@@ -173,9 +174,9 @@ func (f *funnel) advance(s *stand, starts *[measure.MaxSteps + 1]int64, events [
 }
 
 // entrants is the users of a set who may have entered.
-func (e *query) entrants(f *funnel, among bitset) bitset {
+func (e *query) entrants(f *funnel, among bitset.Set) bitset.Set {
 	if f.nothing {
-		return make(bitset, len(among))
+		return make(bitset.Set, len(among))
 	}
 	may, _ := e.candidates(f.first, f.in, among)
 	return may
@@ -288,7 +289,7 @@ func (e *query) funnel(q *measure.Funnel) (*measure.FunnelResult, error) {
 	return res, nil
 }
 
-func (e *query) inFunnel(in *measure.InFunnel, among bitset) (bitset, error) {
+func (e *query) inFunnel(in *measure.InFunnel, among bitset.Set) (bitset.Set, error) {
 	span, err := e.f.Span(in.During)
 	if err != nil {
 		return nil, err

@@ -164,7 +164,7 @@ func (g *groups) ranked(a *axes) []combination {
 
 // usersBy counts users by what they are.
 func (e *query) usersBy(a *axes) (groups, error) {
-	out := groups{count: map[combination]int64{}, total: int64(e.users.count())}
+	out := groups{count: map[combination]int64{}, total: int64(e.users.Count())}
 	type run struct {
 		count map[combination]int64
 		last  combination

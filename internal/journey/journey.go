@@ -22,6 +22,8 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/cespare/xxhash/v2"
+
+	"heed/internal/journey/bitset"
 )
 
 // Config bounds the index.
@@ -101,10 +103,10 @@ type Index struct {
 
 	events  [][]uint64
 	chunks  []chunk
-	firstAt []int64 // first event that counts, in µs; never: none
-	alive   bitset  // users that have one
-	newest  int64   // greatest firstAt
-	version uint64  // grows with every change
+	firstAt []int64    // first event that counts, in µs; never: none
+	alive   bitset.Set // users that have one
+	newest  int64      // greatest firstAt
+	version uint64     // grows with every change
 
 	// Versions of the latest change: of events by name, of who exists and what they
 	// are, of whose anything is.
@@ -127,6 +129,7 @@ type Index struct {
 
 	places      [6]column
 	acquisition [3]column
+	lastTouch   column // text of the latest touch that is not direct
 	traits      columns
 	consent     columns
 
@@ -166,6 +169,8 @@ func New(cfg Config) (*Index, error) {
 	for i := range x.acquisition {
 		x.acquisition[i] = newColumn(cfg.MaxValues, false)
 	}
+	x.lastTouch = newColumn(cfg.MaxValues, true)
+	x.lastTouch.longest = maxTouch
 	for _, name := range cfg.Promote {
 		f, err := newField(name)
 		if err != nil {
@@ -188,7 +193,7 @@ type Stats struct {
 func (x *Index) Stats() Stats {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	s := Stats{Users: int64(x.alive.count()), Events: x.total, Kinds: len(x.kinds)}
+	s := Stats{Users: int64(x.alive.Count()), Events: x.total, Kinds: len(x.kinds)}
 	for _, c := range x.chunks {
 		s.Bytes += int64(c.slab+c.astray) * 8
 	}
@@ -213,6 +218,7 @@ func (x *Index) eachColumn(visit func(c *column)) {
 	for i := range x.acquisition {
 		visit(&x.acquisition[i])
 	}
+	visit(&x.lastTouch)
 	for _, cs := range []*columns{&x.traits, &x.consent} {
 		for i := range cs.list {
 			visit(&cs.list[i].column)

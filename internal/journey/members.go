@@ -4,15 +4,16 @@ import (
 	"context"
 	"errors"
 
+	"heed/internal/journey/bitset"
 	"heed/internal/measure"
 )
 
 // Members are users of one Index, by its numbers, as the index was at some
 // time. They stay as they are when the index changes.
-type Members struct{ users bitset }
+type Members struct{ users bitset.Set }
 
 // Len is how many they are.
-func (m Members) Len() int { return m.users.count() }
+func (m Members) Len() int { return m.users.Count() }
 
 // Version grows with each change of the index. newest is the time of the latest event (µs since the
 // Unix epoch), which an answer of an earlier time does not see.
@@ -74,10 +75,10 @@ func (x *Index) MembersSince(ctx context.Context, q *measure.Query, now int64, s
 	if x.joined > since {
 		return false, nil
 	}
-	e := &query{x: x, q: q, ctx: ctx, only: newBitset(len(x.ids))}
+	e := &query{x: x, q: q, ctx: ctx, only: bitset.New(len(x.ids))}
 	for u, version := range x.changed {
 		if version > since {
-			e.only.add(uint32(u))
+			e.only.Add(uint32(u))
 		}
 	}
 	if err = e.choose(now); err == nil {
@@ -94,10 +95,10 @@ func (x *Index) MembersSince(ctx context.Context, q *measure.Query, now int64, s
 
 // But is the members, but for those who were asked about: of them, who is in.
 func (m Members) But(asked, in Members) Members {
-	out := make(bitset, max(len(m.users), len(asked.users)))
+	out := make(bitset.Set, max(len(m.users), len(asked.users)))
 	copy(out, m.users)
-	out.andNot(asked.users)
-	out.or(in.users)
+	out.AndNot(asked.users)
+	out.Or(in.users)
 	return Members{out}
 }
 
@@ -125,7 +126,7 @@ func (p People) Today(id string) (today string, ok bool) {
 // Has tells whether somebody whose id is that of today is among the members.
 func (p People) Has(m Members, today string) bool {
 	u, ok := p.x.number(today)
-	return ok && m.users.has(u)
+	return ok && m.users.Has(u)
 }
 
 // Put adds who has an id today to the members; false if it is nobody's id today.
@@ -134,15 +135,15 @@ func (p People) Put(m *Members, id string) bool {
 	if !ok || p.x.ids[u] != id {
 		return false
 	}
-	m.users = m.users.sized(u)
-	m.users.add(u)
+	m.users = m.users.Sized(u)
+	m.users.Add(u)
 	return true
 }
 
 // Follow is the members with those who have become somebody else in their place.
 func (p People) Follow(m Members) Members {
-	out := Members{newBitset(len(p.x.ids))}
-	m.users.each(0, len(m.users), func(u uint32) {
+	out := Members{bitset.New(len(p.x.ids))}
+	m.users.Each(0, len(m.users), func(u uint32) {
 		if p.x.ids[u] == "" {
 			to, ok := p.x.number(p.x.was[u])
 			if !ok || p.x.ids[to] == "" {
@@ -150,7 +151,7 @@ func (p People) Follow(m Members) Members {
 			}
 			u = to
 		}
-		out.users.add(u)
+		out.users.Add(u)
 	})
 	return out
 }
@@ -165,7 +166,7 @@ func (p People) Differ(a, b Members, visit func(id string, gone bool)) {
 		if w == 0 {
 			continue
 		}
-		bitset{w}.each(0, 1, func(bit uint32) {
+		bitset.Set{w}.Each(0, 1, func(bit uint32) {
 			u := uint32(i)<<6 + bit
 			if id := p.x.ids[u]; id != "" {
 				visit(id, false)

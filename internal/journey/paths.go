@@ -1,6 +1,9 @@
 package journey
 
-import "heed/internal/measure"
+import (
+	"heed/internal/journey/bitset"
+	"heed/internal/measure"
+)
 
 // paths is a compiled question for paths.
 type paths struct {
@@ -126,7 +129,7 @@ func (e *query) paths(q *measure.Paths) (*measure.PathsResult, error) {
 	return res, nil
 }
 
-func (e *query) inPath(in *measure.InPath, among bitset) (bitset, error) {
+func (e *query) inPath(in *measure.InPath, among bitset.Set) (bitset.Set, error) {
 	span, err := e.f.Span(in.During)
 	if err != nil {
 		return nil, err

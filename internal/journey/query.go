@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"heed/internal/condition"
+	"heed/internal/journey/bitset"
 	"heed/internal/measure"
 )
 
@@ -36,9 +37,9 @@ type query struct {
 	ctx   context.Context
 	f     measure.Frame
 	span  measure.Span
-	only  bitset // nobody else is asked about; nil: everybody
-	users bitset // that exist and are in the audience
-	sees  []bool // by kind: Where lets it pass
+	only  bitset.Set // nobody else is asked about; nil: everybody
+	users bitset.Set // that exist and are in the audience
+	sees  []bool     // by kind: Where lets it pass
 }
 
 // choose finds out what the query is about, its users last.
@@ -61,7 +62,7 @@ func (e *query) choose(now int64) (err error) {
 	}
 	e.users = e.existing()
 	if e.only != nil {
-		e.users.and(e.only)
+		e.users.And(e.only)
 	}
 	if q.Audience != nil {
 		e.users, err = e.audience(q.Audience, e.users)
@@ -105,14 +106,14 @@ func (e *query) answer(now int64) (res measure.Result, err error) {
 }
 
 // existing is the users that exist before as-of.
-func (e *query) existing() bitset {
-	out := e.x.alive.clone(len(e.x.ids))
+func (e *query) existing() bitset.Set {
+	out := e.x.alive.Clone(len(e.x.ids))
 	if e.f.AsOf > e.x.newest {
 		return out
 	}
 	for u, at := range e.x.firstAt {
 		if at >= e.f.AsOf && at != never {
-			out.remove(uint32(u))
+			out.Remove(uint32(u))
 		}
 	}
 	return out
@@ -198,7 +199,7 @@ func (e *query) all() []bool {
 // walk visits the members of a set, in parallel. Each worker makes its own
 // visitor, and what that gathered is joined afterwards, one worker at a time in
 // no order.
-func walk[T any](e *query, users bitset, begin func() (T, func(u uint32)), join func(T)) error {
+func walk[T any](e *query, users bitset.Set, begin func() (T, func(u uint32)), join func(T)) error {
 	const chunk = 64 // words: 4,096 users
 	workers := max(1, min(e.x.cfg.Workers, (len(users)+chunk-1)/chunk))
 	gathered := make([]T, workers)
@@ -212,7 +213,7 @@ func walk[T any](e *query, users bitset, begin func() (T, func(u uint32)), join 
 				if from >= len(users) {
 					break
 				}
-				users.each(from, min(from+chunk, len(users)), visit)
+				users.Each(from, min(from+chunk, len(users)), visit)
 				// The writer and the gateway get their turn.
 				runtime.Gosched()
 			}
@@ -257,7 +258,7 @@ func (e *query) within(u uint32, in measure.Span) []uint64 {
 
 // page lists users in order of id.
 func (e *query) page(p *measure.Users) *measure.UsersResult {
-	res := &measure.UsersResult{Total: int64(e.users.count())}
+	res := &measure.UsersResult{Total: int64(e.users.Count())}
 	if p.Limit == 0 {
 		return res
 	}
@@ -269,7 +270,7 @@ func (e *query) page(p *measure.Users) *measure.UsersResult {
 			ids, res.More = ids[:p.Limit], true
 		}
 	}
-	e.users.each(0, len(e.users), func(u uint32) {
+	e.users.Each(0, len(e.users), func(u uint32) {
 		id := e.x.ids[u]
 		if p.After != "" && id <= p.After {
 			return

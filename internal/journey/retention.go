@@ -3,6 +3,7 @@ package journey
 import (
 	"slices"
 
+	"heed/internal/journey/bitset"
 	"heed/internal/measure"
 )
 
@@ -134,7 +135,7 @@ func (e *query) retention(q *measure.Retention) (*measure.RetentionResult, error
 	return res, nil
 }
 
-func (e *query) inRetention(in *measure.InRetention, among bitset) (bitset, error) {
+func (e *query) inRetention(in *measure.InRetention, among bitset.Set) (bitset.Set, error) {
 	span, err := e.f.Span(in.During)
 	if err != nil {
 		return nil, err
@@ -153,7 +154,7 @@ func (e *query) inRetention(in *measure.InRetention, among bitset) (bitset, erro
 	}
 	want, ok := slices.BinarySearch(r.units.starts[:r.cohorts], e.f.Floor(at.From, in.Retention.Per))
 	if !ok {
-		return make(bitset, len(among)), nil
+		return make(bitset.Set, len(among)), nil
 	}
 	may, _ := e.candidates(in.Retention.First.Event, r.in, among)
 	return e.keep(may, func() func(u uint32) bool {

@@ -3,6 +3,7 @@ package journey
 import (
 	"slices"
 
+	"heed/internal/journey/bitset"
 	"heed/internal/measure"
 )
 
@@ -137,7 +138,7 @@ func (e *query) sessions(q *measure.Sessions) (*measure.SessionsResult, error) {
 	return res, nil
 }
 
-func (e *query) inSession(in *measure.InSession, among bitset) (bitset, error) {
+func (e *query) inSession(in *measure.InSession, among bitset.Set) (bitset.Set, error) {
 	span, err := e.f.Span(in.During)
 	if err != nil {
 		return nil, err

@@ -24,7 +24,7 @@ var ErrSnapshot = errors.New("journey: snapshot cannot be used")
 // length, CRC-32C and payload; a frame of no length ends it. What the payloads
 // hold is one stream of varints and texts.
 const (
-	magic    = "heed.journey.001"
+	magic    = "heed.journey.002"
 	frameMax = 256 << 10
 	textMax  = 64 << 10
 )
@@ -61,7 +61,7 @@ func (x *Index) view() *Index {
 	v := &Index{
 		cfg: x.cfg, ids: slices.Clone(x.ids), events: slices.Clone(x.events), firstAt: slices.Clone(x.firstAt),
 		odd: maps.Clone(x.odd), moved: maps.Clone(x.moved), kinds: x.kinds, coarse: x.coarse, lost: x.lost,
-		places: x.places, acquisition: x.acquisition, traits: x.traits, consent: x.consent,
+		places: x.places, acquisition: x.acquisition, lastTouch: x.lastTouch, traits: x.traits, consent: x.consent,
 		aside: [2]map[int64][]int64{maps.Clone(x.aside[0]), maps.Clone(x.aside[1])}, next: maps.Clone(x.next),
 	}
 	v.traits.list, v.consent.list = slices.Clone(x.traits.list), slices.Clone(x.consent.list)
@@ -122,6 +122,7 @@ func (x *Index) write(w *encoder) {
 	for i := range x.acquisition {
 		x.acquisition[i].encode(w)
 	}
+	x.lastTouch.encode(w)
 	for _, c := range []*columns{&x.traits, &x.consent} {
 		w.flag(c.full)
 		w.count(len(c.list))
@@ -299,6 +300,7 @@ func (x *Index) read(r *decoder, progress func(done, of int)) {
 	for i := range x.acquisition {
 		x.acquisition[i].decode(r, len(x.ids))
 	}
+	x.lastTouch.decode(r, len(x.ids))
 	for _, c := range []*columns{&x.traits, &x.consent} {
 		c.full = r.flag()
 		for range r.each(c.max) {
@@ -345,8 +347,8 @@ func (x *Index) readUsers(r *decoder, progress func(done, of int)) {
 			}
 		}
 		if first != never {
-			x.alive = x.alive.sized(number)
-			x.alive.add(number)
+			x.alive = x.alive.Sized(number)
+			x.alive.Add(number)
 			x.newest = max(x.newest, first)
 		}
 		x.readEvents(r, number, &marks)

@@ -44,14 +44,14 @@ func (x *Index) Traits(top int) (traits []Trait, users int64, complete bool) {
 		}
 	}
 	slices.SortFunc(traits, func(a, b Trait) int { return cmp.Compare(a.Key, b.Key) })
-	return traits, int64(x.alive.count()), !x.traits.full
+	return traits, int64(x.alive.Count()), !x.traits.full
 }
 
 func (x *Index) trait(c *column, top int) Trait {
 	counts := make([]int64, len(c.texts)+1)
-	alive := x.alive.clone(len(x.ids))
+	alive := x.alive.Clone(len(x.ids))
 	for u, id := range c.vals {
-		if id != 0 && alive.has(uint32(u)) {
+		if id != 0 && alive.Has(uint32(u)) {
 			counts[id]++
 		}
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"heed/internal/event"
-	"heed/internal/measure"
 	"heed/internal/profile"
+	"heed/internal/touch"
 )
 
 // Writer changes the index, inside of Write.
@@ -186,18 +186,22 @@ func (x *Index) mark(u, name uint32, t int64) {
 
 // learn keeps what an event says about its user.
 func (x *Index) learn(u uint32, e *event.Event, t int64) {
+	c := &e.Context
+	brought := touch.Of(c.Campaign.Source, c.Campaign.Medium, c.Campaign.Name, c.Page.Referrer, c.Page.URL, nil)
 	if t < x.firstAt[u] {
 		x.people = x.version
 		x.firstAt[u] = t
 		x.newest = max(x.newest, t)
-		c := &e.Context
-		touch := measure.TouchOf(c.Campaign.Source, c.Campaign.Medium, c.Campaign.Name, c.Page.Referrer, c.Page.URL, nil)
-		x.acquisition[0].set(u, touch.Source, 0)
-		x.acquisition[1].set(u, touch.Medium, 0)
-		x.acquisition[2].set(u, touch.Campaign, 0)
+		x.acquisition[0].set(u, brought.Source, 0)
+		x.acquisition[1].set(u, brought.Medium, 0)
+		x.acquisition[2].set(u, brought.Campaign, 0)
 	}
-	x.alive = x.alive.sized(u)
-	x.alive.add(u)
+	if brought != touch.Direct() {
+		x.lastTouch.set(u, brought.Text(), t)
+		x.people = x.version
+	}
+	x.alive = x.alive.Sized(u)
+	x.alive.Add(u)
 	for i, v := range [...]string{e.Context.Country, e.Context.Locale, e.Context.Timezone, e.Context.Device, e.Context.OS, e.Context.Browser} {
 		if v != "" {
 			c := &x.places[i]
@@ -276,9 +280,9 @@ func (w *Writer) Merge(id, into string) {
 			}
 		}
 	}
-	if x.alive.has(a) {
-		x.alive = x.alive.sized(u)
-		x.alive.add(u)
+	if x.alive.Has(a) {
+		x.alive = x.alive.Sized(u)
+		x.alive.Add(u)
 	}
 	x.eachColumn(func(c *column) { c.move(a, u) })
 	x.bury(a)
@@ -305,8 +309,8 @@ func (x *Index) bury(u uint32) {
 	}
 	x.was[u] = x.ids[u]
 	x.ids[u], x.firstAt[u] = "", never
-	if x.alive.has(u) {
-		x.alive.remove(u)
+	if x.alive.Has(u) {
+		x.alive.Remove(u)
 	}
 }
 

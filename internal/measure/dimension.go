@@ -10,12 +10,16 @@ import (
 // Those of user.* are what the user's latest event that says it said. Those of
 // acquisition.* belong to the user's earliest event: its local day, week and
 // month ("2026-05-04", the week's first day, "2026-05") and the touch that
-// brought it (see TouchOf).
+// brought it (see touch.Of). Those of lastTouch.* belong to the latest event that
+// something brought: who only ever came directly has the source "direct", and no
+// day.
 func Fields() []string {
 	return []string{
 		"user.country", "user.locale", "user.timezone", "user.device", "user.os", "user.browser",
 		"acquisition.day", "acquisition.week", "acquisition.month",
 		"acquisition.source", "acquisition.medium", "acquisition.campaign",
+		"lastTouch.day", "lastTouch.week", "lastTouch.month",
+		"lastTouch.source", "lastTouch.medium", "lastTouch.campaign",
 	}
 }
 
@@ -121,6 +125,7 @@ func BuiltIn() []Dimension {
 		Engagement(),
 		field("acquisition-month", "acquisition.month", "Month of the first event"),
 		field("acquisition-source", "acquisition.source", "What brought the first visit"),
+		field("last-touch-source", "lastTouch.source", "What brought the latest visit that was not direct"),
 		field("country", "user.country", "Country of the latest event"),
 		field("device", "user.device", "Device of the latest event"),
 	}

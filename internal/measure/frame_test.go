@@ -108,23 +108,3 @@ func TestBucketsAreBounded(t *testing.T) {
 		t.Errorf("an empty span: %v, %v", got, err)
 	}
 }
-
-func TestTouch(t *testing.T) {
-	f := func(source, referrer, page string, want measure.Touch) {
-		t.Helper()
-		if got := measure.TouchOf(source, "", "", referrer, page, []string{"bank.example"}); got != want {
-			t.Errorf("source %q, referrer %q on %q: %+v, want %+v", source, referrer, page, got, want)
-		}
-	}
-	const page = "https://www.shop.example/cart"
-	f("", "", page, measure.Direct())
-	f("letter", "", page, measure.Touch{Source: "letter"})
-	f("", "https://www.Search.example:8443/q?x=1", page, measure.Touch{Source: "search.example", Medium: "referral"})
-	f("letter", "https://search.example/", page, measure.Touch{Source: "letter"})
-	f("letter", "https://shop.example/", page, measure.Direct())        // its own page, the tag still in the URL
-	f("", "https://checkout.shop.example/done", page, measure.Direct()) // below its own
-	f("", "https://notshop.example/", page, measure.Touch{Source: "notshop.example", Medium: "referral"})
-	f("", "https://www.paypal.com/return", page, measure.Direct())
-	f("", "https://3ds.bank.example/", page, measure.Direct())
-	f("", "::not a url", page, measure.Direct())
-}

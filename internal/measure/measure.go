@@ -18,14 +18,18 @@
 // Match that names them: they are no activity and break no strictness.
 //
 // A user exists for a query if an event of theirs that counts as activity
-// exists, or an import that told of them, whatever Where says; nor does Where touch the audience. What they are (traits, place, consent,
-// acquisition) is as known today from events that are not excluded; what they
+// exists, or an import that told of them, whatever Where says; nor does Where touch
+// the audience. What they are (traits, place, consent, acquisition, last touch) is as
+// known today from events that are not excluded; what they
 // did ends at as-of.
 package measure
 
 import (
+	"time"
+
 	"heed/internal/condition"
 	"heed/internal/period"
+	"heed/internal/touch"
 )
 
 // Kind names what is asked.
@@ -237,7 +241,7 @@ type Sessions struct {
 
 // Attribution gives each goal event in the range to one touch of its user in
 // the look-back before it, the goal's own event included: the first or the
-// last that is not direct, else direct. See TouchOf.
+// last that is not direct, else direct. See touch.Of.
 type Attribution struct {
 	Goal     Match         `yaml:"goal" json:"goal"`
 	Value    string        `yaml:"value,omitempty" json:"value,omitempty"`       // numeric field of the goal event
@@ -259,8 +263,23 @@ const (
 	LastTouch  Model = "last"
 )
 
+// DefaultLookback is how far back attribution looks.
+const DefaultLookback = period.Period(30 * 24 * time.Hour)
+
 // TouchPart is what attribution groups by.
 type TouchPart string
+
+// Of is that part of a touch.
+func (p TouchPart) Of(t touch.Touch) string {
+	switch p {
+	case ByMedium:
+		return t.Medium
+	case ByCampaign:
+		return t.Campaign
+	case BySource:
+	}
+	return t.Source
+}
 
 // The parts of a touch.
 const (

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"heed/internal/event"
+	"heed/internal/touch"
 )
 
 // version is the first byte of an encoded profile.
@@ -35,6 +36,7 @@ const (
 	tagPhone       = 16
 	tagMoved       = 17 // text user, byte trusted, varint at - first
 	tagWaiting     = 18 // no bytes
+	tagLastTouch   = 19 // source, medium, campaign, varint at - first
 )
 
 // Append writes the profile's bytes.
@@ -63,6 +65,9 @@ func (p *Profile) Append(dst []byte) []byte {
 	}
 	dst = appendText(dst, tagReferrer, p.Acquisition.Referrer)
 	dst = appendText(dst, tagMonth, p.Acquisition.Month)
+	if l := &p.LastTouch; l.At != 0 {
+		dst = p.appendTouch(dst, l)
+	}
 	dst = appendText(dst, tagCountry, p.Country)
 	dst = appendText(dst, tagLocale, p.Locale)
 	dst = appendText(dst, tagTimezone, p.Timezone)
@@ -110,6 +115,20 @@ func (p *Profile) appendFlagged(dst []byte, tag uint64, text string, flag bool, 
 		set = 1
 	}
 	return binary.AppendVarint(append(dst, set), at)
+}
+
+func (p *Profile) appendTouch(dst []byte, l *Touch) []byte {
+	at := l.At - p.FirstSeen
+	n := varintLen(at)
+	parts := [...]string{l.Source, l.Medium, l.Campaign}
+	for _, s := range parts {
+		n += uvarintLen(uint64(len(s))) + len(s)
+	}
+	dst = appendHead(dst, tagLastTouch, n)
+	for _, s := range parts {
+		dst = appendString(dst, s)
+	}
+	return binary.AppendVarint(dst, at)
 }
 
 func appendHead(dst []byte, tag uint64, n int) []byte {
@@ -177,6 +196,8 @@ func (p *Profile) field(tag uint64, f cursor, bad *bool) {
 		p.Acquisition.Referrer = f.s
 	case tagMonth:
 		p.Acquisition.Month = f.s
+	case tagLastTouch:
+		p.LastTouch = Touch{Touch: touch.Touch{Source: f.text(), Medium: f.text(), Campaign: f.text()}, At: p.FirstSeen + f.varint()}
 	case tagCountry:
 		p.Country = f.s
 	case tagLocale:

@@ -6,12 +6,15 @@ import (
 	"hash/maphash"
 
 	"heed/internal/event"
+	"heed/internal/touch"
 )
 
 // Glance is the little that must be remembered of a profile to tell that most
 // events do not change it, without loading it. It holds within one process.
 type Glance struct {
 	first, last int64
+	touch       int64 // when something brought the user last, and the hash of an event's words for it, 0 if none
+	words       uint64
 	consent     uint64 // hash of a consent that the profile already says, 0 if none
 	known       uint8  // bit i: place i is filled
 	user        bool   // the user id is known
@@ -29,6 +32,10 @@ func (p *Profile) GlanceAt(seed maphash.Seed, e *event.Event) Glance {
 		if *have != "" {
 			g.known |= 1 << i
 		}
+	}
+	g.touch = p.LastTouch.At
+	if e != nil && g.touch != 0 && brought(e) == p.LastTouch.Touch {
+		g.words = wordsOf(seed, e)
 	}
 	if e != nil && len(e.Context.Consent) > 0 && p.says(e.Context.Consent) {
 		g.consent = maphash.Bytes(seed, e.Context.Consent)
@@ -52,8 +59,14 @@ func (p *Profile) says(raw []byte) bool {
 	return true
 }
 
-// Full tells that Unchanged does not look at the event's context but for a
-// consent.
+// wordsOf is a hash of what an event says of what brought its user.
+func wordsOf(seed maphash.Seed, e *event.Event) uint64 {
+	c := &e.Context
+	return maphash.Comparable(seed, [...]string{c.Campaign.Source, c.Campaign.Medium, c.Campaign.Name, c.Page.Referrer, c.Page.URL})
+}
+
+// Full tells that Unchanged looks at no more of the event's context than what
+// event.Peek reads, and a consent.
 func (g *Glance) Full() bool { return g.known == 1<<places-1 }
 
 // Unchanged tells that Apply of the event to the profile would change nothing;
@@ -71,6 +84,12 @@ func (g *Glance) Unchanged(seed maphash.Seed, e *event.Event) bool {
 	}
 	for i := range places {
 		if g.known&(1<<i) == 0 && place(&e.Context, i) != "" {
+			return false
+		}
+	}
+	if e.Context.Campaign.Source != "" || e.Context.Page.Referrer != "" {
+		known := t < g.touch || g.words != 0 && t < g.touch+Refresh && g.words == wordsOf(seed, e)
+		if !known && brought(e) != touch.Direct() {
 			return false
 		}
 	}

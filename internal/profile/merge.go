@@ -31,6 +31,9 @@ func (p *Profile) Merge(from *Profile) {
 		if p.FirstSeen == 0 || from.FirstSeen < p.FirstSeen {
 			p.FirstSeen, p.Acquisition = from.FirstSeen, from.Acquisition
 		}
+		if from.LastTouch.At > p.LastTouch.At {
+			p.LastTouch = from.LastTouch
+		}
 		later := from.LastSeen > p.LastSeen
 		theirs := from.places()
 		for i, have := range p.places() {

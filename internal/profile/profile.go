@@ -14,6 +14,7 @@ import (
 
 	"heed/internal/consent"
 	"heed/internal/event"
+	"heed/internal/touch"
 )
 
 // Bounds of one profile.
@@ -51,6 +52,7 @@ type Profile struct {
 	LastSeen  int64 // the latest event time, in steps of Refresh; 0: only an import told of the user
 
 	Acquisition Acquisition
+	LastTouch   Touch
 
 	// As of LastSeen.
 	Country, Locale, Timezone, Device, OS, Browser string
@@ -67,6 +69,14 @@ type Acquisition struct {
 	Campaign event.CampaignContext
 	Referrer string
 	Month    string // "2026-11", UTC
+}
+
+// Touch is what brought the user last, and when (µs; 0: never). Visits that
+// nothing brought leave it as it is. While it stays the same, the time moves in
+// steps of Refresh.
+type Touch struct {
+	touch.Touch
+	At int64
 }
 
 // Move is a link to another user.
@@ -122,6 +132,9 @@ func (p *Profile) Apply(e *event.Event) (changed bool) {
 	if p.fill(e, refresh) {
 		changed = true
 	}
+	if p.touch(e, t) {
+		changed = true
+	}
 	vouched := e.Context.Verified && !claimed(e.Context.Extra)
 	if len(e.Context.Consent) > 0 && p.consent(e.Context.Consent, t, refresh, vouched) {
 		changed = true
@@ -153,6 +166,27 @@ func (p *Profile) seen(e *event.Event, t int64) bool {
 		p.LastSeen, moved = t, true
 	}
 	return moved
+}
+
+// brought is what brought the user to an event.
+func brought(e *event.Event) touch.Touch {
+	c := &e.Context
+	t := touch.Of(c.Campaign.Source, c.Campaign.Medium, c.Campaign.Name, c.Page.Referrer, c.Page.URL, nil)
+	return touch.Touch{Source: cut(t.Source), Medium: cut(t.Medium), Campaign: cut(t.Campaign)}
+}
+
+// touch keeps what brought the user last.
+func (p *Profile) touch(e *event.Event, t int64) (changed bool) {
+	last := &p.LastTouch
+	b := brought(e)
+	if b == touch.Direct() || t < last.At || b == last.Touch && t < last.At+Refresh {
+		return false
+	}
+	if b != last.Touch {
+		last.Touch = touch.Touch{Source: strings.Clone(b.Source), Medium: strings.Clone(b.Medium), Campaign: strings.Clone(b.Campaign)}
+	}
+	last.At = t
+	return true
 }
 
 // fill keeps where the user was last seen: anew with a refresh of last seen,

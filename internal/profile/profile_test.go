@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"heed/internal/event"
+	"heed/internal/touch"
 )
 
 const second = int64(1_000_000)
@@ -60,6 +61,54 @@ func TestFirstTouch(t *testing.T) {
 	if p.Acquisition.Referrer != "https://b.example/" || p.Acquisition.Campaign.Source != "" || p.FirstSeen != at(50) {
 		t.Fatalf("earlier event: %+v, first seen %d", p.Acquisition, p.FirstSeen)
 	}
+}
+
+func TestLastTouch(t *testing.T) {
+	came := func(sec int64, source, referrer string) *event.Event {
+		e := page(sec)
+		e.Context.Page.URL = "https://shop.example/cart"
+		e.Context.Page.Referrer = referrer
+		if source != "" {
+			e.Context.Campaign = event.CampaignContext{Source: source, Medium: "mail", Name: "autumn", Term: "boots"}
+		}
+		return e
+	}
+	p := apply(t, came(100, "letter", ""))
+	f := func(source, medium, campaign string, sec int64) {
+		t.Helper()
+		want := Touch{Touch: touch.Touch{Source: source, Medium: medium, Campaign: campaign}, At: at(sec)}
+		if p.LastTouch != want {
+			t.Errorf("%+v, want %+v", p.LastTouch, want)
+		}
+	}
+	f("letter", "mail", "autumn", 100)
+	p.Apply(came(2000, "", "https://search.example/"))
+	f("search.example", "referral", "", 2000)
+	for _, e := range []*event.Event{
+		came(3000, "", ""), // directly
+		came(3100, "", "https://www.paypal.com/return"),       // from the payment
+		came(3200, "letter", "https://accounts.shop.example"), // from one of its own pages
+		came(1500, "ads", ""),                                 // late: it was before the other
+		{Type: event.Track, Name: event.NameShown, Timestamp: at(4000), Context: came(0, "letter", "").Context}, // no activity
+	} {
+		if p.Apply(e); p.LastTouch.At != at(2000) {
+			t.Fatalf("%+v brought the user: %+v", e, p.LastTouch)
+		}
+	}
+	// The same again moves the time in steps.
+	p.Apply(came(2000+299, "", "https://search.example/"))
+	f("search.example", "referral", "", 2000)
+	p.Apply(came(2000+300, "", "https://search.example/"))
+	f("search.example", "referral", "", 2300)
+	// Another one of the same time counts: it came later.
+	p.Apply(came(2300, "ads", ""))
+	f("ads", "mail", "autumn", 2300)
+	// Of two users who are one, the later touch counts.
+	other := apply(t, came(2400, "partner", ""))
+	p.Merge(other)
+	f("partner", "mail", "autumn", 2400)
+	p.Merge(apply(t, came(2350, "late", "")))
+	f("partner", "mail", "autumn", 2400)
 }
 
 func TestLastSeenMovesInSteps(t *testing.T) {
@@ -371,6 +420,11 @@ func random(r *rand.Rand) *event.Event {
 	e.Context.Country = pick(r, "", "", "DE", "FR")
 	e.Context.Locale = pick(r, "", "de", "fr")
 	e.Context.Device = pick(r, "", "phone", "desktop")
+	if r.IntN(3) == 0 {
+		e.Context.Campaign.Source = pick(r, "", "letter", "ads")
+		e.Context.Page.URL = pick(r, "", "https://shop.example/", "https://shop.example/cart")
+		e.Context.Page.Referrer = pick(r, "", "https://shop.example/", "https://search.example/", "https://www.paypal.com/")
+	}
 	e.Context.Browser = pick(r, "", "Firefox")
 	e.Context.Verified = r.IntN(4) == 0
 	e.Context.Consent = []byte(pick(r, "", "", `{"email":true}`, `{"email":false,"sms":true}`, `{"email":null}`, `bad`))

@@ -111,6 +111,14 @@ func profileValue(user string, p *profile.Profile) map[string]any {
 	set(acquisition, "referrer", p.Acquisition.Referrer)
 	set(acquisition, "month", p.Acquisition.Month)
 	m["acquisition"] = acquisition
+	last := map[string]any{}
+	if t := &p.LastTouch; t.At != 0 {
+		set(last, "source", t.Source)
+		set(last, "medium", t.Medium)
+		set(last, "campaign", t.Campaign)
+		last["at"] = micros(t.At)
+	}
+	m["lastTouch"] = last
 	return m
 }
 

@@ -13,6 +13,7 @@ import (
 	"heed/internal/event"
 	"heed/internal/profile"
 	"heed/internal/render"
+	"heed/internal/touch"
 )
 
 func input() render.Input {
@@ -23,6 +24,7 @@ func input() render.Input {
 		Context:    event.Context{Page: event.PageContext{URL: "https://shop.example/x?a=1&b=2", Path: "/x"}, Country: "NL", Extra: []byte(`{"shelf":7}`)},
 	}
 	p := &profile.Profile{UserID: "u1", FirstSeen: 1_790_000_000_000_000, Traits: []profile.Entry{{Key: "firstName", Value: `"O'Ann <x>"`}, {Key: "vip", Value: "true"}}}
+	p.LastTouch = profile.Touch{Touch: touch.Touch{Source: "letter", Medium: "mail"}, At: 1_790_000_000_000_000}
 	return render.Input{Event: e, User: "u1", Profile: p, Campaign: "winners"}
 }
 
@@ -62,6 +64,7 @@ func TestRender(t *testing.T) {
 	text(`{{ event.name }} {{ event.type }} {{ event.context.page.path }} {{ event.context.country }} {{ event.context.shelf }} {{ campaign.name }} {{ profile.id }}`, `win track /x NL 7 winners u1`)
 	text(`{{ event.timestamp | date: "%Y-%m-%d %H:%M" }}`, `2026-11-18 11:06`)
 	text(`{{ profile.firstSeen | date: "%d %b" }}`, `21 Sep`)
+	text(`{{ profile.lastTouch.source }} {{ profile.lastTouch.medium }} {{ profile.lastTouch.campaign | default: "-" }} {{ profile.lastTouch.at | date: "%d %b" }}`, `letter mail - 21 Sep`)
 	text(`{{ event.properties.big }} {{ event.properties.price }}`, `12345678 1234.5`)
 	text(`{{ event.properties.price | money }} {{ event.properties.big | money: "EUR" }} {{ -0.5 | money: "CHF" }}`, "1,234.50 €12,345,678.00 -CHF\u00a00.50")
 	text(`{{ event.timestamp | date: "%H:%M", "Europe/Berlin" }} {{ "2026-07-01T22:30:00Z" | date: "%d %H:%M %Z", "Europe/Berlin" }} {{ event.timestamp | date: "%H:%M", profile.timezone }} {{ 0 | date: "%H", "../../etc/passwd" }}`, `12:06 02 00:30 CEST 11:06 00`)

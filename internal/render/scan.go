@@ -154,7 +154,7 @@ func eventField(s string) bool {
 
 func profileField(s string) bool {
 	switch s {
-	case "id", "userId", "traits", "firstSeen", "lastSeen", "country", "locale", "timezone", "device", "os", "browser", "acquisition":
+	case "id", "userId", "traits", "firstSeen", "lastSeen", "country", "locale", "timezone", "device", "os", "browser", "acquisition", "lastTouch":
 		return true
 	}
 	return false
@@ -177,7 +177,7 @@ func checkField(f field, locals map[string]bool) error {
 		}
 	case rootProfile:
 		if second != "" && !profileField(second) {
-			return fmt.Errorf("profile has no %q: it has id, userId, traits, firstSeen, lastSeen, country, locale, timezone, device, os, browser and acquisition", second)
+			return fmt.Errorf("profile has no %q: it has id, userId, traits, firstSeen, lastSeen, country, locale, timezone, device, os, browser, acquisition and lastTouch", second)
 		}
 	case rootPull:
 		if len(f.steps) < 2 {

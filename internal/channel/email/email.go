@@ -72,6 +72,9 @@ func (*Channel) Type() string { return Type }
 // twice. The Message-ID is the same in each attempt, by which some mailboxes tell.
 func (*Channel) Idempotent() bool { return false }
 
+// Outages implements channel.Watched.
+func (c *Channel) Outages(now time.Time) []channel.Outage { return c.destinations.Outages(now) }
+
 // Send implements channel.Channel.
 func (c *Channel) Send(ctx context.Context, d *channel.Delivery) (channel.Receipt, error) {
 	def := d.Channel
@@ -88,7 +91,7 @@ func (c *Channel) Send(ctx context.Context, d *channel.Delivery) (channel.Receip
 	if err != nil {
 		return channel.Receipt{}, permanent(fmt.Errorf("email: %w", err))
 	}
-	leave, err := c.destinations.Enter(fmt.Sprintf("%s %s:%d", def.Name, def.SMTP.Host, def.SMTP.PortOrUsual()), now)
+	leave, err := c.destinations.Enter(def.Name, fmt.Sprintf("%s:%d", def.SMTP.Host, def.SMTP.PortOrUsual()), now)
 	if err != nil {
 		return channel.Receipt{}, fmt.Errorf("email: %w", err)
 	}

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -74,23 +76,71 @@ func TestDestinationsAreForgotten(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	bad := &channel.Error{Class: channel.Temporary, Err: errors.New("503")}
 	for range Tolerated {
-		leave, err := d.Enter("bad", now)
+		leave, err := d.Enter("hook", "bad", now)
 		if err != nil {
 			t.Fatal(err)
 		}
 		leave(now, bad)
 	}
 	for i := range 2 * maxDestinations {
-		leave, err := d.Enter(fmt.Sprint(i), now)
+		leave, err := d.Enter("hook", fmt.Sprint(i), now)
 		if err != nil {
 			t.Fatal(err)
 		}
 		leave(now, nil)
 	}
-	if n := len(d.byName); n > maxDestinations {
+	if n := len(d.all); n > maxDestinations {
 		t.Errorf("%d are remembered", n)
 	}
-	if _, err := d.Enter("bad", now); err == nil {
+	if _, err := d.Enter("hook", "bad", now); err == nil {
 		t.Error("the one that fails was forgotten")
+	}
+}
+
+// Who is left alone is told at once, without what may be secret of the address,
+// and no longer once it answers, or once nobody asks any more.
+func TestOutages(t *testing.T) {
+	var d Destinations
+	begin := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	now := begin
+	const address = "https://hook.example:8443/in?token=secret"
+	fail := &channel.Error{Class: channel.Temporary, Err: fmt.Errorf("webhook: %w", &url.Error{Op: "Post", URL: address, Err: errors.New("connection refused")})}
+	attempt := func(err error) {
+		t.Helper()
+		leave, untried := d.Enter("hook", address, now)
+		if untried != nil {
+			t.Fatal(untried)
+		}
+		leave(now, err)
+	}
+	for i := range Tolerated {
+		if told := d.Outages(now); told != nil {
+			t.Errorf("told after %d failures: %+v", i, told)
+		}
+		attempt(fail)
+		now = now.Add(time.Second)
+	}
+	want := []channel.Outage{{Channel: "hook", Destination: "hook.example:8443", Since: begin, Failures: Tolerated, Reason: "connection refused"}}
+	if told := d.Outages(now); !slices.Equal(told, want) {
+		t.Errorf("%+v", told)
+	}
+	now = now.Add(FirstRest)
+	attempt(fail)
+	if told := d.Outages(now); len(told) != 1 || told[0].Failures != Tolerated+1 || !told[0].Since.Equal(begin) {
+		t.Errorf("%+v", told)
+	}
+	now = now.Add(2 * FirstRest)
+	attempt(nil)
+	if told := d.Outages(now); told != nil {
+		t.Errorf("it answers: %+v", told)
+	}
+	for range Tolerated {
+		attempt(fail)
+	}
+	if told := d.Outages(now.Add(longestRest)); len(told) != 1 {
+		t.Errorf("%+v", told)
+	}
+	if told := d.Outages(now.Add(2 * longestRest)); told != nil {
+		t.Errorf("nobody has asked for long: %+v", told)
 	}
 }

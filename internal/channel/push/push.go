@@ -197,12 +197,15 @@ type attempt struct {
 	payload []byte
 }
 
+// Outages implements channel.Watched.
+func (c *Channel) Outages(now time.Time) []channel.Outage { return c.services.Outages(now) }
+
 func (c *Channel) toDevice(ctx context.Context, a *attempt) error {
 	to, err := a.Channel.Push.Endpoint(a.device.Endpoint)
 	if err != nil {
 		return permanent(fmt.Errorf("push: %w", err))
 	}
-	leave, err := c.services.Enter(a.Channel.Name+" "+to.Host, c.deps.Now())
+	leave, err := c.services.Enter(a.Channel.Name, to.Host, c.deps.Now())
 	if err != nil {
 		return err
 	}

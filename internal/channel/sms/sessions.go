@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"heed/internal/channel"
 	"heed/internal/channel/sms/smpp"
 	"heed/internal/definition"
 )
@@ -42,6 +43,19 @@ func (s *sessions) of(def *definition.Channel) *smpp.Client {
 		return r.client
 	}
 	return nil
+}
+
+func (s *sessions) outages() []channel.Outage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []channel.Outage
+	for name, r := range s.byName {
+		if o, failing := r.client.Outage(); failing {
+			o.Channel = name
+			out = append(out, o)
+		}
+	}
+	return out
 }
 
 // follow begins and ends sessions until they are those of the channels.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"heed/internal/channel"
 	"heed/internal/channel/sms"
@@ -299,9 +300,19 @@ func TestBindRefused(t *testing.T) {
 			break
 		}
 	}
+	told := w.Outages(w.now)
+	for deadline := time.Now().Add(patience); len(told) == 0 && time.Now().Before(deadline); told = w.Outages(w.now) {
+		time.Sleep(5 * time.Millisecond)
+	}
+	if len(told) != 1 || told[0].Channel != def.Name || told[0].Failures < 2 || !strings.Contains(told[0].Reason, "invalid password") {
+		t.Fatalf("of the message centre is told: %+v", told)
+	}
 	c.Do(map[string]any{"do": "behave"}) // it is repaired
 	if _, err := w.send(def, "d1", ada, "Hello"); err != nil {
 		t.Error(err)
+	}
+	if told := w.Outages(w.now); told != nil {
+		t.Errorf("it takes messages: %+v", told)
 	}
 }
 

@@ -77,6 +77,11 @@ func (*Channel) Type() string { return Type }
 // twice.
 func (*Channel) Idempotent() bool { return false }
 
+// Outages implements channel.Watched.
+func (c *Channel) Outages(now time.Time) []channel.Outage {
+	return append(c.http.Outages(now), c.sessions.outages()...)
+}
+
 // text is a message on its way.
 type text struct {
 	id   string // the same in each attempt

@@ -55,6 +55,9 @@ func (*Channel) Type() string { return Type }
 // the receiver tells a repeat.
 func (*Channel) Idempotent() bool { return true }
 
+// Outages implements channel.Watched.
+func (c *Channel) Outages(now time.Time) []channel.Outage { return c.destinations.Outages(now) }
+
 // message is what is posted (docs/webhooks.md).
 type message struct {
 	ID       string          `json:"id"`
@@ -82,7 +85,7 @@ func (c *Channel) Send(ctx context.Context, d *channel.Delivery) (channel.Receip
 	if def == nil || def.URL == "" {
 		return channel.Receipt{}, permanent(errors.New("webhook: the channel has no url"))
 	}
-	leave, err := c.destinations.Enter(def.Name+" "+def.URL, c.now())
+	leave, err := c.destinations.Enter(def.Name, def.URL, c.now())
 	if err != nil {
 		return channel.Receipt{}, fmt.Errorf("webhook: %w", err)
 	}

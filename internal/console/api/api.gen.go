@@ -42,9 +42,10 @@ func (e AddressType) Valid() bool {
 
 // Defines values for AlertKind.
 const (
-	BadEventsJump  AlertKind = "bad_events_jump"
-	ChannelFailing AlertKind = "channel_failing"
-	EventSilent    AlertKind = "event_silent"
+	BadEventsJump      AlertKind = "bad_events_jump"
+	ChannelFailing     AlertKind = "channel_failing"
+	DestinationFailing AlertKind = "destination_failing"
+	EventSilent        AlertKind = "event_silent"
 )
 
 // Valid indicates whether the value is a known member of the AlertKind enum.
@@ -53,6 +54,8 @@ func (e AlertKind) Valid() bool {
 	case BadEventsJump:
 		return true
 	case ChannelFailing:
+		return true
+	case DestinationFailing:
 		return true
 	case EventSilent:
 		return true
@@ -737,7 +740,7 @@ type Alert struct {
 	// Advice What to do
 	Advice string `json:"advice"`
 
-	// Count In the window: of the event, refused ones, failed messages
+	// Count In the window: of the event, refused ones, failed messages; failures in a row of a destination
 	Count int64 `json:"count"`
 
 	// Detail The figures, in a sentence
@@ -751,7 +754,7 @@ type Alert struct {
 	Of    int64     `json:"of,omitempty,omitzero"`
 	Since time.Time `json:"since"`
 
-	// Subject The event, or the channel
+	// Subject The event, the channel, or the channel and the host that it sends to
 	Subject string `json:"subject,omitempty,omitzero"`
 	Title   string `json:"title"`
 
@@ -1759,6 +1762,14 @@ type Lag struct {
 	Stream    string `json:"stream"`
 }
 
+// LastTouch What brought the user last; empty for who only ever came directly. Payment providers and the page's own domain bring nobody
+type LastTouch struct {
+	At       time.Time `json:"at,omitempty,omitzero"`
+	Campaign string    `json:"campaign,omitempty,omitzero"`
+	Medium   string    `json:"medium,omitempty,omitzero"`
+	Source   string    `json:"source,omitempty,omitzero"`
+}
+
 // LiveDeliveries defines model for LiveDeliveries.
 type LiveDeliveries struct {
 	// Deliveries Oldest first
@@ -2517,8 +2528,11 @@ type User struct {
 	Id           string    `json:"id"`
 	Known        bool      `json:"known"`
 	LastSeen     time.Time `json:"lastSeen,omitempty,omitzero"`
-	Locale       string    `json:"locale,omitempty,omitzero"`
-	MovedAt      time.Time `json:"movedAt,omitempty,omitzero"`
+
+	// LastTouch What brought the user last; empty for who only ever came directly. Payment providers and the page's own domain bring nobody
+	LastTouch LastTouch `json:"lastTouch"`
+	Locale    string    `json:"locale,omitempty,omitzero"`
+	MovedAt   time.Time `json:"movedAt,omitempty,omitzero"`
 
 	// MovedTo Whose id this turned out to be: what it does counts for that user
 	MovedTo  string        `json:"movedTo,omitempty,omitzero"`
@@ -2780,7 +2794,7 @@ type PostTrialJSONRequestBody = TrialDraft
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
-	// ListAlerts What is out of the ordinary now: a key event that falls silent, refused events that jump, a channel that fails
+	// ListAlerts What is out of the ordinary now: a destination that fails, a key event that falls silent, refused events that jump, a channel that fails
 	// (GET /alerts)
 	ListAlerts(w http.ResponseWriter, r *http.Request)
 	// ListAudiences All audiences with their sizes, in order of name
@@ -7385,7 +7399,7 @@ func (response ExplainTriggerdefaultJSONResponse) VisitExplainTriggerResponse(w 
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
-	// ListAlerts What is out of the ordinary now: a key event that falls silent, refused events that jump, a channel that fails
+	// ListAlerts What is out of the ordinary now: a destination that fails, a key event that falls silent, refused events that jump, a channel that fails
 	// (GET /alerts)
 	ListAlerts(ctx context.Context, request ListAlertsRequestObject) (ListAlertsResponseObject, error)
 	// ListAudiences All audiences with their sizes, in order of name

@@ -9,6 +9,7 @@ import (
 	"heed/internal/event"
 	"heed/internal/measure"
 	"heed/internal/profile"
+	"heed/internal/touch"
 )
 
 func timeOf(µs int64) time.Time { return time.UnixMicro(µs) }
@@ -546,13 +547,13 @@ func (o *oracle) attribution(a *measure.Attribution) {
 			if !o.span.Holds(goal.Timestamp) || !o.matches(a.Goal, goal) {
 				continue
 			}
-			credit := measure.Direct()
+			credit := touch.Direct()
 			for _, e := range u.evs[:i+1] {
-				t := touch(e, a.Returns)
-				if !profile.Counts(e) || t == measure.Direct() || goal.Timestamp-e.Timestamp >= a.Lookback.Micros() {
+				t := touchOf(e, a.Returns)
+				if !profile.Counts(e) || t == touch.Direct() || goal.Timestamp-e.Timestamp >= a.Lookback.Micros() {
 					continue
 				}
-				if credit == measure.Direct() || a.Model == measure.LastTouch {
+				if credit == touch.Direct() || a.Model == measure.LastTouch {
 					credit = t
 				}
 			}
@@ -560,7 +561,7 @@ func (o *oracle) attribution(a *measure.Attribution) {
 			if a.Value != "" {
 				value = o.number(a.Value, goal)
 			}
-			part := credit.Part(a.By)
+			part := a.By.Of(credit)
 			goals = append(goals, struct {
 				u     *user
 				touch string

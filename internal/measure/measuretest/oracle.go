@@ -17,6 +17,7 @@ import (
 	"heed/internal/event"
 	"heed/internal/measure"
 	"heed/internal/profile"
+	"heed/internal/touch"
 )
 
 // History is what happened: events in the order of the log, each once, and who
@@ -404,6 +405,8 @@ func (o *oracle) value(d *measure.Dimension, u *user, e *event.Event) *string {
 		return nil
 	case "acquisition":
 		return d.Bucket(o.acquired(u, rest))
+	case "lastTouch":
+		return d.Bucket(o.lastTouch(u, rest))
 	}
 	return d.Bucket(o.text(d.Field, &condition.Facts{Event: e}))
 }
@@ -417,14 +420,32 @@ func place(e *event.Event, name string) string {
 
 func (o *oracle) acquired(u *user, what string) *string {
 	first := u.ever[slices.IndexFunc(u.ever, profile.Tells)]
+	return o.brought(first, what)
+}
+
+// lastTouch is of the latest event that something brought.
+func (o *oracle) lastTouch(u *user, what string) *string {
+	for _, e := range slices.Backward(u.ever) {
+		if profile.Counts(e) && touchOf(e, nil) != touch.Direct() {
+			return o.brought(e, what)
+		}
+	}
+	if what == "source" {
+		return new(touch.Direct().Source)
+	}
+	return nil
+}
+
+// brought is what an event says of how its user came, and when.
+func (o *oracle) brought(e *event.Event, what string) *string {
 	var v string
-	switch at := o.f.Floor(first.Timestamp, measure.Unit(what)); what {
+	switch what {
 	case "day", "week":
-		v = o.date(at, "2006-01-02")
+		v = o.date(o.f.Floor(e.Timestamp, measure.Unit(what)), "2006-01-02")
 	case "month":
-		v = o.date(at, "2006-01")
+		v = o.date(o.f.Floor(e.Timestamp, measure.Month), "2006-01")
 	default:
-		v = touch(first, nil).Part(measure.TouchPart(what))
+		v = measure.TouchPart(what).Of(touchOf(e, nil))
 	}
 	if v == "" {
 		return nil
@@ -436,9 +457,9 @@ func (o *oracle) date(at int64, layout string) string {
 	return timeOf(at).In(o.f.Zone).Format(layout)
 }
 
-func touch(e *event.Event, returns []string) measure.Touch {
+func touchOf(e *event.Event, returns []string) touch.Touch {
 	c := &e.Context
-	return measure.TouchOf(c.Campaign.Source, c.Campaign.Medium, c.Campaign.Name, c.Page.Referrer, c.Page.URL, returns)
+	return touch.Of(c.Campaign.Source, c.Campaign.Medium, c.Campaign.Name, c.Page.Referrer, c.Page.URL, returns)
 }
 
 func (o *oracle) text(field string, facts *condition.Facts) *string {

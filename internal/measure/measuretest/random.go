@@ -275,6 +275,7 @@ func userDimension(r *rand.Rand, now int64) measure.Dimension {
 	return measure.Dimension{Field: pick(
 		r, "traits.plan", "traits.age", "consent.sms", "user.country", "user.device", "acquisition.month", "acquisition.day",
 		"acquisition.week", "acquisition.source", "acquisition.medium", "acquisition.campaign",
+		"lastTouch.source", "lastTouch.medium", "lastTouch.campaign", "lastTouch.day", "lastTouch.week", "lastTouch.month",
 	)}
 }
 

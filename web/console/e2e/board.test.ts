@@ -103,6 +103,72 @@ test('a board is arranged, saved, and opened in Explore', async () => {
   expect(await page.locator('[data-level="1"] b').first().textContent()).toBe(said);
 });
 
+test('a board is written as text, with mistakes at their place', async () => {
+  const page = await go('/boards/shop');
+  await chart(page, 'Orders').getByTestId('time-chart').waitFor();
+  await menu(page, 'Countries', 'Remove');
+  await page.getByText('YAML', { exact: true }).click();
+  const text = page.getByLabel('The board as YAML');
+  const yaml = await text.inputValue();
+  expect(yaml).toContain('title: From the visit to the order');
+  expect(yaml).not.toContain('Countries');
+  await accessibleInBoth(page);
+  for (const width of [390, 768, 1280]) {
+    await page.setViewportSize({ width, height: 860 });
+    expect(await overflow(page), `wider than ${width}`).toBeLessThanOrEqual(0);
+  }
+  const save = page.getByRole('button', { name: 'Save', exact: true });
+  const charted = page.getByLabel('Charts', { exact: true });
+  const line = (of: string, part: string) => of.split('\n').findIndex((l) => l.includes(part)) + 1;
+
+  const wrong = yaml.replace('funnel: checkout', 'funnel: nope');
+  await text.fill(wrong);
+  const at = line(wrong, 'funnel: nope');
+  await page.getByText(new RegExp(`^Line ${at}: charts\\[1\\].*does not exist`)).waitFor();
+  await page.locator('[data-wrong]', { hasText: String(at) }).waitFor();
+  await accessible(page);
+  expect(await save.isDisabled()).toBe(true);
+  expect(await charted.isDisabled()).toBe(true);
+
+  for (const [bad, said] of [
+    [`${yaml}\ntitle: again`, /^Line \d+: Map keys must be unique/],
+    [yaml.replace(/charts:.*/s, 'charts: many'), /^Line \d+: The charts are a list/],
+    [yaml.replace('title: The shop at a glance', 'title: [1]'), /^Line 3: The title is text/],
+    [yaml.replace('name: shop', 'name: other'), /^Line 2: A saved board keeps its name, shop/],
+  ] as const) {
+    await text.fill(bad);
+    await page.getByText(said).waitFor();
+    expect(await save.isDisabled()).toBe(true);
+    expect(await charted.isDisabled()).toBe(true);
+  }
+
+  await text.fill(yaml.replace('title: Orders', 'title: What was ordered'));
+  await page.getByText('Charts', { exact: true }).click();
+  await chart(page, 'What was ordered').getByTestId('time-chart').waitFor();
+  await save.click();
+  await page.getByText('shop is saved.').waitFor();
+  expect(charts().map((c) => c.title)).toEqual([
+    'What was ordered',
+    'From the visit to the order',
+    'Engagement',
+    'Buyers',
+  ]);
+});
+
+test('a new board begins as text, too', async () => {
+  const page = await go('/new/board?as=yaml');
+  await page
+    .getByLabel('The board as YAML')
+    .fill('name: fresh\ntitle: Fresh\ncharts:\n- title: All\n  query: {users: {}}\n');
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByText('fresh is saved.').waitFor();
+  await chart(page, 'All').getByTestId('figure').waitFor();
+  expect(world.mock.stored('board', 'fresh')?.spec).toEqual({
+    title: 'Fresh',
+    charts: [{ title: 'All', query: { users: {} } }],
+  });
+});
+
 test('while a newer answer is awaited, the last one stays', async () => {
   const page = await go('/boards/shop');
   const buyers = chart(page, 'Buyers');
@@ -208,7 +274,10 @@ test('alerts stand on Home and in the header, and lead to where they are looked 
   const page = await go('/live');
   await page.getByTestId('alert-badge').click();
   await page.getByTestId('alerts').waitFor();
-  expect(await page.getByTestId('alert-badge').textContent()).toBe('2');
+  expect(await page.getByTestId('alert-badge').textContent()).toBe('3');
+  const failing = page.locator('[data-alert=destination_failing] a');
+  expect(await failing.textContent()).toContain('connection refused');
+  expect(await failing.getAttribute('href')).toBe('/channels/hook');
   await accessibleInBoth(page);
   for (const width of [390, 768, 1280]) {
     await page.setViewportSize({ width, height: 860 });
@@ -218,6 +287,23 @@ test('alerts stand on Home and in the header, and lead to where they are looked 
   await page.getByTestId('time-chart').waitFor();
   world.mock.state.alerts = false;
   await page.getByTestId('alert-badge').waitFor({ state: 'detached' });
+});
+
+test('what could not be looked at is said, with what to do about it', async () => {
+  world.mock.state.alertNotes = [
+    'Whether key events fell silent is not known: the facts are being repaired. It is looked at again by itself; Health says how analysis fares.',
+  ];
+  const page = await go('/');
+  const note = page.locator('[data-alert=note] a');
+  await note.waitFor();
+  expect(await note.textContent()).toContain('is not known: the facts are being repaired');
+  expect(await page.getByTestId('alert-badge').count()).toBe(0);
+  await accessibleInBoth(page);
+  await page.setViewportSize({ width: 390, height: 860 });
+  expect(await overflow(page)).toBeLessThanOrEqual(0);
+  await note.click();
+  await page.getByRole('heading', { name: 'Settings', level: 1 }).waitFor();
+  await page.getByRole('tab', { name: 'Health', selected: true }).waitFor();
 });
 
 test('tables are saved as files', async () => {

@@ -229,6 +229,11 @@ export function user(id) {
         : [],
     consent: [{ name: 'email', value: true, at: ago(900) }],
     acquisition: { month: '2026-10', source: 'newsletter', campaign: 'autumn' },
+    lastTouch: {
+      source: 'search.example',
+      medium: 'referral',
+      at: new Date(Date.now() - 3 * 3600_000).toISOString(),
+    },
     triggers: [
       {
         trigger: 'three-wins',
@@ -562,6 +567,20 @@ export function eventFields(name, { empty }) {
 }
 
 /** What the server would find wrong, as far as the tests need it. */
+export function problemsOfBoard(spec, definitions) {
+  const known = (name) => definitions.some((d) => d.kind === 'funnel' && d.name === name);
+  return spec.charts.flatMap(({ query }, i) =>
+    query.funnel?.funnel && !known(query.funnel.funnel)
+      ? [
+          {
+            path: `charts[${i}].query.funnel.funnel`,
+            message: `funnel "${query.funnel.funnel}" does not exist`,
+            hint: '[checkout]',
+          },
+        ]
+      : [],
+  );
+}
 export function problemsOf(spec) {
   const problems = [];
   const steps = spec.pattern.reduce(
@@ -837,6 +856,18 @@ export function explanations(user, specs) {
 export function alerts() {
   const since = new Date(Date.now() - 35 * 60_000).toISOString();
   return [
+    {
+      kind: 'destination_failing',
+      subject: 'hook hook.example',
+      since,
+      count: 7,
+      windowSeconds: 2100,
+      title: 'hook.example, where channel hook sends to, fails',
+      detail:
+        '7 attempts in a row failed, the last one with: connection refused. It is left alone for a while and then tried again; what is for it waits.',
+      advice: "See whether it is up and whether the channel's address and account are right.",
+      href: '/channels/hook',
+    },
     {
       kind: 'channel_failing',
       subject: 'hook',

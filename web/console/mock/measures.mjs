@@ -53,6 +53,7 @@ const people = Array.from({ length: 8231 }, (_, i) => {
     ),
     'acquisition-month': months[Math.floor(of('month') ** 0.8 * months.length)],
     'acquisition-source': pick(of('source'), ['direct', 0.3], ['google', 0.4], ['newsletter', 0.3]),
+    'last-touch-source': pick(of('touch'), ['direct', 0.2], ['google', 0.5], ['newsletter', 0.3]),
     country: pick(of('country'), ['DE', 0.4], ['NL', 0.3], ['US', 0.2], [null, 0.1]),
     device: pick(of('device'), ['mobile', 0.55], ['desktop', 0.4], ['tablet', 0.05]),
     'traits.plan': pick(of('plan'), ['basic', 0.3], ['plus', 0.1], [null, 0.6]),

@@ -63,6 +63,11 @@ export const builtIn = [
     description: 'What brought the first visit',
     spec: { field: 'acquisition.source' },
   },
+  {
+    name: 'last-touch-source',
+    description: 'What brought the latest visit that was not direct',
+    spec: { field: 'lastTouch.source' },
+  },
   { name: 'country', description: 'Country of the latest event', spec: { field: 'user.country' } },
   { name: 'device', description: 'Device of the latest event', spec: { field: 'user.device' } },
   {
@@ -101,7 +106,8 @@ function value(user, d, now) {
   }
   const [head, ...rest] = (d.field ?? '').split('.');
   if (head === 'traits') return user.traits[rest.join('.')] ?? null;
-  if (head === 'acquisition') return rest[0] === 'month' ? user.month : user.source;
+  if (head === 'acquisition' || head === 'lastTouch')
+    return rest[0] === 'month' ? user.month : user.source;
   return user[rest[0]] ?? null;
 }
 

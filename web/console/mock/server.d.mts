@@ -26,6 +26,8 @@ export interface MockState {
   drift: boolean;
   /** There is something out of the ordinary. */
   alerts: boolean;
+  /** What could not be looked at. */
+  alertNotes: string[] | undefined;
   /** How long the answer to a question takes, in ms. */
   measureMs: (query: Record<string, unknown>) => number;
 }

@@ -47,6 +47,7 @@ export async function startMock(options = {}) {
     trials: [],
     drift: false,
     alerts: false,
+    alertNotes: undefined,
     measureMs: () => 0,
     ...options,
   };
@@ -187,9 +188,11 @@ export async function startMock(options = {}) {
       problems:
         body.kind === 'trigger'
           ? data.problemsOf(body.spec)
-          : body.kind === 'template'
-            ? data.templateProblems(body.spec)
-            : [],
+          : body.kind === 'board'
+            ? data.problemsOfBoard(body.spec, specs)
+            : body.kind === 'template'
+              ? data.templateProblems(body.spec)
+              : [],
     }),
     'POST /templates:preview': (_, body) => data.templatePreview(body),
     'GET /templates:starters': () => ({ starters: data.starters() }),
@@ -241,6 +244,7 @@ export async function startMock(options = {}) {
     'GET /alerts': () => ({
       asOf: new Date().toISOString(),
       alerts: state.alerts ? data.alerts() : [],
+      ...(state.alertNotes && { notes: state.alertNotes }),
     }),
     'GET /bad-events': () => data.badEvents(state),
     'GET /triggers/progress': () => data.progress(state),

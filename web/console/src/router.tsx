@@ -8,6 +8,14 @@ import { App } from './App';
 import type { Schema } from './api/client';
 import { type Opened, readSearch } from './explore/state';
 import { NotFound } from './shell/NotFound';
+import { Pending } from './shell/Pending';
+import { patient } from './shell/patient';
+
+/** The page of a route, which is loaded when it is turned to. */
+const page = <T extends Record<string, unknown>, K extends keyof T = 'default'>(
+  load: () => Promise<T>,
+  name?: K,
+) => lazyRouteComponent(() => patient(load), name as K);
 
 /** A search parameter as text, undefined when absent or empty. */
 const text = (value: unknown): string | undefined =>
@@ -27,12 +35,12 @@ const root = createRootRoute({ component: App, notFoundComponent: NotFound });
 const home = createRoute({
   getParentRoute: () => root,
   path: '/',
-  component: lazyRouteComponent(() => import('./pages/Home')),
+  component: page(() => import('./pages/Home')),
 });
 const setup = createRoute({
   getParentRoute: () => root,
   path: '/setup',
-  component: lazyRouteComponent(() => import('./pages/Home')),
+  component: page(() => import('./pages/Home')),
 });
 const live = createRoute({
   getParentRoute: () => root,
@@ -44,35 +52,39 @@ const live = createRoute({
     name: text(search.name),
     open: text(search.open),
   }),
-  component: lazyRouteComponent(() => import('./pages/Live')),
+  component: page(() => import('./pages/Live')),
 });
 const explore = createRoute({
   getParentRoute: () => root,
   path: '/explore',
   validateSearch: readSearch,
-  component: lazyRouteComponent(() => import('./pages/Explore')),
+  component: page(() => import('./pages/Explore')),
 });
 const boards = createRoute({
   getParentRoute: () => root,
   path: '/boards',
-  component: lazyRouteComponent(() => import('./pages/Boards')),
+  component: page(() => import('./pages/Boards')),
 });
 const board = createRoute({
   getParentRoute: () => root,
   path: '/boards/$name',
   validateSearch: (
     search: Record<string, unknown>,
-  ): { open?: (Opened & { chart: number }) | undefined } => {
+  ): { as?: 'yaml' | undefined; open?: (Opened & { chart: number }) | undefined } => {
     const open = readSearch({ open: search.open }).open;
     const chart = (search.open as { chart?: unknown } | undefined)?.chart;
-    return { open: open && typeof chart === 'number' ? { ...open, chart } : undefined };
+    return {
+      ...editAs(search),
+      open: open && typeof chart === 'number' ? { ...open, chart } : undefined,
+    };
   },
-  component: lazyRouteComponent(() => import('./pages/Board')),
+  component: page(() => import('./pages/Board')),
 });
 const newBoard = createRoute({
   getParentRoute: () => root,
   path: '/new/board',
-  component: lazyRouteComponent(() => import('./pages/Board'), 'NewBoard'),
+  validateSearch: (search: Record<string, unknown>): { as?: 'yaml' | undefined } => editAs(search),
+  component: page(() => import('./pages/Board'), 'NewBoard'),
 });
 const users = createRoute({
   getParentRoute: () => root,
@@ -80,7 +92,7 @@ const users = createRoute({
   validateSearch: (search: Record<string, unknown>): { q?: string | undefined } => ({
     q: text(search.q),
   }),
-  component: lazyRouteComponent(() => import('./pages/Users')),
+  component: page(() => import('./pages/Users')),
 });
 const user = createRoute({
   getParentRoute: () => root,
@@ -90,23 +102,23 @@ const user = createRoute({
   ): { show?: 'events' | 'deliveries' | undefined } => ({
     show: oneOf('events', 'deliveries')(search.show),
   }),
-  component: lazyRouteComponent(() => import('./pages/User')),
+  component: page(() => import('./pages/User')),
 });
 const imports = createRoute({
   getParentRoute: () => root,
   path: '/imports',
-  component: lazyRouteComponent(() => import('./pages/Imports')),
+  component: page(() => import('./pages/Imports')),
 });
 const audiences = createRoute({
   getParentRoute: () => root,
   path: '/audiences',
-  component: lazyRouteComponent(() => import('./pages/Audiences')),
+  component: page(() => import('./pages/Audiences')),
 });
 const audience = createRoute({
   getParentRoute: () => root,
   path: '/audiences/$name',
   validateSearch: (search: Record<string, unknown>): { as?: 'yaml' | undefined } => editAs(search),
-  component: lazyRouteComponent(() => import('./pages/Audience')),
+  component: page(() => import('./pages/Audience')),
 });
 const newAudience = createRoute({
   getParentRoute: () => root,
@@ -117,12 +129,12 @@ const newAudience = createRoute({
     ...editAs(search),
     starter: text(search.starter),
   }),
-  component: lazyRouteComponent(() => import('./pages/Audience'), 'NewAudience'),
+  component: page(() => import('./pages/Audience'), 'NewAudience'),
 });
 const campaigns = createRoute({
   getParentRoute: () => root,
   path: '/campaigns',
-  component: lazyRouteComponent(() => import('./pages/Campaigns')),
+  component: page(() => import('./pages/Campaigns')),
 });
 const campaign = createRoute({
   getParentRoute: () => root,
@@ -147,13 +159,13 @@ const campaign = createRoute({
       'confirmed',
     )(search.status),
   }),
-  component: lazyRouteComponent(() => import('./pages/Campaign')),
+  component: page(() => import('./pages/Campaign')),
 });
 const campaignEditor = createRoute({
   getParentRoute: () => root,
   path: '/campaigns/$name/edit',
   validateSearch: (search: Record<string, unknown>): { as?: 'yaml' | undefined } => editAs(search),
-  component: lazyRouteComponent(() => import('./pages/CampaignEditor')),
+  component: page(() => import('./pages/CampaignEditor')),
 });
 const newCampaign = createRoute({
   getParentRoute: () => root,
@@ -164,12 +176,12 @@ const newCampaign = createRoute({
     ...editAs(search),
     trigger: text(search.trigger),
   }),
-  component: lazyRouteComponent(() => import('./pages/CampaignEditor'), 'NewCampaign'),
+  component: page(() => import('./pages/CampaignEditor'), 'NewCampaign'),
 });
 const triggers = createRoute({
   getParentRoute: () => root,
   path: '/triggers',
-  component: lazyRouteComponent(() => import('./pages/Triggers')),
+  component: page(() => import('./pages/Triggers')),
 });
 const editAs = (search: Record<string, unknown>): { as?: 'yaml' | undefined } => ({
   as: oneOf('yaml')(search.as),
@@ -178,7 +190,7 @@ const trigger = createRoute({
   getParentRoute: () => root,
   path: '/triggers/$name',
   validateSearch: editAs,
-  component: lazyRouteComponent(() => import('./pages/Trigger')),
+  component: page(() => import('./pages/Trigger')),
 });
 const newTrigger = createRoute({
   getParentRoute: () => root,
@@ -189,12 +201,12 @@ const newTrigger = createRoute({
     ...editAs(search),
     event: text(search.event),
   }),
-  component: lazyRouteComponent(() => import('./pages/Trigger'), 'NewTrigger'),
+  component: page(() => import('./pages/Trigger'), 'NewTrigger'),
 });
 const channel = createRoute({
   getParentRoute: () => root,
   path: '/channels/$name',
-  component: lazyRouteComponent(() => import('./pages/Channel')),
+  component: page(() => import('./pages/Channel')),
 });
 const newChannel = createRoute({
   getParentRoute: () => root,
@@ -202,7 +214,7 @@ const newChannel = createRoute({
   validateSearch: (search: Record<string, unknown>): { type?: string | undefined } => ({
     type: text(search.type),
   }),
-  component: lazyRouteComponent(() => import('./pages/Channel'), 'NewChannel'),
+  component: page(() => import('./pages/Channel'), 'NewChannel'),
 });
 const templates = createRoute({
   getParentRoute: () => root,
@@ -210,13 +222,13 @@ const templates = createRoute({
   validateSearch: (search: Record<string, unknown>): { open?: string | undefined } => ({
     open: text(search.open),
   }),
-  component: lazyRouteComponent(() => import('./pages/Templates')),
+  component: page(() => import('./pages/Templates')),
 });
 const template = createRoute({
   getParentRoute: () => root,
   path: '/templates/$name',
   validateSearch: editAs,
-  component: lazyRouteComponent(() => import('./pages/Template')),
+  component: page(() => import('./pages/Template')),
 });
 const newTemplate = createRoute({
   getParentRoute: () => root,
@@ -232,7 +244,7 @@ const newTemplate = createRoute({
     starter: text(search.starter),
     channel: text(search.channel),
   }),
-  component: lazyRouteComponent(() => import('./pages/Template'), 'NewTemplate'),
+  component: page(() => import('./pages/Template'), 'NewTemplate'),
 });
 const events = createRoute({
   getParentRoute: () => root,
@@ -240,7 +252,7 @@ const events = createRoute({
   validateSearch: (search: Record<string, unknown>): { open?: string | undefined } => ({
     open: text(search.open),
   }),
-  component: lazyRouteComponent(() => import('./pages/Events')),
+  component: page(() => import('./pages/Events')),
 });
 const traits = createRoute({
   getParentRoute: () => root,
@@ -248,13 +260,13 @@ const traits = createRoute({
   validateSearch: (search: Record<string, unknown>): { open?: string | undefined } => ({
     open: text(search.open),
   }),
-  component: lazyRouteComponent(() => import('./pages/Traits')),
+  component: page(() => import('./pages/Traits')),
 });
 const dimension = createRoute({
   getParentRoute: () => root,
   path: '/dimensions/$name',
   validateSearch: editAs,
-  component: lazyRouteComponent(() => import('./pages/Dimension')),
+  component: page(() => import('./pages/Dimension')),
 });
 const newDimension = createRoute({
   getParentRoute: () => root,
@@ -265,7 +277,7 @@ const newDimension = createRoute({
     ...editAs(search),
     field: text(search.field),
   }),
-  component: lazyRouteComponent(() => import('./pages/Dimension'), 'NewDimension'),
+  component: page(() => import('./pages/Dimension'), 'NewDimension'),
 });
 const outbox = createRoute({
   getParentRoute: () => root,
@@ -273,7 +285,7 @@ const outbox = createRoute({
   validateSearch: (search: Record<string, unknown>): { open?: string | undefined } => ({
     open: text(search.open),
   }),
-  component: lazyRouteComponent(() => import('./pages/Outbox')),
+  component: page(() => import('./pages/Outbox')),
 });
 const settings = createRoute({
   getParentRoute: () => root,
@@ -301,13 +313,13 @@ const settings = createRoute({
       'audit',
     )(search.tab),
   }),
-  component: lazyRouteComponent(() => import('./pages/Settings')),
+  component: page(() => import('./pages/Settings')),
 });
 
 const sending = createRoute({
   getParentRoute: () => root,
   path: '/settings/sending',
-  component: lazyRouteComponent(() => import('./pages/Sending')),
+  component: page(() => import('./pages/Sending')),
 });
 
 export const router = createRouter({
@@ -346,6 +358,7 @@ export const router = createRouter({
     sending,
   ]),
   defaultPreload: 'intent',
+  defaultPendingComponent: Pending,
   scrollRestoration: true,
 });
 

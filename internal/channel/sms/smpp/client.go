@@ -69,8 +69,10 @@ type Client struct {
 	limit   *rate.Limiter
 
 	mu        sync.Mutex
-	session   *session // nil: there is none
-	why       error    // that there is none
+	session   *session  // nil: there is none
+	why       error     // that there is none
+	since     time.Time // of the first of the attempts in a row that failed
+	failures  int
 	nextBind  time.Time
 	throttled time.Time // nothing is submitted until then
 	throttle  time.Duration
@@ -113,6 +115,10 @@ func (c *Client) Run(ctx context.Context) {
 		wait := pause + rand.N(pause/4+1)
 		c.mu.Lock()
 		c.session, c.why, c.nextBind = nil, err, time.Now().Add(wait)
+		if c.failures == 0 {
+			c.since = time.Now()
+		}
+		c.failures++
 		c.mu.Unlock()
 		c.log.Warn("no session with the message centre", "host", c.cfg.Host, "error", err, "again", wait)
 		select {
@@ -151,7 +157,18 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 func (c *Client) bound(s *session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.session, c.why = s, nil
+	c.session, c.why, c.failures = s, nil, 0
+}
+
+// Outage tells whether the message centre cannot be reached: one that is lost
+// once is usually back with the first attempt.
+func (c *Client) Outage() (o channel.Outage, failing bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failures < 2 {
+		return channel.Outage{}, false
+	}
+	return channel.Outage{Destination: c.cfg.Host, Since: c.since, Failures: c.failures, Reason: c.why.Error()}, true
 }
 
 // ready gives the session, or says when to come again: nothing was tried then.

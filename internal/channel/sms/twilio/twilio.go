@@ -81,9 +81,12 @@ func Hard(code int) bool {
 	return false
 }
 
+// Outages are the accounts whose provider fails.
+func (c *Client) Outages(now time.Time) []channel.Outage { return c.destinations.Outages(now) }
+
 // Send hands a message over and gives the provider's id for it.
 func (c *Client) Send(ctx context.Context, def *definition.Channel, m *Message) (sid string, err error) {
-	leave, err := c.destinations.Enter(def.Name+" "+def.Twilio.Base(), c.now())
+	leave, err := c.destinations.Enter(def.Name, def.Twilio.Base(), c.now())
 	if err != nil {
 		return "", err
 	}

@@ -11,6 +11,7 @@ import (
 	"heed/internal/event"
 	"heed/internal/facts"
 	"heed/internal/measure"
+	"heed/internal/touch"
 )
 
 func parseUser(text string) (uint32, error) {
@@ -202,8 +203,8 @@ func (a *asking) ofThose(with, predicate string, quiet bool) (string, error) {
 // touch is the part of an event's touch that is asked for; null if it is direct.
 func (a *asking) touch(q *measure.Attribution) string {
 	n := a.db.Call(&Call{Text: func(_ any, v []string) (string, bool) {
-		t := measure.TouchOf(v[0], v[1], v[2], v[3], v[4], q.Returns)
-		return t.Part(q.By), t != measure.Direct()
+		t := touch.Of(v[0], v[1], v[2], v[3], v[4], q.Returns)
+		return q.By.Of(t), t != touch.Direct()
 	}})
 	return fmt.Sprintf("%s(%d, campaign_source, campaign_medium, campaign_name, referrer, url)", TextFunction, n)
 }
@@ -217,7 +218,7 @@ func (a *asking) attribution(ctx context.Context, q *measure.Attribution) (*meas
 		return nil, err
 	}
 	goal := "(" + match + " AND " + a.within(a.span) + ")"
-	visit := "(" + Activity + " AND (campaign_source IS NOT NULL OR referrer IS NOT NULL))"
+	visit := "(" + visits + ")"
 	over := walk{predicates: []string{goal, visit}, text: "CASE WHEN " + visit + " THEN " + a.touch(q) + " END", texts: newTexts()}
 	if q.Value != "" {
 		value, err := a.amount(q.Value)
@@ -242,7 +243,7 @@ func (a *asking) attribution(ctx context.Context, q *measure.Attribution) (*meas
 			if !s.meets(0) {
 				continue
 			}
-			name := measure.Direct().Part(q.By)
+			name := q.By.Of(touch.Direct())
 			from := sort.Search(len(touches), func(i int) bool { return s.at-touches[i].at < q.Lookback.Micros() })
 			if from < len(touches) && q.Model == measure.FirstTouch {
 				name = over.texts.by[touches[from].text]

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"heed/internal/measure"
+	"heed/internal/touch"
 )
 
 // audience is the users for whom a node holds, as a relation of u.
@@ -183,8 +185,49 @@ func (a *asking) valuesOf(d *measure.Dimension) (string, error) {
 		return a.said(d, head, name)
 	case head == "acquisition":
 		return all(a.acquired(name), "true"), nil
+	case head == "lastTouch":
+		return a.lastTouch(name, bucket), nil
 	}
 	return "", unsupported("the dimension %s of users over the facts", d.Field)
+}
+
+// dateOf is the local day, week's first day or month of a time.
+func (a *asking) dateOf(t string, unit measure.Unit) string {
+	layout := time.DateOnly
+	if unit == measure.Month {
+		layout = "2006-01"
+	}
+	n := a.db.Call(&Call{Text: func(_ any, args []string) (string, bool) {
+		t, err := strconv.ParseInt(args[0], 10, 64)
+		return a.date(a.frame.Floor(t, unit), layout), err == nil
+	}})
+	return fmt.Sprintf("%s(%d, (%s)::VARCHAR)", TextFunction, n, t)
+}
+
+// visits are the events that something may have brought.
+const visits = Activity + " AND (campaign_source IS NOT NULL OR referrer IS NOT NULL)"
+
+// lastTouch is what brought the latest event of each user that was not direct, as
+// a relation of u and v.
+func (a *asking) lastTouch(what string, bucket func(expr string) string) string {
+	n := a.db.Call(&Call{Text: func(_ any, v []string) (string, bool) {
+		t := touch.Of(v[0], v[1], v[2], v[3], v[4], nil)
+		return t.Text(), t != touch.Direct()
+	}})
+	brought := fmt.Sprintf("%s(%d, campaign_source, campaign_medium, campaign_name, referrer, url)", TextFunction, n)
+	of := func(value, last string) string {
+		return fmt.Sprintf("(SELECT a.u, %s AS v FROM %s a LEFT JOIN (SELECT u, %s AS last FROM (SELECT u, t, pos, %s AS brought FROM %s WHERE %s) WHERE brought IS NOT NULL GROUP BY u) b USING (u))",
+			bucket(value), a.alive(), last, brought, a.ever(), visits)
+	}
+	switch what {
+	case "day", "week", "month":
+		return of(a.dateOf("b.last", measure.Unit(what)), "max(t)")
+	}
+	n = a.db.Call(&Call{Text: func(_ any, v []string) (string, bool) {
+		part := measure.TouchPart(what).Of(touch.Parse(v[0]))
+		return part, part != ""
+	}})
+	return of(fmt.Sprintf("%s(%d, b.last)", TextFunction, n), "arg_max(brought, "+inOrder+")")
 }
 
 // acquired is what a user's first event says, as an aggregate.
@@ -192,15 +235,10 @@ func (a *asking) acquired(what string) string {
 	var n int64
 	switch what {
 	case "day", "week", "month":
-		layout := map[string]string{"day": "2006-01-02", "week": "2006-01-02", "month": "2006-01"}[what]
-		n = a.db.Call(&Call{Text: func(_ any, args []string) (string, bool) {
-			t, err := strconv.ParseInt(args[0], 10, 64)
-			return a.date(a.frame.Floor(t, measure.Unit(what)), layout), err == nil
-		}})
-		return fmt.Sprintf("%s(%d, min(t)::VARCHAR)", TextFunction, n)
+		return a.dateOf("min(t)", measure.Unit(what))
 	}
 	n = a.db.Call(&Call{Text: func(_ any, v []string) (string, bool) {
-		part := measure.TouchOf(v[0], v[1], v[2], v[3], v[4], nil).Part(measure.TouchPart(what))
+		part := measure.TouchPart(what).Of(touch.Of(v[0], v[1], v[2], v[3], v[4], nil))
 		return part, part != ""
 	}})
 	columns := []string{"campaign_source", "campaign_medium", "campaign_name", "referrer", "url"}

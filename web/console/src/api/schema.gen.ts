@@ -550,11 +550,12 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What is out of the ordinary now: a key event that falls silent, refused events that jump, a channel that fails
+         * What is out of the ordinary now: a destination that fails, a key event that falls silent, refused events that jump, a channel that fails
          * @description Nothing has to be set: each is compared with its own past, and what is too rare to tell says nothing. An alert is gone when its cause is.
          *     Silence takes an event of kind `event` with `key: true` that has come for three days at least, ten minutes without one, and 20 of them
          *     usual in that time (the median of the same hour on seven days, and no more than a week ago). Refused events have jumped when there are
          *     20 in ten minutes and five times as many as usual in the last day. A channel fails when 5 messages and a fifth of all have failed in 15 minutes.
+         *     A destination (a mail server, a webhook's host, a message centre) fails from the moment that it is left alone, after five failures in a row, until an attempt succeeds.
          */
         get: operations["listAlerts"];
         put?: never;
@@ -1911,14 +1912,14 @@ export interface components {
         };
         Alert: {
             /** @enum {string} */
-            kind: "event_silent" | "bad_events_jump" | "channel_failing";
-            /** @description The event, or the channel */
+            kind: "destination_failing" | "event_silent" | "bad_events_jump" | "channel_failing";
+            /** @description The event, the channel, or the channel and the host that it sends to */
             subject?: string;
             /** Format: date-time */
             since: string;
             /**
              * Format: int64
-             * @description In the window: of the event, refused ones, failed messages
+             * @description In the window: of the event, refused ones, failed messages; failures in a row of a destination
              */
             count: number;
             /**
@@ -2505,6 +2506,14 @@ export interface components {
             term?: string;
             content?: string;
         };
+        /** @description What brought the user last; empty for who only ever came directly. Payment providers and the page's own domain bring nobody */
+        LastTouch: {
+            source?: string;
+            medium?: string;
+            campaign?: string;
+            /** Format: date-time */
+            at?: string;
+        };
         UserTrigger: {
             trigger: string;
             /** @description Correlation value */
@@ -2693,6 +2702,7 @@ export interface components {
             traits: components["schemas"]["Trait"][];
             consent: components["schemas"]["Trait"][];
             acquisition: components["schemas"]["Acquisition"];
+            lastTouch: components["schemas"]["LastTouch"];
             triggers: components["schemas"]["UserTrigger"][];
             audiences: string[];
         };

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { mainQuery, readSearch, type Search } from '../explore/state';
 import { lineWords, partWords } from '../explore/words';
 import { csvOf } from '../ui/file';
-import { isWhole, lookOf, searchOf, withSteps } from './spec';
+import { isWhole, lookOf, readBoard, searchOf, withSteps } from './spec';
 
 const engaged = {
   words: 'Engagement is Medium-high',
@@ -97,4 +97,25 @@ test('a table as a file', () => {
       ],
     ),
   ).toBe('a,b\r\n"x,""y""\n",\r\n1,true\r\n');
+});
+
+test.each([
+  ['kind: board\nname: b\ncharts: many', 3, 'The charts are a list'],
+  ['name: b\ncharts:\n- title: no query', 3, 'The charts are a list'],
+  ['name: b\ncharts: [5]', 2, 'The charts are a list'],
+  ['name: b\ntitle: {a: 1}', 2, 'The title is text'],
+  ['name: b\ndescription: [a]', 2, 'The description is text'],
+  ['kind: funnel\nname: b', 1, 'This page edits a board'],
+  ['- a', 1, 'A board is a map'],
+])('what is no board is said with its line: %s', (text, line, said) => {
+  const read = readBoard(text);
+  expect(read).toMatchObject({ line });
+  expect('message' in read && read.message).toContain(said);
+});
+
+test('a board without charts is one, and keys that the page does not know are kept', () => {
+  expect(readBoard('name: b\nfromTheFuture: 1')).toEqual({
+    name: 'b',
+    spec: { fromTheFuture: 1, charts: [] },
+  });
 });

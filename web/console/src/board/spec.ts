@@ -4,6 +4,7 @@ import type { FunnelSpec } from '../explore/SavedFunnels';
 import { type Chip, mainQuery, type Search } from '../explore/state';
 import { sentence } from '../format/words';
 import { same } from '../trigger/spec';
+import { type Parsed, readText } from '../trigger/yaml';
 
 // A board as it is saved: questions, and how their answers are shown.
 
@@ -20,6 +21,23 @@ export interface BoardSpec {
   title?: string;
   description?: string;
   charts: ChartSpec[];
+}
+
+/** Reads a board that was written as text: what it asks is the server's to check. */
+export function readBoard(text: string): Parsed<BoardSpec> {
+  const read = readText('board', text);
+  if ('line' in read) return read;
+  const { title, description, charts = [] } = read.spec;
+  for (const [key, value] of Object.entries({ title, description }))
+    if (value !== undefined && typeof value !== 'string')
+      return { line: read.at(key), message: `The ${key} is text` };
+  const isMap = (v: unknown) => typeof v === 'object' && v !== null && !Array.isArray(v);
+  if (!Array.isArray(charts) || !charts.every((c) => isMap(c) && isMap(c.query)))
+    return {
+      line: read.at('charts'),
+      message: 'The charts are a list, each with a title and a query: {users: {}}',
+    };
+  return { name: read.name, spec: { ...read.spec, charts } };
 }
 
 /** The ways to show an answer, the usual one first. */

@@ -102,6 +102,12 @@ const places: Record<string, string> = {
   'acquisition.source': 'source of the first visit',
   'acquisition.medium': 'medium of the first visit',
   'acquisition.campaign': 'campaign of the first visit',
+  'lastTouch.day': 'day of the last touch',
+  'lastTouch.week': 'week of the last touch',
+  'lastTouch.month': 'month of the last touch',
+  'lastTouch.source': 'source of the last touch',
+  'lastTouch.medium': 'medium of the last touch',
+  'lastTouch.campaign': 'campaign of the last touch',
 };
 
 /** The fields of users besides their traits, with what they are. */

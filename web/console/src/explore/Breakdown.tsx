@@ -15,7 +15,7 @@ function ordered(by: string, rows: readonly Row[], buckets: readonly string[] | 
     if (v === null || v === undefined) return Number.POSITIVE_INFINITY;
     return buckets ? buckets.indexOf(v) : v;
   };
-  if (!buckets && !/^acquisition[-.](month|week|day)$/.test(by)) return [...rows];
+  if (!buckets && !/^(?:acquisition[-.]|lastTouch\.)(month|week|day)$/.test(by)) return [...rows];
   return rows.toSorted((a, b) => {
     const [x, y] = [place(a), place(b)];
     if (x === y) return 0;

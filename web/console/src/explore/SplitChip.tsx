@@ -3,7 +3,14 @@ import { PickChip } from '../trigger/Chip';
 import { useDimensions } from './Views';
 import { dimensionTitle } from './words';
 
-const builtIn = ['engagement', 'acquisition-month', 'acquisition-source', 'country', 'device'];
+const builtIn = [
+  'engagement',
+  'acquisition-month',
+  'acquisition-source',
+  'last-touch-source',
+  'country',
+  'device',
+];
 const none = '-';
 
 /** What the numbers are split by. */

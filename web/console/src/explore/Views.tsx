@@ -12,7 +12,14 @@ import { dimensionTitle } from './words';
 const events = 'event.event';
 
 /** Dimensions that exist without a definition. */
-const builtIn = ['engagement', 'acquisition-month', 'acquisition-source', 'country', 'device'];
+const builtIn = [
+  'engagement',
+  'acquisition-month',
+  'acquisition-source',
+  'last-touch-source',
+  'country',
+  'device',
+];
 const more = [
   'user.os',
   'user.browser',
@@ -22,6 +29,11 @@ const more = [
   'acquisition.day',
   'acquisition.medium',
   'acquisition.campaign',
+  'lastTouch.month',
+  'lastTouch.week',
+  'lastTouch.day',
+  'lastTouch.medium',
+  'lastTouch.campaign',
 ];
 const views: [View, string][] = [
   ['funnel', 'Funnel'],

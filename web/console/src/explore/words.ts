@@ -12,6 +12,7 @@ const titles = new Map(
     engagement: 'Engagement',
     'acquisition-month': 'Acquisition month',
     'acquisition-source': 'Acquisition source',
+    'last-touch-source': 'Last touch',
     country: 'Country',
     device: 'Device',
     'event.event': 'Event',
@@ -24,6 +25,12 @@ const titles = new Map(
     'acquisition.month': 'Acquisition month',
     'acquisition.medium': 'Acquisition medium',
     'acquisition.campaign': 'Acquisition campaign',
+    'lastTouch.source': 'Last touch',
+    'lastTouch.day': 'Day of last touch',
+    'lastTouch.week': 'Week of last touch',
+    'lastTouch.month': 'Month of last touch',
+    'lastTouch.medium': 'Last touch medium',
+    'lastTouch.campaign': 'Last touch campaign',
   }),
 );
 
@@ -38,6 +45,7 @@ const abouts = new Map(
       'days on which they were active, in the last 28: low 1, medium 2 to 4, medium-high 5 to 9, high 10 and more',
     'acquisition-month': 'month of the first event',
     'acquisition-source': 'what brought the first visit',
+    'last-touch-source': 'what brought the latest visit that was not direct',
     country: 'country of the latest event',
     device: 'device of the latest event',
     'event.event': 'users who did it',
@@ -62,7 +70,7 @@ export function valueWords(by: string, value: string | null): string {
     if (by === 'acquisition-source') return 'Direct';
     return `No ${dimensionTitle(by).toLowerCase()}`;
   }
-  if (/^acquisition[-.]month$/.test(by) && /^\d{4}-\d\d$/.test(value)) {
+  if (/^(?:acquisition[-.]|lastTouch\.)month$/.test(by) && /^\d{4}-\d\d$/.test(value)) {
     return month.format(new Date(`${value}-01T00:00:00Z`));
   }
   if (by === 'country' || by === 'user.country') {

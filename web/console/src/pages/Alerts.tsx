@@ -1,4 +1,5 @@
 import type { Schema } from '../api/client';
+import { messageOf } from '../api/problem';
 import { useAlerts } from '../api/queries';
 import { Icon } from '../ui/Icon';
 import { Card } from '../ui/Page';
@@ -6,20 +7,49 @@ import { To } from '../ui/To';
 import { Ago, AsOf } from '../ui/time';
 import css from './home.module.css';
 
-/** What is out of the ordinary; nothing while all is as usual. */
+/** What is out of the ordinary, and what could not be looked at; nothing while all is as usual. */
 export function Alerts() {
-  const { data } = useAlerts();
-  if (!data || data.alerts.length === 0) return null;
+  const { data, error } = useAlerts();
+  const alerts = data?.alerts ?? [];
+  const notes =
+    data?.notes ??
+    (error && !data
+      ? [`Whether anything is out of the ordinary is not known. ${messageOf(error)}`]
+      : []);
+  if (alerts.length + notes.length === 0) return null;
   return (
     <div id="alerts">
-      <Card title="Out of the ordinary" aside={<AsOf at={new Date(data.asOf)} />} flush>
+      <Card
+        title={alerts.length > 0 ? 'Out of the ordinary' : 'Not everything is watched'}
+        aside={data && <AsOf at={new Date(data.asOf)} />}
+        flush
+      >
         <ul className={css.list} data-testid="alerts">
-          {data.alerts.map((a) => (
+          {alerts.map((a) => (
             <Alert key={`${a.kind} ${a.subject}`} alert={a} />
+          ))}
+          {notes.map((note) => (
+            <Note key={note} note={note} />
           ))}
         </ul>
       </Card>
     </div>
+  );
+}
+
+function Note({ note }: { note: string }) {
+  return (
+    <li data-alert="note">
+      <To href="/settings?tab=health" className={css.tourStep}>
+        <span className={css.noteIcon}>
+          <Icon name="alert" size={18} />
+        </span>
+        <span className={css.tourText}>
+          <span className={css.hint}>{note}</span>
+        </span>
+        <Icon name="arrow" size={16} />
+      </To>
+    </li>
   );
 }
 

@@ -1,19 +1,22 @@
-import { Button, TextInput } from '@mantine/core';
+import { TextInput } from '@mantine/core';
+import { useDebouncedValue } from '@mantine/hooks';
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router';
 import { useMemo, useState } from 'react';
-import { type Definition, useDefinition, useDefinitions } from '../api/queries';
+import { type Definition, useCheck, useDefinition, useDefinitions } from '../api/queries';
 import { useMay } from '../api/session';
 import { BoardChart } from '../board/BoardChart';
-import { type BoardSpec, withSteps } from '../board/spec';
+import { type BoardSpec, readBoard, withSteps } from '../board/spec';
 import { Absent } from '../definition/Absent';
+import { Actions } from '../definition/Actions';
 import { More, Newer, Questions } from '../definition/Guards';
 import { Naming } from '../definition/Naming';
-import { goodName, nameRule, useDraft } from '../definition/useDraft';
+import { goodName, useDraft } from '../definition/useDraft';
 import css from '../explore/explore.module.css';
 import type { FunnelSpec } from '../explore/SavedFunnels';
 import type { Opened } from '../explore/state';
 import { suggest } from '../explore/words';
 import { put } from '../trigger/spec';
+import { Yaml } from '../trigger/Yaml';
 import { textOf } from '../trigger/yaml';
 import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
@@ -61,14 +64,22 @@ function Editor({
   open: (Opened & { chart: number }) | undefined;
 }) {
   const navigate = useNavigate();
+  const { as } = useSearch({ strict: false });
   const may = useMay('marketer');
   const readOnly = !may || saved?.readOnly === true;
   const [typed, setTyped] = useState('');
+  const [text, setText] = useState<string>();
+  const [broken, setBroken] = useState<{ line: number; message: string }>();
   const draft = useDraft<BoardSpec>({
     kind: 'board',
     saved,
     blank,
     readOnly,
+    broken: broken !== undefined,
+    onReset: () => {
+      setText(undefined);
+      setBroken(undefined);
+    },
     onMade: (name) => void navigate({ to: '/boards/$name', params: { name }, replace: true }),
   });
   const { spec, setSpec, dirty } = draft;
@@ -77,15 +88,33 @@ function Editor({
   const funnels = useDefinitions<FunnelSpec>('funnel');
   const named = (funnel: string) => funnels.data?.definitions.find((d) => d.name === funnel)?.spec;
   const { charts } = spec;
+  const yaml = as === 'yaml';
+  const toText = (of: BoardSpec) => textOf('board', name, of, ['range', 'steps', 'by', 'of']);
+  const [asked] = useDebouncedValue(spec, 150);
+  const check = useCheck('board', goodName(name) ? name : 'draft', asked, yaml && !broken);
+  const problems = yaml && !broken ? (check.data?.problems ?? []) : [];
+  // what was written is only drawn once it is known to be a board
+  const written = yaml && text !== undefined;
+  const checked = asked === spec && !check.isPlaceholderData && check.data?.problems.length === 0;
+  const write = (next: string) => {
+    setText(next);
+    const read = readBoard(next);
+    if ('line' in read) return setBroken(read);
+    if (saved && read.name !== '' && read.name !== saved.name)
+      return setBroken({ line: 2, message: `A saved board keeps its name, ${saved.name}` });
+    setBroken(undefined);
+    setSpec(read.spec);
+    if (!saved && read.name !== suggested) setTyped(read.name);
+  };
   const change = (next: BoardSpec['charts']) => setSpec({ ...spec, charts: next });
   const unchanged = saved !== undefined && !dirty;
   const why = saved?.readOnly
     ? 'This board is loaded from a folder at start; change it there'
     : !may
       ? 'Your role cannot change boards'
-      : goodName(name)
-        ? undefined
-        : nameRule;
+      : problems.length > 0
+        ? 'Something is wrong with it'
+        : undefined;
   return (
     <Page
       title={spec.title || saved?.name || 'New board'}
@@ -95,33 +124,47 @@ function Editor({
           <LinkButton to="/boards" size="xs" variant="default">
             Boards
           </LinkButton>
-          <Button
-            size="xs"
-            onClick={() => draft.store(name, draft.base.version)}
-            disabled={why !== undefined || unchanged}
-            title={why}
-            loading={draft.saving}
+          <Actions
+            draft={draft}
+            name={name}
+            yaml={yaml}
+            form="Charts"
+            broken={broken !== undefined || (written && !checked)}
+            unchanged={unchanged}
+            why={why}
+            onEditAs={() => setText(undefined)}
           >
-            {unchanged ? 'Saved' : 'Save'}
-          </Button>
-          {saved && !readOnly && (
-            <More
-              kind="board"
-              saved={saved}
-              label="Delete the board"
-              cost="Its versions stay, and it can be made again."
-              onGone={() => {
-                draft.gone();
-                void navigate({ to: '/boards' });
-              }}
-            />
-          )}
+            {saved && !readOnly && (
+              <More
+                kind="board"
+                saved={saved}
+                label="Delete the board"
+                cost="Its versions stay, and it can be made again."
+                onGone={() => {
+                  draft.gone();
+                  void navigate({ to: '/boards' });
+                }}
+              />
+            )}
+          </Actions>
         </>
       }
     >
       <Newer draft={draft} />
       <div data-quiet>
-        {(!saved || dirty) && !readOnly && (
+        {yaml && (
+          <Card flush label="The board">
+            <Yaml
+              kind="board"
+              text={text ?? toText(spec)}
+              set={write}
+              broken={broken}
+              problems={problems}
+              readOnly={readOnly}
+            />
+          </Card>
+        )}
+        {!yaml && (!saved || dirty) && !readOnly && (
           <Card flush label="The board">
             <TextInput
               label="Title"
@@ -143,7 +186,7 @@ function Editor({
             />
           </Card>
         )}
-        {charts.length === 0 ? (
+        {yaml ? null : charts.length === 0 ? (
           <Card>
             <Empty
               icon="explore"
@@ -187,11 +230,7 @@ function Editor({
           </div>
         )}
       </div>
-      <Questions
-        draft={draft}
-        saved={saved}
-        yaml={(of) => textOf('board', name, of, ['range', 'steps', 'by', 'of'])}
-      />
+      <Questions draft={draft} saved={saved} yaml={toText} />
     </Page>
   );
 }

@@ -283,7 +283,7 @@ function DimensionRow({ dimension: d }: { dimension: Schema['Dimension'] }) {
   );
   const found = counts.data?.breakdown;
   const order = spec.buckets?.map((b) => b.name);
-  const timed = /^acquisition\.(day|week|month)$/.test(spec.field ?? '');
+  const timed = /^(?:acquisition|lastTouch)\.(day|week|month)$/.test(spec.field ?? '');
   const all = (found?.rows ?? []).toSorted((a, b) =>
     order
       ? place(order, a.values[0]) - place(order, b.values[0])

@@ -223,10 +223,15 @@ function Profile({ user }: { user: UserView }) {
     ],
     ['First seen', user.firstSeen && dayTime(new Date(user.firstSeen))],
     [
-      'Came by',
+      'First touch',
       [user.acquisition.campaign, user.acquisition.source, user.acquisition.referrer]
         .filter(Boolean)
         .join(', '),
+    ],
+    [
+      'Last touch',
+      user.lastTouch.at &&
+        `${[user.lastTouch.source, user.lastTouch.medium, user.lastTouch.campaign].filter(Boolean).join(', ')}, ${dayTime(new Date(user.lastTouch.at))}`,
     ],
     ['Country', user.country],
     ['Language', user.locale],

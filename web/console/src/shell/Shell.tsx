@@ -11,6 +11,7 @@ import { Link, Outlet, useLocation } from '@tanstack/react-router';
 import { lazy, Suspense, useEffect, useState } from 'react';
 import type { Schema } from '../api/client';
 import { type Me, useLogout } from '../api/session';
+import { useReturn } from '../feed/useReturn';
 import { sentence } from '../format/words';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
@@ -18,10 +19,11 @@ import { Mark } from '../ui/Mark';
 import { AlertBadge } from './AlertBadge';
 import { LiveBadge } from './LiveBadge';
 import { pages } from './nav';
+import { patient } from './patient';
 import { StopSending } from './StopSending';
 import css from './shell.module.css';
 
-const loadSearch = () => import('./Search');
+const loadSearch = () => patient(() => import('./Search'));
 const Search = lazy(loadSearch);
 
 function Navigation({ onPick }: { onPick?: () => void }) {
@@ -102,6 +104,7 @@ function Account({ me }: { me: Me }) {
 
 /** What surrounds every page: navigation, search, the live badge. */
 export function Shell({ me, setup }: { me: Me; setup: Schema['SetupState'] }) {
+  useReturn();
   const [menu, { open, close }] = useDisclosure(false);
   const [searching, setSearching] = useState(false);
   useEffect(() => {
