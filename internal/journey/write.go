@@ -196,7 +196,7 @@ func (x *Index) learn(u uint32, e *event.Event, t int64) {
 		x.acquisition[1].set(u, brought.Medium, 0)
 		x.acquisition[2].set(u, brought.Campaign, 0)
 	}
-	if brought != touch.Direct() {
+	if brought != touch.Direct() && profile.Counts(e) {
 		x.lastTouch.set(u, brought.Text(), t)
 		x.people = x.version
 	}

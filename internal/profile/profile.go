@@ -132,7 +132,7 @@ func (p *Profile) Apply(e *event.Event) (changed bool) {
 	if p.fill(e, refresh) {
 		changed = true
 	}
-	if p.touch(e, t) {
+	if Counts(e) && p.touch(e, t) {
 		changed = true
 	}
 	vouched := e.Context.Verified && !claimed(e.Context.Extra)
