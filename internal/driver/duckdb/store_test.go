@@ -199,6 +199,21 @@ func flip(t *testing.T, path string) {
 	}
 }
 
+// Others stop at their own pace, and ask meanwhile.
+func TestStatusAfterClose(t *testing.T) {
+	s := open(t, Config{Dir: t.TempDir()}, Deps{})
+	feed(t, s, journal())
+	if st := s.Status(); st.Hot == 0 {
+		t.Fatal("nothing is in memory")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if st := s.Status(); st.Hot != 0 {
+		t.Errorf("%d rows in memory after closing", st.Hot)
+	}
+}
+
 func TestDamagedFileIsrebuilt(t *testing.T) {
 	want := wanted(t)
 	now := time.UnixMicro(factstest.Noon).Add(10 * 24 * time.Hour)

@@ -81,7 +81,7 @@ func (s *Store) dropGroup(g *group) error {
 	for _, b := range g.blocks {
 		errs = append(errs, b.Free())
 	}
-	g.blocks = nil
+	g.blocks, g.rows = nil, 0 // Status may still be asked
 	return errors.Join(errs...)
 }
 
