@@ -120,7 +120,7 @@ func (b *Book) act(ctx context.Context, f *channel.Feedback, hash string, scope 
 	case f.Kind == channel.Unsubscribed:
 		return b.suppress(ctx, documents.Durable, f.Type, hash, scope, Unsubscribed, c, false)
 	case f.Kind == channel.Resubscribed:
-		return b.resume(ctx, f.Type, hash, scope, f.At)
+		return b.resume(ctx, f.Type, hash, scope, f.At, all)
 	}
 	return nil
 }
