@@ -3,6 +3,7 @@ package reach_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -113,6 +114,38 @@ func TestYesToAnotherSender(t *testing.T) {
 	d.is("another sender", d.ask(ann, "sms"), "pending")
 	yes("+491000")
 	d.is("the sender that asked", d.ask(ann, "sms"), number)
+}
+
+// What a provider reports again does not undo what the reader said since, and what it
+// reports for the first time of later does count.
+func TestReportAfterResubscribing(t *testing.T) {
+	for _, kind := range []channel.FeedbackKind{channel.Unsubscribed, channel.Complained} {
+		d := newDesk(t)
+		ann := person("ann@shop.example", number)
+		d.sent("d1", "u1", "email", "ann@shop.example")
+		report := channel.Feedback{
+			Kind: kind, Type: "email", Address: "ann@shop.example", ID: "sendgrid/1", At: d.now.UnixMicro(), Reported: true,
+		}
+		d.now = d.now.Add(time.Second)
+		d.feedback(report)
+		d.is("reported", d.ask(ann, "email"), "suppressed "+map[channel.FeedbackKind]string{channel.Unsubscribed: "unsubscribed", channel.Complained: "complaint"}[kind])
+		d.now = d.now.Add(time.Hour)
+		l, err := d.Open(strings.TrimPrefix(d.Unsubscribe(reach.Link{Type: "email", Channel: "letters", Delivery: "d1"}, "ann@shop.example"), "https://heed.shop.example/u/"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Choose(t.Context(), l, reach.Back); err != nil {
+			t.Fatal(err)
+		}
+		d.now = d.now.Add(time.Hour)
+		d.feedback(report)
+		d.is("the same report after the reader came back", d.ask(ann, "email"), "ann@shop.example")
+		report.ID, report.At = "sendgrid/2", d.now.UnixMicro()
+		d.feedback(report)
+		if d.ask(ann, "email") == "ann@shop.example" {
+			t.Error("a new report does not count")
+		}
+	}
 }
 
 // meanwhile is a store in which something happens once after suppressions were read.
