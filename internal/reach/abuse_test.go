@@ -112,8 +112,12 @@ func TestYesToAnotherSender(t *testing.T) {
 	}
 	yes("+492000")
 	d.is("another sender", d.ask(ann, "sms"), "pending")
+	d.sent("later", "u2", "sms", number)
 	yes("+491000")
 	d.is("the sender that asked", d.ask(ann, "sms"), number)
+	if told := d.events(); len(told) != 1 || told[0].User != "u1" {
+		t.Errorf("it is told of %+v", told)
+	}
 }
 
 // What a provider reports again does not undo what the reader said since, and what it

@@ -67,6 +67,7 @@ type Agreed struct {
 type Asked struct {
 	At     int64  `json:"at"`
 	User   string `json:"user"`             // profile id
+	Known  bool   `json:"known,omitempty"`  // User is a user id, and no anonymous one
 	Sender string `json:"sender,omitempty"` // of SMS: what a reply goes to
 	Agreed
 	Void bool `json:"void,omitempty"` // the user said no since
@@ -240,7 +241,7 @@ func (b *Book) Await(ctx context.Context, q *Question, now int64) (*Order, error
 			return false
 		}
 		c.Asked = append(c.Asked, Asked{
-			At: now, User: q.User, Sender: senderOf(q.Channel.Sender()), Agreed: Agreed{statement.Source, statement.Wording, at},
+			At: now, User: q.User, Known: q.User == q.Profile.UserID, Sender: senderOf(q.Channel.Sender()), Agreed: Agreed{statement.Source, statement.Wording, at},
 		})
 		out = order
 		return true
@@ -315,6 +316,7 @@ func (b *Book) Confirm(ctx context.Context, l Link) (Confirmed, error) {
 // and tells the log. Again it changes nothing.
 func (b *Book) confirmed(ctx context.Context, f *channel.Feedback, hash string, asked int64) (out Confirmed, err error) {
 	var kept Confirmation
+	var ask Asked
 	err = b.confirm(ctx, confirmationKey(f.Type, hash), func(c *Confirmation) bool {
 		at := asked
 		if at == 0 {
@@ -322,10 +324,10 @@ func (b *Book) confirmed(ctx context.Context, f *channel.Feedback, hash string, 
 				return false
 			}
 		}
+		ask, _ = c.asked(at)
 		out = c.stands(at, f.At)
 		fresh := !out.Done && !out.Void
 		if fresh {
-			ask, _ := c.asked(at)
 			c.At, c.Agreed, c.Delivery, c.How = f.At, ask.Agreed, f.Delivery, cut(f.Detail)
 			c.Users = append(c.Users[max(0, len(c.Users)+1-maxConfirmers):], ask.User)
 			out.Done = true
@@ -347,6 +349,9 @@ func (b *Book) confirmed(ctx context.Context, f *channel.Feedback, hash string, 
 	r, err := b.record(ctx, CollectionDeliveries, f.Delivery)
 	if err == nil && r == nil {
 		r, err = b.record(ctx, CollectionAddressees, f.Type+"/"+hash)
+		if r != nil && ask.User != "" { // others may have been written to since
+			r.User, r.Known = ask.User, ask.Known
+		}
 	}
 	if err != nil {
 		return out, err
