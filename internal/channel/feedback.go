@@ -35,7 +35,8 @@ type Feedback struct {
 	Link     string // of a click
 	Detail   string // for people: at most 300 bytes are kept
 	ID       string // makes a repeat harmless; "" for one made of the rest
-	At       int64  // µs since the Unix epoch
+	At       int64  // µs since the Unix epoch; 0: now
+	Reported bool   // by somebody who tells of At afterwards, perhaps again: what the reader said since stands
 }
 
 // Inbound takes feedback. It returns once the feedback will survive, and what it

@@ -3,6 +3,8 @@ package profile
 import (
 	"slices"
 	"strings"
+
+	"heed/internal/consent"
 )
 
 // Apart tells that the user's events are not simply applied: the id has moved,
@@ -47,9 +49,22 @@ func (p *Profile) Merge(from *Profile) {
 		p.Link(id)
 	}
 	merge(&p.Traits, traitsLimit, from.Traits)
-	merge(&p.Consent, consentLimit, from.Consent)
+	merge(&p.Consent, consentLimit, p.standing(from.Consent))
 	p.Email.merge(from.Email)
 	p.Phone.merge(from.Phone)
+}
+
+// standing is a consent of another id in which a yes counts as confirmed, as in a
+// repeat, if the profile's does.
+func (p *Profile) standing(theirs []Entry) []Entry {
+	theirs = slices.Clone(theirs)
+	for i, in := range theirs {
+		if s := consent.Read(in.Value); s.State == consent.Granted && !s.Confirmed && consent.Read(p.ConsentTo(in.Key)).Confirmed {
+			s.Confirmed = true
+			theirs[i].Value = s.Value()
+		}
+	}
+	return theirs
 }
 
 // merge writes the entries that are newer than what is there.

@@ -577,6 +577,13 @@ func TestConfirmedConsent(t *testing.T) {
 	f(1, false, `{"granted":true,"confirmed":true}`, `{"granted":true}`)
 	f(2, true, `{"granted":true,"confirmed":true}`, `{"granted":true,"confirmed":true}`)
 	f(3, false, `true`, `{"granted":true,"confirmed":true}`)
+	browser := &Profile{}
+	browser.Apply(identify(3, `{"consent":{"email":true,"sms":true}}`))
+	browser.Consent[0].At++
+	p.Merge(browser) // who signs in repeats it too
+	if email, sms := p.ConsentTo("email"), p.ConsentTo("sms"); email != `{"granted":true,"confirmed":true}` || sms != "true" {
+		t.Errorf("merged: %s and %s", email, sms)
+	}
 	f(4, false, `false`, `false`)
 	f(5, false, `true`, `true`)
 }

@@ -1,6 +1,7 @@
 package reach
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -40,12 +41,9 @@ const (
 // the Unix epoch.
 type Confirmation struct {
 	Asked []Asked `json:"asked,omitempty"` // of late, the newest last
-	// What was agreed to, as it stood when it was last asked, and since when.
-	Source  string `json:"source,omitempty"`
-	Wording string `json:"wording,omitempty"`
-	Said    int64  `json:"said,omitempty"`
 
-	At int64 `json:"at,omitempty"` // when it was confirmed; 0: it is not
+	At     int64 `json:"at,omitempty"` // when it was confirmed; 0: it is not
+	Agreed       // what was confirmed
 	// Users are those for whom it was: it vouches that the address is theirs, and not
 	// somebody else's who enters it later.
 	Users    []string `json:"users,omitempty"`
@@ -56,10 +54,23 @@ type Confirmation struct {
 	Refused int64 `json:"refused,omitempty"`
 }
 
-// Asked is that somebody was asked.
+// Agreed is what somebody agreed to, and since when.
+type Agreed struct {
+	Source  string `json:"source,omitempty"`
+	Wording string `json:"wording,omitempty"`
+	Said    int64  `json:"said,omitempty"`
+}
+
+// Asked is that somebody was asked, and whether they stand by what they had agreed to
+// then. It is kept with the question: whoever enters the address next may write
+// anything.
 type Asked struct {
-	At   int64  `json:"at"`
-	User string `json:"user"` // profile id
+	At     int64  `json:"at"`
+	User   string `json:"user"`             // profile id
+	Known  bool   `json:"known,omitempty"`  // User is a user id, and no anonymous one
+	Sender string `json:"sender,omitempty"` // of SMS: what a reply goes to
+	Agreed
+	Void bool `json:"void,omitempty"` // the user said no since
 }
 
 // maxConfirmers bounds Confirmation.Users: the newest are kept.
@@ -73,9 +84,35 @@ func (c *Confirmation) asked(at int64) (Asked, bool) {
 	return c.Asked[i], true
 }
 
+// ids are those of a user.
+func ids(user string, anonymousIDs []string) func(id string) bool {
+	return func(id string) bool { return id == user || slices.Contains(anonymousIDs, id) }
+}
+
 // by tells whether it was confirmed for a user, under any of the ids.
 func (c *Confirmation) by(user string, anonymousIDs []string) bool {
-	return slices.ContainsFunc(c.Users, func(id string) bool { return id == user || slices.Contains(anonymousIDs, id) })
+	return slices.ContainsFunc(c.Users, ids(user, anonymousIDs))
+}
+
+// unconfirm makes it unconfirmed.
+func (c *Confirmation) unconfirm() {
+	c.At, c.Agreed, c.Users, c.Delivery, c.How = 0, Agreed{}, nil, "", ""
+}
+
+// leave voids what a user was asked, and what was confirmed for the user.
+func (c *Confirmation) leave(mine func(id string) bool) (changed bool) {
+	for i := range c.Asked {
+		if a := &c.Asked[i]; mine(a.User) && !a.Void {
+			a.Void, changed = true, true
+		}
+	}
+	if !slices.ContainsFunc(c.Users, mine) {
+		return changed
+	}
+	if c.Users = slices.DeleteFunc(c.Users, mine); len(c.Users) == 0 {
+		c.unconfirm()
+	}
+	return true
 }
 
 func confirmationKey(channelType, hash string) string { return channelType + "/" + hash }
@@ -151,7 +188,8 @@ type Order struct {
 // Await notes that somebody is to be asked now to confirm what q.Profile says of
 // marketing by q.Channel. It is nil if there is nothing to ask, or if the address was
 // asked too often of late. Given again with the same time, as after a crash, the order
-// is the same. A no voids what was asked and confirmed before.
+// is the same. A no of whom the address is voids what was asked and confirmed before,
+// and of whom it may be, what was of them.
 func (b *Book) Await(ctx context.Context, q *Question, now int64) (*Order, error) {
 	if q.Profile == nil {
 		return nil, nil //nolint:nilnil // nothing to ask
@@ -167,13 +205,18 @@ func (b *Book) Await(ctx context.Context, q *Question, now int64) (*Order, error
 	said := consent.Ask(consent.Marketing, channelType, q.Profile.ConsentAt)
 	value, at := q.Profile.ConsentAt(channelType)
 	statement := consent.Read(value)
+	mine := ids(q.User, q.Profile.AnonymousIDs)
 	switch {
-	case said.State == consent.Refused && verified:
+	case said.State == consent.Refused:
 		return nil, b.confirm(ctx, key, func(c *Confirmation) bool {
+			if !verified {
+				return c.leave(mine)
+			}
 			if n := len(c.Asked); n == 0 || c.At == 0 && c.Asked[n-1].At <= c.Refused {
 				return false // nothing is there to be voided
 			}
-			c.Refused, c.At, c.Users, c.Delivery, c.How = now, 0, nil, "", ""
+			c.unconfirm()
+			c.Refused = now
 			return true
 		})
 	case said.State != consent.Granted || statement.Confirmed && verified:
@@ -186,8 +229,10 @@ func (b *Book) Await(ctx context.Context, q *Question, now int64) (*Order, error
 			return false
 		}
 		order := &Order{ID: fmt.Sprintf("%x", b.mac("ask", channelType, hash, fmt.Sprint(now))), At: now}
-		if _, again := c.asked(now); again {
-			out = order
+		if a, again := c.asked(now); again {
+			if mine(a.User) && !a.Void { // others who came at the same moment are not asked
+				out = order
+			}
 			return false
 		}
 		c.Asked = slices.DeleteFunc(c.Asked, func(a Asked) bool { return now-a.At >= askWithin.Microseconds() })
@@ -195,8 +240,9 @@ func (b *Book) Await(ctx context.Context, q *Question, now int64) (*Order, error
 		if n >= askCount || n > 0 && now-c.Asked[n-1].At < askEvery.Microseconds() {
 			return false
 		}
-		c.Asked = append(c.Asked, Asked{now, q.User})
-		c.Source, c.Wording, c.Said = statement.Source, statement.Wording, at
+		c.Asked = append(c.Asked, Asked{
+			At: now, User: q.User, Known: q.User == q.Profile.UserID, Sender: senderOf(q.Channel.Sender()), Agreed: Agreed{statement.Source, statement.Wording, at},
+		})
 		out = order
 		return true
 	})
@@ -219,8 +265,8 @@ type Confirmed struct {
 
 func (c *Confirmation) stands(asked, now int64) Confirmed {
 	ask, known := c.asked(asked)
-	out := Confirmed{Done: c.At != 0 && (!known || c.by(ask.User, nil)), Wording: c.Wording}
-	out.Void = !out.Done && (!known || now-asked >= ConfirmWithin.Microseconds() || asked <= c.Refused)
+	out := Confirmed{Done: c.At != 0 && (!known || c.by(ask.User, nil)), Wording: cmp.Or(ask.Wording, c.Wording)}
+	out.Void = !out.Done && (!known || ask.Void || now-asked >= ConfirmWithin.Microseconds() || asked <= c.Refused)
 	return out
 }
 
@@ -241,6 +287,17 @@ func (b *Book) Proof(ctx context.Context, q *Question) (c Confirmation, err erro
 	return c, err
 }
 
+// answered is when what a reply answers was asked, 0 if it answers nothing: people say
+// yes to other senders too.
+func (c *Confirmation) answered(f *channel.Feedback) int64 {
+	for _, a := range slices.Backward(c.Asked) {
+		if f.Sender == "" || f.Sender == a.Sender {
+			return a.At
+		}
+	}
+	return 0
+}
+
 // Confirmation tells how a link to confirm stands, and changes nothing.
 func (b *Book) Confirmation(ctx context.Context, l Link) (Confirmed, error) {
 	c, _, err := b.confirmation(ctx, confirmationKey(l.Type, l.hash))
@@ -255,20 +312,23 @@ func (b *Book) Confirm(ctx context.Context, l Link) (Confirmed, error) {
 	}, l.hash, l.asked)
 }
 
-// confirmed keeps that what was asked at a time (0: last) is confirmed, and tells the
-// log. Again it changes nothing.
+// confirmed keeps that what was asked at a time (0: what a reply answers) is confirmed,
+// and tells the log. Again it changes nothing.
 func (b *Book) confirmed(ctx context.Context, f *channel.Feedback, hash string, asked int64) (out Confirmed, err error) {
 	var kept Confirmation
+	var ask Asked
 	err = b.confirm(ctx, confirmationKey(f.Type, hash), func(c *Confirmation) bool {
 		at := asked
-		if n := len(c.Asked); at == 0 && n > 0 {
-			at = c.Asked[n-1].At
+		if at == 0 {
+			if at = c.answered(f); at == 0 {
+				return false
+			}
 		}
+		ask, _ = c.asked(at)
 		out = c.stands(at, f.At)
 		fresh := !out.Done && !out.Void
 		if fresh {
-			ask, _ := c.asked(at)
-			c.At, c.Delivery, c.How = f.At, f.Delivery, cut(f.Detail)
+			c.At, c.Agreed, c.Delivery, c.How = f.At, ask.Agreed, f.Delivery, cut(f.Detail)
 			c.Users = append(c.Users[max(0, len(c.Users)+1-maxConfirmers):], ask.User)
 			out.Done = true
 		}
@@ -289,6 +349,9 @@ func (b *Book) confirmed(ctx context.Context, f *channel.Feedback, hash string, 
 	r, err := b.record(ctx, CollectionDeliveries, f.Delivery)
 	if err == nil && r == nil {
 		r, err = b.record(ctx, CollectionAddressees, f.Type+"/"+hash)
+		if r != nil && ask.User != "" { // others may have been written to since
+			r.User, r.Known = ask.User, ask.Known
+		}
 	}
 	if err != nil {
 		return out, err
@@ -318,7 +381,7 @@ func (b *Book) resumeBefore(ctx context.Context, channelType, hash string, at in
 	if !before {
 		return nil
 	}
-	return b.resume(ctx, channelType, hash, Suppression{}, at)
+	return b.resume(ctx, channelType, hash, Suppression{}, at, func(w Why, c Cause) bool { return w != Stop && c.At <= at })
 }
 
 // asks answers whether somebody may be asked to confirm: if that was ordered, of this

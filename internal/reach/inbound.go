@@ -114,13 +114,13 @@ func (b *Book) act(ctx context.Context, f *channel.Feedback, hash string, scope 
 	case f.Kind == channel.Bounced && f.Hard:
 		return b.suppress(ctx, documents.Durable, f.Type, hash, Suppression{}, HardBounce, c, false)
 	case f.Kind == channel.Complained:
-		return b.suppress(ctx, documents.Durable, f.Type, hash, Suppression{}, Complaint, c, false)
+		return b.suppress(ctx, documents.Durable, f.Type, hash, Suppression{}, Complaint, c, f.Reported)
 	case f.Kind == channel.Unsubscribed && f.Type == definition.ChannelSMS:
 		return b.suppress(ctx, documents.Durable, f.Type, hash, scope, Stop, c, false)
 	case f.Kind == channel.Unsubscribed:
-		return b.suppress(ctx, documents.Durable, f.Type, hash, scope, Unsubscribed, c, false)
+		return b.suppress(ctx, documents.Durable, f.Type, hash, scope, Unsubscribed, c, f.Reported)
 	case f.Kind == channel.Resubscribed:
-		return b.resume(ctx, f.Type, hash, scope, f.At)
+		return b.resume(ctx, f.Type, hash, scope, f.At, all)
 	}
 	return nil
 }

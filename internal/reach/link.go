@@ -131,7 +131,7 @@ func (b *Book) Choose(ctx context.Context, l Link, want Choice) error {
 	switch want {
 	case Back:
 		f.Kind = channel.Resubscribed
-		err = b.resume(ctx, l.Type, l.hash, scope, f.At)
+		err = b.resume(ctx, l.Type, l.hash, scope, f.At, all)
 	case Campaign:
 		scope.Campaign = l.Campaign
 		err = b.suppress(ctx, documents.Durable, l.Type, l.hash, scope, Unsubscribed, c, false)

@@ -195,8 +195,9 @@ func (b *Book) suppress(ctx context.Context, as documents.Durability, channelTyp
 }
 
 // resume takes back what the owner of an address said, within a scope; the widest
-// one holds all. What others know of the address (it bounces) stays.
-func (b *Book) resume(ctx context.Context, channelType, hash string, within Suppression, at int64) error {
+// one holds all. What others know of the address (it bounces) stays. Once there is
+// something that may not be taken back, nothing more is: it was said meanwhile.
+func (b *Book) resume(ctx context.Context, channelType, hash string, within Suppression, at int64, may func(w Why, c Cause) bool) error {
 	scopes := []Suppression{within}
 	if within.Sender == "" && within.Campaign == "" {
 		list, err := b.suppressions(ctx, channelType, hash)
@@ -206,7 +207,15 @@ func (b *Book) resume(ctx context.Context, channelType, hash string, within Supp
 		scopes = append(scopes, slices.DeleteFunc(list, func(s Suppression) bool { return s.Sender == "" && s.Campaign == "" })...)
 	}
 	for _, scope := range scopes {
+		stays := false
 		err := b.change(ctx, documents.Durable, suppressionKey(channelType, hash, scope.Sender, scope.Campaign), func(s *Suppression) bool {
+			stays = false
+			for w, c := range s.Reasons {
+				stays = stays || w.byPerson() && !may(w, c)
+			}
+			if stays {
+				return false
+			}
 			s.Sender, s.Campaign, s.Resumed = scope.Sender, scope.Campaign, max(at, s.Resumed+1)
 			for w, c := range s.Reasons {
 				if w.byPerson() {
@@ -216,12 +225,15 @@ func (b *Book) resume(ctx context.Context, channelType, hash string, within Supp
 			}
 			return true
 		})
-		if err != nil {
+		if err != nil || stays {
 			return err
 		}
 	}
 	return nil
 }
+
+// all lets everything be taken back.
+func all(Why, Cause) bool { return true }
 
 // Suppressed is a line of what is shown about an address.
 type Suppressed struct {

@@ -77,7 +77,7 @@ func (c *Channel) report(ctx context.Context, def *definition.Channel, r *provid
 	}
 	return c.deps.Inbound(ctx, channel.Feedback{
 		Kind: r.Kind, Hard: r.Hard, Delivery: r.Delivery, Type: Type, Channel: def.Name, Address: r.Address, Detail: r.Detail,
-		ID: def.Feedback.From + "/" + r.ID, At: r.At,
+		ID: def.Feedback.From + "/" + r.ID, At: r.At, Reported: r.At != 0,
 	})
 }
 

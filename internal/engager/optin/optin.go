@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"heed/internal/consent"
 	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/event"
@@ -183,7 +184,7 @@ func said(record []byte, offset uint64) (*event.Event, uint64, error) {
 		}
 		e.UserID, offset = h.UserID, event.OffsetIn(f.Partition, f.Offset)
 	}
-	if e.Context.Historical || e.Type != event.Identify && len(e.Context.Consent) == 0 {
+	if e.Type != event.Identify && len(e.Context.Consent) == 0 {
 		return nil, 0, nil
 	}
 	return e, offset, nil
@@ -191,7 +192,7 @@ func said(record []byte, offset uint64) (*event.Event, uint64, error) {
 
 // speaks tells whether a record may name an address or a consent, without decoding it.
 func speaks(record []byte) bool {
-	for _, key := range []string{`"email"`, `"sms"`, `"phone"`} {
+	for _, key := range []string{`"email"`, `"sms"`, `"phone"`, `"` + consent.KeyMarketing + `"`} {
 		if bytes.Contains(record, []byte(key)) {
 			return true
 		}
@@ -215,7 +216,8 @@ func (a *Asker) reached(ctx context.Context, partition int, offset uint64) error
 	}
 }
 
-// ask orders the messages that an event gives rise to. Again it orders the same.
+// ask orders the messages that an event gives rise to. Again it orders the same. Nobody
+// is asked because of the past, but a no counts.
 func (a *Asker) ask(ctx context.Context, e *event.Event, offset uint64) error {
 	user, p, err := reach.Whose(ctx, a.deps.Profiles, e.User())
 	if err != nil {
@@ -227,6 +229,9 @@ func (a *Asker) ask(ctx context.Context, e *event.Event, offset uint64) error {
 	set := a.deps.Definitions.Current()
 	for _, k := range set.Confirmations() {
 		q := &reach.Question{User: user, Profile: p, Channel: set.Channels[k.What[0].Channel]}
+		if e.Context.Historical && (p == nil || consent.Ask(consent.Marketing, q.Channel.Type, p.ConsentAt).State != consent.Refused) {
+			continue
+		}
 		o, err := a.deps.Book.Await(ctx, q, e.ReceivedAt)
 		if err != nil {
 			return err

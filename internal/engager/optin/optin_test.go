@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,6 +29,7 @@ type world struct {
 	t        *testing.T
 	db       *memory.DB
 	consumed atomic.Uint64
+	no       atomic.Bool // everybody says so
 	n        int
 }
 
@@ -39,7 +42,7 @@ func (*world) Current() *definition.Set {
 
 func (w *world) Profile(_ context.Context, user string) (*profile.Profile, error) {
 	return &profile.Profile{
-		FirstSeen: 1, Email: profile.Address{Value: user + "@shop.example"}, Consent: []profile.Entry{{Key: "email", Value: "true", At: 1}},
+		FirstSeen: 1, Email: profile.Address{Value: user + "@shop.example"}, Consent: []profile.Entry{{Key: "email", Value: strconv.FormatBool(!w.no.Load()), At: 1}},
 	}, nil
 }
 
@@ -47,14 +50,19 @@ func (w *world) Consumed(context.Context) ([]uint64, error) {
 	return []uint64{w.consumed.Load()}, nil
 }
 
-func (w *world) run() (stop func()) {
+func (w *world) book() *reach.Book {
 	w.t.Helper()
 	book, err := reach.New(reach.Deps{Documents: w.db.Documents(), Log: w.db.Log(), Secret: []byte("0123456789abcdef"), Definitions: w, Clock: time.Now})
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	return book
+}
+
+func (w *world) run() (stop func()) {
+	w.t.Helper()
 	a := optin.New(optin.Deps{
-		Log: w.db.Log(), Documents: w.db.Documents(), Definitions: w, Profiles: w, Book: book, Consumed: w.Consumed, Logger: slog.New(slog.DiscardHandler),
+		Log: w.db.Log(), Documents: w.db.Documents(), Definitions: w, Profiles: w, Book: w.book(), Consumed: w.Consumed, Logger: slog.New(slog.DiscardHandler),
 	})
 	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan error, 1)
@@ -64,6 +72,17 @@ func (w *world) run() (stop func()) {
 		if err := <-done; err != nil {
 			w.t.Error(err)
 		}
+	}
+}
+
+// begun waits until what is said is read.
+func (w *world) begun() {
+	w.t.Helper()
+	for {
+		if _, err := w.db.Documents().Get(w.t.Context(), "optin_position", "0"); err == nil {
+			return
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -119,12 +138,7 @@ func TestAsk(t *testing.T) {
 	w.consumed.Store(100)
 	w.says("before") // the first start
 	stop := w.run()
-	for {
-		if _, err := w.db.Documents().Get(t.Context(), "optin_position", "0"); err == nil {
-			break
-		}
-		time.Sleep(time.Millisecond)
-	}
+	w.begun()
 	w.says("past", func(e *event.Event) { e.Context.Historical = true })
 	w.says("walker", func(e *event.Event) { e.Type, e.Traits, e.Properties = event.Track, nil, []byte(`{"email":"x"}`) })
 	w.says("visitor", func(e *event.Event) {
@@ -148,4 +162,54 @@ func TestAsk(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	stop()
+}
+
+// A no voids what was confirmed, whichever way it comes: by a list, or to all marketing.
+func TestNo(t *testing.T) {
+	for _, no := range []func(*event.Event){
+		func(e *event.Event) { e.Context.Historical = true },
+		func(e *event.Event) {
+			e.Type, e.Traits, e.Context.Consent = event.Track, nil, []byte(`{"marketing":false}`)
+		},
+	} {
+		w := &world{t: t, db: memory.Open(memory.Config{Partitions: 1})}
+		w.consumed.Store(100)
+		book := w.book()
+		p, err := w.Profile(t.Context(), "ann")
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := &reach.Question{User: "ann", Profile: p, Channel: w.Current().Channels["letters"]}
+		confirmed := func() bool {
+			t.Helper()
+			c, err := book.Proof(t.Context(), q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c.At != 0
+		}
+		o, err := book.Await(t.Context(), q, time.Now().UnixMicro())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, token, _ := strings.Cut(book.ConfirmLink(reach.Link{Type: "email"}, "ann@shop.example", o.At), reach.ConfirmPath)
+		l, err := book.OpenConfirm(token)
+		if err == nil {
+			_, err = book.Confirm(t.Context(), l)
+		}
+		if err != nil || !confirmed() {
+			t.Fatal("it is not confirmed", err)
+		}
+		w.no.Store(true)
+		stop := w.run()
+		w.begun()
+		w.says("ann", no)
+		for deadline := time.Now().Add(10 * time.Second); confirmed(); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Error("it stays confirmed")
+				break
+			}
+		}
+		stop()
+	}
 }
