@@ -163,9 +163,13 @@ func (b *Book) needed(channelType string) bool {
 }
 
 // opted brings an answer forward by what the owner of the address has confirmed: that
-// vouches for the address too.
+// vouches for the address too. Of a known user it vouches for marketing only: anybody
+// may claim to be them and confirm an address of their own, and receipts would go there.
 func (b *Book) opted(ctx context.Context, q *Question, p *profile.Profile, a *Answer, to string) error {
 	if a.Address == policy.AddressMissing || a.Address == policy.AddressVerified && a.Consent != consent.Pending || !b.needed(q.Channel.Type) {
+		return nil
+	}
+	if a.Transactional && p.UserID != "" {
 		return nil
 	}
 	c, _, err := b.confirmation(ctx, confirmationKey(q.Channel.Type, b.hash(q.Channel.Type, to)))

@@ -106,7 +106,10 @@ func TestConfirm(t *testing.T) {
 	d.is("confirming", d.follow(link, true), "done")
 	d.is("again", d.follow(link, true), "done")
 	d.is("after", d.ask(ann, "email"), "ann@shop.example")
-	d.is("a receipt", d.ask(ann, "email", transactional), "ann@shop.example")
+	d.is("a receipt of whoever claims to be u1", d.ask(ann, "email", transactional), "unverified")
+	ann.UserID = ""
+	d.is("a receipt of somebody unknown", d.ask(ann, "email", transactional), "ann@shop.example")
+	ann.UserID = "u1"
 	d.is("asked once more", d.await("u1", ann, "email"), "")
 	d.is("what became of it", fmt.Sprint(d.events()), "[{heed.confirmed u1 q-u1-1793534400000000 spring email email   Yes, news. false false false 2}]")
 
