@@ -363,6 +363,11 @@ func testPullStore(t *testing.T, server *mongotest.Server) {
 		t.Errorf("the text is %q, %v", got.Text, err)
 	}
 
+	// A key that MongoDB cannot have has no document.
+	if err := store.Delete(ctx, "scores", "\xff"); err != nil {
+		t.Errorf("remove what cannot be there: %v", err)
+	}
+
 	// What it changes is read, whoever wrote before.
 	put := func(user, object string) {
 		t.Helper()
