@@ -102,10 +102,13 @@ func (s *Store) prepare(writes []documents.Write) ([]*change, error) {
 	case values > maxValues:
 		return nil, fmt.Errorf("documents: the values of a transaction have %d bytes, at most %d are taken", values, maxValues)
 	}
-	out := make([]*change, len(writes))
-	for i, w := range writes {
+	out := make([]*change, 0, len(writes))
+	for _, w := range writes {
 		c := &change{Write: w, place: s.place(w.Collection)}
 		id, ok := c.place.id(w.Key)
+		if !ok && w.Value == nil && w.Expect <= documents.Absent {
+			continue // there is none, as with Get
+		}
 		if !ok {
 			return nil, fmt.Errorf("%w: the key %.40q of %s is not valid UTF-8", documents.ErrRefused, w.Key, w.Collection)
 		}
@@ -123,7 +126,7 @@ func (s *Store) prepare(writes []documents.Write) ([]*change, error) {
 			}
 		}
 		c.after.id = id
-		out[i] = c
+		out = append(out, c)
 	}
 	return out, nil
 }
@@ -228,6 +231,17 @@ func (s *Store) writeOne(ctx context.Context, c *change) error {
 	return s.wasWritten(ctx, c, err)
 }
 
+// unsure are codes of a router that lost its server and of a server that steps down:
+// what was asked may have been done. Servers label them where the library may repeat
+// writes only, which not every server can.
+func unsure(code int32) bool {
+	switch code {
+	case 6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436:
+		return true
+	}
+	return false
+}
+
 // refused tells that a server said no to a write: nothing was written. Any other
 // error leaves that open.
 func refused(err error) bool {
@@ -235,7 +249,7 @@ func refused(err error) bool {
 		return we.WriteConcernError == nil
 	}
 	ce, ok := errors.AsType[mongodb.CommandError](err)
-	return ok && !mongodb.IsNetworkError(err) && !mongodb.IsTimeout(err) && !ce.HasErrorLabel("RetryableWriteError")
+	return ok && !mongodb.IsNetworkError(err) && !mongodb.IsTimeout(err) && !ce.HasErrorLabel("RetryableWriteError") && !unsure(ce.Code)
 }
 
 // wasWritten finds out, after an error that leaves it open, whether a document was

@@ -15,6 +15,7 @@ import (
 
 	"heed/internal/documents"
 	"heed/internal/driver/mongo/mongotest"
+	"heed/internal/driver/servertest"
 )
 
 // load is clients that write while servers fail, each documents of its own: a pair
@@ -216,14 +217,14 @@ func TestServerKilled(t *testing.T) {
 func TestNetworkCut(t *testing.T) {
 	const cuts = 20
 	server := mongotest.Start(t)
-	p := newProxy(t, server.Addr())
+	p := servertest.NewProxy(t, server.Addr())
 	cfg := faultConfig(t, server)
-	cfg.URI = server.URI(p.addr())
+	cfg.URI = server.URI(p.Addr())
 	w := startLoad(t, open(t, cfg))
 	for range cuts {
 		w.untilAcked(11)
-		w.untilNoticed(1, p.cut)
-		p.mend()
+		w.untilNoticed(1, p.Cut)
+		p.Mend()
 	}
 	w.untilAcked(60)
 	w.end(fmt.Sprintf("network cut %d times", cuts))

@@ -101,7 +101,7 @@ func (s *Store) check(ctx context.Context) error {
 	if hello.Set == "" && hello.Router != "isdbgrid" && !s.cfg.Standalone {
 		return errors.New("the server has no replicas: make it a replica set, or accept with standalone: true that what it acknowledged is as safe as its one disk")
 	}
-	// Collections are there before they are used in anger, and we may write them.
+	// Nothing has that id: it shows that we may write.
 	for _, name := range []string{collDocuments, collTransactions, collChanges} {
 		if _, err := s.db.Collection(name).DeleteOne(ctx, bson.D{{Key: "_id", Value: ""}}); err != nil {
 			return fmt.Errorf("write to %s.%s: %w", s.cfg.Database, name, err)

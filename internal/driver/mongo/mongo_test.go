@@ -23,6 +23,7 @@ import (
 	"heed/internal/documents"
 	"heed/internal/documents/documentstest"
 	"heed/internal/driver/mongo/mongotest"
+	"heed/internal/driver/servertest"
 	"heed/internal/period"
 	"heed/internal/pull"
 	"heed/internal/render"
@@ -123,12 +124,12 @@ func testOpening(t *testing.T, server *mongotest.Server) {
 
 // testSecure reaches the server through somebody who speaks TLS.
 func testSecure(t *testing.T, server *mongotest.Server) {
-	ca, proxy := newTLSProxy(t, server.Addr())
+	ca, proxy := servertest.NewTLSProxy(t, server.Addr())
 	cfg := testConfig(t, server)
-	cfg.URI = server.URI(proxy.addr()) + "&tls=true&tlsCAFile=" + ca
+	cfg.URI = server.URI(proxy.Addr()) + "&tls=true&tlsCAFile=" + ca
 	s := open(t, cfg)
 	put(t, s, "c", "k", "1", documents.Absent)
-	cfg.URI, cfg.Timeout = server.URI(proxy.addr())+"&tls=true", time.Second
+	cfg.URI, cfg.Timeout = server.URI(proxy.Addr())+"&tls=true", time.Second
 	if s, err := Open(t.Context(), cfg, Deps{}); err == nil {
 		_ = s.Close()
 		t.Error("a certificate that nobody signed was taken")
@@ -361,6 +362,11 @@ func testPullStore(t *testing.T, server *mongotest.Server) {
 	}})
 	if err != nil || got.Text != "hat, 9223372036854775807" {
 		t.Errorf("the text is %q, %v", got.Text, err)
+	}
+
+	// A key that MongoDB cannot have has no document.
+	if err := store.Delete(ctx, "scores", "\xff"); err != nil {
+		t.Errorf("remove what cannot be there: %v", err)
 	}
 
 	// What it changes is read, whoever wrote before.

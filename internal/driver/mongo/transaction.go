@@ -169,10 +169,9 @@ func (s *Store) commit(ctx context.Context, tx bson.ObjectID) error {
 		return nil
 	case err == nil:
 		return errRaced // somebody lost patience
-	case refused(err):
-		return fmt.Errorf("commit a transaction: %w", err)
 	}
-	// It may have happened, or may be about to. If the record can be removed while
+	// Whatever the error says: others may have seen that it happened, so it must not be
+	// undone on its word. It may have happened, or may be about to. If the record can be removed while
 	// it is pending, it cannot any more.
 	ctx, cancel := s.later(ctx)
 	defer cancel()

@@ -185,6 +185,19 @@ func TestDamaged(t *testing.T) {
 		}
 		server.Client().HSet(t.Context(), key, field, was)
 	}
+	// One that cannot be read does not keep the others from expiring.
+	for _, user := range []string{"a", "b", "c"} {
+		if _, err := s.Put(t.Context(), inbox.Message{ID: "id of " + user, User: user, Expires: 10}); err != nil {
+			t.Fatal(err)
+		}
+		server.Client().HSet(t.Context(), s.message(shardOf(user), "id of "+user), "body", "no message")
+	}
+	if _, err := s.Put(t.Context(), inbox.Message{ID: "whole", User: "a", Expires: 20}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Expire(t.Context(), 30, 100); n != 4 || err != nil {
+		t.Errorf("expired %d, %v, want 4", n, err)
+	}
 	server.Client().Set(t.Context(), key, "not a hash", 0)
 	_, err := s.Pending(t.Context(), "u", 0, 0)
 	refused(t, err, "set another prefix")

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,6 +16,7 @@ import (
 
 	"heed/internal/driver/memory"
 	"heed/internal/driver/redis/redistest"
+	"heed/internal/driver/servertest"
 	"heed/internal/event"
 	"heed/internal/eventlog"
 	"heed/internal/inbox"
@@ -299,109 +299,21 @@ func TestTwoOwnersUnchecked(t *testing.T) {
 	}
 }
 
-// proxy passes bytes between clients and a server, until the wire is cut.
-type proxy struct {
-	ln     net.Listener
-	target string
-	mu     sync.Mutex
-	open   map[net.Conn]bool
-	cut    bool // new connections are closed at once
-	deaf   atomic.Bool
-	going  sync.WaitGroup
-}
-
-func newProxy(t testing.TB, target string) *proxy {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &proxy{ln: ln, target: target, open: make(map[net.Conn]bool)}
-	p.going.Go(p.accept)
-	t.Cleanup(func() {
-		_ = ln.Close()
-		p.setCut(true)
-		p.going.Wait()
-	})
-	return p
-}
-
-func (p *proxy) accept() {
-	for {
-		client, err := p.ln.Accept()
-		if err != nil {
-			return
-		}
-		server, err := net.Dial("tcp", p.target)
-		if err != nil {
-			_ = client.Close()
-			continue
-		}
-		p.mu.Lock()
-		if p.cut {
-			_, _ = client.Close(), server.Close()
-			p.mu.Unlock()
-			continue
-		}
-		p.open[client], p.open[server] = true, true
-		p.mu.Unlock()
-		p.going.Go(func() { p.pass(server, client, false) })
-		p.going.Go(func() { p.pass(client, server, true) })
-	}
-}
-
-// pass copies; while the proxy is deaf, answers are thrown away.
-func (p *proxy) pass(to, from net.Conn, answers bool) {
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(buf)
-		if answers && p.deaf.Load() {
-			n = 0
-		}
-		if n > 0 {
-			if _, werr := to.Write(buf[:n]); werr != nil {
-				err = werr
-			}
-		}
-		if err != nil {
-			break
-		}
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range []net.Conn{to, from} {
-		_ = c.Close()
-		delete(p.open, c)
-	}
-}
-
-func (p *proxy) setCut(cut bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.cut = cut
-	if cut {
-		for c := range p.open {
-			_ = c.Close()
-		}
-	}
-}
-
 // lose throws answers away for a moment, and then cuts every connection: the server
 // has done what nobody was told.
-func (p *proxy) lose(d time.Duration) {
-	p.deaf.Store(true)
+func lose(p *servertest.Proxy, d time.Duration) {
+	p.Deafen()
 	time.Sleep(d)
-	p.setCut(true)
-	p.deaf.Store(false)
-	p.setCut(false)
+	p.Cut()
+	p.Mend()
 }
 
 // TestNetworkCut loses answers, again and again, and then the whole way.
 func TestNetworkCut(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	server := redistest.Start(t)
-	p := newProxy(t, server.Addr())
-	cfg := testConfig(t, p.ln.Addr().String())
+	p := servertest.NewProxy(t, server.Addr())
+	cfg := testConfig(t, p.Addr())
 	cfg.Timeout = faultTimeout
 	db := memory.Open(memory.Config{Partitions: 4})
 	s := openState(t, cfg, db)
@@ -409,16 +321,16 @@ func TestNetworkCut(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for range 40 {
 		d.goOn(int64(1 + r.IntN(30)))
-		p.lose(time.Duration(r.IntN(20)) * time.Millisecond)
+		lose(p, time.Duration(r.IntN(20))*time.Millisecond)
 	}
 	d.goOn(100)
-	p.setCut(true)
+	p.Cut()
 	d.refuse(8)
-	p.setCut(false)
+	p.Mend()
 	d.goOn(100)
-	p.deaf.Store(true) // what is sent is done, and never answered
+	p.Deafen() // what is sent is done, and never answered
 	d.refuse(8)
-	p.deaf.Store(false)
+	p.Mend()
 	d.goOn(100)
 	d.check(openState(t, testConfig(t, server.Addr()), db), 0, 1, 2, 3)
 }
@@ -525,8 +437,8 @@ func TestInboxFaults(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	const writers = 4
 	server := redistest.Start(t)
-	p := newProxy(t, server.Addr())
-	cfg := testConfig(t, p.ln.Addr().String())
+	p := servertest.NewProxy(t, server.Addr())
+	cfg := testConfig(t, p.Addr())
 	cfg.Timeout = faultTimeout
 	engager, gateway := openInbox(t, cfg), openInbox(t, cfg)
 	var acked, refused, fresh atomic.Int64
@@ -608,7 +520,7 @@ func TestInboxFaults(t *testing.T) {
 	server.Resume()
 	for range 10 {
 		goOn(20)
-		p.lose(5 * time.Millisecond)
+		lose(p, 5*time.Millisecond)
 	}
 	goOn(100)
 	stopping.Store(true)

@@ -146,20 +146,7 @@ func (s *Inbox) Pending(ctx context.Context, user string, after uint64, now int6
 
 // read reads messages of a shard; those that are gone are nil.
 func (s *Inbox) read(ctx context.Context, shard int, ids []string) ([]*inbox.Message, error) {
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	var found []*redis.SliceCmd
-	err := s.try(ctx, func(ctx context.Context) error {
-		found = found[:0]
-		_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for _, id := range ids {
-				found = append(found, p.HMGet(ctx, s.message(shard, id), "body", "seq", "state"))
-			}
-			return nil
-		})
-		return err
-	})
+	found, err := s.fetch(ctx, shard, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -170,6 +157,24 @@ func (s *Inbox) read(ctx context.Context, shard int, ids []string) ([]*inbox.Mes
 		}
 	}
 	return out, nil
+}
+
+// fetch reads what decode takes.
+func (s *Inbox) fetch(ctx context.Context, shard int, ids []string) (found []*redis.SliceCmd, err error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	err = s.try(ctx, func(ctx context.Context) error {
+		found = found[:0]
+		_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for _, id := range ids {
+				found = append(found, p.HMGet(ctx, s.message(shard, id), "body", "seq", "state"))
+			}
+			return nil
+		})
+		return err
+	})
+	return found, err
 }
 
 // decode makes a message of the fields body, seq, state; nil if there is none.
@@ -281,15 +286,19 @@ func (s *Inbox) expire(ctx context.Context, shard int, now int64, limit int) (re
 	if err != nil || len(ids) == 0 {
 		return 0, 0, err
 	}
-	messages, err := s.read(ctx, shard, ids)
+	found, err := s.fetch(ctx, shard, ids)
 	if err != nil {
 		return 0, 0, err
 	}
 	keys, args := []string{s.deadlines(shard)}, []any{}
 	for i, id := range ids {
+		m, err := decode(found[i].Val())
+		if err != nil { // it goes like the others, or none behind it ever would
+			s.logger.Warn("inbox: an expired message cannot be read and is removed", "message", id, "error", err)
+		}
 		var user string
-		if messages[i] != nil { // another process may have removed it meanwhile
-			user = messages[i].User
+		if m != nil { // another process may have removed it meanwhile
+			user = m.User
 		}
 		keys = append(keys, s.message(shard, id), s.messages(shard, user))
 		args = append(args, id)

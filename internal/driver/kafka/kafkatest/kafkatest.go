@@ -11,23 +11,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-)
 
-// ready bounds how long brokers may take to start on a slow machine.
-const ready = 2 * time.Minute
+	"heed/internal/driver/servertest"
+)
 
 // clusterID is any id of 16 bytes in base64.
 const clusterID = "4L6g3nShT-eMCtK--X86sw"
@@ -42,11 +39,10 @@ type Cluster struct {
 }
 
 type broker struct {
+	*servertest.Process
 	id                        int
 	dir                       string
 	plain, control, encrypted string // addresses
-	cmd                       *exec.Cmd
-	ended                     chan struct{} // closed when the process has ended
 }
 
 // Start starts n brokers and waits until they are one cluster. They end with the
@@ -57,7 +53,8 @@ func Start(t testing.TB, n int, settings ...string) *Cluster {
 	c.secure = newSecure(t)
 	for i := range n {
 		b := &broker{id: i + 1, dir: t.TempDir()}
-		b.plain, b.control, b.encrypted = free(t), free(t), free(t)
+		b.Process = servertest.NewProcess(t, fmt.Sprint("broker ", b.id), b.dir)
+		b.plain, b.control, b.encrypted = servertest.Free(t), servertest.Free(t), servertest.Free(t)
 		c.brokers = append(c.brokers, b)
 	}
 	c.secure.Addrs = make([]string, n)
@@ -69,16 +66,6 @@ func Start(t testing.TB, n int, settings ...string) *Cluster {
 	for _, done := range wait {
 		done()
 	}
-	t.Cleanup(func() {
-		for i, b := range c.brokers {
-			if b.cmd != nil {
-				c.Kill(i)
-			}
-			if t.Failed() {
-				c.tell(b)
-			}
-		}
-	})
 	all := make([]int, n)
 	for i := range all {
 		all[i] = i
@@ -109,17 +96,6 @@ func libs(t testing.TB) string {
 		t.Skipf("no Kafka here (java: %v, jars in %s: %v): scripts/test fetches it", err, dir, jars)
 	}
 	return ""
-}
-
-// free is an address that nobody listens on.
-func free(t testing.TB) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String()
 }
 
 // format writes a broker's settings and begins to make its folder one of the
@@ -156,7 +132,7 @@ func (c *Cluster) format(b *broker, settings []string) (done func()) {
 		"--add-scram", fmt.Sprintf("SCRAM-SHA-512=[name=%s,password=%s]", c.secure.User, c.secure.Password))
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	dieWithParent(cmd)
+	servertest.DieWithParent(cmd)
 	if err := cmd.Start(); err != nil {
 		c.t.Fatalf("format the folder of broker %d: %v", b.id, err)
 	}
@@ -170,8 +146,6 @@ func (c *Cluster) format(b *broker, settings []string) (done func()) {
 
 func (b *broker) properties() string { return filepath.Join(b.dir, "server.properties") }
 
-func (b *broker) output() string { return filepath.Join(b.dir, "output") }
-
 func (c *Cluster) java(heap, class string, args ...string) *exec.Cmd {
 	args = append([]string{
 		"-Xmx" + heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", // little memory, and up soon
@@ -180,50 +154,8 @@ func (c *Cluster) java(heap, class string, args ...string) *exec.Cmd {
 	return exec.Command("java", args...) // it ends with the test, by its id
 }
 
-func (c *Cluster) launch(b *broker) {
-	c.t.Helper()
-	out, err := os.OpenFile(b.output(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer func() { _ = out.Close() }() // the process has its own
-	b.cmd = c.java("512m", "kafka.Kafka", b.properties())
-	b.cmd.Stdout, b.cmd.Stderr = out, out
-	dieWithParent(b.cmd)
-	if err := b.cmd.Start(); err != nil {
-		c.t.Fatalf("start broker %d: %v", b.id, err)
-	}
-	cmd, ended := b.cmd, make(chan struct{})
-	b.ended = ended
-	go func() {
-		_ = cmd.Wait() // it is killed
-		close(ended)
-	}()
-}
-
-// await waits until a broker says that it belongs to the cluster.
-func (c *Cluster) await(i int) {
-	c.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), ready)
-	defer cancel()
-	for {
-		err := c.ask(ctx, i)
-		if err == nil {
-			return
-		}
-		select {
-		case <-c.brokers[i].ended:
-			c.t.Fatalf("broker %d ended by itself", i+1)
-		case <-ctx.Done():
-			c.t.Fatalf("broker %d is not ready: %v", i+1, err)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-}
-
-// ask asks a broker for the brokers it knows.
-func (c *Cluster) ask(ctx context.Context, i int) error {
-	b := c.brokers[i]
+// ask asks a broker for the brokers it knows, and whether it is one.
+func (b *broker) ask(ctx context.Context) error {
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.plain), kgo.RequestRetries(0))
 	if err != nil {
 		return err
@@ -254,45 +186,23 @@ func (c *Cluster) Addrs() []string {
 func (c *Cluster) Secure() *Secure { return c.secure }
 
 // Kill ends broker i as kill -9 does.
-func (c *Cluster) Kill(i int) {
-	b := c.brokers[i]
-	_ = b.cmd.Process.Kill() // it may have ended by itself
-	<-b.ended
-	b.cmd = nil
-}
+func (c *Cluster) Kill(i int) { c.brokers[i].Kill() }
 
 // Restart starts brokers again, on what they have stored, and waits until they are
 // back.
 func (c *Cluster) Restart(which ...int) {
 	c.t.Helper()
 	for _, i := range which {
-		c.launch(c.brokers[i])
+		c.brokers[i].Launch(c.java("512m", "kafka.Kafka", c.brokers[i].properties()))
 	}
 	for _, i := range which {
-		c.await(i)
+		b := c.brokers[i]
+		b.Await("belongs to the cluster", b.ask)
 	}
 }
 
 // Pause stops broker i in its tracks; its connections stay open.
-func (c *Cluster) Pause(i int) { c.signal(i, syscall.SIGSTOP) }
+func (c *Cluster) Pause(i int) { c.brokers[i].Pause() }
 
 // Resume lets a paused broker go on.
-func (c *Cluster) Resume(i int) { c.signal(i, syscall.SIGCONT) }
-
-func (c *Cluster) signal(i int, s syscall.Signal) {
-	c.t.Helper()
-	if err := c.brokers[i].cmd.Process.Signal(s); err != nil {
-		c.t.Fatalf("%s to broker %d: %v", s, i+1, err)
-	}
-}
-
-// tell logs the end of what a broker printed.
-func (c *Cluster) tell(b *broker) {
-	text, err := os.ReadFile(b.output())
-	if err != nil {
-		return // it never ran
-	}
-	if text = bytes.TrimSpace(text); len(text) > 0 {
-		c.t.Logf("broker %d said at the end:\n%s", b.id, text[max(0, len(text)-4000):])
-	}
-}
+func (c *Cluster) Resume(i int) { c.brokers[i].Resume() }

@@ -9,7 +9,6 @@
 package mongotest
 
 import (
-	"bytes"
 	"context"
 	_ "embed"
 	"errors"
@@ -17,17 +16,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
-)
 
-// ready bounds how long a server may take to start on a slow machine.
-const ready = 2 * time.Minute
+	"heed/internal/driver/servertest"
+)
 
 //go:embed Server.java
 var source []byte
@@ -37,28 +34,20 @@ const set = "heed"
 
 // Server is a server. Its methods are called by one goroutine at a time.
 type Server struct {
+	*servertest.Process
 	t      testing.TB
 	mongod string // empty: libs are those of the Java server
 	libs   string
 	dir    string
 	addr   string
-	cmd    *exec.Cmd
-	ended  chan struct{} // closed when the process has ended
 }
 
 // Start starts a server and waits until it answers. It ends with the test.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{t: t, dir: t.TempDir(), addr: free(t)}
+	s := &Server{t: t, dir: t.TempDir(), addr: servertest.Free(t)}
+	s.Process = servertest.NewProcess(t, "the server", s.dir)
 	s.find()
-	t.Cleanup(func() {
-		if s.cmd != nil {
-			s.Kill()
-		}
-		if t.Failed() {
-			s.tell()
-		}
-	})
 	s.Restart()
 	return s
 }
@@ -92,17 +81,6 @@ func (s *Server) find() {
 	}
 }
 
-// free is an address that nobody listens on.
-func free(t testing.TB) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String()
-}
-
 func (s *Server) command() *exec.Cmd {
 	_, port, err := net.SplitHostPort(s.addr)
 	if err != nil {
@@ -119,53 +97,16 @@ func (s *Server) command() *exec.Cmd {
 		"-cp", filepath.Join(s.libs, "*"), filepath.Join(s.dir, "Server.java"), filepath.Join(s.dir, "data.mv"), port)
 }
 
-func (s *Server) output() string { return filepath.Join(s.dir, "output") }
-
-// Restart starts the server, on what it has stored, and waits until it answers.
+// Restart starts the server, on what it has stored, and waits until it takes writes.
 func (s *Server) Restart() {
 	s.t.Helper()
-	out, err := os.OpenFile(s.output(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	s.Launch(s.command())
+	client, err := mongo.Connect(options.Client().ApplyURI(s.URI(s.addr)).SetTimeout(5 * time.Second))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer func() { _ = out.Close() }() // the process has its own
-	cmd, ended := s.command(), make(chan struct{})
-	cmd.Stdout, cmd.Stderr = out, out
-	dieWithParent(cmd)
-	if err := cmd.Start(); err != nil {
-		s.t.Fatalf("start the server: %v", err)
-	}
-	s.cmd, s.ended = cmd, ended
-	go func() {
-		_ = cmd.Wait() // it is killed
-		close(ended)
-	}()
-	s.await()
-}
-
-// await waits until the server takes writes.
-func (s *Server) await() {
-	s.t.Helper()
-	client, err := mongo.Connect(options.Client().ApplyURI("mongodb://" + s.addr + "/?directConnection=true").SetTimeout(5 * time.Second))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), ready)
-	defer cancel()
-	defer func() { _ = client.Disconnect(ctx) }()
-	for {
-		err := s.ask(ctx, client)
-		if err == nil {
-			return
-		}
-		select {
-		case <-s.ended:
-			s.t.Fatal("the server ended by itself")
-		case <-ctx.Done():
-			s.t.Fatalf("the server is not ready: %v", err)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
+	defer func() { _ = client.Disconnect(context.Background()) }()
+	s.Await("takes writes", func(ctx context.Context) error { return s.ask(ctx, client) })
 }
 
 func (s *Server) ask(ctx context.Context, client *mongo.Client) error {
@@ -192,34 +133,3 @@ func (s *Server) URI(addr string) string { return "mongodb://" + addr + "/?direc
 
 // Replicated tells whether the server is a replica set.
 func (s *Server) Replicated() bool { return s.mongod != "" }
-
-// Kill ends the server as kill -9 does.
-func (s *Server) Kill() {
-	_ = s.cmd.Process.Kill() // it may have ended by itself
-	<-s.ended
-	s.cmd = nil
-}
-
-// Pause stops the server in its tracks; its connections stay open.
-func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
-
-// Resume lets a paused server go on.
-func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
-
-func (s *Server) signal(sig syscall.Signal) {
-	s.t.Helper()
-	if err := s.cmd.Process.Signal(sig); err != nil {
-		s.t.Fatalf("%s to the server: %v", sig, err)
-	}
-}
-
-// tell logs the end of what the server printed.
-func (s *Server) tell() {
-	text, err := os.ReadFile(s.output())
-	if err != nil {
-		return // it never ran
-	}
-	if text = bytes.TrimSpace(text); len(text) > 0 {
-		s.t.Logf("the server said at the end:\n%s", text[max(0, len(text)-4000):])
-	}
-}

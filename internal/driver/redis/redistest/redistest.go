@@ -8,33 +8,27 @@
 package redistest
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
-)
 
-// ready bounds how long servers may take to start on a slow machine.
-const ready = time.Minute
+	"heed/internal/driver/servertest"
+)
 
 // Server is one redis-server. Its methods are called by one goroutine at a time.
 type Server struct {
+	*servertest.Process
 	t      testing.TB
 	addr   string
-	dir    string
 	args   []string
-	cmd    *exec.Cmd
-	ended  chan struct{} // closed when the process has ended
 	client *redis.Client
 }
 
@@ -58,10 +52,12 @@ func prepare(t testing.TB, settings ...string) *Server {
 	default:
 		t.Skipf("no redis-server here (%v): scripts/test installs it", err)
 	}
-	s := &Server{t: t, dir: t.TempDir(), addr: free(t)}
+	dir := t.TempDir()
+	s := &Server{t: t, addr: servertest.Free(t)}
+	s.Process = servertest.NewProcess(t, "redis-server "+s.addr, dir)
 	host, port, _ := net.SplitHostPort(s.addr) // net wrote it
 	s.args = append([]string{
-		path, "--bind", host, "--port", port, "--dir", s.dir, "--daemonize", "no", "--logfile", s.output(),
+		path, "--bind", host, "--port", port, "--dir", dir, "--daemonize", "no",
 		"--save", "", "--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction",
 		"--repl-diskless-sync-delay", "0", // replicas follow at once
 	}, settings...)
@@ -69,30 +65,9 @@ func prepare(t testing.TB, settings ...string) *Server {
 		Addr: s.addr, MaxRetries: -1, DialerRetries: 1, DialTimeout: time.Second, Protocol: 2,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
-	t.Cleanup(func() {
-		_ = s.client.Close()
-		if s.cmd != nil {
-			s.Kill()
-		}
-		if t.Failed() {
-			s.tell()
-		}
-	})
+	t.Cleanup(func() { _ = s.client.Close() })
 	return s
 }
-
-// free is an address that nobody listens on.
-func free(t testing.TB) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String()
-}
-
-func (s *Server) output() string { return filepath.Join(s.dir, "output") }
 
 // Addr is where it listens.
 func (s *Server) Addr() string { return s.addr }
@@ -111,8 +86,8 @@ func (s *Server) Set(name, value string) {
 // Restart starts the server, on what it has stored, and waits until it answers.
 func (s *Server) Restart() {
 	s.t.Helper()
-	s.launch()
-	s.await("answers", func(ctx context.Context) error {
+	s.Launch(exec.Command(s.args[0], s.args[1:]...)) // it ends with the test, by its id
+	s.Await("answers", func(ctx context.Context) error {
 		c, err := net.DialTimeout("tcp", s.addr, time.Second) // the client would print that nobody is there yet
 		if err != nil {
 			return err
@@ -122,80 +97,12 @@ func (s *Server) Restart() {
 	})
 }
 
-func (s *Server) launch() {
-	s.t.Helper()
-	s.cmd = exec.Command(s.args[0], s.args[1:]...) // it ends with the test, by its id
-	dieWithParent(s.cmd)
-	if err := s.cmd.Start(); err != nil {
-		s.t.Fatalf("start redis-server: %v", err)
-	}
-	cmd, ended := s.cmd, make(chan struct{})
-	s.ended = ended
-	go func() {
-		_ = cmd.Wait() // it is killed
-		close(ended)
-	}()
-}
-
-// await waits until the server is as it should be.
-func (s *Server) await(what string, ok func(context.Context) error) {
-	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), ready)
-	defer cancel()
-	for {
-		err := ok(ctx)
-		if err == nil {
-			return
-		}
-		select {
-		case <-s.ended:
-			s.t.Fatalf("redis-server %s ended by itself: %s", s.addr, s.said())
-		case <-ctx.Done():
-			s.t.Fatalf("redis-server %s: not that it %s: %v", s.addr, what, err)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-// Kill ends the server as kill -9 does.
-func (s *Server) Kill() {
-	_ = s.cmd.Process.Kill() // it may have ended by itself
-	<-s.ended
-	s.cmd = nil
-}
-
-// Pause stops the server in its tracks; its connections stay open.
-func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
-
-// Resume lets a paused server go on.
-func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
-
-func (s *Server) signal(sig syscall.Signal) {
-	s.t.Helper()
-	if err := s.cmd.Process.Signal(sig); err != nil {
-		s.t.Fatalf("%s to redis-server %s: %v", sig, s.addr, err)
-	}
-}
-
-// said is the end of what the server printed.
-func (s *Server) said() []byte {
-	text, _ := os.ReadFile(s.output()) // nothing, if it never ran
-	text = bytes.TrimSpace(text)
-	return text[max(0, len(text)-4000):]
-}
-
-func (s *Server) tell() {
-	if text := s.said(); len(text) > 0 {
-		s.t.Logf("redis-server %s said at the end:\n%s", s.addr, text)
-	}
-}
-
 // Follow starts a replica of the server and waits until it has everything.
 func (s *Server) Follow() *Server {
 	s.t.Helper()
 	host, port, _ := net.SplitHostPort(s.addr)
 	r := Start(s.t, "--replicaof", host+" "+port)
-	r.await("follows", func(ctx context.Context) error {
+	r.Await("follows", func(ctx context.Context) error {
 		text, err := r.client.Info(ctx, "replication").Result()
 		if err == nil && !strings.Contains(text, "master_link_status:up") {
 			err = fmt.Errorf("it says %q", text)
@@ -215,7 +122,7 @@ func StartCluster(t testing.TB, n int, settings ...string) []*Server {
 	ctx := context.Background()
 	var all []*Server
 	for i := range n {
-		_, bus, _ := net.SplitHostPort(free(t))
+		_, bus, _ := net.SplitHostPort(servertest.Free(t))
 		s := Start(t, append([]string{
 			"--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-port", bus, "--cluster-node-timeout", "2000",
 		}, settings...)...)
@@ -238,7 +145,7 @@ func StartCluster(t testing.TB, n int, settings ...string) []*Server {
 // AwaitCluster waits until the server says that the cluster of n is ok.
 func (s *Server) AwaitCluster(n int) {
 	s.t.Helper()
-	s.await("is in the cluster", func(ctx context.Context) error {
+	s.Await("is in the cluster", func(ctx context.Context) error {
 		text, err := s.client.ClusterInfo(ctx).Result()
 		if err == nil && (!strings.Contains(text, "cluster_state:ok") || !strings.Contains(text, fmt.Sprintf("cluster_known_nodes:%d\r\n", n))) {
 			err = fmt.Errorf("it says %q", text)
@@ -291,7 +198,7 @@ func MoveSlot(nodes []*Server, key string, to *Server) {
 		if len(keys) == 0 {
 			break
 		}
-		do(from, "migrate", host, port, keys[0], 0, ready.Milliseconds())
+		do(from, "migrate", host, port, keys[0], 0, time.Minute.Milliseconds())
 	}
 	for _, s := range append([]*Server{to, from}, nodes...) {
 		do(s, "cluster", "setslot", slot, "node", target)
