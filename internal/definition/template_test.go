@@ -48,6 +48,10 @@ func TestTemplateIn(t *testing.T) {
 	english("")
 	english("english")
 	english(strings.Repeat("de-", 40))
+	// a script that goes without saying may be said
+	f("zh-Hant-HK", "zh-Hant", "en: Hello", "zh-Hant: 你好")
+	greet.Locales["zh-TW"] = Text{Subject: "哈囉"}
+	f("zh-Hant-TW", "zh-TW", "zh-TW: 哈囉", "zh-Hant: 你好")
 	// the text for everybody is the reader's own language, although another stands in farther off
 	greet.Locale, greet.Locales["en"] = "en-GB", Text{Subject: "Hi"}
 	f("en-GB", "en-GB", "en-GB: Hello", "en-GB: How are you?")
@@ -70,6 +74,8 @@ func TestTemplateProblems(t *testing.T) {
 	f("  de-AT: {subject: Servus}", "  de-AT: Servus", "f.yaml:9:10: template greeting: string was used where mapping is expected")
 	f("  de-AT:", "  de_at:", `f.yaml:9:10: template greeting: locales.de_at: "de_at" is not how the locale is written (write de-AT)`)
 	f("  de-AT:", "  german:", `f.yaml:9:11: template greeting: locales.german: "german" is no locale (a BCP 47 tag such as de, de-AT or pt-BR)`)
+	f("  zh-Hant:", "  zh-Hans:", `f.yaml:10:12: template greeting: locales.zh-Hans: "zh-Hans" is not how the locale is written (write zh)`)
+	f("  de-AT:", "  und-Latn:", `f.yaml:9:13: template greeting: locales.und-Latn: "und-Latn" is no locale (a BCP 47 tag such as de, de-AT or pt-BR)`)
 	f("{subject: Servus}", "{}", "f.yaml:9:10: template greeting: locales.de-AT: says nothing (de-AT: {body: ...})")
 	f("locale: en", "locale: de", "f.yaml:8:7: template greeting: locales.de: is the language of the text for everybody already")
 	f("locale: en", "locale: EN", `f.yaml:4:9: template greeting: locale: "EN" is not how the locale is written (write en)`)

@@ -19,10 +19,24 @@ func Locale(s string) (string, error) {
 		return "", fmt.Errorf("%.20q… is no locale", s)
 	}
 	tag, err := language.Parse(s)
-	if err != nil || tag.IsRoot() {
+	if tag = bare(tag); err != nil || tag.IsRoot() {
 		return "", fmt.Errorf("%q is no locale", s)
 	}
 	return tag.String(), nil
+}
+
+// bare leaves out a script that goes without saying: some say zh-Hans-CN and some
+// zh-CN.
+func bare(tag language.Tag) language.Tag {
+	base, script, region := tag.Raw()
+	plain, err := language.Compose(base, region, tag.Variants(), tag.Extensions())
+	if err != nil {
+		return tag
+	}
+	if inferred, _ := plain.Script(); inferred != script {
+		return tag
+	}
+	return plain
 }
 
 // Locales lists a locale and those that stand in for it, the nearest first: de-AT
@@ -36,7 +50,7 @@ func Locales(s string) (out []string) {
 	if err != nil {
 		return nil
 	}
-	for ; !tag.IsRoot(); tag = tag.Parent() {
+	for tag = bare(tag); !tag.IsRoot(); tag = tag.Parent() {
 		out = append(out, tag.String())
 	}
 	return out

@@ -114,6 +114,10 @@ test('an audience that is entered starts it; the same as YAML', async () => {
   await page.getByText('YAML', { exact: true }).click();
   const text = page.getByLabel('The campaign as YAML');
   expect(await text.inputValue()).toContain('audience: vip');
+  // a line that is being written takes nothing away
+  await text.fill('kind: campaign\nwhen:\nwhat:\nlimits:');
+  await text.fill('kind: campaign\nwhat:\n-');
+  await page.getByText('Line 3: what[0] is a map').waitFor();
   await text.fill(
     'kind: campaign\nname: by-hand\nwhen: {audience: vip, on: leave}\nwhat:\n  - {channel: web, template: wow}\nstatus: draft\n',
   );

@@ -80,6 +80,8 @@ test('somebody else’s version is not overwritten unseen', async () => {
 test('the same as YAML, with its mistakes', async () => {
   const page = await go('/dimensions/spending?as=yaml');
   const text = page.getByLabel('The dimension as YAML');
+  await text.fill('name: spending\nbuckets: 5');
+  await page.getByText('Line 2: buckets is a list').waitFor();
   await text.fill('kind: trigger\nname: spending\nfield: traits.spent\n');
   await page.getByText('This page edits a dimension').waitFor();
   await text.fill('kind: dimension\nname: spending\nfield: traits.plan\n');

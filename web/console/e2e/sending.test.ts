@@ -144,6 +144,11 @@ test('the settings for sending, in a form and as YAML', { timeout: slow }, async
   await yaml.fill('kind: settings\nname: sending\nholdout: [');
   await page.getByText(/^Line 3: /).waitFor();
   expect(await page.getByRole('button', { name: 'Save' }).isDisabled()).toBe(true);
+  // a line that is being written takes nothing away
+  await yaml.fill('kind: settings\nname: sending\nquiet:');
+  await page.getByText('none: marketing is sent at any hour').waitFor();
+  await yaml.fill('kind: settings\nname: sending\ncap: {count: 3, per: {}}');
+  await page.getByText('Line 3: cap.per is text').waitFor();
   await yaml.fill(
     'kind: settings\nname: sending\nholdout: 5%\noptIn: {email: {channel: news, template: confirm}}\n',
   );

@@ -59,6 +59,18 @@ test('a mistake is shown at its place, in the form and in the YAML', async () =>
   await accessible(page);
 });
 
+test('what cannot be a template is said in the YAML, and its text stays', async () => {
+  const page = await go('/templates/wow?as=yaml');
+  const yaml = page.getByLabel('The template as YAML').last();
+  await yaml.fill('name: wow\nchannel: web\nas: 5\nbody: x');
+  await page.getByText('Line 3: as is text').waitFor();
+  await yaml.fill('name: wow\nchannel: web\nas: popup\nbody: {a: 1}');
+  await page.getByText('Line 4: body is text').waitFor();
+  await yaml.fill('name: wow\nchannel:\nas:\nbody: x\nlocales:');
+  await page.getByText('Form', { exact: true }).click();
+  expect(await body(page).inputValue()).toBe('x');
+});
+
 test('the segments of a text message are counted as it is written', async () => {
   const page = await go('/new/template?channel=outbox');
   await chip(page, 'Shown as: a message').click();

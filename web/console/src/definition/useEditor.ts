@@ -4,7 +4,7 @@ import { useMemo, useState } from 'react';
 import { type Definition, useCheck } from '../api/queries';
 import { useMay } from '../api/session';
 import type { Problem } from '../trigger/spec';
-import { type Parsed, readText } from '../trigger/yaml';
+import { type Parsed, readText, type Shape } from '../trigger/yaml';
 import { goodName, useDraft } from './useDraft';
 
 /** A definition that is edited in a form or as YAML, and is checked while it is. */
@@ -20,6 +20,8 @@ export function useEditor<S extends { description?: string }>(asked: {
   /** What it is called while nobody names it. */
   suggest: (spec: S) => string;
   toText: (name: string, spec: S) => string;
+  /** What the form can draw, and how the text is read if not by that. */
+  shape?: Shape;
   read?: (text: string) => Parsed<S>;
   /** What is still missing before it can be saved. */
   lacks?: (spec: S) => string | undefined;
@@ -95,7 +97,7 @@ export function useEditor<S extends { description?: string }>(asked: {
     },
     write: (next: string) => {
       setText(next);
-      const read = (asked.read ?? ((t: string) => readText(kind, t) as Parsed<S>))(next);
+      const read = asked.read?.(next) ?? (readText(kind, next, asked.shape) as Parsed<S>);
       if ('line' in read) return setBroken(read);
       if (fixed && read.name !== '' && read.name !== fixed)
         return setBroken({ line: 2, message: `A saved ${kind} keeps its name, ${fixed}` });

@@ -69,6 +69,28 @@ export function NewCampaign() {
   return <Editor key={trigger ?? ''} saved={undefined} trigger={trigger} />;
 }
 
+const shape = {
+  description: 'text',
+  when: {
+    trigger: 'text',
+    once: 'text',
+    audience: 'text',
+    on: 'text',
+    schedule: 'text',
+    zone: 'text',
+  },
+  who: ['text'],
+  what: [{ channel: 'text', template: 'text', weight: 'number' }],
+  limits: {
+    cap: { count: 'number', per: 'text' },
+    holdout: 'text',
+    quiet: { from: 'text', to: 'text' },
+  },
+  delay: 'text',
+  goal: { event: 'text', within: 'text' },
+  purpose: 'text',
+  status: 'text',
+} as const;
 const short = ['when', 'who', 'cap', 'quiet', 'limits', 'goal'];
 
 function Editor(props: { saved: Campaign | undefined; trigger?: string | undefined }) {
@@ -146,7 +168,7 @@ function Editor(props: { saved: Campaign | undefined; trigger?: string | undefin
   };
   const write = (next: string) => {
     setText(next);
-    const read = readText('campaign', next);
+    const read = readText('campaign', next, shape);
     if ('line' in read) return setBroken(read);
     if (saved && read.name !== '' && read.name !== saved.name)
       return setBroken({ line: 2, message: `A saved campaign keeps its name, ${saved.name}` });

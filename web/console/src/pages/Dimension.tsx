@@ -113,6 +113,7 @@ function Editor(props: {
     start: props.start,
     suggest: (spec) => suggest(words(spec), []),
     toText: (name, spec) => textOf('dimension', name, ordered(spec), short),
+    shape: { description: 'text', buckets: [{}] },
     complete,
     lacks: (spec) => (complete(spec) ? undefined : 'It does not say of what yet'),
     // what is built in and is saved stays on its page

@@ -28,6 +28,14 @@ type Saved = Definition<Spec>;
 
 const name = 'sending';
 const title = 'Settings for sending';
+const asking = { channel: 'text', template: 'text' } as const;
+const shape = {
+  quiet: { from: 'text', to: 'text' },
+  cap: { count: 'number', per: 'text' },
+  holdout: 'text',
+  release: 'number',
+  optIn: { email: asking, sms: asking },
+} as const;
 const toText = (of: Spec) => textOf('settings', name, of, ['cap', 'quiet', 'email', 'sms']);
 
 /** What holds for all campaigns together: settings/sending. */
@@ -70,7 +78,7 @@ function Editor({ saved }: { saved: Saved | undefined }) {
   const problems = broken ? [] : (check.data?.problems ?? []);
   const write = (next: string) => {
     setText(next);
-    const read = readText('settings', next);
+    const read = readText('settings', next, shape);
     if ('line' in read) return setBroken(read);
     if (read.name !== name)
       return setBroken({ line: 2, message: `These settings are called ${name}` });

@@ -17,7 +17,7 @@ import { Frame } from '../definition/Frame';
 import { useEditor } from '../definition/useEditor';
 import { sentence } from '../format/words';
 import { Form } from '../template/Form';
-import { blank, ordered, type Spec, starts } from '../template/spec';
+import { blank, ordered, type Spec, shape, starts } from '../template/spec';
 import { everybody, TemplatePreview } from '../template/TemplatePreview';
 import own from '../template/template.module.css';
 import { textOf } from '../trigger/yaml';
@@ -162,6 +162,7 @@ function Editor(props: { saved: Saved | undefined; start: Spec; called?: string 
     called: props.called,
     suggest: (spec) => spec.as?.replace(':', '-') ?? spec.channel,
     toText: (name, spec) => textOf('template', name, ordered(spec), []),
+    shape,
     lacks: (spec) => ((spec.body ?? '') === '' ? 'It says nothing yet' : undefined),
     complete: (spec) => (spec.body ?? '') !== '',
     onMade: (name) => void navigate({ to: '/templates/$name', params: { name }, replace: true }),

@@ -15,11 +15,8 @@ export async function patient<T>(load: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
       return await load();
-    } catch (error) {
-      if (await answers()) {
-        // it may have come back between the two
-        return load().catch(() => Promise.reject(error));
-      }
+    } catch {
+      if (await answers()) return load(); // it may have come back between the two
       await moment();
     }
   }

@@ -16,7 +16,7 @@ import {
   type Part,
   partsOf,
   type Spec,
-  starts,
+  sentBy,
   textIn,
   without,
   withPart,
@@ -74,7 +74,7 @@ export function Form(props: {
             label: value,
             hint: typeOf(value),
           }))}
-          set={(channel) => change(put({ ...spec, channel }, 'as', starts[typeOf(channel)]?.as))}
+          set={(channel) => change(sentBy(spec, channel, typeOf(channel)))}
           readOnly={readOnly}
         />
         {ways.length > 0 && (

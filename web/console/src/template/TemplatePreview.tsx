@@ -61,8 +61,8 @@ export function TemplatePreview(props: {
   );
 }
 
-/** How high the frame of what is shown on pages is. */
-const heights: Record<string, number> = { popup: 460, banner: 190 };
+/** How high the frame is. */
+const heights: Record<string, number> = { email: 560, popup: 460, banner: 190 };
 
 function Rendered(props: {
   shown: Schema['TemplatePreview'];
@@ -114,7 +114,7 @@ function Rendered(props: {
           <Sandbox
             html={text}
             title={`Preview of ${name}`}
-            height={letter ? 560 : (heights[as] ?? 280)}
+            height={heights[letter ? 'email' : as] ?? 280}
             scheme={scheme}
             bare={letter || shown.type === 'web'}
           />

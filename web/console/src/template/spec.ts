@@ -47,6 +47,29 @@ export function ordered(spec: Spec): Spec {
   ) as Spec; // without what is not there
 }
 
+const said = { subject: 'text', link: 'text', body: 'text' } as const;
+export const shape = {
+  ...said,
+  description: 'text',
+  channel: 'text',
+  as: 'text',
+  expires: 'text',
+  locale: 'text',
+  locales: { '*': said },
+} as const;
+
+/** Sent by another channel, in the way of that one; only push has links. */
+export function sentBy(spec: Spec, channel: string, type: string): Spec {
+  const next = put({ ...spec, channel }, 'as', starts[type]?.as);
+  if (type === 'push') return next;
+  const { link: _, locales, ...rest } = next;
+  const bare = Object.entries(locales ?? {}).map(([locale, { link: _, ...text }]) => [
+    locale,
+    text,
+  ]);
+  return bare.length > 0 ? { ...rest, locales: Object.fromEntries(bare) } : rest;
+}
+
 /** The parts that a text has on a type of channel, and what they are called. */
 export function partsOf(type: string, as: string | undefined): [Part, string][] {
   const body: [Part, string] = [

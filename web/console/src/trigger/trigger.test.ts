@@ -13,7 +13,7 @@ import {
   same,
   suggestName,
 } from './spec';
-import { fromYaml, lineOf, toYaml } from './yaml';
+import { fromYaml, lineOf, readText, toYaml } from './yaml';
 
 test('a renamed step keeps breaking its row', () => {
   const spec: Spec = {
@@ -178,4 +178,28 @@ test('a difference is the shortest', () => {
   expect(words('a\nb\nc', 'a\nx\nc')).toEqual([' a', '-b', '+x', ' c']);
   expect(words('a', 'a\nb')).toEqual([' a', '+b']);
   expect(words('a\nb', 'b')).toEqual(['-a', ' b']);
+});
+
+const shape = {
+  as: 'text',
+  cap: { count: 'number' },
+  locales: { '*': { body: 'text' } },
+  what: [{ channel: 'text' }],
+} as const;
+
+test.each([
+  ['as: 5', 2, 'as is text'],
+  ['cap: 5', 2, 'cap is a map'],
+  ['cap:\n  count: many', 3, 'cap.count is a number'],
+  ['locales:\n  de: {body: hm}\n  fr: {body: [x]}', 4, 'locales.fr.body is text'],
+  ['what: web', 2, 'what is a list'],
+  ['what:\n- channel: web\n-', 4, 'what[1] is a map'],
+])('what a page cannot draw is said with its line: %s', (text, line, message) => {
+  expect(readText('template', `name: a\n${text}`, shape)).toEqual({ line, message });
+});
+
+test('a key that has no value yet is none, and what the page does not draw stays as it is', () => {
+  expect(
+    readText('template', 'name: a\nas:\ncap: {count:, per: }\nlocales: {de: }\nnew: [null]', shape),
+  ).toMatchObject({ spec: { cap: { per: null }, locales: {}, new: [null] } });
 });

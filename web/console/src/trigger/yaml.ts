@@ -34,10 +34,50 @@ interface Mistake {
 }
 export type Parsed<S> = { name: string; spec: S } | Mistake;
 
+/** What a page needs a value to be before it can draw it. The keys of '*' are names. */
+export type Shape = 'text' | 'number' | readonly [Shape] | { readonly [key: string]: Shape };
+
+/**
+ * Where a value has not the shape, and what it should be. A key without a value, which is how one
+ * begins to be typed, is taken out.
+ */
+function unlike(
+  value: unknown,
+  shape: Shape,
+  path: string,
+): [path: string, is: string] | undefined {
+  if (typeof shape === 'string')
+    return typeof value === (shape === 'text' ? 'string' : shape)
+      ? undefined
+      : [path, shape === 'text' ? shape : 'a number'];
+  if (Array.isArray(shape)) {
+    if (!Array.isArray(value)) return [path, 'a list'];
+    for (const [i, part] of value.entries()) {
+      const found = unlike(part, shape[0], `${path}[${i}]`);
+      if (found) return found;
+    }
+    return;
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return [path, 'a map'];
+  const map = value as Record<string, unknown>;
+  const known = shape as Record<string, Shape>;
+  for (const [key, part] of Object.entries(map)) {
+    const like = known[key] ?? known['*'];
+    if (like === undefined) continue;
+    if (part === null) {
+      delete map[key];
+      continue;
+    }
+    const found = unlike(part, like, path === '' ? key : `${path}.${key}`);
+    if (found) return found;
+  }
+}
+
 /** Reads a definition of a kind; `at` is the line of a key. */
 export function readText(
   kind: string,
   text: string,
+  shape: Shape = {},
 ): { name: string; spec: Record<string, unknown>; at: (key: string) => number } | Mistake {
   const counter = new LineCounter();
   const doc = parseDocument(text, { lineCounter: counter, prettyErrors: false });
@@ -63,6 +103,8 @@ export function readText(
     };
   if (name !== undefined && typeof name !== 'string')
     return { line: at('name'), message: 'The name is text' };
+  const wrong = unlike(spec, shape, '');
+  if (wrong) return { line: lineOf(text, wrong[0]), message: `${wrong[0]} is ${wrong[1]}` };
   return { name: name ?? '', spec, at };
 }
 
