@@ -251,10 +251,15 @@ func appendValue(dst []byte, v bson.RawValue, depth int) ([]byte, error) {
 			}
 		}
 		return append(dst, ']'), nil
-	case bson.TypeString:
-		return appendString(dst, v.StringValue()), nil
-	case bson.TypeSymbol:
-		return appendString(dst, v.Symbol()), nil
+	case bson.TypeString, bson.TypeSymbol:
+		text, ok := v.StringValueOK() // Validate lets some lengths pass that cannot be read
+		if v.Type == bson.TypeSymbol {
+			text, ok = v.SymbolOK()
+		}
+		if !ok {
+			return nil, errors.New("the stored document: a text in it is cut off")
+		}
+		return appendString(dst, text), nil
 	case bson.TypeInt32:
 		return strconv.AppendInt(dst, int64(v.Int32()), 10), nil
 	case bson.TypeInt64:

@@ -19,7 +19,10 @@ import (
 	"heed/internal/userstate/userstatetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The library's dialing looks once a second whether its pool was closed.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+}
 
 // testConfig is for keys of the test's own.
 func testConfig(t testing.TB, addrs ...string) Config {

@@ -10,6 +10,8 @@ package servertest
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -22,15 +24,22 @@ import (
 // ready bounds how long servers may take to start on a slow machine.
 const ready = 2 * time.Minute
 
-// Free is an address that nobody listens on.
+// Free is an address that nobody listens on, with a port that no outgoing connection
+// is given (below 32768): so a server finds it again when it is launched anew.
 func Free(t testing.TB) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(22_000)))
+		if err != nil {
+			continue
+		}
+		if err := ln.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return ln.Addr().String()
 	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // Process is the process of a server, which may end and be launched again. Its
