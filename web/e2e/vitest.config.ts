@@ -9,6 +9,7 @@ const heed = {
   environment: 'node',
   testTimeout: 60_000,
   hookTimeout: 60_000,
+  setupFiles: './e2e/failed.ts',
   expect: { poll: { timeout: 15_000 } },
 } as const;
 

@@ -142,8 +142,23 @@ test('what is sent is what was reviewed', async () => {
   await page.getByText('The number has changed since the review').waitFor();
   expect(mock.state.sends).toEqual([]);
   await accessible(page);
-  await page.getByRole('button', { name: /^Send to/ }).click();
+  const send = page.getByRole('button', { name: /^Send to/ });
+  await send.scrollIntoViewIfNeeded();
+  const box = await send.boundingBox();
+  const at = [(box?.x ?? 0) + 20, (box?.y ?? 0) + 15] as const;
+  await page.mouse.click(...at);
   await page.getByTestId('sent').waitFor();
+  // a double click that takes its time: something else is under its second one by now
+  const under = () =>
+    page.evaluate(
+      ([x, y]) => document.elementFromPoint(x, y)?.closest('a, button')?.outerHTML ?? '',
+      at,
+    );
+  expect(await under()).toContain('href="/users/');
+  await page.mouse.down({ clickCount: 2 });
+  await page.mouse.up({ clickCount: 2 });
+  await page.getByTestId('sent').waitFor();
+  expect(new URL(page.url()).pathname).toBe('/explore');
   expect(mock.state.sends).toMatchObject([{ matched, body: 'Come back soon', holdout: '0%' }]);
   expect(trouble.filter((t) => !t.includes('409'))).toEqual([]);
   await context.close();

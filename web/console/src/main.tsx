@@ -10,6 +10,7 @@ import { createRoot } from 'react-dom/client';
 import { onSignedOut } from './api/client';
 import { Problem } from './api/problem';
 import { router } from './router';
+import { guardDoubleClicks } from './shell/doubleClick';
 import { theme } from './theme';
 
 const queries = new QueryClient({
@@ -23,6 +24,7 @@ const queries = new QueryClient({
   },
 });
 onSignedOut(() => queries.setQueryData(['me'], null));
+guardDoubleClicks(window);
 
 const root = document.getElementById('root');
 if (root) {

@@ -195,7 +195,9 @@ export function TimeChart(props: {
                   </>
                 )}
                 {at?.line === l && at.bucket === i && (
+                  // it comes and goes with the focus: a click that began on it would be lost
                   <circle
+                    pointerEvents="none"
                     cx={x(i)}
                     cy={y(n)}
                     r={6}
