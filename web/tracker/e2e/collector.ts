@@ -32,7 +32,12 @@ export class Collector {
   csp = '';
   url = '';
   #listeners = new Set<Listener>();
-  #server = createServer((q, r) => this.#serve(q, r));
+  #server = createServer((q, r) => {
+    this.#serve(q, r).catch((e) => {
+      // a page that is left may take its request with it
+      if (!q.destroyed || e.code !== 'ECONNRESET') throw e;
+    });
+  });
 
   get listeners(): Listener[] {
     return [...this.#listeners];
