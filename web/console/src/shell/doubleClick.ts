@@ -6,7 +6,11 @@ const acts = 'a, button, input, select, textarea, label, [role], [tabindex]';
  */
 export function guardDoubleClicks(on: EventTarget): void {
   let first: Element | null = null;
-  const under = (e: Event) => (e.target instanceof Element ? e.target.closest(acts) : null);
+  const under = (e: Event) => {
+    const found = e.target instanceof Element ? e.target.closest(acts) : null;
+    // a click on a label is followed by one on what it names
+    return found instanceof HTMLLabelElement ? (found.control ?? found) : found;
+  };
   on.addEventListener(
     'click',
     (e) => {
