@@ -97,7 +97,9 @@ export async function accessibleInBoth(page: Page): Promise<void> {
   }
 }
 
-/** How many pixels the page is wider than its window. */
-export function overflow(page: Page): Promise<number> {
-  return page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+/** Nothing is wider than the window. A list that is closing stands for a moment where the window had room for it. */
+export async function fits(page: Page): Promise<void> {
+  const wider = () => page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  const message = `${page.url()} is wider than ${page.viewportSize()?.width} px`;
+  await expect.poll(wider, { message }).toBeLessThanOrEqual(0);
 }

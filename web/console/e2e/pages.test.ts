@@ -1,7 +1,7 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Mock, startMock } from '../mock/server.mjs';
-import { accessible, accessibleInBoth, launch, open, overflow } from './browser';
+import { accessible, accessibleInBoth, fits, launch, open } from './browser';
 
 const pages: { path: string; ready: string; api: string; empty?: string }[] = [
   { path: '/', ready: '[data-testid=checklist]', api: '/home' },
@@ -62,7 +62,7 @@ describe.each(pages)('$path', ({ path, ready, api }) => {
     await page.locator(ready).first().waitFor();
     for (const width of [1280, 768, 390]) {
       await page.setViewportSize({ width, height: 860 });
-      expect(await overflow(page), `wider than ${width}`).toBeLessThanOrEqual(0);
+      await fits(page);
       if (width !== 768) await accessibleInBoth(page);
     }
     expect(trouble).toEqual([]);
@@ -81,7 +81,7 @@ describe.each(pages)('$path', ({ path, ready, api }) => {
         expect(await empty.locator('a, button').count(), 'one primary button').toBeGreaterThan(0);
         expect(((await empty.textContent()) ?? '').trim().length).toBeGreaterThan(30);
       }
-      expect(await overflow(page)).toBeLessThanOrEqual(0);
+      await fits(page);
       expect(trouble).toEqual([]);
       await context.close();
     } finally {
