@@ -55,7 +55,7 @@ func connect(e *env) (*client, error) {
 
 // openFolder serves the admin API from the data folder, on a port of its own.
 func openFolder(e *env, cfg app.Config) (*client, error) {
-	if !app.HasData(cfg.DataDir) {
+	if cfg.Shape == app.Embedded && !app.HasData(cfg.DataDir) {
 		return nil, fmt.Errorf("no server runs and there is no data in %s: start one with heed run, or name one with --server", cfg.DataDir)
 	}
 	ln, err := new(net.ListenConfig).Listen(e.ctx, "tcp", "127.0.0.1:0")

@@ -144,7 +144,7 @@ func (k checkCommand) Run(e *env) error {
 	if k.Definitions != "" {
 		cfg.Definitions = k.Definitions
 	}
-	if err := app.Check(cfg); err != nil {
+	if err := app.Check(e.ctx, cfg); err != nil {
 		return err
 	}
 	n := 0

@@ -230,7 +230,7 @@ type health struct {
 func (h health) Health(ctx context.Context) (api.Health, error) {
 	n := h.node
 	out := api.Health{
-		AsOf: time.Now().UTC(), Status: api.HealthOK, Version: h.version, GoVersion: runtime.Version(), Shape: "embedded",
+		AsOf: time.Now().UTC(), Status: api.HealthOK, Version: h.version, GoVersion: runtime.Version(), Shape: n.cfg.Shape,
 		StartedAt: n.started.UTC(), Revision: n.catalog.Current().Revision, MemoryBytes: residentBytes(),
 		Roles: []api.RoleHealth{}, Lags: []api.Lag{},
 	}
@@ -247,7 +247,7 @@ func (h health) Health(ctx context.Context) (api.Health, error) {
 			return out, fmt.Errorf("the decider's lag: %w", err)
 		}
 		for p, next := range consumed {
-			at, err := n.db.Log().Bounds(ctx, eventlog.Events, p)
+			at, err := n.db.log.Bounds(ctx, eventlog.Events, p)
 			if err != nil {
 				return out, fmt.Errorf("the decider's lag: %w", err)
 			}
@@ -260,17 +260,20 @@ func (h health) Health(ctx context.Context) (api.Health, error) {
 		return out, err
 	}
 	n.behaviorHealth(&out)
-	used, err := n.db.DiskUsage()
-	if err != nil {
-		return out, fmt.Errorf("disk usage: %w", err)
+	out.Disk = api.Disk{Path: n.cfg.DataDir}
+	if db := n.db.embedded; db != nil {
+		used, err := db.DiskUsage()
+		if err != nil {
+			return out, fmt.Errorf("disk usage: %w", err)
+		}
+		out.Disk.UsedBytes = int64(used)
 	}
-	out.Disk = api.Disk{Path: n.cfg.DataDir, UsedBytes: int64(used)}
 	var fs unix.Statfs_t
 	if err := unix.Statfs(n.cfg.DataDir, &fs); err != nil {
 		return out, fmt.Errorf("free disk space: %w", err)
 	}
 	out.Disk.FreeBytes = int64(fs.Bavail) * fs.Bsize
-	if out.Disk.FreeBytes < n.cfg.Store.Reserve {
+	if n.db.embedded != nil && out.Disk.FreeBytes < n.cfg.Store.Reserve {
 		out.Disk.ReserveReached, out.Status = true, api.HealthDegraded
 		out.Notes = append(out.Notes, "The disk reserve is reached: events are refused with 503 until there is space again.")
 	}
@@ -334,13 +337,13 @@ func (c showcase) SetCrowd(_ context.Context, running bool) error {
 // trim removes what the log need not keep: by age and, if the log has outgrown
 // its cap, by size.
 func (n *node) trim(ctx context.Context) error {
-	log := n.db.Log()
+	log := n.db.log
 	// A rebuild of the rows must find every event of the longest live window.
 	floor := time.Now().Add(-longestWindow(n.catalog.Current()))
 	for _, s := range []eventlog.Stream{eventlog.Events, eventlog.Intents} {
 		before := time.Now().Add(-n.cfg.Retention.Log.Duration())
-		if limit := n.cfg.Retention.LogBytes; limit > 0 {
-			cut, ok, err := n.db.CutForSize(ctx, s, uint64(limit))
+		if limit := n.cfg.Retention.LogBytes; limit > 0 && n.db.embedded != nil {
+			cut, ok, err := n.db.embedded.CutForSize(ctx, s, uint64(limit))
 			if err != nil {
 				return fmt.Errorf("size of %s: %w", s, err)
 			}
@@ -400,7 +403,7 @@ func (n *node) consumed(ctx context.Context, s eventlog.Stream) ([]uint64, error
 		}
 	}
 	if keep == nil { // nobody here reads it: keep what a role of a later start may need
-		keep = make([]uint64, n.db.Log().Partitions())
+		keep = make([]uint64, n.db.log.Partitions())
 	}
 	return keep, nil
 }

@@ -34,7 +34,10 @@ import (
 	"heed/internal/decider"
 	"heed/internal/demo"
 	"heed/internal/driver/duckdb"
+	"heed/internal/driver/kafka"
+	"heed/internal/driver/mongo"
 	"heed/internal/driver/pebble"
+	"heed/internal/driver/redis"
 	"heed/internal/engager"
 	"heed/internal/express"
 	"heed/internal/gateway"
@@ -60,6 +63,8 @@ func Roles() []string {
 // HEED_GATEWAY_MAX_STREAMS is gateway.max_streams.
 type Config struct {
 	DataDir        string    `yaml:"data_dir"`
+	Shape          string    `yaml:"shape"`  // embedded | distributed: the engines
+	Secret         string    `yaml:"secret"` // of the installation, 64 hexadecimal digits; empty: the data folder's
 	Listen         string    `yaml:"listen"`
 	PublicURL      string    `yaml:"public_url"`      // where people reach Heed from outside: links in messages; empty: where it listens
 	Roles          []string  `yaml:"roles"`           // empty: all
@@ -74,7 +79,10 @@ type Config struct {
 	LogLevel       string    `yaml:"log_level"`       // debug | info | warn | error
 	Retention      Retention `yaml:"retention"`
 
-	Store     pebble.Config            `yaml:"store"`
+	Store     pebble.Config            `yaml:"store"` // embedded only
+	Kafka     kafka.Config             `yaml:"kafka"` // these three: distributed only
+	Redis     redis.Config             `yaml:"redis"`
+	Mongo     mongo.Config             `yaml:"mongo"`
 	Gateway   gateway.Config           `yaml:"gateway"`
 	Decider   decider.Config           `yaml:"decider"`
 	Engager   engager.Config           `yaml:"engager"`
@@ -93,6 +101,7 @@ type Config struct {
 func Defaults() Config {
 	return Config{
 		DataDir:   "heed-data",
+		Shape:     Embedded,
 		Listen:    "127.0.0.1:8080",
 		Memory:    1 << 30,
 		LogFormat: "text",
@@ -113,6 +122,9 @@ func (c *Config) finish() error {
 	}
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		return fmt.Errorf("listen: %q is not like 127.0.0.1:8080", c.Listen)
+	}
+	if err := c.finishShape(); err != nil {
+		return err
 	}
 	if u, err := url.Parse(c.PublicURL); c.PublicURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
 		return fmt.Errorf("public_url: %q is not like https://heed.shop.example", c.PublicURL)
@@ -179,8 +191,17 @@ func (c *Config) finish() error {
 
 func (c *Config) has(role string) bool { return slices.Contains(c.Roles, role) }
 
-// Check tells what is wrong with a configuration.
-func Check(cfg Config) error { return cfg.finish() }
+// Check tells what is wrong with a configuration. Servers that it names are
+// asked; topics that are missing are made, as a start would.
+func Check(ctx context.Context, cfg Config) error {
+	if err := cfg.finish(); err != nil {
+		return err
+	}
+	if cfg.Shape == Embedded {
+		return nil
+	}
+	return tryEngines(ctx, &cfg)
+}
 
 // Process is what a run gets from the command line.
 type Process struct {

@@ -20,12 +20,12 @@ import (
 // their readers reach Heed.
 func (n *node) channels(public string, mux *http.ServeMux, add func(name string, run func(context.Context) error, ready func() error)) []channel.Channel {
 	all := []channel.Channel{
-		channelweb.New(n.db.Inbox()),
-		outbox.New(n.db.Documents()),
+		channelweb.New(n.db.inbox),
+		outbox.New(n.db.documents),
 		webhook.New(time.Now),
 		pullstore.New(n.pull, n.catalog),
 		sms.New(sms.Deps{
-			Documents: n.db.Documents(), Definitions: n.catalog, Inbound: n.book.Inbound, Secret: n.secret,
+			Documents: n.db.documents, Definitions: n.catalog, Inbound: n.book.Inbound, Secret: n.secret,
 			PublicURL: n.cfg.PublicURL, Now: time.Now, Logger: n.log,
 		}),
 		email.New(n.cfg.Email, email.Deps{

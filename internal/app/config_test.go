@@ -153,3 +153,25 @@ func TestBytes(t *testing.T) {
 		}
 	}
 }
+
+func TestShape(t *testing.T) {
+	servers := "kafka: {brokers: [\"k:9092\"], sasl: {mechanism: scram-sha-512, user: heed, password: x}}\nredis: {addrs: [\"r:6379\"]}\nmongo: {uri: \"mongodb://m/\"}\n"
+	cfg, err := load(t, "shape: distributed\nretention: {log: 7d}\n"+servers, "HEED_REDIS_PASSWORD=secret", "HEED_KAFKA_BROKERS=a:1,b:2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Redis.Password != "secret" || len(cfg.Kafka.Brokers) != 2 || cfg.Kafka.SASL.User != "heed" || cfg.Kafka.Retention != 7*24*time.Hour {
+		t.Errorf("read as %+v, %+v", cfg.Kafka, cfg.Redis)
+	}
+	for file, want := range map[string]string{
+		servers: "kafka: is set up, and shape is embedded",
+		"shape: distributed\nredis: {addrs: [\"r:6379\"]}\nmongo: {uri: \"mongodb://m/\"}\n": "kafka: is not set up",
+		"shape: distributed\n" + servers + "secret: abc\n":                                   "secret: 64 hexadecimal digits",
+		"shape: mixed\n" + servers:                                                           `shape: "mixed" is not embedded or distributed`,
+		"shape: distributed\n" + strings.Replace(servers, "r:6379", "r", 1):                  "redis: addrs",
+	} {
+		if _, err := load(t, file); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", file, err, want)
+		}
+	}
+}

@@ -27,11 +27,11 @@ type factsStore struct {
 func (n *node) openFacts() (*factsStore, error) {
 	cfg := n.cfg.Facts
 	cfg.Reserve = n.cfg.Store.Reserve
-	store, err := duckdb.Open(cfg, duckdb.Deps{Partitions: n.db.Log().Partitions(), Logger: n.log, Clock: time.Now})
+	store, err := duckdb.Open(cfg, duckdb.Deps{Partitions: n.db.log.Partitions(), Logger: n.log, Clock: time.Now})
 	if err != nil {
 		return nil, err
 	}
-	fold, err := analytics.NewFold(analytics.FoldDeps{Log: n.db.Log(), Facts: store, Logger: n.log, Registerer: n.registry, Clock: time.Now})
+	fold, err := analytics.NewFold(analytics.FoldDeps{Log: n.db.log, Facts: store, Logger: n.log, Registerer: n.registry, Clock: time.Now})
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -9,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // folder is the data folder: what lies in it beside the database.
@@ -21,6 +24,7 @@ const (
 	dbFolder    = "db"
 	avroFolder  = "avro"
 	factsFolder = "facts"
+	lockFile    = "lock" // held while a process of the distributed shape runs; an embedded one has its database's
 	journeyFile = "behavior.journey"
 )
 
@@ -34,11 +38,29 @@ func (f folder) create() error {
 	return nil
 }
 
-// secret is the installation's secret, made at the first start.
-func (f folder) secret() ([]byte, error) {
+// lock keeps other processes out of the folder until it is let go of.
+func (f folder) lock() (unlock func() error, err error) {
+	file, err := os.OpenFile(f.path(lockFile), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the data folder: %w", err)
+	}
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("another process uses the data folder %s: give each one its own with HEED_DATA_DIR (%w)", f, err)
+	}
+	return file.Close, nil
+}
+
+// secret is the installation's secret: the preset one (nil: none), else the
+// folder's, which is made if the installation is not founded yet.
+func (f folder) secret(preset []byte, founded bool) ([]byte, error) {
 	path := f.path(secretFile)
 	key, err := os.ReadFile(path)
 	switch {
+	case preset != nil && (errors.Is(err, fs.ErrNotExist) || err == nil && bytes.Equal(key, preset)):
+		return preset, nil
+	case err == nil && preset != nil:
+		return nil, fmt.Errorf("secret is set to another one than %s holds: what that one sealed could not be read any more", path)
 	case err == nil && len(key) == 32:
 		return key, nil
 	case err == nil:
@@ -46,8 +68,8 @@ func (f folder) secret() ([]byte, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("read the installation's secret: %w", err)
 	}
-	if _, err := os.Stat(f.path(dbFolder)); err == nil {
-		return nil, fmt.Errorf("%s is missing beside an existing database: restore it from a backup", path)
+	if founded {
+		return nil, fmt.Errorf("the installation exists, and its secret is not here: set HEED_SECRET to what its other processes have, or copy their %s to %s", secretFile, path)
 	}
 	key = make([]byte, 32)
 	randomBytes(key)

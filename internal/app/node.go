@@ -28,7 +28,6 @@ import (
 	"heed/internal/demo"
 	"heed/internal/demo/sample"
 	"heed/internal/device"
-	"heed/internal/driver/pebble"
 	"heed/internal/engager"
 	"heed/internal/engager/optin"
 	"heed/internal/event"
@@ -51,7 +50,8 @@ type node struct {
 	registry   *prometheus.Registry
 	secret     []byte
 	localToken string
-	db         *pebble.DB
+	db         *engines
+	unlock     func() error // nil: the database's own lock is enough
 	catalog    *catalog.Catalog
 	pull       *pull.Store
 	setup      func(context.Context) (string, error) // the console's one-time token
@@ -85,24 +85,17 @@ func openNode(ctx context.Context, cfg Config, log *slog.Logger, registry *prome
 	if err := n.folder.create(); err != nil {
 		return nil, err
 	}
-	if n.secret, err = n.folder.secret(); err != nil {
-		return nil, err
-	}
-	n.db, err = pebble.Open(cfg.Store, pebble.Deps{Logger: log, Registerer: registry, Clock: time.Now, Fatal: func(err error) {
-		log.Error("the database can no longer be trusted: stopping", "err", err)
-		die(err)
-	}})
-	if err != nil {
-		return nil, err
-	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.close())
 		}
 	}()
-	n.pull = pull.New(n.db.Documents(), time.Now)
+	if err := n.openEngines(ctx, die); err != nil {
+		return nil, err
+	}
+	n.pull = pull.New(n.db.documents, time.Now)
 	n.catalog, err = catalog.Open(ctx, catalog.Config{
-		Store: n.db.Documents(), Key: n.secret, Now: time.Now, Log: log, Random: randomBytes,
+		Store: n.db.documents, Key: n.secret, Now: time.Now, Log: log, Random: randomBytes,
 		Getenv: os.LookupEnv, ReadFile: os.ReadFile, OnRevision: n.announceRevision,
 	})
 	if err != nil {
@@ -112,16 +105,20 @@ func openNode(ctx context.Context, cfg Config, log *slog.Logger, registry *prome
 }
 
 func (n *node) close() error {
-	if n.db == nil {
-		return nil
+	err := n.folderSQL.close()
+	if n.db != nil {
+		err = errors.Join(err, n.db.close())
 	}
-	return errors.Join(n.folderSQL.close(), n.db.Close())
+	if n.unlock != nil {
+		err = errors.Join(err, n.unlock())
+	}
+	return err
 }
 
 // announceRevision puts a revision in force for the Decider: one control record
 // in each partition. Its id makes a repeat harmless.
 func (n *node) announceRevision(ctx context.Context, revision int64) error {
-	log := n.db.Log()
+	log := n.db.log
 	now := time.Now().UnixMicro()
 	batches := make([]*eventlog.Batch, log.Partitions())
 	for p := range batches {
@@ -208,7 +205,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 		n.roles = append(n.roles, role{name, run, ready})
 	}
 	gw, err := gateway.New(n.cfg.Gateway, gateway.Deps{
-		Log: n.db.Log(), Inbox: n.db.Inbox(), Documents: n.db.Documents(), Definitions: n.catalog,
+		Log: n.db.log, Inbox: n.db.inbox, Documents: n.db.documents, Definitions: n.catalog,
 		Profiles: n.profiles(), Pull: n.pull, Devices: n.devices(), Tracker: first(web.Tracker()), Ready: n.readiness, Stopped: n.stopped, Logger: n.log, Registerer: n.registry, Clock: time.Now,
 	})
 	if err != nil {
@@ -247,7 +244,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 		}
 		add("sample history", n.sample.Run, alwaysReady)
 		n.imports, err = intake.Open(ctx, intake.Deps{
-			Log: n.db.Log(), Documents: n.db.Documents(), Book: n.book, Logger: n.log, Clock: time.Now, Random: randomBytes,
+			Log: n.db.log, Documents: n.db.documents, Book: n.book, Logger: n.log, Clock: time.Now, Random: randomBytes,
 		})
 		if err != nil {
 			return nil, err
@@ -257,7 +254,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	var feed *analytics.Analytics
 	if n.cfg.has(RoleDecider) {
 		n.decider, err = decider.New(n.cfg.Decider, decider.Deps{
-			Log: n.db.Log(), State: n.db.UserState(), Definitions: n.catalog, Settler: n.db.Inbox(), Pull: n.pull,
+			Log: n.db.log, State: n.db.state, Definitions: n.catalog, Settler: n.db.inbox, Pull: n.pull,
 			Logger: n.log, Registerer: n.registry, Clock: time.Now,
 		})
 		if err != nil {
@@ -265,7 +262,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 		}
 	}
 	if n.cfg.has(RoleAnalytics) {
-		feed, err = analytics.New(n.cfg.Analytics, analytics.Deps{Log: n.db.Log(), Documents: n.db.Documents(), Logger: n.log, Registerer: n.registry, Clock: time.Now})
+		feed, err = analytics.New(n.cfg.Analytics, analytics.Deps{Log: n.db.log, Documents: n.db.documents, Logger: n.log, Registerer: n.registry, Clock: time.Now})
 		if err != nil {
 			return nil, err
 		}
@@ -277,7 +274,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 		}
 	}
 	if feed != nil && !n.cfg.Behavior.Off {
-		deps := analytics.BehaviorDeps{Log: n.db.Log(), File: n.folder.path(journeyFile), Logger: n.log, Registerer: n.registry, Clock: time.Now}
+		deps := analytics.BehaviorDeps{Log: n.db.log, File: n.folder.path(journeyFile), Logger: n.log, Registerer: n.registry, Clock: time.Now}
 		if n.facts != nil {
 			deps.Facts = n.facts.store
 		}
@@ -298,7 +295,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 			return nil, fmt.Errorf("zone: %w", err)
 		}
 		deps := engager.Deps{
-			Log: n.db.Log(), Documents: n.db.Documents(), Inbox: n.db.Inbox(), Definitions: n.catalog,
+			Log: n.db.log, Documents: n.db.documents, Inbox: n.db.inbox, Definitions: n.catalog,
 			Profiles: n.profiles(), Book: n.book, Pull: n.pull,
 			Channels: channels,
 			Secret:   n.secret, Zone: zone, Logger: n.log, Registerer: n.registry, Clock: time.Now,
@@ -333,7 +330,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 		add(RoleEngager, n.engager.Run, n.engager.Ready)
 		if n.decider != nil {
 			asker := optin.New(optin.Deps{
-				Log: n.db.Log(), Documents: n.db.Documents(), Definitions: n.catalog, Profiles: n.profiles(), Book: n.book, Consumed: n.decider.Consumed, Logger: n.log,
+				Log: n.db.log, Documents: n.db.documents, Definitions: n.catalog, Profiles: n.profiles(), Book: n.book, Consumed: n.decider.Consumed, Logger: n.log,
 			})
 			add("double opt-in", asker.Run, alwaysReady)
 		}
@@ -348,7 +345,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 		}
 		add("audiences", n.audiences.Run, n.audiences.Ready)
 		if !n.cfg.Avro.Off {
-			files, err := avrofiles.New(n.cfg.Avro, avrofiles.Deps{Log: n.db.Log(), Dir: n.folder.path(avroFolder), Logger: n.log, Registerer: n.registry, Clock: time.Now})
+			files, err := avrofiles.New(n.cfg.Avro, avrofiles.Deps{Log: n.db.log, Dir: n.folder.path(avroFolder), Logger: n.log, Registerer: n.registry, Clock: time.Now})
 			if err != nil {
 				return nil, err
 			}
@@ -384,7 +381,7 @@ func (n *node) demoShop(mux *http.ServeMux, base string) (*demo.Shop, error) {
 		return nil, nil //nolint:nilnil // no shop is no error
 	}
 	shop, err := demo.New(n.cfg.Shop, demo.Deps{
-		Documents: n.db.Documents(), Files: first(web.Shop()), Collector: func() string { return base },
+		Documents: n.db.documents, Files: first(web.Shop()), Collector: func() string { return base },
 		Now: time.Now, Log: n.log, Metrics: n.registry,
 	})
 	if err != nil {
@@ -400,7 +397,7 @@ func (n *node) sampleLoader(wanted bool) (*sample.Loader, error) {
 	if err != nil {
 		return nil, err
 	}
-	deps := sample.Deps{Log: n.db.Log(), Documents: n.db.Documents(), Book: n.book, Logger: n.log, Now: time.Now}
+	deps := sample.Deps{Log: n.db.log, Documents: n.db.documents, Book: n.book, Logger: n.log, Now: time.Now}
 	for _, p := range products {
 		deps.Products = append(deps.Products, sample.Product{ID: p.ID, Name: p.Name, Category: p.Category, Cents: p.Cents})
 	}
@@ -492,6 +489,9 @@ func OpenOffline(ctx context.Context, cfg Config) (*Offline, error) {
 	if err := cfg.finish(); err != nil {
 		return nil, err
 	}
+	if cfg.Shape != Embedded {
+		return nil, errors.New("no server answers: in the distributed shape commands ask a running one; name it with --server or HEED_SERVER")
+	}
 	log := slog.New(slog.DiscardHandler)
 	n, err := openNode(ctx, cfg, log, prometheus.NewRegistry(), func(error) {})
 	if err != nil {
@@ -510,7 +510,7 @@ func OpenOffline(ctx context.Context, cfg Config) (*Offline, error) {
 // Decider had committed.
 func (n *node) offline(ctx context.Context) (_ *console.Console, err error) {
 	n.decider, err = decider.New(n.cfg.Decider, decider.Deps{
-		Log: n.db.Log(), State: n.db.UserState(), Definitions: n.catalog, Logger: n.log, Clock: time.Now,
+		Log: n.db.log, State: n.db.state, Definitions: n.catalog, Logger: n.log, Clock: time.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -533,7 +533,7 @@ func (n *node) offline(ctx context.Context) (_ *console.Console, err error) {
 // newBook makes what knows whom Heed may write to.
 func (n *node) newBook(publicURL string) (*reach.Book, error) {
 	return reach.New(reach.Deps{
-		Documents: n.db.Documents(), Log: n.db.Log(), Secret: n.secret, PublicURL: publicURL, Definitions: n.catalog, Logger: n.log, Clock: time.Now,
+		Documents: n.db.documents, Log: n.db.log, Secret: n.secret, PublicURL: publicURL, Definitions: n.catalog, Logger: n.log, Clock: time.Now,
 	})
 }
 
@@ -541,7 +541,7 @@ func (n *node) newBook(publicURL string) (*reach.Book, error) {
 // only, and tells elsewhere what is stored.
 func (n *node) newAudiences(metrics prometheus.Registerer) (*audiences.Keeper, error) {
 	deps := audiences.Deps{
-		Log: n.db.Log(), Documents: n.db.Documents(), Definitions: n.catalog, Profiles: n.profiles(), Book: n.book,
+		Log: n.db.log, Documents: n.db.documents, Definitions: n.catalog, Profiles: n.profiles(), Book: n.book,
 		Logger: n.log, Registerer: metrics, Clock: time.Now,
 	}
 	if n.behavior != nil {
@@ -556,25 +556,25 @@ func (n *node) newAudiences(metrics prometheus.Registerer) (*audiences.Keeper, e
 }
 
 // devices keeps the browsers that take notifications.
-func (n *node) devices() *device.Store { return device.New(n.db.Documents(), time.Now) }
+func (n *node) devices() *device.Store { return device.New(n.db.documents, time.Now) }
 
 // profiles reads the Decider's profiles for the gateway and the Engager.
 func (n *node) profiles() profiles {
-	return profiles{n.db.UserState(), n.db.Log().Partitions()}
+	return profiles{n.db.state, n.db.log.Partitions()}
 }
 
 // console makes the role; feed and shop may be nil.
 func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Shop) (*console.Console, error) {
 	deps := console.Deps{
-		Log: n.db.Log(), Documents: n.db.Documents(), State: n.db.UserState(), Definitions: n.catalog,
-		Audiences: n.audiences, Health: health{n, version}, BadEvents: badEvents{n.db.Documents()},
+		Log: n.db.log, Documents: n.db.documents, State: n.db.state, Definitions: n.catalog,
+		Audiences: n.audiences, Health: health{n, version}, BadEvents: badEvents{n.db.documents},
 		Reach: reaching.Deps{Book: n.book, Profiles: n.profiles()},
 		Pages: first(web.Console()), LocalToken: n.localToken, Version: version,
 		Logger: n.log, Registerer: n.registry, Clock: time.Now, Random: randomBytes,
 	}
 	var err error
 	deps.Backtests, err = backtest.New(n.cfg.Backtest, backtest.Deps{
-		Log: n.db.Log(), State: n.db.UserState(), Definitions: n.catalog,
+		Log: n.db.log, State: n.db.state, Definitions: n.catalog,
 		HeldOut: engager.HeldOut(n.secret), Alone: len(n.roles) == 0 && n.decider == nil, Clock: time.Now, Logger: n.log,
 	})
 	if err != nil {

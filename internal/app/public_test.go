@@ -32,7 +32,7 @@ func TestPublicURL(t *testing.T) {
 	} {
 		cfg := Defaults()
 		cfg.PublicURL = text
-		if err := Check(cfg); (err == nil) != good {
+		if err := Check(t.Context(), cfg); (err == nil) != good {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
