@@ -130,7 +130,7 @@ func (t *topic) headersOf(keys []eventlog.Key, first, last int) []kgo.RecordHead
 	for _, k := range keys[first:last] {
 		all = append(all, k[:]...)
 	}
-	return append(common[:len(common):len(common)], kgo.RecordHeader{Key: headerKeys, Value: all})
+	return append(slices.Clip(common), kgo.RecordHeader{Key: headerKeys, Value: all})
 }
 
 // decode takes a Kafka record apart; Appended is not filled.
