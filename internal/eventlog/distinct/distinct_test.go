@@ -278,6 +278,18 @@ func TestTidy(t *testing.T) {
 	if n := len(l.parts[0].scans[0].repeats); n > 6*minTidy {
 		t.Errorf("%d repeats are kept that all readers are past", n)
 	}
+	l.parts[0].look(behind.(*reader), &f.chunks[0], l.dropped) // shown again
+	for range 6 * minTidy {
+		f.grow(0, 1, 7)
+	}
+	given(t, front, 0, 1<<20)
+	anew, err := l.Read(t.Context(), eventlog.Events, 0, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if offsets, _ := given(t, anew, 1, 1<<20); len(offsets) != 0 {
+		t.Errorf("who begins where repeats were let go of gets %d of them", len(offsets))
+	}
 }
 
 // TestPast: who begins in the middle reads little more than what is remembered.
