@@ -13,6 +13,7 @@
 package distinct
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -180,10 +181,12 @@ func (l *Log) past(ctx context.Context, n int, from uint64) (*window, error) {
 		}
 		p, err := l.piece(ctx, n, lo, hi)
 		if errors.Is(err, eventlog.ErrTrimmed) { // retention was faster: what is left is read
-			first := b.First
-			if b, err = l.Bounds(ctx, eventlog.Events, n); err == nil && b.First > first {
+			now, failed := l.Bounds(ctx, eventlog.Events, n)
+			if failed == nil && now.First > b.First {
+				b = now
 				continue
 			}
+			err = cmp.Or(failed, eventlog.ErrUnavailable) // what begins at from is not gone
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read which events came before: %w", err)
@@ -210,8 +213,8 @@ func (l *Log) past(ctx context.Context, n int, from uint64) (*window, error) {
 // piece is what a range of offsets holds.
 type piece struct {
 	keys        []seen
-	any         bool  // record
-	first, last int64 // log time of the records, µs
+	any         bool  // there is a record
+	first, last int64 // log time of the first and last record, µs
 }
 
 // piece reads the keys of the events with offsets in [lo, hi), behind which the log

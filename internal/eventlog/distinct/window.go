@@ -40,7 +40,8 @@ func newWindow(ids int, horizon int64) *window {
 	}
 }
 
-// slotOf is where a key is looked for first. It does not touch what is a repeat.
+// slotOf is where a key is looked for first. What is a repeat does not
+// depend on it.
 func (w *window) slotOf(print uint64) uint64 { return print * w.salt >> w.shift }
 
 // see adds a key and tells whether it was there.
