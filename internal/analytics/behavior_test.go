@@ -18,6 +18,8 @@ import (
 	"heed/internal/driver/duckdb"
 	"heed/internal/driver/memory"
 	"heed/internal/event"
+	"heed/internal/eventlog"
+	"heed/internal/eventlog/distinct"
 	"heed/internal/measure"
 	"heed/internal/measure/measuretest"
 	"heed/internal/period"
@@ -50,6 +52,40 @@ func put(t *testing.T, db *memory.DB, events ...event.Event) {
 		e.ReceivedAt = max(e.ReceivedAt, 1)
 		add(t, db, e)
 	}
+}
+
+// TestIndexEndsWithARepeat: the index has all that the log held, also where the last
+// of it is not read again.
+func TestIndexEndsWithARepeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, err := distinct.New(memory.Open(memory.Config{Partitions: 1, Repeats: true}).Log(), distinct.Config{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := track("ann", "view")
+		data := event.AppendEvent(nil, &e)
+		for range 2 {
+			b := &eventlog.Batch{Data: data, Ends: []int{len(data)}, Keys: []eventlog.Key{event.KeyOf(e.Source, e.MessageID)}}
+			if err := log.Append(t.Context(), eventlog.Events, []*eventlog.Batch{b}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b, err := NewBehavior(BehaviorConfig{Promote: measuretest.Promoted()}, BehaviorDeps{Log: log, File: filepath.Join(t.TempDir(), "index")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- b.Run(ctx) }()
+		synctest.Wait()
+		if x, loading := b.Index(); loading || x.Stats().Events != 1 {
+			t.Errorf("loading: %v, %d events, want 1", loading, x.Stats().Events)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestIndexFollowsTheLog(t *testing.T) {

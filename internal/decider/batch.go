@@ -209,6 +209,7 @@ func (b *batch) decode(ctx context.Context) error {
 				return err
 			}
 		}
+		b.next = max(b.next, c.Next()) // it may have no events
 	}
 	return nil
 }

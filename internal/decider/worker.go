@@ -288,7 +288,7 @@ func (w *worker) fill() error {
 		if err := w.take(c); err != nil {
 			return err
 		}
-		events += uint64(c.Count)
+		events += uint64(max(1, c.Count))
 	}
 	return nil
 }

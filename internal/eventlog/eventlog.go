@@ -61,7 +61,8 @@ type Batch struct {
 
 // Chunk is one record of a partition: Count events with the offsets Base,
 // Base+1, ... Data is decoded by event.NewDecoder and belongs to the reader
-// until it drops it: a driver never reuses it.
+// until it drops it: a driver never reuses it. A chunk without events says that the
+// log was read up to there, where repeats were dropped.
 type Chunk struct {
 	Base     uint64
 	Count    int

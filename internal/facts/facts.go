@@ -116,7 +116,7 @@ type Column struct{ Name, Type string }
 
 // Status tells how a store stands.
 type Status struct {
-	Next   []uint64  // partition by partition: the offset behind the last one taken in
+	Next   []uint64  // partition by partition: the offset behind what was taken in
 	Rows   int64     // all of them
 	Hot    int64     // those in memory only; the log still has them
 	Bytes  int64     // on disk

@@ -248,6 +248,7 @@ func (s *Store) Append(ctx context.Context, partition int, c eventlog.Chunk) err
 			return fmt.Errorf("facts: offset %d of partition %d: %w", pos, partition, err)
 		}
 		if !ok {
+			s.next[partition] = max(s.next[partition], c.Next()) // it may have no events
 			return nil
 		}
 		fresh := pos >= s.next[partition]

@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -124,14 +123,12 @@ func (t *topic) cut(records []*kgo.Record, b *eventlog.Batch) []*kgo.Record {
 // headersOf are those of a record with the events [first, last) of a batch.
 func (t *topic) headersOf(keys []eventlog.Key, first, last int) []kgo.RecordHeader {
 	common := t.headers[last-first]
-	var all []byte
-	if len(keys) > 0 {
-		for _, k := range keys[first:last] {
-			all = append(all, k[:]...)
-		}
-	}
-	if len(bytes.Trim(all, "\x00")) == 0 {
+	if len(keys) == 0 || !slices.ContainsFunc(keys[first:last], func(k eventlog.Key) bool { return k != eventlog.Key{} }) {
 		return common
+	}
+	all := make([]byte, 0, (last-first)*len(eventlog.Key{}))
+	for _, k := range keys[first:last] {
+		all = append(all, k[:]...)
 	}
 	return append(slices.Clip(common), kgo.RecordHeader{Key: headerKeys, Value: all})
 }

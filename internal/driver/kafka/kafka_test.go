@@ -55,6 +55,7 @@ func TestOneBroker(t *testing.T) {
 		run  func(*testing.T, *kafkatest.Cluster)
 	}{
 		{"Eventlog", testEventlog},
+		{"Distinct", testDistinct},
 		{"Topics", testTopics},
 		{"Secure", testSecure},
 		{"Repeats", testRepeats},
@@ -70,15 +71,30 @@ func TestOneBroker(t *testing.T) {
 }
 
 func testEventlog(t *testing.T, c *kafkatest.Cluster) {
+	conform(t, c, false, func(l *Log) eventlog.Log { return l })
+}
+
+// testDistinct: what is true of the log is true of what is read of it without repeats.
+func testDistinct(t *testing.T, c *kafkatest.Cluster) {
+	conform(t, c, true, func(l *Log) eventlog.Log {
+		once, err := distinct.New(l, distinct.Config{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return once
+	})
+}
+
+func conform(t *testing.T, c *kafkatest.Cluster, dropped bool, wrap func(*Log) eventlog.Log) {
 	eventlogtest.Run(t, func(t *testing.T, _ *eventlogtest.Clock) eventlogtest.Subject {
 		cfg := testConfig(t, c)
 		l := open(t, cfg)
-		return eventlogtest.Subject{Log: l, Repeats: true, OwnTime: true, Reopen: func(t *testing.T) eventlog.Log {
+		return eventlogtest.Subject{Log: wrap(l), Repeats: true, Distinct: dropped, OwnTime: true, Reopen: func(t *testing.T) eventlog.Log {
 			if err := l.Close(); err != nil {
 				t.Fatal(err)
 			}
 			l = open(t, cfg)
-			return l
+			return wrap(l)
 		}}
 	})
 }
@@ -91,11 +107,15 @@ func testRepeats(t *testing.T, c *kafkatest.Cluster) {
 		t.Fatal(err)
 	}
 	for _, b := range []*eventlog.Batch{
-		eventlogtest.MakeBatch(1, "a", "b"), eventlogtest.MakeBatch(1, "b", "c", "a", "d"), eventlogtest.MakeBatch(1, "d", "a"), eventlogtest.MakeBatch(1, "e"),
+		eventlogtest.MakeBatch(1, "a", "b"), eventlogtest.MakeBatch(1, "b", "c", "a", "d"), eventlogtest.MakeBatch(1, "e"), eventlogtest.MakeBatch(1, "d", "a"),
 	} {
 		if err := once.Append(t.Context(), eventlog.Events, []*eventlog.Batch{b}); err != nil {
 			t.Fatal(err)
 		}
+	}
+	end, err := once.Bounds(t.Context(), eventlog.Events, 1)
+	if err != nil {
+		t.Fatal(err)
 	}
 	for skip, want := range [][]string{{"a", "b", "c", "d", "e"}, {"c", "d", "e"}} {
 		r, err := once.Read(t.Context(), eventlog.Events, 1, uint64(skip)<<recordShift)
@@ -103,7 +123,7 @@ func testRepeats(t *testing.T, c *kafkatest.Cluster) {
 			t.Fatal(err)
 		}
 		var got []string
-		for len(got) < len(want) {
+		for next := uint64(0); next < end.Next; {
 			chunk, err := r.Next(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -112,7 +132,7 @@ func testRepeats(t *testing.T, c *kafkatest.Cluster) {
 			if err != nil || len(bodies) != chunk.Count {
 				t.Fatalf("%d events, %v", len(bodies), err)
 			}
-			got = append(got, bodies...)
+			got, next = append(got, bodies...), chunk.Next()
 		}
 		if _, more, err := r.TryNext(); more || err != nil || !slices.Equal(got, want) {
 			t.Errorf("read %v, more: %v, %v; want %v", got, more, err, want)

@@ -24,12 +24,12 @@ type partition struct {
 func newPartition() *partition { return &partition{wake: make(chan struct{})} }
 
 // append adds a record; the partition's lock is held.
-func (p *partition) append(now int64, gap, count int, schema uint64, data []byte) eventlog.Chunk {
+func (p *partition) append(now int64, gap, count int, schema uint64, data []byte, keys []eventlog.Key) eventlog.Chunk {
 	p.time = max(p.time, now)
 	if len(p.chunks) > 0 {
 		p.next += uint64(gap)
 	}
-	c := eventlog.Chunk{Base: p.next, Count: count, Appended: p.time, Schema: schema, Data: data}
+	c := eventlog.Chunk{Base: p.next, Count: count, Appended: p.time, Schema: schema, Data: data, Keys: keys}
 	p.chunks = append(p.chunks, c)
 	p.next = c.Next()
 	close(p.wake)
@@ -88,8 +88,28 @@ func (l *log) Append(ctx context.Context, s eventlog.Stream, batches []*eventlog
 }
 
 func (l *log) appendOne(s eventlog.Stream, b *eventlog.Batch) {
-	d := l.db.data
+	var keys []eventlog.Key
 	b.Duplicate = nil
+	if l.db.cfg.Repeats {
+		keys = slices.Clone(b.Keys)
+	} else {
+		l.mark(b)
+	}
+	p := l.stream(s)[b.Partition]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	kept := b.Kept()
+	if kept == 0 {
+		b.Base, b.Appended = p.next, p.time
+		return
+	}
+	c := p.append(l.db.cfg.Clock().UnixMicro(), l.db.gap(), kept, eventlog.Schema(s), b.AppendKept(nil), keys)
+	b.Base, b.Appended = c.Base, c.Appended
+}
+
+// mark marks what had been appended before.
+func (l *log) mark(b *eventlog.Batch) {
+	d := l.db.data
 	for i, k := range b.Keys {
 		if k == (eventlog.Key{}) {
 			continue
@@ -102,16 +122,6 @@ func (l *log) appendOne(s eventlog.Stream, b *eventlog.Batch) {
 		}
 		d.dedup[k] = struct{}{}
 	}
-	p := l.stream(s)[b.Partition]
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	kept := b.Kept()
-	if kept == 0 {
-		b.Base, b.Appended = p.next, p.time
-		return
-	}
-	c := p.append(l.db.cfg.Clock().UnixMicro(), l.db.gap(), kept, eventlog.Schema(s), b.AppendKept(nil))
-	b.Base, b.Appended = c.Base, c.Appended
 }
 
 func (db *DB) gap() int {
@@ -133,7 +143,7 @@ func (l *log) appendIntents(partition int, intents []event.Intent) {
 	p := l.db.data.intents[partition]
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.append(l.db.cfg.Clock().UnixMicro(), l.db.gap(), len(intents), event.IntentFingerprint, data)
+	p.append(l.db.cfg.Clock().UnixMicro(), l.db.gap(), len(intents), event.IntentFingerprint, data, nil)
 }
 
 func (l *log) Read(ctx context.Context, s eventlog.Stream, partition int, from uint64) (eventlog.Reader, error) {

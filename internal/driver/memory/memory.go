@@ -23,6 +23,7 @@ type Config struct {
 	Partitions int              // 0: 8
 	Clock      func() time.Time // nil: time.Now
 	Seed       uint64           // of the hostile modes
+	Repeats    bool             // many processes write: repeats stay in the log, with the keys of all events
 }
 
 // Hostile says which habits of the embedded engine a DB must not have. Each

@@ -5,13 +5,15 @@
 // partition: the last Config.IDs, and not longer ago than Config.Horizon of log
 // time, whether these were dropped themselves or not. So what is dropped depends
 // on the log alone: every process, a restart and a replay drop the same events.
-// What was dropped is a gap between offsets.
+// What was dropped is a gap between offsets; where it is the end of a record, an empty
+// chunk says that the record was read.
 //
 // It owns the windows of keys, which the readers of a partition share. It does not
 // own what a key is (event.KeyOf), and drops nothing from other streams.
 package distinct
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +29,7 @@ import (
 // Config is what an operator may set.
 type Config struct {
 	// IDs is how many ids of events are remembered, all partitions together;
-	// each takes 24 bytes.
+	// each takes 24 to 32 bytes.
 	IDs int `yaml:"ids"`
 	// Horizon is for how long at most.
 	Horizon time.Duration `yaml:"horizon"`
@@ -85,7 +87,10 @@ func New(log eventlog.Log, cfg Config, registerer prometheus.Registerer) (*Log, 
 	horizon := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "heed_distinct_horizon_seconds", Help: "How far back repeats are recognised now: the least of the partitions that are read.",
 	}, l.reach)
-	for _, c := range []prometheus.Collector{l.dropped, horizon} {
+	ids := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "heed_distinct_ids", Help: "Ids of events that are remembered; readers far apart remember for themselves.",
+	}, l.remembered)
+	for _, c := range []prometheus.Collector{l.dropped, horizon, ids} {
 		if err := registerer.Register(c); err != nil {
 			return nil, fmt.Errorf("distinct: %w", err)
 		}
@@ -96,16 +101,29 @@ func New(log eventlog.Log, cfg Config, registerer prometheus.Registerer) (*Log, 
 // reach is the horizon in seconds; 0 if nothing is read.
 func (l *Log) reach() float64 {
 	least := int64(-1)
+	l.each(func(s *scan) {
+		if r := s.window.reach(); !s.idle() && (least < 0 || r < least) {
+			least = r
+		}
+	})
+	return float64(max(0, least)) / 1e6
+}
+
+// remembered is how many ids all windows hold.
+func (l *Log) remembered() float64 {
+	n := 0
+	l.each(func(s *scan) { n += s.window.held() })
+	return float64(n)
+}
+
+func (l *Log) each(visit func(*scan)) {
 	for _, p := range l.parts {
 		p.mu.Lock()
 		for _, s := range p.scans {
-			if r := s.window.reach(); least < 0 || r < least {
-				least = r
-			}
+			visit(s)
 		}
 		p.mu.Unlock()
 	}
-	return float64(max(0, least)) / 1e6
 }
 
 // Read implements eventlog.Log. It reads what is remembered at the offset first,
@@ -124,25 +142,6 @@ func (l *Log) Read(ctx context.Context, s eventlog.Stream, n int, from uint64) (
 		r.part.add(r, w, from)
 	}
 	return r, nil
-}
-
-// Bounds implements eventlog.Log. Repeats at the end are not counted, as far as
-// a reader has come by them, so that who has read all is there.
-func (l *Log) Bounds(ctx context.Context, s eventlog.Stream, n int) (eventlog.Bounds, error) {
-	b, err := l.Log.Bounds(ctx, s, n)
-	if err != nil || s != eventlog.Events {
-		return b, err
-	}
-	p := l.parts[n]
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, scan := range p.scans {
-		if scan.hi >= b.Next {
-			b.Next = max(b.First, min(b.Next, scan.kept))
-			break
-		}
-	}
-	return b, nil
 }
 
 // Peek implements eventlog.Peeker.
@@ -169,65 +168,89 @@ const firstPiece = 4096
 // past is the window of who begins to read at an offset. It is read backwards in
 // pieces, since nobody knows how many offsets hold so many keys.
 func (l *Log) past(ctx context.Context, n int, from uint64) (*window, error) {
-	b, err := l.Log.Bounds(ctx, eventlog.Events, n)
+	b, err := l.Bounds(ctx, eventlog.Events, n)
 	if err != nil {
 		return nil, err
 	}
-	var pieces [][]seen // the newest first
+	var pieces []piece // the newest first, each with a record at least
 	have := 0
-	for hi, size := from, uint64(firstPiece); hi > b.First && have < l.ids; size *= 2 {
+	for hi, size := min(from, b.Next), uint64(firstPiece); hi > b.First && have < l.ids; size *= 2 {
 		lo := b.First
 		if hi-lo > size {
 			lo = hi - size
 		}
-		keys, err := l.piece(ctx, n, lo, hi)
-		if errors.Is(err, eventlog.ErrTrimmed) {
-			break // retention was faster: what it took is behind no horizon
+		p, err := l.piece(ctx, n, lo, hi)
+		if errors.Is(err, eventlog.ErrTrimmed) { // retention was faster: what is left is read
+			now, failed := l.Bounds(ctx, eventlog.Events, n)
+			if failed == nil && now.First > b.First {
+				b = now
+				continue
+			}
+			err = cmp.Or(failed, eventlog.ErrUnavailable) // what begins at from is not gone
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read which events came before: %w", err)
 		}
-		pieces = append(pieces, keys)
-		have += len(keys)
 		hi = lo
-		if len(keys) > 0 && len(pieces[0]) > 0 && pieces[0][len(pieces[0])-1].at-keys[0].at > l.horizon {
+		if !p.any {
+			continue
+		}
+		pieces = append(pieces, p)
+		have += len(p.keys)
+		if pieces[0].last-p.first > l.horizon {
 			break
 		}
 	}
 	w := newWindow(l.ids, l.horizon)
-	for _, keys := range slices.Backward(pieces) {
-		for _, k := range keys {
+	for _, p := range slices.Backward(pieces) {
+		for _, k := range p.keys {
 			w.see(k.print, k.at)
 		}
 	}
 	return w, nil
 }
 
-// piece reads the keys of the events with offsets in [lo, hi).
-func (l *Log) piece(ctx context.Context, n int, lo, hi uint64) (keys []seen, err error) {
+// piece is what a range of offsets holds.
+type piece struct {
+	keys        []seen
+	any         bool  // there is a record
+	first, last int64 // log time of the first and last record, µs
+}
+
+// piece reads the keys of the events with offsets in [lo, hi), behind which the log
+// does not end.
+func (l *Log) piece(ctx context.Context, n int, lo, hi uint64) (p piece, err error) {
 	r, err := l.Log.Read(ctx, eventlog.Events, n, lo)
 	if err != nil {
-		return nil, err
+		return p, err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	for at := lo; ; {
+	for at := lo; at < hi; {
 		c, ok, err := r.TryNext()
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil && !ok { // a broker that lags; half a window would be another rule
+			err = fmt.Errorf("nothing behind %d, but there was something up to %d: %w", at, hi, eventlog.ErrUnavailable)
+		}
 		if err != nil {
-			return nil, err
+			return p, err
 		}
-		if err := ctx.Err(); err != nil {
-			return nil, err
+		if c.Base >= hi {
+			break
 		}
-		if !ok || c.Base >= hi {
-			return keys, nil
+		if !p.any {
+			p.any, p.first = true, c.Appended
 		}
+		p.last = c.Appended
 		for i, key := range c.Keys {
 			if offset := c.Base + uint64(i); offset >= at && offset < hi && key != (eventlog.Key{}) {
-				keys = append(keys, seen{printOf(key), c.Appended})
+				p.keys = append(p.keys, seen{printOf(key), c.Appended})
 			}
 		}
 		at = max(at, c.Next())
 	}
+	return p, nil
 }
 
 // partition is what the readers of a partition share.
@@ -240,7 +263,6 @@ type partition struct {
 type scan struct {
 	window  *window
 	lo, hi  uint64             // offsets [lo, hi) were looked at
-	kept    uint64             // the end of what is no repeat
 	repeats []uint64           // ascending: those among them
 	tidy    int                // more of them than that are tidied up
 	readers map[*reader]uint64 // where each of them is
@@ -268,15 +290,16 @@ func (p *partition) join(r *reader, from uint64) bool {
 func (p *partition) add(r *reader, w *window, from uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r.scan = &scan{window: w, lo: from, hi: from, kept: from, tidy: minTidy, readers: map[*reader]uint64{r: from}}
-	p.scans = append(p.scans, r.scan)
+	r.scan = &scan{window: w, lo: from, hi: from, tidy: minTidy, readers: map[*reader]uint64{r: from}}
+	p.scans = append(slices.DeleteFunc(p.scans, (*scan).idle), r.scan)
 }
 
-// leave takes the reader's scan away, and the scan if it was the last.
+// leave takes the reader's scan away. The last one of a partition stays for who
+// comes again, as after a failure.
 func (p *partition) leave(r *reader) {
 	delete(r.scan.readers, r)
-	if len(r.scan.readers) == 0 {
-		p.scans = slices.DeleteFunc(p.scans, func(s *scan) bool { return s == r.scan })
+	if len(p.scans) > 1 {
+		p.scans = slices.DeleteFunc(p.scans, (*scan).idle)
 	}
 }
 
@@ -296,28 +319,23 @@ func (p *partition) look(r *reader, c *eventlog.Chunk, dropped prometheus.Counte
 		}
 	}
 	s := r.scan
-	s.readers[r] = c.Base
+	s.readers[r] = max(s.readers[r], c.Base) // it may be shown records again
 	dropped.Add(float64(s.advance(c)))
 	return within(s.repeats, c.Base, c.Next())
 }
+
+func (s *scan) idle() bool { return len(s.readers) == 0 }
 
 func (s *scan) covers(offset uint64) bool { return s.lo <= offset && offset <= s.hi }
 
 // advance looks at what no reader has come by yet, and tells how many repeats it
 // holds.
 func (s *scan) advance(c *eventlog.Chunk) (found int) {
-	if len(c.Keys) == 0 {
-		s.kept = max(s.kept, c.Next())
-	}
 	for i, key := range c.Keys {
 		offset := c.Base + uint64(i)
-		switch {
-		case offset < s.hi:
-		case key != (eventlog.Key{}) && s.window.see(printOf(key), c.Appended):
+		if offset >= s.hi && key != (eventlog.Key{}) && s.window.see(printOf(key), c.Appended) {
 			s.repeats = append(s.repeats, offset)
 			found++
-		default:
-			s.kept = offset + 1
 		}
 	}
 	s.hi = max(s.hi, c.Next())

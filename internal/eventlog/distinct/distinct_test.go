@@ -3,6 +3,7 @@ package distinct
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -15,12 +16,13 @@ import (
 	"heed/internal/eventlog/eventlogtest"
 )
 
-// fake is a partition of records that hold whatever was appended; readers see
-// what was there when they were made.
+// fake is a partition of records that hold whatever was appended.
 type fake struct {
 	eventlog.Log
 	chunks []eventlog.Chunk
-	reads  int // chunks that were read
+	first  uint64 // what is in front of it is gone
+	reads  int    // chunks that were read
+	onRead func() // called when a reader is made
 }
 
 func (f *fake) Partitions() int { return 1 }
@@ -30,10 +32,16 @@ func (f *fake) Bounds(context.Context, eventlog.Stream, int) (eventlog.Bounds, e
 		return eventlog.Bounds{}, nil
 	}
 	last := f.chunks[len(f.chunks)-1]
-	return eventlog.Bounds{First: f.chunks[0].Base, Next: last.Next(), Time: last.Appended}, nil
+	return eventlog.Bounds{First: f.first, Next: last.Next(), Time: last.Appended}, nil
 }
 
 func (f *fake) Read(_ context.Context, _ eventlog.Stream, _ int, from uint64) (eventlog.Reader, error) {
+	if f.onRead != nil {
+		f.onRead()
+	}
+	if from < f.first {
+		return nil, eventlog.ErrTrimmed
+	}
 	i, _ := slices.BinarySearchFunc(f.chunks, from, func(c eventlog.Chunk, from uint64) int {
 		if c.Next() <= from {
 			return -1
@@ -66,6 +74,20 @@ func (r *fakeReader) Next(context.Context) (eventlog.Chunk, error) {
 }
 
 func (r *fakeReader) Close() error { return nil }
+
+// watched notes how far a reader says that it has read.
+type watched struct {
+	eventlog.Reader
+	next uint64
+}
+
+func (w *watched) TryNext() (eventlog.Chunk, bool, error) {
+	c, ok, err := w.Reader.TryNext()
+	if ok {
+		w.next = c.Next()
+	}
+	return c, ok, err
+}
 
 // key is that of a number; 0 has none.
 func key(n int) (k eventlog.Key) {
@@ -174,7 +196,7 @@ func TestRule(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				readers = append(readers, &open{r: r, from: from})
+				readers = append(readers, &open{r: &watched{Reader: r}, from: from})
 			default:
 				if len(readers) == 0 {
 					continue
@@ -188,6 +210,9 @@ func TestRule(t *testing.T) {
 		for i, o := range readers {
 			offsets, _ := given(t, o.r, o.from, 1<<20)
 			o.got = append(o.got, offsets...)
+			if b, _ := f.Bounds(t.Context(), eventlog.Events, 0); o.from < b.Next && o.r.(*watched).next != b.Next {
+				t.Fatalf("seed %d: reader %d was told of [%d, %d), the log ends at %d", seed, i, o.from, o.r.(*watched).next, b.Next)
+			}
 			first, _ := slices.BinarySearch(want, o.from)
 			if !slices.Equal(o.got, want[first:]) {
 				t.Fatalf("seed %d, %d ids, horizon %d: reader %d from %d gave\n%v, want\n%v", seed, ids, horizon, i, o.from, o.got, want[first:])
@@ -207,38 +232,10 @@ func TestRule(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if n := len(l.parts[0].scans); n != 0 {
+		if n := len(l.parts[0].scans); n > 1 {
 			t.Errorf("seed %d: %d scans are left without readers", seed, n)
 		}
 	}
-}
-
-// TestBounds: who has read all is at the end, also if repeats come last.
-func TestBounds(t *testing.T) {
-	f := &fake{}
-	l, err := New(f, Config{IDs: 10, Horizon: time.Hour}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.grow(0, 1, 1, 2, 3)
-	f.grow(5, 1, 3, 1)
-	r, err := l.Read(t.Context(), eventlog.Events, 0, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	end := func(want uint64) {
-		t.Helper()
-		if b, err := l.Bounds(t.Context(), eventlog.Events, 0); err != nil || b.Next != want {
-			t.Errorf("the end is %d, %v; want %d", b.Next, err, want)
-		}
-	}
-	end(10)
-	given(t, r, 0, 9)
-	end(3)
-	f.grow(0, 1, 4, 2)
-	end(12)
-	given(t, r, 0, 9)
-	end(11)
 }
 
 // TestTidy: what all readers are past is let go of, and not what one is not.
@@ -281,6 +278,18 @@ func TestTidy(t *testing.T) {
 	if n := len(l.parts[0].scans[0].repeats); n > 6*minTidy {
 		t.Errorf("%d repeats are kept that all readers are past", n)
 	}
+	l.parts[0].look(behind.(*reader), &f.chunks[0], l.dropped) // shown again
+	for range 6 * minTidy {
+		f.grow(0, 1, 7)
+	}
+	given(t, front, 0, 1<<20)
+	anew, err := l.Read(t.Context(), eventlog.Events, 0, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if offsets, _ := given(t, anew, 1, 1<<20); len(offsets) != 0 {
+		t.Errorf("who begins where repeats were let go of gets %d of them", len(offsets))
+	}
 }
 
 // TestPast: who begins in the middle reads little more than what is remembered.
@@ -302,16 +311,193 @@ func TestPast(t *testing.T) {
 	}
 }
 
-// TestConformance: a log is still one with its repeats dropped by readers.
-func TestConformance(t *testing.T) {
-	eventlogtest.Run(t, func(t *testing.T, clock *eventlogtest.Clock) eventlogtest.Subject {
-		db := memory.Open(memory.Config{Clock: clock.Now})
-		l, err := New(db.Log(), Config{}, nil)
+// TestSilence: what Heed itself makes has no keys, and does not make who begins
+// read more than the horizon.
+func TestSilence(t *testing.T) {
+	f := &fake{}
+	for i := range 200_000 {
+		f.grow(0, int64(i)*1e6, 0)
+	}
+	l, err := New(f, Config{Horizon: 10_000 * time.Second}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Read(t.Context(), eventlog.Events, 0, 150_000); err != nil {
+		t.Fatal(err)
+	}
+	if f.reads < 10_000 || f.reads > 30_000 {
+		t.Errorf("%d records were read for 10,000 seconds", f.reads)
+	}
+}
+
+// TestTrimmed: what retention leaves while somebody looks at the past counts.
+func TestTrimmed(t *testing.T) {
+	f := &fake{}
+	for i := range 20_000 {
+		f.grow(0, 1, 1+i%15_000)
+	}
+	l, err := New(f, Config{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reads := 0
+	f.onRead = func() { // the first piece is there, the second one not any more
+		if reads++; reads == 3 {
+			f.first = 4_000
+		}
+	}
+	r, err := l.Read(t.Context(), eventlog.Events, 0, 15_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	offsets, _ := given(t, r, 0, 1<<20)
+	if len(offsets) != 4_000 || offsets[0] != 15_000 || offsets[3_999] != 18_999 {
+		t.Errorf("%d events were given; want the 4,000 whose first occurrence is gone", len(offsets))
+	}
+}
+
+// TestLagging: a log that does not show what it has is no log without a past.
+func TestLagging(t *testing.T) {
+	f := &fake{}
+	for i := range 10 {
+		f.grow(0, 1, 1+i)
+	}
+	l, err := New(lagging{f}, Config{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Read(t.Context(), eventlog.Events, 0, 10); !errors.Is(err, eventlog.ErrUnavailable) {
+		t.Errorf("reading behind 10 events that are not shown: %v", err)
+	}
+}
+
+// lagging says how long a log is, and shows only the first three records.
+type lagging struct{ *fake }
+
+func (l lagging) Read(ctx context.Context, s eventlog.Stream, n int, from uint64) (eventlog.Reader, error) {
+	return (&fake{chunks: l.chunks[:3]}).Read(ctx, s, n, from)
+}
+
+// TestAgain: who comes back to where it was need not look at the past again.
+func TestAgain(t *testing.T) {
+	f := &fake{}
+	for i := range 1_000 {
+		f.grow(0, 1, 1+i%700)
+	}
+	l, err := New(f, Config{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		r, err := l.Read(t.Context(), eventlog.Events, 0, 600)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return eventlogtest.Subject{Log: l}
-	})
+		if offsets, _ := given(t, r, 0, 1<<20); len(offsets) != 100 {
+			t.Errorf("%d events were given, want 100", len(offsets))
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if f.reads != 600+3*400 {
+		t.Errorf("%d records were read, want 600 before and 400 each time", f.reads)
+	}
+}
+
+// TestDamaged: data that are no events are not passed over.
+func TestDamaged(t *testing.T) {
+	f := &fake{}
+	f.grow(0, 1, 1, 2)
+	f.grow(0, 1, 1, 3)
+	f.grow(0, 1, 4)
+	f.chunks[1].Data = f.chunks[1].Data[:5]
+	l, err := New(f, Config{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := l.Read(t.Context(), eventlog.Events, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, ok, err := r.TryNext(); !ok || err != nil || c.Count != 2 {
+		t.Fatalf("%+v, %v, %v", c, ok, err)
+	}
+	for range 2 {
+		if c, _, err := r.TryNext(); !errors.Is(err, event.ErrCorrupt) {
+			t.Errorf("%+v, %v", c, err)
+		}
+	}
+}
+
+// TestConformance: a log with repeats is one without for its readers, also where it
+// shows records again.
+func TestConformance(t *testing.T) {
+	for name, hostile := range map[string]memory.Hostile{"Benign": {}, "Hostile": {Gap: 0.3, Redeliver: 0.2}} {
+		t.Run(name, func(t *testing.T) {
+			eventlogtest.Run(t, func(t *testing.T, clock *eventlogtest.Clock) eventlogtest.Subject {
+				db := memory.Open(memory.Config{Clock: clock.Now, Repeats: true})
+				db.SetHostile(hostile)
+				l, err := New(db.Log(), Config{}, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return eventlogtest.Subject{Log: l, Repeats: true, Distinct: true}
+			})
+		})
+	}
+}
+
+// BenchmarkRead is what it costs per event to read records of so many events, a
+// hundredth of them repeats: for who is in front, and for who follows.
+func BenchmarkRead(b *testing.B) {
+	const events, ids = 1_000_000, 200_000
+	for _, size := range []int{1, 20, 250} {
+		f := &fake{}
+		rng := rand.New(rand.NewPCG(1, 2))
+		var at uint64
+		for n := 0; n < events; n += size {
+			c := eventlog.Chunk{Base: at, Count: size, Data: make([]byte, 3*size), Keys: make([]eventlog.Key, size)}
+			for i := range size {
+				c.Data[3*i] = 2
+				k := n + i
+				if rng.IntN(100) == 0 {
+					k -= rng.IntN(min(k, ids) + 1)
+				}
+				binary.LittleEndian.PutUint64(c.Keys[i][:], uint64(k+1)*0x9E3779B97F4A7C15)
+			}
+			f.chunks, at = append(f.chunks, c), c.Next()
+		}
+		for _, readers := range []int{1, 2} {
+			b.Run(fmt.Sprintf("%d/%d", size, readers), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					l, err := New(f, Config{IDs: ids}, nil)
+					if err != nil {
+						b.Fatal(err)
+					}
+					var open []eventlog.Reader
+					for range readers {
+						r, err := l.Read(b.Context(), eventlog.Events, 0, 0)
+						if err != nil {
+							b.Fatal(err)
+						}
+						open = append(open, r)
+					}
+					for _, r := range open {
+						for {
+							if _, ok, err := r.TryNext(); err != nil {
+								b.Fatal(err)
+							} else if !ok {
+								break
+							}
+						}
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/events/float64(readers), "ns/event")
+			})
+		}
+	}
 }
 
 func BenchmarkSee(b *testing.B) {

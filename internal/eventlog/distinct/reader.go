@@ -3,11 +3,12 @@ package distinct
 import (
 	"context"
 	"encoding/binary"
-	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"heed/internal/event"
 	"heed/internal/eventlog"
 )
 
@@ -17,15 +18,15 @@ type reader struct {
 	part    *partition
 	scan    *scan // guarded by part
 	dropped prometheus.Counter
-	left    []eventlog.Chunk // of the last chunk, between what was dropped
+	parts   []eventlog.Chunk // of the last chunk, between what was dropped
+	given   int              // of them
+	damaged error
 	closed  bool
 }
 
-var errDamaged = errors.New("distinct: the data of a record are no events")
-
 // Next implements eventlog.Reader.
 func (r *reader) Next(ctx context.Context) (eventlog.Chunk, error) {
-	for len(r.left) == 0 {
+	for r.given == len(r.parts) {
 		c, err := r.Reader.Next(ctx)
 		if err == nil {
 			err = r.take(c)
@@ -39,7 +40,7 @@ func (r *reader) Next(ctx context.Context) (eventlog.Chunk, error) {
 
 // TryNext implements eventlog.Reader.
 func (r *reader) TryNext() (eventlog.Chunk, bool, error) {
-	for len(r.left) == 0 {
+	for r.given == len(r.parts) {
 		c, ok, err := r.Reader.TryNext()
 		if ok && err == nil {
 			err = r.take(c)
@@ -71,50 +72,61 @@ func (r *reader) Close() error {
 }
 
 func (r *reader) give() eventlog.Chunk {
-	c := r.left[0]
-	r.left = r.left[1:]
+	c := r.parts[r.given]
+	r.parts[r.given] = eventlog.Chunk{}
+	r.given++
 	return c
 }
 
-// take keeps what is to be given of a chunk.
-func (r *reader) take(c eventlog.Chunk) (err error) {
+// take keeps what is to be given of a chunk. Behind a damaged one nothing is given.
+func (r *reader) take(c eventlog.Chunk) error {
+	if r.damaged != nil {
+		return r.damaged
+	}
+	r.parts, r.given = r.parts[:0], 0
 	drop := r.part.look(r, &c, r.dropped)
 	if len(drop) == 0 {
-		r.left = append(r.left[:0], c)
+		r.parts = append(r.parts, c)
 		return nil
 	}
-	r.left, err = split(r.left[:0], c, drop)
-	return err
+	parts, ok := split(r.parts, c, drop)
+	if !ok {
+		r.damaged = fmt.Errorf("distinct: the %d events at offset %d: %w", c.Count, c.Base, event.ErrCorrupt)
+		return r.damaged
+	}
+	r.parts = parts
+	return nil
 }
 
-// split appends what is left of a chunk without some of its events.
-func split(out []eventlog.Chunk, c eventlog.Chunk, drop []uint64) ([]eventlog.Chunk, error) {
+// split appends what is left of a chunk without some of its events. The last part
+// ends where the chunk does, though it be empty: readers are told how far the log was
+// read, and its time. It is false if the data are no such events.
+func split(out []eventlog.Chunk, c eventlog.Chunk, drop []uint64) ([]eventlog.Chunk, bool) {
 	begin, first := 0, 0 // of the part at hand: in the data, among the events
 	end := 0
 	for i := range c.Count {
 		size, w := binary.Uvarint(c.Data[end:])
 		if w <= 0 || size > uint64(len(c.Data)-end-w) {
-			return nil, errDamaged
+			return out, false
 		}
 		next := end + w + int(size)
 		if len(drop) > 0 && drop[0] == c.Base+uint64(i) {
 			drop = drop[1:]
-			out = part(out, c, first, i, begin, end)
+			if first < i {
+				out = append(out, part(c, first, i, begin, end))
+			}
 			begin, first = next, i+1
 		}
 		end = next
 	}
-	return part(out, c, first, c.Count, begin, end), nil
+	return append(out, part(c, first, c.Count, begin, end)), end == len(c.Data)
 }
 
-// part appends the events [first, last) of a chunk, which are the data [begin, end).
-func part(out []eventlog.Chunk, c eventlog.Chunk, first, last, begin, end int) []eventlog.Chunk {
-	if first == last {
-		return out
-	}
+// part is the events [first, last) of a chunk, which are the data [begin, end).
+func part(c eventlog.Chunk, first, last, begin, end int) eventlog.Chunk {
 	c.Base, c.Count = c.Base+uint64(first), last-first
 	c.Data, c.Keys = c.Data[begin:end:end], c.Keys[first:last]
-	return append(out, c)
+	return c
 }
 
 // within copies those of the ascending offsets that are in [lo, hi).

@@ -3,6 +3,7 @@ package distinct
 import (
 	"encoding/binary"
 	"math/bits"
+	"math/rand/v2"
 
 	"heed/internal/eventlog"
 )
@@ -26,12 +27,22 @@ type window struct {
 	n       uint64   // keys so far; key i is at ring[i%len(ring)]
 	table   []uint32 // place in the ring + 1; 0: empty
 	mask    uint64
+	salt    uint64 // odd; nobody can choose ids that all want the same slot
+	shift   int
 }
 
 func newWindow(ids int, horizon int64) *window {
-	size := uint64(1) << bits.Len(uint(2*ids)) // at most half full
-	return &window{horizon: horizon, ring: make([]seen, ids+1), table: make([]uint32, size), mask: size - 1}
+	log := bits.Len(uint(2 * ids)) // at most half full
+	size := uint64(1) << log
+	return &window{
+		horizon: horizon, ring: make([]seen, ids+1), table: make([]uint32, size), mask: size - 1,
+		salt: rand.Uint64() | 1, shift: 64 - log,
+	}
 }
+
+// slotOf is where a key is looked for first. What is a repeat does not
+// depend on it.
+func (w *window) slotOf(print uint64) uint64 { return print * w.salt >> w.shift }
 
 // see adds a key and tells whether it was there.
 func (w *window) see(print uint64, at int64) (repeat bool) {
@@ -40,7 +51,7 @@ func (w *window) see(print uint64, at int64) (repeat bool) {
 		w.forget(place)
 	}
 	w.n++
-	slot := print & w.mask
+	slot := w.slotOf(print)
 	for ; w.table[slot] != 0; slot = (slot + 1) & w.mask {
 		if before := &w.ring[w.table[slot]-1]; before.print == print {
 			repeat = at-before.at <= w.horizon
@@ -54,7 +65,7 @@ func (w *window) see(print uint64, at int64) (repeat bool) {
 
 // forget takes the key of a place out of the table, unless it came again since.
 func (w *window) forget(place uint32) {
-	slot := w.ring[place].print & w.mask
+	slot := w.slotOf(w.ring[place].print)
 	for ; ; slot = (slot + 1) & w.mask {
 		switch w.table[slot] {
 		case 0:
@@ -70,7 +81,7 @@ func (w *window) forget(place uint32) {
 // 6.4, algorithm R).
 func (w *window) clear(slot uint64) {
 	for next := (slot + 1) & w.mask; w.table[next] != 0; next = (next + 1) & w.mask {
-		home := w.ring[w.table[next]-1].print & w.mask
+		home := w.slotOf(w.ring[w.table[next]-1].print)
 		if (next-home)&w.mask >= (next-slot)&w.mask {
 			w.table[slot] = w.table[next]
 			slot = next
@@ -78,6 +89,9 @@ func (w *window) clear(slot uint64) {
 	}
 	w.table[slot] = 0
 }
+
+// held is how many keys are remembered.
+func (w *window) held() int { return int(min(w.n, uint64(len(w.ring)-1))) }
 
 // reach is for how long keys are remembered now, in µs.
 func (w *window) reach() int64 {

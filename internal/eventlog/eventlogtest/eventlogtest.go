@@ -30,6 +30,8 @@ type Subject struct {
 	Reopen func(t *testing.T) eventlog.Log
 	// Repeats: many processes write the log, so it holds repeats and marks none.
 	Repeats bool
+	// Distinct: its readers drop the repeats that it holds.
+	Distinct bool
 	// OwnTime: log time comes from servers with clocks that a test cannot move.
 	OwnTime bool
 }
@@ -307,7 +309,11 @@ func repeats(s *suite) {
 	if again.Duplicate != nil {
 		s.Fatalf("duplicates %v: others may not be told so", again.Duplicate)
 	}
-	s.want(s.bodies(0), []string{"a", "b", "b", "c", "c"})
+	want := []string{"a", "b", "b", "c", "c"}
+	if s.subject.Distinct {
+		want = []string{"a", "b", "c"}
+	}
+	s.want(s.bodies(0), want)
 }
 
 func duplicates(s *suite) {
@@ -660,7 +666,7 @@ func reopen(s *suite) {
 		if after := s.bounds(0); after != before {
 			s.Fatalf("bounds were %+v, are %+v", before, after)
 		}
-		if !s.subject.Repeats {
+		if !s.subject.Repeats || s.subject.Distinct {
 			s.append(MakeBatch(0, want...)) // every one a duplicate
 		}
 		s.want(s.bodies(0), want)

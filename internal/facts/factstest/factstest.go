@@ -103,6 +103,10 @@ func visible(t *testing.T, open Opener) {
 	if st := s.Status(); st.Rows != 3 || st.Next[0] != 2 || st.Next[1] != 8 {
 		t.Errorf("status %+v", st)
 	}
+	Append(t, s, 0, Chunk(5)) // what was in front of it are repeats
+	if st := s.Status(); st.Rows != 3 || st.Next[0] != 5 {
+		t.Errorf("behind repeats, status %+v", st)
+	}
 }
 
 func again(t *testing.T, open Opener) {
