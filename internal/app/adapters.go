@@ -247,6 +247,9 @@ func (h health) Health(ctx context.Context) (api.Health, error) {
 			return out, fmt.Errorf("the decider's lag: %w", err)
 		}
 		for p, next := range consumed {
+			if !n.decider.Has(p) {
+				continue // another process tells
+			}
 			at, err := n.db.log.Bounds(ctx, eventlog.Events, p)
 			if err != nil {
 				return out, fmt.Errorf("the decider's lag: %w", err)

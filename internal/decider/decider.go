@@ -178,6 +178,9 @@ func (d *Decider) Run(ctx context.Context) error {
 	return nil
 }
 
+// Has tells whether a partition is this process's.
+func (d *Decider) Has(partition int) bool { return d.share.Has(partition) }
+
 // own are the workers of the partitions that are this process's.
 func (d *Decider) own() []*worker {
 	partitions, _ := d.share.Own()

@@ -36,6 +36,7 @@ func TestShared(t *testing.T) {
 			db := open(partitions)
 			r := run(t, db, &harness{defs: &revisions{}, settler: &settler{}})
 			var hands []hand
+			var deciders []*Decider
 			var ends []chan error
 			ctx, stop := context.WithCancel(t.Context())
 			if shared {
@@ -50,7 +51,7 @@ func TestShared(t *testing.T) {
 						t.Error("ready before it knows its share")
 					}
 					go func() { end <- d.Run(ctx) }()
-					hands, ends = append(hands, deals), append(ends, end)
+					hands, ends, deciders = append(hands, deals), append(ends, end), append(deciders, d)
 				}
 				hands[0] <- []int{0, 1, 2, 3}
 			}
@@ -78,6 +79,14 @@ func TestShared(t *testing.T) {
 				hands[1] <- []int{2, 3}
 			}
 			time.Sleep(10 * time.Minute)
+			for i, d := range deciders {
+				at, err := d.Consumed(t.Context())
+				for p := range partitions {
+					if own := p/2 == i; err != nil || d.Ready() != nil || d.Has(p) != own || (at[p] > 0) != own {
+						t.Errorf("Decider %d, partition %d: its own %t, consumed %v, %v", i, p, d.Has(p), at, err)
+					}
+				}
+			}
 			for _, in := range r.intents() {
 				ids = append(ids, in.FireID)
 			}

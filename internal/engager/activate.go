@@ -169,6 +169,9 @@ func (a *activation) resumeOwn(ctx context.Context) error {
 	note := openKey(a.worker.partition, a.entry.Created, a.key)
 	if _, err := a.worker.deps.Documents.Get(ctx, CollectionOpen, note); err != nil {
 		if errors.Is(err, documents.ErrNotFound) {
+			if !a.entry.ended() { // maybe parked by a process that was paused: look
+				a.worker.due(openKey(a.worker.partition, 1, ""))
+			}
 			return nil // parked or reported
 		}
 		return fmt.Errorf("read note: %w", err)

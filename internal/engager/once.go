@@ -222,8 +222,8 @@ func (e *Engager) workOff(ctx context.Context) error {
 				e.log.Error("an order is unreadable: it is passed over", "key", d.Key, "error", err)
 				continue
 			}
-			for o.Next < o.Pages {
-				if err := e.orderIntents(ctx, &o); err != nil {
+			for ; o.Next < o.Pages; d.Version++ {
+				if err := e.orderIntents(ctx, &o, d.Version); err != nil {
 					return fmt.Errorf("order of %s: %w", o.Campaign, err)
 				}
 			}
@@ -231,8 +231,9 @@ func (e *Engager) workOff(ctx context.Context) error {
 	}
 }
 
-// orderIntents appends the intents of an order's next page, and moves on.
-func (e *Engager) orderIntents(ctx context.Context, o *Order) error {
+// orderIntents appends the intents of an order's next page, and moves on, unless
+// another process has done so meanwhile: the pages that it passed are gone.
+func (e *Engager) orderIntents(ctx context.Context, o *Order, version int64) error {
 	key := o.page(o.Next)
 	page, err := e.deps.Documents.Get(ctx, CollectionOrderUsers, key)
 	if err != nil {
@@ -270,7 +271,7 @@ func (e *Engager) orderIntents(ctx context.Context, o *Order) error {
 	}
 	done := *o
 	done.Next++
-	head, err := done.write(documents.Any)
+	head, err := done.write(version)
 	if err == nil {
 		err = e.deps.Documents.Apply(ctx, documents.Durable, head,
 			documents.Write{Collection: CollectionOrderUsers, Key: key, Expect: documents.Any})
