@@ -416,7 +416,7 @@ func (n *node) demoShop(mux *http.ServeMux, base string) (*demo.Shop, error) {
 	}
 	shop.Register(mux)
 	if n.away(RoleGateway) {
-		for _, pattern := range []string{"/v1/", "GET /heed.js", "GET /heed-sw.js"} {
+		for _, pattern := range []string{"/v1/", "GET /heed.js", "GET /heed-push.js", "GET /heed-sw.js"} {
 			mux.Handle(pattern, n.toGateway())
 		}
 	}
