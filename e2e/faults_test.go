@@ -168,6 +168,11 @@ func TestFaults(t *testing.T) {
 		{"the engager is killed", func() { engager.kill(); engager = i.start("engager") }},
 		{"the broker is killed", func() { i.kafka.Kill(0); i.kafka.Restart(0) }},
 		{"Redis is killed", func() { i.redis.Kill(); i.redis.Restart() }},
+		{"Redis loses everything", func() {
+			if err := i.redis.Client().FlushAll(t.Context()).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}},
 		{"MongoDB is killed", func() { i.mongo.Kill(); i.mongo.Restart() }},
 		{"the decider is paused, and another one takes over", func() {
 			paused := decider
