@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -661,7 +662,10 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 		deps.Demo = showcase{shop, n.sample, n.cfg.Shop}
 	}
 	if n.peers != nil && shop == nil {
-		deps.Demo = farDemo{deps.Demo, n.peers}
+		deps.Demo = farDemo{deps.Demo, n.peers, n.cfg.PublicURL}
+	}
+	if n.away(RoleGateway) {
+		deps.Collector = func() string { return strings.TrimSuffix(cmp.Or(n.cfg.PublicURL, n.gatewayURL("")), "/") }
 	}
 	return console.New(n.cfg.Console, deps)
 }

@@ -255,14 +255,21 @@ func (f farMeasures) Answer(ctx context.Context, q *measure.Query, _ measure.Nam
 
 // farDemo shows the demo of the process that runs it, in one that does not.
 type farDemo struct {
-	here  console.Demo // the sample history; nil: not here
-	peers *peer.Directory
+	here      console.Demo // the sample history; nil: not here
+	peers     *peer.Directory
+	publicURL string
 }
 
 func (f farDemo) Demo() api.Demo {
 	if of := f.peers.Others(roleDemo); len(of) > 0 {
 		if there, err := gather[api.Demo](context.Background(), f.peers, of[:1], "/demo"); err == nil {
-			return there[0]
+			d := there[0]
+			for i, link := range d.Tour {
+				if strings.HasPrefix(link.Href, "/shop/") {
+					d.Tour[i].Href = strings.TrimSuffix(cmp.Or(f.publicURL, of[0].URL), "/") + link.Href
+				}
+			}
+			return d
 		}
 	}
 	if f.here == nil {

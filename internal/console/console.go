@@ -163,6 +163,9 @@ type Deps struct {
 	Reach reaching.Deps
 	// Peers are the processes of the installation; nil: this is the only one.
 	Peers *peer.Directory
+	// Collector is where a gateway is, if that is not where the console is; nil, or "":
+	// it is.
+	Collector func() string
 	// Inner answers the other processes only: nobody signs in here.
 	Inner bool
 	// Pages holds index.html and its assets.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"heed/internal/console/api"
@@ -22,7 +23,7 @@ const (
 type need struct {
 	operation string // as in required
 	role      string
-	// unless: without that role, a process answers what it can itself.
+	// unless: without a process of that role, each answers what it can itself.
 	unless bool
 	// only: the requests that need it; nil: all.
 	only func(r *http.Request) bool
@@ -80,6 +81,7 @@ type behalf struct {
 	Email string     `json:"email,omitempty"`
 	Name  string     `json:"name,omitempty"`
 	Role  api.Role   `json:"role"`
+	From  netip.Addr `json:"from"`
 	Host  string     `json:"host"` // that the browser called
 	HTTPS bool       `json:"https,omitempty"`
 }
@@ -105,7 +107,7 @@ func (c *Console) heard(r *http.Request, a *asked) (*http.Request, bool, error) 
 			return r, false, fmt.Errorf("for whom another process asks: %w", err)
 		}
 		a.caller = &caller{kind: b.Kind, who: b.Who, email: b.Email, name: b.Name, role: b.Role}
-		r.Host, a.https, a.local = b.Host, b.HTTPS, isLoopbackHost(b.Host)
+		a.address, r.Host, a.https, a.local = b.From, b.Host, b.HTTPS, isLoopbackHost(b.Host)
 	}
 	if said.Own {
 		r = r.WithContext(peer.WithOwn(r.Context()))
@@ -125,7 +127,9 @@ func (c *Console) elsewhere(w http.ResponseWriter, r *http.Request, a *asked, pa
 		if n.unless && len(c.deps.Peers.Others(n.role)) == 0 {
 			return false
 		}
-		err = c.relay(w, r, a, n.role)
+		if err = c.relay(w, r, a, n.role); err != nil && n.unless && r.Method == http.MethodGet {
+			return false
+		}
 	}
 	if err != nil {
 		c.fail(w, r, err)
@@ -135,7 +139,8 @@ func (c *Console) elsewhere(w http.ResponseWriter, r *http.Request, a *asked, pa
 
 // relay has a process with the role answer. On an error nothing was answered yet.
 func (c *Console) relay(w http.ResponseWriter, r *http.Request, a *asked, role string) error {
-	who, err := json.Marshal(behalf{a.caller.kind, a.caller.who, a.caller.email, a.caller.name, a.caller.role, r.Host, a.https})
+	by := a.caller
+	who, err := json.Marshal(behalf{by.kind, by.who, by.email, by.name, by.role, a.address, r.Host, a.https})
 	if err != nil {
 		return fmt.Errorf("ask another process: %w", err)
 	}

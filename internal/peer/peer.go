@@ -108,27 +108,36 @@ func (d *Directory) Run(ctx context.Context) error {
 	defer d.client.CloseIdleConnections()
 	tick := time.NewTicker(beat)
 	defer tick.Stop()
+	change := time.NewTicker(beat / 5)
+	defer change.Stop()
+	var said []Part
 	for say := true; ; {
 		var err error
 		if say {
-			err = d.announce(ctx)
+			me := d.Self()
+			said = me.Parts
+			err = d.announce(ctx, &me)
 		}
 		if err = errors.Join(err, d.look(ctx)); err != nil && ctx.Err() == nil {
 			d.deps.Logger.Warn("the other processes are not known as of now", "error", err)
 		}
-		select {
-		case <-ctx.Done():
-			return d.withdraw(ctx)
-		case <-tick.C:
-			say = true
-		case <-wake:
-			say = false
+		for waits := true; waits; {
+			select {
+			case <-ctx.Done():
+				return d.withdraw(ctx)
+			case <-tick.C:
+				say, waits = true, false
+			case <-change.C: // what gets ready, or fails, is told at once
+				say = !slices.Equal(said, d.Self().Parts)
+				waits = !say
+			case <-wake:
+				say, waits = false, false
+			}
 		}
 	}
 }
 
-func (d *Directory) announce(ctx context.Context) error {
-	me := d.Self()
+func (d *Directory) announce(ctx context.Context, me *Peer) error {
 	value, err := json.Marshal(me)
 	if err == nil {
 		err = d.deps.Documents.Apply(ctx, documents.Relaxed, documents.Write{Collection: Collection, Key: me.ID, Value: value, Expect: documents.Any})
