@@ -263,10 +263,13 @@ type farDemo struct {
 func (f farDemo) Demo() api.Demo {
 	if of := f.peers.Others(roleDemo); len(of) > 0 {
 		if there, err := gather[api.Demo](context.Background(), f.peers, of[:1], "/demo"); err == nil {
-			d := there[0]
+			d, base := there[0], of[0].URL
+			if slices.Contains(of[0].Roles, RoleGateway) {
+				base = cmp.Or(f.publicURL, base) // that is where gateways are
+			}
 			for i, link := range d.Tour {
 				if strings.HasPrefix(link.Href, "/shop/") {
-					d.Tour[i].Href = strings.TrimSuffix(cmp.Or(f.publicURL, of[0].URL), "/") + link.Href
+					d.Tour[i].Href = strings.TrimSuffix(base, "/") + link.Href
 				}
 			}
 			return d
