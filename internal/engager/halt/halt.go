@@ -45,7 +45,8 @@ type Switch struct {
 	stopping atomic.Int32 // stops that are being ordered here
 
 	mu     sync.Mutex // held while the switch is read or turned
-	unkept bool       // a stop that was ordered here could not be kept
+	kept   State      // as last read or turned
+	unkept bool       // a stop that was ordered here since then could not be kept
 }
 
 // New makes a view that knows nothing yet.
@@ -75,7 +76,7 @@ func (s *Switch) Stopped() bool { return s.Ordered() || !s.known.Load() }
 func (s *Switch) Ordered() bool { return s.stopped.Load() || s.stopping.Load() > 0 }
 
 // Read makes hold here what holds. A stop that was ordered here, and that could not
-// be kept, goes on to hold.
+// be kept, goes on to hold until somebody orders something else.
 func (s *Switch) Read(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,6 +84,10 @@ func (s *Switch) Read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if s.known.Load() && at != s.kept {
+		s.unkept = false
+	}
+	s.kept = at
 	s.stopped.Store(at.Stopped || s.unkept)
 	s.known.Store(true)
 	return nil
@@ -130,7 +135,7 @@ func (s *Switch) SetSending(ctx context.Context, stop bool, by string) (State, e
 		}
 		return State{}, fmt.Errorf("keep whether sending is stopped: %w", err)
 	}
-	s.unkept = false
+	s.kept, s.unkept = to, false
 	s.stopped.Store(stop)
 	s.log.Warn("sending", "stopped", stop, "by", by)
 	return to, nil

@@ -82,9 +82,16 @@ func TestSwitch(t *testing.T) {
 		turn(0, true, true)
 		expect("stopped by the first, not kept", true, false)
 		stores[0].down.Store(false)
+		if err := of[0].Read(ctx); err != nil {
+			t.Error(err)
+		}
+		expect("read again, and nothing new", true, false)
+		time.Sleep(time.Second)
 		turn(1, false, false)
-		expect("lifted by the second, who did not know", true, false)
+		expect("lifted by the second since then", false, false)
+
 		stores[0].down.Store(true)
+		turn(0, true, true)
 		turn(0, false, true)
 		expect("lifted by the first, not kept", true, false)
 		stores[0].down.Store(false)
