@@ -157,7 +157,9 @@ func TestNobodyElse(t *testing.T) {
 func TestSilent(t *testing.T) {
 	a := newApart(t)
 	a.back.server.CloseClientConnections()
-	a.back.server.Listener.Close()
+	if err := a.back.server.Listener.Close(); err != nil {
+		t.Fatal(err)
+	}
 	c := a.front.as(adminToken)
 	if e := c.get("/live").fails(http.StatusServiceUnavailable, "unavailable"); !strings.Contains(e.Message, "does not answer") {
 		t.Errorf("%+v", e)

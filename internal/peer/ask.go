@@ -105,7 +105,7 @@ func (d *Directory) sign(r *http.Request, s Saying) error {
 
 func (d *Directory) proof(r *http.Request, at, said string) []byte {
 	sum := hmac.New(sha256.New, d.key)
-	fmt.Fprintf(sum, "%s\n%s\n%s\n%s", r.Method, r.URL.RequestURI(), at, said)
+	sum.Write([]byte(strings.Join([]string{r.Method, r.URL.RequestURI(), at, said}, "\n")))
 	return sum.Sum(nil)
 }
 

@@ -89,10 +89,8 @@ func (a *Asker) follow(ctx context.Context, partition int) error {
 	if err != nil {
 		return err
 	}
-	next, err := a.position(ctx, partition)
-	if errors.Is(err, documents.ErrNotFound) {
-		next = bounds.Next
-		err = a.keep(ctx, partition, next)
+	if _, err = a.position(ctx, partition); errors.Is(err, documents.ErrNotFound) {
+		err = a.keep(ctx, partition, bounds.Next)
 	}
 	if err != nil {
 		return err
@@ -100,7 +98,8 @@ func (a *Asker) follow(ctx context.Context, partition int) error {
 	if err := a.reached(ctx, partition, 0); err != nil {
 		return err
 	}
-	if next, err = a.position(ctx, partition); err != nil { // another process may have come further
+	next, err := a.position(ctx, partition) // as far as the process has come that had the partition before
+	if err != nil {
 		return err
 	}
 	next = max(next, bounds.First)
