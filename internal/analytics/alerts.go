@@ -108,7 +108,11 @@ func (a *Alerts) Alerts(ctx context.Context) (api.AlertList, error) {
 	now := a.Clock()
 	list, err := a.compared(ctx, now)
 	if err == nil {
-		list.Alerts = append(a.outages(now), list.Alerts...)
+		var failing []channel.Outage
+		if a.Outages != nil {
+			failing = a.Outages(now)
+		}
+		list.Alerts = append(OutageAlerts(failing, now), list.Alerts...)
 	}
 	return list, err
 }
@@ -138,13 +142,10 @@ func (a *Alerts) compared(ctx context.Context, now time.Time) (api.AlertList, er
 	return out, nil
 }
 
-// outages are the destinations that fail.
-func (a *Alerts) outages(now time.Time) []api.Alert {
+// OutageAlerts says of destinations that they fail.
+func OutageAlerts(failing []channel.Outage, now time.Time) []api.Alert {
 	out := []api.Alert{}
-	if a.Outages == nil {
-		return out
-	}
-	for _, o := range a.Outages(now) {
+	for _, o := range failing {
 		out = append(out, api.Alert{
 			Kind: api.DestinationFailing, Subject: o.Channel + " " + o.Destination, Since: o.Since.UTC(), Count: int64(o.Failures),
 			WindowSeconds: int(now.Sub(o.Since).Seconds()),

@@ -190,6 +190,9 @@ func (n *node) measures() *analytics.Measures {
 	return &analytics.Measures{Zone: n.cfg.Zone, WeekStart: n.cfg.WeekStart, Behavior: n.behavior, Facts: n.facts.store}
 }
 
+// knowsMembers tells whether this process knows who is in an audience, or may ask.
+func (n *node) knowsMembers() bool { return n.facts != nil || n.away(RoleAnalytics) }
+
 // members lists who is in one of the audiences now, or everybody.
 func (n *node) members(ctx context.Context, audiences []string) ([]string, error) {
 	q := &measure.Query{Audience: &measure.Audience{}}
@@ -198,6 +201,9 @@ func (n *node) members(ctx context.Context, audiences []string) ([]string, error
 	}
 	now := time.Now().UnixMicro()
 	return measure.Everybody(q, func(q *measure.Query) (measure.Result, error) {
+		if n.facts == nil {
+			return farMeasures{n.peers}.Answer(ctx, q, nil, now)
+		}
 		return n.measures().Answer(ctx, q, n.audiences.Names(ctx), now)
 	})
 }
@@ -234,12 +240,11 @@ func (h health) Health(ctx context.Context) (api.Health, error) {
 		StartedAt: n.started.UTC(), Revision: n.catalog.Current().Revision, MemoryBytes: residentBytes(),
 		Roles: []api.RoleHealth{}, Lags: []api.Lag{},
 	}
-	for _, r := range n.roles {
-		row := api.RoleHealth{Role: r.name, Ready: true}
-		if err := r.ready(); err != nil {
-			row.Ready, row.Message, out.Status = false, err.Error(), api.HealthDegraded
+	for _, p := range n.parts() {
+		out.Roles = append(out.Roles, api.RoleHealth{Role: p.Name, Ready: p.Ready, Message: p.Message})
+		if !p.Ready {
+			out.Status = api.HealthDegraded
 		}
-		out.Roles = append(out.Roles, row)
 	}
 	if n.decider != nil {
 		consumed, err := n.decider.Consumed(ctx)
@@ -263,6 +268,7 @@ func (h health) Health(ctx context.Context) (api.Health, error) {
 		return out, err
 	}
 	n.behaviorHealth(&out)
+	n.othersHealth(ctx, &out)
 	out.Disk = api.Disk{Path: n.cfg.DataDir}
 	if db := n.db.embedded; db != nil {
 		used, err := db.DiskUsage()

@@ -67,6 +67,7 @@ type Config struct {
 	Shape          string    `yaml:"shape"`  // embedded | distributed: the engines
 	Secret         string    `yaml:"secret"` // of the installation, 64 hexadecimal digits; empty: the data folder's
 	Listen         string    `yaml:"listen"`
+	Advertise      string    `yaml:"advertise"`       // where the installation's other processes reach this one; empty: where it listens
 	PublicURL      string    `yaml:"public_url"`      // where people reach Heed from outside: links in messages; empty: where it listens
 	Roles          []string  `yaml:"roles"`           // empty: all
 	Definitions    string    `yaml:"definitions"`     // folder loaded at start, read-only elsewhere
@@ -130,6 +131,9 @@ func (c *Config) finish() error {
 	}
 	if u, err := url.Parse(c.PublicURL); c.PublicURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
 		return fmt.Errorf("public_url: %q is not like https://heed.shop.example", c.PublicURL)
+	}
+	if u, err := url.Parse(c.Advertise); c.Advertise != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "") {
+		return fmt.Errorf("advertise: %q is not like http://heed-3.internal:8080", c.Advertise)
 	}
 	if c.Memory < 256<<20 {
 		return errors.New("memory: at least 256MB are needed")

@@ -16,8 +16,9 @@ import (
 	"heed/internal/channel/webhook"
 )
 
-// channels makes the ways out, with what they are called back by; public is where
-// their readers reach Heed.
+// channels makes the ways out: with the role engager, with what runs for them; with
+// what they are called back by also where the gateway is, which is what people and
+// providers reach. public is where their readers reach Heed.
 func (n *node) channels(public string, mux *http.ServeMux, add func(name string, run func(context.Context) error, ready func() error)) []channel.Channel {
 	all := []channel.Channel{
 		channelweb.New(n.db.inbox),
@@ -34,10 +35,10 @@ func (n *node) channels(public string, mux *http.ServeMux, add func(name string,
 		push.New(push.Deps{Devices: n.devices(), Known: n.profiles().known, Inbound: n.book.Inbound, Now: time.Now, Logger: n.log}),
 	}
 	for _, c := range all {
-		if r, ok := c.(channel.Receiver); ok {
+		if r, ok := c.(channel.Receiver); ok && (n.cfg.has(RoleEngager) || n.cfg.has(RoleGateway)) {
 			r.Register(mux)
 		}
-		if r, ok := c.(channel.Runner); ok {
+		if r, ok := c.(channel.Runner); ok && n.cfg.has(RoleEngager) {
 			add("channel "+c.Type(), r.Run, alwaysReady)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,6 +30,7 @@ import (
 	"heed/internal/demo/sample"
 	"heed/internal/device"
 	"heed/internal/engager"
+	"heed/internal/engager/halt"
 	"heed/internal/engager/optin"
 	"heed/internal/event"
 	"heed/internal/eventlog"
@@ -36,6 +38,7 @@ import (
 	"heed/internal/gateway"
 	"heed/internal/gateway/unsubscribe"
 	"heed/internal/intake"
+	"heed/internal/peer"
 	"heed/internal/pull"
 	"heed/internal/reach"
 	"heed/web"
@@ -65,9 +68,11 @@ type node struct {
 	imports    *intake.Importer                     // nil: not in this process
 	behavior   *analytics.Behavior                  // nil: not in this process
 	audiences  *audiences.Keeper
-	facts      *factsStore  // nil: not in this process, or it could not be opened
-	noFacts    error        // why it could not
-	folderSQL  *folderFacts // of a folder in which nothing runs
+	facts      *factsStore     // nil: not in this process, or it could not be opened
+	noFacts    error           // why it could not
+	folderSQL  *folderFacts    // of a folder in which nothing runs
+	peers      *peer.Directory // nil: this is the only process there can be
+	halt       *halt.Switch    // nil: the Engager in this process knows
 	started    time.Time
 
 	unannounced bool // the newest definitions wait for space on the disk
@@ -204,6 +209,10 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	add := func(name string, run func(context.Context) error, ready func() error) {
 		n.roles = append(n.roles, role{name, run, ready})
 	}
+	n.meet(version, base)
+	if n.peers != nil {
+		add("peers", n.peers.Run, alwaysReady) // the first to end: nobody is to ask what stops
+	}
 	gw, err := gateway.New(n.cfg.Gateway, gateway.Deps{
 		Log: n.db.log, Inbox: n.db.inbox, Documents: n.db.documents, Definitions: n.catalog,
 		Profiles: n.profiles(), Pull: n.pull, Devices: n.devices(), Tracker: first(web.Tracker()), Ready: n.readiness, Stopped: n.stopped, Logger: n.log, Registerer: n.registry, Clock: time.Now,
@@ -215,6 +224,10 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 		gw.Register(mux)
 		n.express = gw.Express()
 		add(RoleGateway, gw.Run, gw.Ready)
+		if !n.cfg.has(RoleEngager) {
+			n.halt = halt.New(n.db.documents, n.log, func() int64 { return time.Now().UnixMicro() })
+			add("stop of sending", n.followHalt, alwaysReady)
+		}
 	} else {
 		gw.RegisterHealth(mux)
 	}
@@ -238,11 +251,13 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	if shop != nil {
 		add("demo", shop.Run, shop.Ready)
 	}
-	if n.cfg.has(RoleConsole) {
+	if n.cfg.has(RoleConsole) || shop != nil {
 		if n.sample, err = n.sampleLoader(shop != nil && !n.cfg.Shop.Empty); err != nil {
 			return nil, err
 		}
 		add("sample history", n.sample.Run, alwaysReady)
+	}
+	if n.cfg.has(RoleConsole) {
 		n.imports, err = intake.Open(ctx, intake.Deps{
 			Log: n.db.log, Documents: n.db.documents, Book: n.book, Logger: n.log, Clock: time.Now, Random: randomBytes,
 		})
@@ -283,10 +298,10 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 			return nil, err
 		}
 	}
+	channels := n.channels(cmp.Or(n.cfg.PublicURL, base), mux, add)
+	n.book.Keep(channels)
 	if n.cfg.has(RoleEngager) {
-		channels := n.channels(cmp.Or(n.cfg.PublicURL, base), mux, add)
 		n.outages = func(now time.Time) []channel.Outage { return channel.Outages(channels, now) }
-		n.book.Keep(channels)
 		if warning := Unreachable(n.cfg, n.catalog.Current()); warning != "" {
 			n.log.Warn(warning)
 		}
@@ -300,7 +315,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 			Channels: channels, Share: n.db.dealer,
 			Secret: n.secret, Zone: zone, Logger: n.log, Registerer: n.registry, Clock: time.Now,
 		}
-		if n.facts != nil {
+		if n.knowsMembers() {
 			deps.Members = n.members
 		}
 		if n.engager, err = engager.New(n.cfg.Engager, deps); err != nil {
@@ -314,26 +329,29 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	if n.audiences, err = n.newAudiences(metrics); err != nil {
 		return nil, err
 	}
-	if n.cfg.has(RoleConsole) {
+	if n.cfg.has(RoleConsole) || n.answers() {
 		c, err := n.console(version, feed, shop)
 		if err != nil {
 			return nil, err
 		}
 		c.Register(mux)
-		n.setup = c.SetupToken
-		add(RoleConsole, c.Run, c.Ready)
+		if n.cfg.has(RoleConsole) {
+			n.setup = c.SetupToken
+			add(RoleConsole, c.Run, c.Ready)
+		} else {
+			add("answers to other processes", c.Run, c.Ready)
+		}
 	}
 	if n.decider != nil {
 		add(RoleDecider, n.decider.Run, n.decider.Ready)
+		// Here, since it has to know how far profiles have come.
+		asker := optin.New(optin.Deps{
+			Log: n.db.log, Documents: n.db.documents, Definitions: n.catalog, Profiles: n.profiles(), Book: n.book, Consumed: n.decider.Consumed, Logger: n.log,
+		})
+		add("double opt-in", asker.Run, alwaysReady)
 	}
 	if n.engager != nil {
 		add(RoleEngager, n.engager.Run, n.engager.Ready)
-		if n.decider != nil {
-			asker := optin.New(optin.Deps{
-				Log: n.db.log, Documents: n.db.documents, Definitions: n.catalog, Profiles: n.profiles(), Book: n.book, Consumed: n.decider.Consumed, Logger: n.log,
-			})
-			add("double opt-in", asker.Run, alwaysReady)
-		}
 	}
 	if feed != nil {
 		add(RoleAnalytics, feed.Run, feed.Ready)
@@ -372,8 +390,18 @@ func (n *node) readiness() error {
 	return n.db.Err()
 }
 
-// stopped tells whether all sending is, as far as this process sends.
-func (n *node) stopped() bool { return n.engager != nil && n.engager.Stopped() }
+// stopped tells whether all sending is; until that is known, it is.
+func (n *node) stopped() bool {
+	if n.engager != nil {
+		return n.engager.Stopped()
+	}
+	return n.halt != nil && n.halt.Stopped()
+}
+
+func (n *node) followHalt(ctx context.Context) error {
+	n.halt.Follow(ctx)
+	return nil
+}
 
 // demoShop makes the demo shop if the configuration asks for it.
 func (n *node) demoShop(mux *http.ServeMux, base string) (*demo.Shop, error) {
@@ -381,13 +409,18 @@ func (n *node) demoShop(mux *http.ServeMux, base string) (*demo.Shop, error) {
 		return nil, nil //nolint:nilnil // no shop is no error
 	}
 	shop, err := demo.New(n.cfg.Shop, demo.Deps{
-		Documents: n.db.documents, Files: first(web.Shop()), Collector: func() string { return base },
+		Documents: n.db.documents, Files: first(web.Shop()), Collector: func() string { return n.gatewayURL(base) },
 		Now: time.Now, Log: n.log, Metrics: n.registry,
 	})
 	if err != nil {
 		return nil, err
 	}
 	shop.Register(mux)
+	if n.away(RoleGateway) {
+		for _, pattern := range []string{"/v1/", "GET /heed.js", "GET /heed-push.js", "GET /heed-sw.js"} {
+			mux.Handle(pattern, n.toGateway())
+		}
+	}
 	return shop, nil
 }
 
@@ -569,8 +602,11 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 		Log: n.db.log, Documents: n.db.documents, State: n.db.state, Definitions: n.catalog,
 		Audiences: n.audiences, Health: health{n, version}, BadEvents: badEvents{n.db.documents},
 		Reach: reaching.Deps{Book: n.book, Profiles: n.profiles()},
-		Pages: first(web.Console()), LocalToken: n.localToken, Version: version,
+		Peers: n.peers, LocalToken: n.localToken, Version: version,
 		Logger: n.log, Registerer: n.registry, Clock: time.Now, Random: randomBytes,
+	}
+	if deps.Inner = n.peers != nil && !n.cfg.has(RoleConsole); !deps.Inner {
+		deps.Pages = first(web.Console())
 	}
 	var err error
 	deps.Backtests, err = backtest.New(n.cfg.Backtest, backtest.Deps{
@@ -584,21 +620,36 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 	switch {
 	case n.facts != nil:
 		deps.Facts = n.facts.store
-		deps.Sending.Members = n.members
 		measures = n.measures()
 		deps.Measures = measures
 	case n.folderSQL != nil:
 		deps.Facts = n.folderSQL
+	case n.away(RoleAnalytics):
+		deps.Measures = farMeasures{n.peers}
+	}
+	if n.knowsMembers() {
+		deps.Sending.Members = n.members
 	}
 	if n.behavior != nil {
 		deps.Traits = n.behavior
 	}
 	if feed != nil {
 		deps.Live = feed
-		deps.Alerts = &analytics.Alerts{Live: feed, Measures: measures, BadEvents: deps.BadEvents, Definitions: n.catalog, Outages: n.outages, Clock: time.Now}
+		all := &analytics.Alerts{Live: feed, Measures: measures, BadEvents: deps.BadEvents, Definitions: n.catalog, Outages: n.outages, Clock: time.Now}
+		deps.Alerts = all
+		if n.peers != nil {
+			deps.Alerts = allAlerts{all, n.peers}
+		}
+	} else if n.outages != nil {
+		deps.Alerts = outages{n.outages, time.Now}
 	}
+	var own *progress
 	if n.decider != nil {
-		deps.Progress = progress{n.decider, n.catalog}
+		own = &progress{n.decider, n.catalog}
+		deps.Progress = *own
+	}
+	if n.peers != nil {
+		deps.Progress = &wholeProgress{own: own, peers: n.peers}
 	}
 	if n.engager != nil {
 		deps.Sends, deps.Sender, deps.Tries = sends{n.engager}, sender{n.engager}, tries{n.engager}
@@ -609,6 +660,12 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 	}
 	if n.sample != nil {
 		deps.Demo = showcase{shop, n.sample, n.cfg.Shop}
+	}
+	if n.peers != nil && shop == nil {
+		deps.Demo = farDemo{deps.Demo, n.peers, n.cfg.PublicURL}
+	}
+	if n.away(RoleGateway) {
+		deps.Collector = func() string { return strings.TrimSuffix(cmp.Or(n.cfg.PublicURL, n.gatewayURL("")), "/") }
 	}
 	return console.New(n.cfg.Console, deps)
 }

@@ -49,6 +49,7 @@ type asked struct {
 	address netip.Addr
 	https   bool
 	local   bool // plain http, but the browser is on this host: cookies are kept
+	relayed bool // another process has let the caller in
 	http    *http.Request
 }
 
@@ -182,22 +183,17 @@ func (c *Console) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Reque
 
 	a := &asked{address: c.address(r), https: c.https(r), http: r}
 	a.local = isLoopbackHost(r.Host)
-	if r.Header.Get("Authorization") == "" {
-		// A browser sends the cookie by itself, so it must say where the request comes from.
-		if err := c.crossOrig.Check(r); err != nil {
-			c.fail(w, r, api.Fail(http.StatusForbidden, "cross_origin", "this request comes from another site", ""))
-			return
-		}
+	r, relayed, err := c.heard(r, a)
+	if err == nil && !relayed {
+		err = c.admit(r, a)
 	}
-	who, err := c.identify(r, a)
 	if err != nil {
 		c.fail(w, r, err)
 		return
 	}
-	a.caller = who
 	_, pattern := mux.Handler(r)
 	if pattern == "" {
-		if who == nil {
+		if a.caller == nil {
 			c.fail(w, r, permit(a, ""))
 			return
 		}
@@ -212,7 +208,25 @@ func (c *Console) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Reque
 		limit = intakeBody
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, limit)
+	if c.elsewhere(w, r, a, pattern) {
+		return
+	}
 	mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestKey{}, a)))
+}
+
+// admit finds out who asks from outside.
+func (c *Console) admit(r *http.Request, a *asked) (err error) {
+	if c.deps.Inner {
+		return api.Fail(http.StatusNotFound, "not_found", "this process does not run the console", "ask one with the role console")
+	}
+	if r.Header.Get("Authorization") == "" {
+		// A browser sends the cookie by itself, so it must say where the request comes from.
+		if err := c.crossOrig.Check(r); err != nil {
+			return api.Fail(http.StatusForbidden, "cross_origin", "this request comes from another site", "")
+		}
+	}
+	a.caller, err = c.identify(r, a)
+	return err
 }
 
 // unrouted answers 404 or 405 in the API's shape.

@@ -32,6 +32,7 @@ import (
 	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/eventlog"
+	"heed/internal/peer"
 	"heed/internal/userstate"
 )
 
@@ -160,6 +161,13 @@ type Deps struct {
 	Tries   trial.Tries
 	// Reach is who may be written to: its Book and Profiles, and its Imports or nil.
 	Reach reaching.Deps
+	// Peers are the processes of the installation; nil: this is the only one.
+	Peers *peer.Directory
+	// Collector is where a gateway is, if that is not where the console is; nil, or "":
+	// it is.
+	Collector func() string
+	// Inner answers the other processes only: nobody signs in here.
+	Inner bool
 	// Pages holds index.html and its assets.
 	Pages fs.FS
 	// LocalToken is the token in the data folder, for the command line.
@@ -184,6 +192,7 @@ type Console struct {
 	setupToken string
 	pages      *pages.Pages
 	analysis   *analysis.Handlers
+	needs      map[string]need
 	logins     *prometheus.CounterVec
 	streams    prometheus.Gauge
 	stopping   chan struct{}
@@ -215,6 +224,7 @@ func New(cfg Config, deps Deps) (*Console, error) {
 		cfg: cfg, deps: deps, log: deps.Logger, now: deps.Clock,
 		passwords: signin.NewPasswords(deps.Random),
 		throttle:  signin.NewThrottle(),
+		needs:     needs(),
 		crossOrig: http.NewCrossOriginProtection(),
 		stopping:  make(chan struct{}),
 		logins: prometheus.NewCounterVec(prometheus.CounterOpts{

@@ -45,7 +45,11 @@ func (s *server) GetHome(ctx context.Context, _ api.GetHomeRequestObject) (api.G
 	if out.Checklist, err = c.checklist(ctx, set, events, lastAt); err != nil {
 		return nil, err
 	}
-	out.Source = sourceOf(set, askedOf(ctx))
+	collector := ""
+	if c.deps.Collector != nil {
+		collector = c.deps.Collector()
+	}
+	out.Source = sourceOf(set, askedOf(ctx), collector)
 	return out, nil
 }
 
@@ -151,8 +155,9 @@ func (c *Console) messages(ctx context.Context) (tests, sent bool, err error) {
 	return tests, sent, nil
 }
 
-// sourceOf is the source whose key is shown: the first by name.
-func sourceOf(set *definition.Set, a *asked) api.HomeSource {
+// sourceOf is the source whose key is shown: the first by name. An empty collector is
+// where the browser found the console.
+func sourceOf(set *definition.Set, a *asked, collector string) api.HomeSource {
 	names := sorted(set.Sources)
 	if len(names) == 0 {
 		return api.HomeSource{}
@@ -165,6 +170,7 @@ func sourceOf(set *definition.Set, a *asked) api.HomeSource {
 			origin = "https://" + a.http.Host
 		}
 	}
+	origin = cmp.Or(collector, origin)
 	return api.HomeSource{
 		Name: name, WriteKey: key,
 		Snippet: fmt.Sprintf("<script async src=%q data-write-key=%q></script>", origin+"/heed.js", key),

@@ -40,6 +40,7 @@ import (
 	"heed/internal/channel"
 	"heed/internal/definition"
 	"heed/internal/documents"
+	"heed/internal/engager/halt"
 	"heed/internal/eventlog"
 	"heed/internal/inbox"
 	"heed/internal/profile"
@@ -242,11 +243,9 @@ type Engager struct {
 	planMu sync.Mutex
 	plan   atomic.Pointer[plan]
 
-	stopped     atomic.Bool   // all sending is
-	switchKnown atomic.Bool   // it was read whether it is
-	turning     sync.Mutex    // held while the switch over all sending is read or turned
-	pace        *rate.Limiter // of what leaves after it had to wait
-	zones       sync.Map      // name -> *time.Location
+	halt  *halt.Switch  // over all sending
+	pace  *rate.Limiter // of what leaves after it had to wait
+	zones sync.Map      // name -> *time.Location
 
 	share      *share.Holder
 	starting   atomic.Int32 // partitions that are not served yet
@@ -281,6 +280,7 @@ func New(cfg Config, deps Deps) (*Engager, error) {
 		cache: render.NewCache(1024), reports: make(chan report, 4*cfg.ReportBatch),
 		pace: rate.NewLimiter(definition.DefaultRelease, 1),
 	}
+	e.halt = halt.New(deps.Documents, e.log, e.now)
 	for _, c := range deps.Channels {
 		if _, doubled := e.channels[c.Type()]; doubled {
 			return nil, fmt.Errorf("engager: two channels of type %s", c.Type())
@@ -316,12 +316,12 @@ func (e *Engager) Run(ctx context.Context) error {
 	defer context.AfterFunc(soft, func() { time.AfterFunc(e.cfg.Grace, kill) })()
 
 	// Nothing is sent before it is known whether anything may be.
-	if !e.insist(soft, "read whether sending is stopped", func() error { return e.readSending(soft) }) {
+	if !e.insist(soft, "read whether sending is stopped", func() error { return e.halt.Read(soft) }) {
 		return nil
 	}
 	var others sync.WaitGroup
 	others.Go(func() { e.reporter(hard) })
-	others.Go(func() { e.watchSending(soft) })
+	others.Go(func() { e.halt.Follow(soft) })
 	err := e.share.Run(soft, func(soft context.Context, partition int) error { return e.serve(soft, hard, partition) })
 	if err != nil && ctx.Err() == nil {
 		e.fatal.CompareAndSwap(nil, &err)

@@ -37,7 +37,7 @@ func waiting(note string) bool { return len(note) > 4 && note[4] == '~' }
 
 // barred says what keeps a campaign from sending at this moment.
 func (e *Engager) barred(campaign string) policy.Wait {
-	if e.stopped.Load() {
+	if e.halt.Ordered() {
 		return policy.Stopped
 	}
 	if c := e.current().byName[campaign]; c != nil && c.paused {
@@ -113,7 +113,7 @@ func (w *worker) releases(ctx context.Context, stop context.CancelCauseFunc) {
 		case <-t.C:
 		}
 		// A stop that was just lifted, and a conversion that was just read, count.
-		if w.stopped.Load() || !w.goalsKnown.Load() {
+		if w.halt.Ordered() || !w.goalsKnown.Load() {
 			continue
 		}
 		err := w.releaseDue(ctx)
@@ -136,7 +136,7 @@ func (w *worker) releaseDue(ctx context.Context) error {
 		}
 		for _, d := range docs {
 			after = d.Key
-			if d.Key >= waitKey(w.partition, w.now()+1, "") || w.stopped.Load() {
+			if d.Key >= waitKey(w.partition, w.now()+1, "") || w.halt.Ordered() {
 				return nil
 			}
 			if err := w.letGo(ctx, d); err != nil {

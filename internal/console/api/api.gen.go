@@ -1559,6 +1559,9 @@ type Health struct {
 	MemoryBytes int64       `json:"memoryBytes,omitempty,omitzero"`
 	Notes       []string    `json:"notes,omitempty,omitzero"`
 
+	// Processes Those of the installation, this one first; left out if it is the only one there can be
+	Processes []Process `json:"processes,omitempty,omitzero"`
+
 	// Revision Of the definitions in force
 	Revision int64        `json:"revision,omitempty,omitzero"`
 	Roles    []RoleHealth `json:"roles"`
@@ -1961,6 +1964,24 @@ type Problem struct {
 
 	// Path Inside the definition, such as pattern[1].without
 	Path string `json:"path,omitempty,omitzero"`
+}
+
+// Process One process of the installation
+type Process struct {
+	// Id Another one after each start
+	Id          string `json:"id"`
+	MemoryBytes int64  `json:"memoryBytes,omitempty,omitzero"`
+
+	// Parts What runs in it
+	Parts []RoleHealth `json:"parts"`
+
+	// Roles What it was started for; demo: the demo shop
+	Roles     []string  `json:"roles"`
+	StartedAt time.Time `json:"startedAt"`
+
+	// Url By which the others reach it
+	Url     string `json:"url"`
+	Version string `json:"version"`
 }
 
 // ReachAnswer defines model for ReachAnswer.

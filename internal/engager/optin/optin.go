@@ -48,7 +48,8 @@ type Deps struct {
 	Profiles    reach.Profiles
 	Book        Book
 	// Consumed is how far profiles have come, partition by partition: an event is
-	// looked at once its profile knows it.
+	// looked at once its profile knows it. 0: another process works on the partition,
+	// and asks, or nobody has begun.
 	Consumed func(ctx context.Context) ([]uint64, error)
 	Logger   *slog.Logger
 }
@@ -70,7 +71,7 @@ func (a *Asker) Run(ctx context.Context) error {
 				if ctx.Err() != nil || errors.Is(err, eventlog.ErrClosed) {
 					return nil //nolint:nilerr // it was told to end
 				}
-				if err != nil {
+				if err != nil && !errors.Is(err, errNotOurs) {
 					a.deps.Logger.Warn("who is to confirm is read again", "partition", p, "error", err)
 				}
 				pause(ctx, retry)
@@ -88,11 +89,16 @@ func (a *Asker) follow(ctx context.Context, partition int) error {
 	if err != nil {
 		return err
 	}
-	next, err := a.position(ctx, partition)
-	if errors.Is(err, documents.ErrNotFound) {
-		next = bounds.Next
-		err = a.keep(ctx, partition, next)
+	if _, err = a.position(ctx, partition); errors.Is(err, documents.ErrNotFound) {
+		err = a.keep(ctx, partition, bounds.Next)
 	}
+	if err != nil {
+		return err
+	}
+	if err := a.reached(ctx, partition, 0); err != nil {
+		return err
+	}
+	next, err := a.position(ctx, partition) // as far as the process has come that had the partition before
 	if err != nil {
 		return err
 	}
@@ -200,6 +206,9 @@ func speaks(record []byte) bool {
 	return false
 }
 
+// errNotOurs: another process works on the partition.
+var errNotOurs = errors.New("optin: the partition is another process's")
+
 // reached waits until the profiles know an event.
 func (a *Asker) reached(ctx context.Context, partition int, offset uint64) error {
 	for {
@@ -207,8 +216,11 @@ func (a *Asker) reached(ctx context.Context, partition int, offset uint64) error
 		if err != nil {
 			return fmt.Errorf("how far profiles have come: %w", err)
 		}
-		if consumed[partition] > offset {
+		switch at := consumed[partition]; {
+		case at > offset:
 			return nil
+		case at == 0:
+			return errNotOurs
 		}
 		if !pause(ctx, look) {
 			return ctx.Err()

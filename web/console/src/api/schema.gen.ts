@@ -3118,6 +3118,24 @@ export interface components {
             facts?: components["schemas"]["FactsHealth"];
             behavior?: components["schemas"]["BehaviorHealth"];
             notes?: string[];
+            /** @description Those of the installation, this one first; left out if it is the only one there can be */
+            processes?: components["schemas"]["Process"][];
+        };
+        /** @description One process of the installation */
+        Process: {
+            /** @description Another one after each start */
+            id: string;
+            /** @description By which the others reach it */
+            url: string;
+            version: string;
+            /** Format: date-time */
+            startedAt: string;
+            /** @description What it was started for; demo: the demo shop */
+            roles: string[];
+            /** @description What runs in it */
+            parts: components["schemas"]["RoleHealth"][];
+            /** Format: int64 */
+            memoryBytes?: number;
         };
         /** @description The events kept for analysis */
         FactsHealth: {

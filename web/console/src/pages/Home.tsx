@@ -137,7 +137,7 @@ function Tour({ tour }: { tour: readonly Schema['TourLink'][] }) {
                 <span className={css.tourTitle}>{step.title}</span>
                 {step.text && <span className={css.hint}>{step.text}</span>}
               </span>
-              <Icon name={step.href.startsWith('/shop') ? 'external' : 'arrow'} size={16} />
+              <Icon name={/^(?:\/shop|https?:)/.test(step.href) ? 'external' : 'arrow'} size={16} />
             </To>
           </li>
         ))}

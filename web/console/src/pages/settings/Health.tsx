@@ -31,7 +31,9 @@ export function Health() {
   }
   const waiting = data.lags.reduce((sum, lag) => sum + lag.events, 0);
   const slowest = Math.max(0, ...data.lags.map((lag) => lag.ms ?? 0));
-  const roles = [...new Set([...data.roles.map((r) => r.role), ...data.lags.map((l) => l.role)])];
+  const processes = data.processes ?? [];
+  const parts = processes.length > 0 ? processes.flatMap((p) => p.parts) : data.roles;
+  const roles = [...new Set([...parts.map((r) => r.role), ...data.lags.map((l) => l.role)])];
   return (
     <div className={css.stack}>
       <div className={css.meta} style={{ justifyContent: 'space-between' }}>
@@ -126,10 +128,51 @@ export function Health() {
           </div>
         </Card>
       )}
+      {processes.length > 0 && (
+        <Card title="Processes" flush>
+          <ul className={rows.rows} data-testid="processes">
+            {processes.map((p) => {
+              const wrong = p.parts.filter((part) => !part.ready);
+              return (
+                <li key={p.id} className={rows.row}>
+                  <div className={rows.item}>
+                    <span className={rows.itemText}>
+                      <span className={rows.itemTitle}>{sentence(p.roles.join(', '))}</span>
+                      <span className={rows.itemHint} style={{ display: 'block' }}>
+                        {[
+                          p.url,
+                          `runs for ${span((now.getTime() - new Date(p.startedAt).getTime()) / 1000)}`,
+                          p.memoryBytes ? `${bytes(p.memoryBytes)} of memory` : '',
+                          `version ${p.version}`,
+                        ]
+                          .filter(Boolean)
+                          .join(', ')}
+                      </span>
+                      {wrong.map((part) => (
+                        <span
+                          key={part.role}
+                          className={rows.itemHint}
+                          style={{ display: 'block' }}
+                        >
+                          {sentence(part.message || `${part.role} is not ready`)}
+                        </span>
+                      ))}
+                    </span>
+                    <Pill color={wrong.length === 0 ? 'teal' : 'orange'}>
+                      {wrong.length === 0 ? 'Ready' : 'Not ready'}
+                    </Pill>
+                  </div>
+                </li>
+              );
+            })}
+          </ul>
+        </Card>
+      )}
       <Card title="Roles" flush>
         <ul className={rows.rows}>
           {roles.map((name) => {
-            const role = data.roles.find((r) => r.role === name);
+            const role =
+              parts.find((r) => r.role === name && !r.ready) ?? parts.find((r) => r.role === name);
             const lags = data.lags.filter((l) => l.role === name);
             const behind = lags.reduce((sum, l) => sum + l.events, 0);
             return (
