@@ -47,6 +47,8 @@ var layers = [][]string{
 	{"internal/condition", "internal/profile"},
 	{"internal/period", "internal/schedule", "internal/phone", "internal/webpush", "internal/event/ocf", "internal/consent", "internal/touch"},
 	{"internal/event"},
+	{"internal/kafkaconn"},
+	{"internal/clienttls"},
 	{"internal/jsonscan", "internal/varint", "internal/express", "internal/journey/bitset"},
 }
 
