@@ -2,6 +2,8 @@ package kafka
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -166,8 +168,22 @@ func (w *world) testSecure(t *testing.T) {
 
 func (w *world) testRefused(t *testing.T) {
 	c := start(t)
-	small := "200"
+	small := "1000"
 	w.topic("small", map[string]*string{"max.message.bytes": &small})
+	crowded := make(chan error)
+	for i := range 8 { // more than a batch may hold, in one partition
+		go func() {
+			_, err := c.Send(t.Context(), delivery(w.cluster.Addrs(), "small", func(_ *definition.Channel, d *channel.Delivery) {
+				d.ID, d.Body = fmt.Sprint("d", i), incompressible(400)
+			}))
+			crowded <- err
+		}()
+	}
+	for range 8 {
+		if err := <-crowded; err != nil {
+			t.Errorf("one of those that are small enough: %v", err)
+		}
+	}
 	f := func(topic string, class channel.ErrorClass, want string, change ...func(*definition.Channel, *channel.Delivery)) {
 		t.Helper()
 		_, err := c.Send(t.Context(), delivery(w.cluster.Addrs(), topic, change...))
@@ -176,17 +192,18 @@ func (w *world) testRefused(t *testing.T) {
 		}
 	}
 	f("elsewhere", channel.Temporary, "the topic elsewhere does not exist on these brokers")
-	f("small", channel.Permanent, "larger than the topic small takes", func(_ *definition.Channel, d *channel.Delivery) {
-		var b strings.Builder
-		for i := range 1000 { // it must not compress well
-			fmt.Fprintf(&b, "%x", i*i*7919)
-		}
-		d.Body = `"` + b.String() + `"`
-	})
+	f("small", channel.Permanent, "larger than the topic small takes", func(_ *definition.Channel, d *channel.Delivery) { d.Body = incompressible(2000) })
 	f("deliveries", channel.Permanent, "is not JSON: invalid character 'H'", func(_ *definition.Channel, d *channel.Delivery) { d.Body = "Hello" })
 	if n := w.written(); n != 2 {
 		t.Errorf("%d records are in the topic, want the 2 of before", n)
 	}
+}
+
+// incompressible is a JSON text of a length.
+func incompressible(n int) string {
+	b := make([]byte, n/2)
+	_, _ = rand.Read(b) // never fails
+	return `"` + hex.EncodeToString(b) + `"`
 }
 
 // testDown: a broker that is away gets what was for it when it is back, once.

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"heed/internal/definition"
@@ -49,6 +50,7 @@ type producer struct {
 	used   time.Time
 	old    bool // to be closed by whoever leaves it last
 
+	alone     sync.RWMutex // held for writing by who shares no batch
 	mu        sync.Mutex
 	fates     map[string]*fate // by delivery
 	unreached error            // why the last connection could not be made; nil if it was
@@ -151,6 +153,19 @@ func (ps *producers) close() {
 // write writes a delivery's record, or waits for the one that an earlier attempt has
 // left on its way. It answers with the one that was written.
 func (p *producer) write(ctx context.Context, id string, record *kgo.Record) (*kgo.Record, error) {
+	p.alone.RLock()
+	written, err := p.attempt(ctx, id, record)
+	p.alone.RUnlock()
+	if errors.Is(err, kerr.MessageTooLarge) {
+		// Brokers mean the batch, which others may have shared. By itself it will show.
+		p.alone.Lock()
+		defer p.alone.Unlock()
+		return p.attempt(ctx, id, record)
+	}
+	return written, err
+}
+
+func (p *producer) attempt(ctx context.Context, id string, record *kgo.Record) (*kgo.Record, error) {
 	f, sent, err := p.fateOf(id, record)
 	if err != nil {
 		return nil, err
