@@ -36,7 +36,7 @@ func found(t *testing.T) *installation {
 	}
 	i := &installation{t: t, kafka: kafkatest.Start(t, 1), redis: redistest.Start(t), mongo: mongotest.Start(t)}
 	i.config = filepath.Join(t.TempDir(), "heed.yaml")
-	text := fmt.Sprintf("shape: distributed\nsecret: %s\nkafka: {brokers: [%q], replication: 1}\nredis: {addrs: [%q]}\nmongo: {uri: %q, standalone: %v}\n",
+	text := fmt.Sprintf("shape: distributed\nsecret: %s\nkafka: {brokers: [%q], replication: 1, session: 6s}\nredis: {addrs: [%q]}\nmongo: {uri: %q, standalone: %v}\n",
 		installationSecret, i.kafka.Addrs()[0], i.redis.Addr(), i.mongo.URI(i.mongo.Addr()), !i.mongo.Replicated())
 	if err := os.WriteFile(i.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

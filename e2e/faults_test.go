@@ -137,6 +137,18 @@ func (v *visitors) users() int {
 	return v.sent
 }
 
+// partitions is how many a decider has.
+func (s *server) partitions() int {
+	s.t.Helper()
+	resp := s.get("/metrics")
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return bytes.Count(text, []byte("\nheed_decider_lag_events{"))
+}
+
 // TestFaults: whatever is killed, paused and restarted under load, every
 // acknowledged event is in the log once, and everybody who won three times is
 // written to once.
@@ -148,8 +160,14 @@ func TestFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	gateway := i.start("gateway", "--definitions", defs)
-	decider, engager := i.start("decider"), i.start("engager")
+	deciders, engagers := []*server{i.start("decider"), i.start("decider")}, []*server{i.start("engager"), i.start("engager")}
 	others := i.start("analytics,console")
+	swap := func(of []*server, role string, end func(*server)) {
+		t.Helper()
+		end(of[0])
+		of[0] = i.start(role)
+		slices.Reverse(of) // the other one is next
+	}
 
 	v := &visitors{t: t, url: func() string { return gateway.url }, acks: map[string]bool{}, stop: make(chan struct{})}
 	v.run(4)
@@ -164,8 +182,8 @@ func TestFaults(t *testing.T) {
 		name string
 		do   func()
 	}{
-		{"the decider is killed", func() { decider.kill(); decider = i.start("decider") }},
-		{"the engager is killed", func() { engager.kill(); engager = i.start("engager") }},
+		{"a decider is killed", func() { swap(deciders, "decider", (*server).kill) }},
+		{"an engager is killed", func() { swap(engagers, "engager", (*server).kill) }},
 		{"the broker is killed", func() { i.kafka.Kill(0); i.kafka.Restart(0) }},
 		{"Redis is killed", func() { i.redis.Kill(); i.redis.Restart() }},
 		{"Redis loses everything", func() {
@@ -174,20 +192,18 @@ func TestFaults(t *testing.T) {
 			}
 		}},
 		{"MongoDB is killed", func() { i.mongo.Kill(); i.mongo.Restart() }},
-		{"the decider is paused, and another one takes over", func() {
-			paused := decider
-			_ = paused.cmd.Process.Signal(syscall.SIGSTOP)
-			decider = i.start("decider")
+		{"a decider is paused, the other one takes over, and it wakes up", func() {
+			_ = deciders[0].cmd.Process.Signal(syscall.SIGSTOP)
+			eventually(t, time.Minute, "the other decider has all partitions", func() bool { return deciders[1].partitions() == 16 })
 			goes()
-			_ = paused.cmd.Process.Signal(syscall.SIGCONT)
-			goes()
-			paused.stop()
+			_ = deciders[0].cmd.Process.Signal(syscall.SIGCONT)
+			eventually(t, time.Minute, "both have some again", func() bool { n := deciders[0].partitions(); return 0 < n && n+deciders[1].partitions() == 16 })
 		}},
 		{"all are restarted in turn", func() {
-			decider.stop()
-			decider = i.start("decider")
-			engager.stop()
-			engager = i.start("engager")
+			for range 2 {
+				swap(deciders, "decider", (*server).stop)
+				swap(engagers, "engager", (*server).stop)
+			}
 		}},
 	} {
 		started := time.Now()

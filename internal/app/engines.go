@@ -23,6 +23,7 @@ import (
 	"heed/internal/eventlog"
 	"heed/internal/eventlog/distinct"
 	"heed/internal/inbox"
+	"heed/internal/share"
 	"heed/internal/userstate"
 )
 
@@ -38,6 +39,7 @@ type engines struct {
 	state     userstate.Store
 	inbox     inbox.Inbox
 	documents documents.Store
+	dealer    share.Dealer // nil: nothing is shared
 
 	embedded *pebble.DB     // nil: distributed
 	closers  []func() error // in the order of opening
@@ -79,6 +81,7 @@ func openEngines(ctx context.Context, cfg *Config, log *slog.Logger, registry pr
 		return nil, err
 	}
 	e.closers = append(e.closers, stream.Close)
+	e.dealer = stream
 	if e.log, err = distinct.New(stream, cfg.Dedup, registry); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -132,7 +133,7 @@ func (t *topic) headersOf(keys []eventlog.Key, first, last int) []kgo.RecordHead
 	if len(bytes.Trim(all, "\x00")) == 0 {
 		return common
 	}
-	return append(common[:len(common):len(common)], kgo.RecordHeader{Key: headerKeys, Value: all})
+	return append(slices.Clip(common), kgo.RecordHeader{Key: headerKeys, Value: all})
 }
 
 // decode takes a Kafka record apart; Appended is not filled.

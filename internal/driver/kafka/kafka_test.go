@@ -60,6 +60,7 @@ func TestOneBroker(t *testing.T) {
 		{"Topics", testTopics},
 		{"Secure", testSecure},
 		{"Repeats", testRepeats},
+		{"Deal", testDeal},
 		{"LogTime", testLogTime},
 		{"Foreign", testForeign},
 		{"TooLarge", testTooLarge},

@@ -176,8 +176,8 @@ func (l *Log) past(ctx context.Context, n int, from uint64) (*window, error) {
 		}
 	}
 	w := newWindow(l.ids, l.horizon)
-	for i := len(pieces) - 1; i >= 0; i-- {
-		for _, k := range pieces[i] {
+	for _, keys := range slices.Backward(pieces) {
+		for _, k := range keys {
 			w.see(k.print, k.at)
 		}
 	}
