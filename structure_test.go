@@ -29,8 +29,8 @@ var layers = [][]string{
 		"internal/console/analysis", "internal/console/drafts", "internal/console/explain", "internal/console/reaching", "internal/console/sending", "internal/console/starters", "internal/console/trial",
 	},
 	{"internal/reach"},
-	{"internal/analytics/alerts", "internal/analytics/avrofiles", "internal/decider/later", "internal/engager/content", "internal/engager/halt", "internal/console/api", "internal/console/pages", "internal/console/signin"},
-	{"internal/channel/web", "internal/channel/outbox", "internal/channel/webhook", "internal/channel/pullstore", "internal/channel/email", "internal/channel/sms", "internal/channel/push"},
+	{"internal/analytics/alerts", "internal/analytics/avrofiles", "internal/decider/later", "internal/engager/content", "internal/engager/halt", "internal/console/api", "internal/console/pages", "internal/console/signin", "internal/analytics/eventsout"},
+	{"internal/channel/web", "internal/channel/outbox", "internal/channel/webhook", "internal/channel/pullstore", "internal/channel/email", "internal/channel/sms", "internal/channel/push", "internal/channel/kafka"},
 	{"internal/channel/sms/smpp", "internal/channel/sms/twilio", "internal/channel/sms/keyword", "internal/channel/sms/smstest"},
 	{"internal/channel/outward", "internal/channel/email/letter", "internal/channel/email/report", "internal/channel/email/provider", "internal/channel/sms/segment"},
 	{"internal/channel", "internal/backtest"},
@@ -47,6 +47,8 @@ var layers = [][]string{
 	{"internal/condition", "internal/profile"},
 	{"internal/period", "internal/schedule", "internal/phone", "internal/webpush", "internal/event/ocf", "internal/consent", "internal/touch"},
 	{"internal/event"},
+	{"internal/kafkaconn"},
+	{"internal/clienttls"},
 	{"internal/jsonscan", "internal/varint", "internal/express", "internal/journey/bitset"},
 }
 

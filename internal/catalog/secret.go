@@ -82,7 +82,17 @@ func secretsOf(spec any) []*string {
 		if s.Feedback != nil {
 			feedback = s.Feedback
 		}
-		return []*string{&s.Secret, &smtp.Password, &feedback.Secret, &dkim.Key, &push.PrivateKey, &smpp.Password, &twilio.AuthToken}
+		sasl, tls := new(definition.KafkaSASL), new(definition.KafkaTLS)
+		if s.Kafka != nil && s.Kafka.SASL != nil {
+			sasl = s.Kafka.SASL
+		}
+		if s.Kafka != nil && s.Kafka.TLS != nil {
+			tls = s.Kafka.TLS
+		}
+		return []*string{
+			&s.Secret, &smtp.Password, &feedback.Secret, &dkim.Key, &push.PrivateKey, &smpp.Password, &twilio.AuthToken,
+			&sasl.Password, &tls.Key,
+		}
 	}
 	return nil
 }

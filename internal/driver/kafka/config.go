@@ -1,20 +1,16 @@
 package kafka
 
 import (
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"regexp"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/sasl"
-	"github.com/twmb/franz-go/pkg/sasl/plain"
-	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"heed/internal/clienttls"
+	"heed/internal/kafkaconn"
 )
 
 // DefaultPartitions is the number of partitions of a new installation.
@@ -57,27 +53,9 @@ type Config struct {
 	// get what was its own. The brokers allow 6 s to 30 min unless set.
 	Session time.Duration `yaml:"session"`
 	// Memory bounds what waits for brokers, in bytes. More is refused.
-	Memory int64 `yaml:"memory"`
-	TLS    TLS   `yaml:"tls"`
-	SASL   SASL  `yaml:"sasl"`
-}
-
-// TLS is how connections are encrypted.
-type TLS struct {
-	Enabled bool   `yaml:"enabled"`
-	CA      string `yaml:"ca"` // file; empty: the system's
-	// Cert and Key are files with which the client proves who it is.
-	Cert string `yaml:"cert"`
-	Key  string `yaml:"key"`
-	// ServerName is the name in the brokers' certificates; empty: their address.
-	ServerName string `yaml:"server_name"`
-}
-
-// SASL is how the client proves who it is with a password.
-type SASL struct {
-	Mechanism string `yaml:"mechanism"` // plain, scram-sha-256, scram-sha-512; empty: none
-	User      string `yaml:"user"`
-	Password  string `yaml:"password"`
+	Memory int64            `yaml:"memory"`
+	TLS    clienttls.Config `yaml:"tls"`
+	SASL   kafkaconn.SASL   `yaml:"sasl"`
 }
 
 // Defaults fills what is not set.
@@ -117,8 +95,6 @@ var prefixes = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,200}$`)
 // Validate tells what is wrong.
 func (c *Config) Validate() error {
 	switch {
-	case len(c.Brokers) == 0:
-		return errors.New("brokers: none is named")
 	case !prefixes.MatchString(c.Prefix):
 		return fmt.Errorf("prefix: %q is not made of letters, digits, '.', '_' and '-'", c.Prefix)
 	case c.Partitions < 0 || c.Partitions > maxPartitions:
@@ -137,18 +113,11 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("session: %s is not within 1 s and 30 min", c.Session)
 	case c.Memory < 2*maxMessage:
 		return fmt.Errorf("memory: %d bytes, at least 2 MiB are needed", c.Memory)
-	case !c.TLS.Enabled && c.TLS != TLS{}:
-		return errors.New("tls: is set up and not enabled")
-	case (c.TLS.Cert == "") != (c.TLS.Key == ""):
-		return errors.New("tls: cert and key belong together")
-	case c.SASL.Mechanism == "plain" && !c.TLS.Enabled:
-		return errors.New("sasl: plain would send the password in the clear: enable tls, or use scram-sha-512")
 	}
 	if _, err := c.compression(); err != nil {
 		return err
 	}
-	_, err := c.mechanism()
-	return err
+	return c.conn().Validate()
 }
 
 func (c *Config) compression() (kgo.CompressionCodec, error) {
@@ -165,86 +134,13 @@ func (c *Config) compression() (kgo.CompressionCodec, error) {
 	return kgo.CompressionCodec{}, fmt.Errorf("compression: %q is none of none, lz4, snappy, zstd", c.Compression)
 }
 
-// mechanism is nil without SASL.
-func (c *Config) mechanism() (sasl.Mechanism, error) {
-	s := c.SASL
-	if s == (SASL{}) {
-		return nil, nil //nolint:nilnil // no mechanism, no mistake
-	}
-	if s.User == "" || s.Password == "" {
-		return nil, errors.New("sasl: user or password is empty")
-	}
-	switch s.Mechanism {
-	case "plain":
-		return plain.Auth{User: s.User, Pass: s.Password}.AsMechanism(), nil
-	case "scram-sha-256":
-		return scram.Auth{User: s.User, Pass: s.Password}.AsSha256Mechanism(), nil
-	case "scram-sha-512":
-		return scram.Auth{User: s.User, Pass: s.Password}.AsSha512Mechanism(), nil
-	}
-	return nil, fmt.Errorf("sasl: mechanism %q is none of plain, scram-sha-256, scram-sha-512", s.Mechanism)
-}
-
-func (t *TLS) config() (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
-	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
-		if err != nil {
-			return nil, fmt.Errorf("tls: ca: %w", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tls: ca: no certificate in %s", t.CA)
-		}
-	}
-	if t.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
-		if err != nil {
-			return nil, fmt.Errorf("tls: cert, key: %w", err)
-		}
-		c.Certificates = []tls.Certificate{pair}
-	}
-	return c, nil
-}
-
-// options are what every connection has in common.
-func (c *Config) options(logger *slog.Logger) ([]kgo.Opt, error) {
-	opts := []kgo.Opt{
-		kgo.SeedBrokers(c.Brokers...), kgo.ClientID("heed"), kgo.WithLogger(clientLogger{logger}),
-		kgo.MetadataMinAge(250 * time.Millisecond), // a leader that moved is found soon
-		kgo.DialTimeout(c.Timeout), kgo.DisableClientMetrics(),
-	}
-	if c.TLS.Enabled {
-		encrypted, err := c.TLS.config()
-		if err != nil {
-			return nil, err
-		}
-		opts = append(opts, kgo.DialTLSConfig(encrypted))
-	}
-	mechanism, err := c.mechanism()
-	if err != nil {
-		return nil, err
-	}
-	if mechanism != nil {
-		opts = append(opts, kgo.SASL(mechanism))
-	}
-	return opts, nil
+// conn is how the brokers are reached.
+func (c *Config) conn() kafkaconn.Config {
+	return kafkaconn.Config{Brokers: c.Brokers, TLS: c.TLS, SASL: c.SASL, Timeout: c.Timeout}
 }
 
 // Deps are what a Log needs from its surroundings. Nil fields get a default.
 type Deps struct {
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
-}
-
-// clientLogger passes on what the client says of moment; all of it is worked
-// around or comes back as an error.
-type clientLogger struct{ slog *slog.Logger }
-
-// Level implements kgo.Logger.
-func (l clientLogger) Level() kgo.LogLevel { return kgo.LogLevelWarn }
-
-// Log implements kgo.Logger.
-func (l clientLogger) Log(_ kgo.LogLevel, msg string, keyvals ...any) {
-	l.slog.Info("kafka client: "+msg, keyvals...)
 }

@@ -96,7 +96,7 @@ const (
 )
 
 func (l *Log) connect() error {
-	common, err := l.cfg.options(l.logger)
+	common, err := l.cfg.conn().Options(l.logger)
 	if err != nil {
 		return err
 	}

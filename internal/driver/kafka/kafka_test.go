@@ -18,11 +18,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
 
+	"heed/internal/clienttls"
 	"heed/internal/driver/kafka/kafkatest"
 	"heed/internal/event"
 	"heed/internal/eventlog"
 	"heed/internal/eventlog/distinct"
 	"heed/internal/eventlog/eventlogtest"
+	"heed/internal/kafkaconn"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -197,8 +199,8 @@ func testSecure(t *testing.T, c *kafkatest.Cluster) {
 	for _, mechanism := range []string{"plain", "scram-sha-512"} {
 		cfg := testConfig(t, c)
 		cfg.Brokers = s.Addrs
-		cfg.TLS = TLS{Enabled: true, CA: s.CA}
-		cfg.SASL = SASL{Mechanism: mechanism, User: s.User, Password: s.Password}
+		cfg.TLS = clienttls.Config{Enabled: true, CA: s.CA}
+		cfg.SASL = kafkaconn.SASL{Mechanism: mechanism, User: s.User, Password: s.Password}
 		l := open(t, cfg)
 		if err := l.Append(t.Context(), eventlog.Events, []*eventlog.Batch{eventlogtest.MakeBatch(0, mechanism)}); err != nil {
 			t.Fatal(err)
@@ -384,11 +386,11 @@ func TestConfig(t *testing.T) {
 	f("compression: ", func(c *Config) { c.Compression = "gzip9" })
 	f("memory: ", func(c *Config) { c.Memory = 1000 })
 	f("tls: is set up", func(c *Config) { c.TLS.CA = "ca.pem" })
-	f("tls: cert and key", func(c *Config) { c.TLS = TLS{Enabled: true, Cert: "cert.pem"} })
-	f("sasl: plain would", func(c *Config) { c.SASL = SASL{Mechanism: "plain", User: "u", Password: "p"} })
-	f("sasl: user or password", func(c *Config) { c.SASL = SASL{Mechanism: "scram-sha-512", User: "u"} })
-	f("sasl: mechanism", func(c *Config) { c.SASL = SASL{Mechanism: "gssapi", User: "u", Password: "p"} })
-	f("", func(c *Config) { c.SASL = SASL{Mechanism: "scram-sha-256", User: "u", Password: "p"} })
+	f("tls: cert and key", func(c *Config) { c.TLS = clienttls.Config{Enabled: true, Cert: "cert.pem"} })
+	f("sasl: plain would", func(c *Config) { c.SASL = kafkaconn.SASL{Mechanism: "plain", User: "u", Password: "p"} })
+	f("sasl: user or password", func(c *Config) { c.SASL = kafkaconn.SASL{Mechanism: "scram-sha-512", User: "u"} })
+	f("sasl: mechanism", func(c *Config) { c.SASL = kafkaconn.SASL{Mechanism: "gssapi", User: "u", Password: "p"} })
+	f("", func(c *Config) { c.SASL = kafkaconn.SASL{Mechanism: "scram-sha-256", User: "u", Password: "p"} })
 }
 
 // TestRecord holds the form of a record: docs/format/kafka.md.

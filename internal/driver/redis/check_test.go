@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"heed/internal/clienttls"
 	"heed/internal/driver/memory"
 	"heed/internal/driver/redis/redistest"
 	"heed/internal/inbox"
@@ -127,7 +128,7 @@ func TestSecure(t *testing.T) {
 	}
 	cfg := Config{
 		Addrs: []string{secure.Addr}, User: "heed", Password: "a-secret-of-the-tests", Timeout: 2 * time.Second,
-		TLS: TLS{Enabled: true, CA: secure.CA},
+		TLS: clienttls.Config{Enabled: true, CA: secure.CA},
 	}
 	use := func(t testing.TB) Config {
 		if err := server.Client().FlushAll(t.Context()).Err(); err != nil {
@@ -163,7 +164,7 @@ func TestConfig(t *testing.T) {
 	f("replicas: ", func(c *Config) { c.Replicas = -1 })
 	f("timeout: ", func(c *Config) { c.Timeout = time.Millisecond })
 	f("tls: is set up", func(c *Config) { c.TLS.CA = "ca.pem" })
-	f("tls: cert and key", func(c *Config) { c.TLS = TLS{Enabled: true, Cert: "cert.pem"} })
+	f("tls: cert and key", func(c *Config) { c.TLS = clienttls.Config{Enabled: true, Cert: "cert.pem"} })
 }
 
 // TestDamaged: what another program wrote is told, not believed.

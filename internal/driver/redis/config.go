@@ -1,19 +1,18 @@
 package redis
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"regexp"
 	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"heed/internal/clienttls"
 )
 
 // maxReplicas is more than anybody has.
@@ -25,27 +24,16 @@ type Config struct {
 	// cluster is asked, and the others are found.
 	Addrs []string `yaml:"addrs"`
 	// Prefix begins every key, so that installations can share a server.
-	Prefix   string `yaml:"prefix"`
-	User     string `yaml:"user"` // empty: the server's default user
-	Password string `yaml:"password"`
-	TLS      TLS    `yaml:"tls"`
+	Prefix   string           `yaml:"prefix"`
+	User     string           `yaml:"user"` // empty: the server's default user
+	Password string           `yaml:"password"`
+	TLS      clienttls.Config `yaml:"tls"`
 	// Replicas is how many replicas must have what others rely on (intents,
 	// messages) before it counts as written. 0: the server's disk is enough.
 	Replicas int `yaml:"replicas"`
 	// Timeout is how long calls wait for a server that does not answer. They ask
 	// again meanwhile: what was asked is done once.
 	Timeout time.Duration `yaml:"timeout"`
-}
-
-// TLS is how connections are encrypted.
-type TLS struct {
-	Enabled bool   `yaml:"enabled"`
-	CA      string `yaml:"ca"` // file; empty: the system's
-	// Cert and Key are files with which the client proves who it is.
-	Cert string `yaml:"cert"`
-	Key  string `yaml:"key"`
-	// ServerName is the name in the servers' certificates; empty: their address.
-	ServerName string `yaml:"server_name"`
 }
 
 // Defaults fills what is not set.
@@ -74,10 +62,9 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("replicas: %d is not within 0 and %d", c.Replicas, maxReplicas)
 	case c.Timeout < 100*time.Millisecond || c.Timeout > time.Minute:
 		return fmt.Errorf("timeout: %s is not within 100 ms and 1 min", c.Timeout)
-	case !c.TLS.Enabled && c.TLS != TLS{}:
-		return errors.New("tls: is set up and not enabled")
-	case (c.TLS.Cert == "") != (c.TLS.Key == ""):
-		return errors.New("tls: cert and key belong together")
+	}
+	if err := c.TLS.Validate(); err != nil {
+		return fmt.Errorf("tls: %w", err)
 	}
 	for _, addr := range c.Addrs {
 		_, port, err := net.SplitHostPort(addr)
@@ -91,49 +78,24 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-func (t *TLS) config() (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
-	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
-		if err != nil {
-			return nil, fmt.Errorf("tls: ca: %w", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tls: ca: no certificate in %s", t.CA)
-		}
-	}
-	if t.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
-		if err != nil {
-			return nil, fmt.Errorf("tls: cert, key: %w", err)
-		}
-		c.Certificates = []tls.Certificate{pair}
-	}
-	return c, nil
-}
-
 // tries is how often a call that gets no answer at all is made within its time.
 const tries = 3
 
 // options are what every connection has in common. Asking again is ours (see
 // try), except for being sent to another node of the cluster.
 func (c *Config) options() (*redis.UniversalOptions, error) {
-	o := &redis.UniversalOptions{
+	encrypted, err := c.TLS.Client()
+	if err != nil {
+		return nil, fmt.Errorf("tls: %w", err)
+	}
+	return &redis.UniversalOptions{
 		Addrs: c.Addrs, Username: c.User, Password: c.Password, ClientName: "heed", DisableIdentity: true, Protocol: 2,
 		MaxRetries: -1, DialerRetries: 1,
 		DialTimeout: c.Timeout / tries, ReadTimeout: c.Timeout / tries, WriteTimeout: c.Timeout / tries, PoolTimeout: c.Timeout,
 		ContextTimeoutEnabled:    true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	}
-	if c.TLS.Enabled {
-		encrypted, err := c.TLS.config()
-		if err != nil {
-			return nil, err
-		}
-		o.TLSConfig = encrypted
-	}
-	return o, nil
+		TLSConfig:                encrypted,
+	}, nil
 }
 
 // Deps are what a store needs from its surroundings. Nil fields get a default.
