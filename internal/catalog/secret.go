@@ -1,14 +1,17 @@
 package catalog
 
 import (
+	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 
 	"heed/internal/definition"
+	"heed/internal/documents"
 )
 
 // mask stands for a secret wherever definitions leave Heed. Applying it keeps
@@ -83,6 +86,18 @@ func secretsOf(spec any) []*string {
 			feedback = s.Feedback
 		}
 		return []*string{&s.Secret, &smtp.Password, &feedback.Secret, &dkim.Key, &push.PrivateKey, &smpp.Password, &twilio.AuthToken}
+	case *definition.Stream:
+		sasl, tls, registry := new(definition.KafkaSASL), new(definition.KafkaTLS), new(definition.Avro)
+		if s.Kafka.SASL != nil {
+			sasl = s.Kafka.SASL
+		}
+		if s.Kafka.TLS != nil {
+			tls = s.Kafka.TLS
+		}
+		if s.Avro != nil {
+			registry = s.Avro
+		}
+		return []*string{&sasl.Password, &tls.Key, &registry.Password}
 	}
 	return nil
 }
@@ -124,6 +139,40 @@ func (c *Catalog) sealSecrets(spec, old any) error {
 		}
 	}
 	return nil
+}
+
+// Draft is the spec of a document that is not stored, as it would be used: a
+// secret that it leaves masked is the one that is stored.
+func (c *Catalog) Draft(ctx context.Context, d definition.Document) (any, error) {
+	var old any
+	stored, err := c.cfg.Store.Get(ctx, collCurrent, d.Ref())
+	switch {
+	case err == nil:
+		var r Record
+		if err = json.Unmarshal(stored.Value, &r); err == nil {
+			old, err = definition.DecodeSpec(r.Kind, r.Spec)
+		}
+	case errors.Is(err, documents.ErrNotFound):
+		err = nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", d.Ref(), err)
+	}
+	b, err := definition.MarshalSpec(d.Spec) // the caller keeps its document
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", d.Ref(), err)
+	}
+	spec, err := definition.DecodeSpec(d.Kind, b)
+	if err != nil {
+		return nil, err
+	}
+	if err = c.sealSecrets(spec, old); err == nil {
+		err = c.openSecrets(spec)
+	}
+	if err != nil {
+		return nil, definition.Problems{{Kind: d.Kind, Name: d.Name, Message: err.Error()}}
+	}
+	return spec, nil
 }
 
 // openSecrets makes a stored spec usable.
