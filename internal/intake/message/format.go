@@ -49,11 +49,7 @@ func formatOf(s *definition.Stream, schemas Schemas) (format, error) {
 	if f.schema, err = definition.ParseSchema(s.Avro.Schema); err != nil {
 		return nil, fmt.Errorf("message: %w", err)
 	}
-	fingerprint, err := f.schema.FingerprintUsing(avro.CRC64AvroLE)
-	if err != nil {
-		return nil, fmt.Errorf("message: fingerprint of the schema: %w", err)
-	}
-	f.header = append([]byte{0xC3, 0x01}, fingerprint...)
+	f.header = header(f.schema)
 	return f, nil
 }
 
