@@ -364,7 +364,7 @@ func (m *Mapping) Shown(ctx context.Context, msg *Message) []byte {
 	if value, err := m.Value(ctx, msg); err == nil {
 		return bytes.Clone(value)
 	}
-	if utf8.Valid(msg.Value) {
+	if m.stream.Format != definition.FormatAvro && utf8.Valid(msg.Value) {
 		return msg.Value
 	}
 	return fmt.Appendf(nil, "0x%x", msg.Value[:min(len(msg.Value), 4<<10)])

@@ -49,9 +49,11 @@ func (r *reader) follow(ctx context.Context) error {
 		kgo.SessionTimeout(sessionEnds), kgo.HeartbeatInterval(sessionEnds/4), kgo.RebalanceTimeout(2*sessionEnds),
 		kgo.FetchMaxBytes(fetchBytes), kgo.MaxDecompressBatchBytes(unpackBytes),
 		kgo.MetadataMaxAge(10*time.Second), // new partitions are found soon
+		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { r.trouble(reading, nil) }),
 	)
+	instance := "heed-" + r.s.deps.Installation
 	if r.s.deps.Alone {
-		opts = append(opts, kgo.InstanceID("heed-"+r.s.deps.Installation))
+		opts = append(opts, kgo.InstanceID(instance))
 	}
 	client, err := kgo.NewClient(opts...)
 	if err != nil {
@@ -63,7 +65,12 @@ func (r *reader) follow(ctx context.Context) error {
 		if err := client.CommitMarkedOffsets(last); err != nil {
 			r.log.Info("the last position was not committed; what is read again is known", "error", err)
 		}
-		_ = client.LeaveGroupContext(last) // else the brokers miss it soon
+		// Where leaving fails, the brokers miss it soon. A process that ends keeps its
+		// place for a moment, if it has one: it may come back.
+		_ = client.LeaveGroupContext(last)
+		if r.s.deps.Alone && errors.Is(context.Cause(ctx), errRedefined) {
+			_, _ = kadm.NewClient(client).LeaveGroup(last, kadm.LeaveGroup(group).InstanceIDs(instance))
+		}
 		client.Close()
 	}()
 	b := newBatch(r.s.deps.Log.Partitions())

@@ -55,8 +55,10 @@ func (o outcome) String() string { return [...]string{"taken", "bad", "empty"}[o
 type stage int
 
 const (
-	reading stage = iota // from the brokers
-	working              // on what was read
+	working   stage = iota // on what was read
+	reading                // from the brokers
+	measuring              // how far behind it is
+	stages
 )
 
 // tally is what was not yet added to the document. It may be used concurrently.
@@ -67,8 +69,8 @@ type tally struct {
 	last     int64
 	lag      int64
 	lagAt    int64
-	troubles [2]string
-	since    [2]int64
+	troubles [stages]string
+	since    [stages]int64
 }
 
 // read notes that records were read.
@@ -109,13 +111,28 @@ func (r *reader) trouble(at stage, err error) {
 
 // report keeps the document and the lag up to date, until ctx ends.
 func (r *reader) report(ctx context.Context) {
+	var client *kgo.Client
+	defer func() {
+		if client != nil {
+			client.Close()
+		}
+	}()
 	tick := time.NewTicker(reportEvery)
 	defer tick.Stop()
 	asked := time.Time{}
 	for {
 		if now := r.s.deps.Clock(); now.Sub(asked) >= lagEvery {
 			asked = now
-			r.measure(ctx)
+			err := error(nil)
+			if client == nil {
+				client, err = ask(&r.definition.Load().Kafka, r.log)
+			}
+			if err == nil {
+				err = r.measure(ctx, client)
+			}
+			if ctx.Err() == nil {
+				r.trouble(measuring, err)
+			}
 		}
 		if err := r.save(ctx); err != nil && ctx.Err() == nil {
 			r.log.Info("how a stream fares cannot be kept", "error", err)
@@ -132,24 +149,19 @@ func (r *reader) report(ctx context.Context) {
 }
 
 // measure asks how far behind the group is.
-func (r *reader) measure(ctx context.Context) {
+func (r *reader) measure(ctx context.Context, client *kgo.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
 	d := r.definition.Load()
-	client, err := ask(&d.Kafka, r.log)
-	if err == nil {
-		defer client.Close()
-		ctx, cancel := context.WithTimeout(ctx, askTimeout)
-		defer cancel()
-		var lag int64
-		if lag, err = lagOf(ctx, kadm.NewClient(client), d.Topic, r.s.group(d)); err == nil {
-			r.s.lag.WithLabelValues(r.name).Set(float64(lag))
-			r.tally.mu.Lock()
-			r.tally.lag, r.tally.lagAt, r.tally.dirty = lag, r.s.deps.Clock().UnixMicro(), true
-			r.tally.mu.Unlock()
-		}
+	lag, err := lagOf(ctx, kadm.NewClient(client), d.Topic, r.s.group(d))
+	if err != nil {
+		return err
 	}
-	if ctx.Err() == nil {
-		r.trouble(reading, err)
-	}
+	r.s.lag.WithLabelValues(r.name).Set(float64(lag))
+	r.tally.mu.Lock()
+	defer r.tally.mu.Unlock()
+	r.tally.lag, r.tally.lagAt, r.tally.dirty = lag, r.s.deps.Clock().UnixMicro(), true
+	return nil
 }
 
 // lagOf is how many messages of a topic are behind a group's position.
@@ -189,9 +201,9 @@ func (r *reader) save(ctx context.Context) error {
 		return nil
 	}
 	counts, last, lag, lagAt := t.counts, t.last, t.lag, t.lagAt
-	trouble, since := t.troubles[working], t.since[working]
-	if trouble == "" {
-		trouble, since = t.troubles[reading], t.since[reading]
+	trouble, since := "", int64(0)
+	for at := working; at < stages && trouble == ""; at++ {
+		trouble, since = t.troubles[at], t.since[at]
 	}
 	t.counts, t.dirty = [3]int64{}, false
 	t.mu.Unlock()
@@ -207,7 +219,7 @@ func (r *reader) save(ctx context.Context) error {
 			s.Lag, s.LagAt = lag, lagAt
 		}
 		if s.Error, s.ErrorAt = trouble, since; trouble == "" {
-			s.ErrorAt = 0
+			s.ErrorAt = 0 // since when all is well does not matter
 		}
 	})
 	if err != nil {

@@ -119,12 +119,15 @@ func route(d *definition.Stream) definition.Stream {
 	return definition.Stream{Kafka: d.Kafka, Topic: d.Topic, Group: d.Group, Start: d.Start}
 }
 
+// errRedefined ends a reader that should not read on, though its process does.
+var errRedefined = errors.New("stream: redefined")
+
 // stop ends some of the readers, all at once.
 func stop(running map[string]*reader, which func(*reader) bool) {
 	var ending []*reader
 	for name, r := range running {
 		if which(r) {
-			r.cancel()
+			r.cancel(errRedefined)
 			ending = append(ending, r)
 			delete(running, name)
 		}
@@ -138,7 +141,7 @@ func stop(running map[string]*reader, which func(*reader) bool) {
 func (s *Streams) start(ctx context.Context, d *definition.Stream) *reader {
 	r := &reader{s: s, name: d.Name, log: s.deps.Logger.With("stream", d.Name), done: make(chan struct{})}
 	r.definition.Store(d)
-	ctx, r.cancel = context.WithCancel(ctx)
+	ctx, r.cancel = context.WithCancelCause(ctx)
 	go func() {
 		defer close(r.done)
 		r.run(ctx)
@@ -169,7 +172,7 @@ type reader struct {
 	name       string
 	log        *slog.Logger
 	definition atomic.Pointer[definition.Stream]
-	cancel     context.CancelFunc
+	cancel     context.CancelCauseFunc
 	done       chan struct{}
 	tally      tally
 }
@@ -181,7 +184,10 @@ func (r *reader) run(ctx context.Context) {
 		defer close(reporting)
 		r.report(ctx)
 	}()
-	defer func() { <-reporting }()
+	defer func() {
+		r.cancel(nil)
+		<-reporting
+	}()
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		err := r.follow(ctx)
 		if ctx.Err() != nil || errors.Is(err, eventlog.ErrClosed) {
