@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -79,13 +78,16 @@ func (s *server) wait(what string, holds func() bool) {
 func (s *server) letters(user string) (bodies []string) {
 	s.t.Helper()
 	var page struct {
-		Messages []struct{ ID string }
+		Messages []struct{ ID, User string }
 	}
-	s.admin("GET", "/outbox?user="+url.QueryEscape(user), "", &page)
+	s.admin("GET", "/outbox", "", &page)
 	for _, m := range page.Messages {
-		var letter struct{ Body string }
+		if m.User != user {
+			continue
+		}
+		var letter struct{ Text string }
 		s.admin("GET", "/outbox/"+m.ID, "", &letter)
-		bodies = append(bodies, letter.Body)
+		bodies = append(bodies, letter.Text)
 	}
 	return bodies
 }

@@ -12,12 +12,13 @@ export const blank: Spec = {
   status: 'draft',
 };
 
-/** What starts a campaign: a trigger that is written with it, one that there is, an audience, or the clock. */
-export type Start = 'own' | 'trigger' | 'audience' | 'schedule';
+/** What starts a campaign: a trigger that is written with it, one that there is, a stream, an audience, or the clock. */
+export type Start = 'own' | 'trigger' | 'stream' | 'audience' | 'schedule';
 
 export function startOf(when: Spec['when'], own: Trigger | undefined): Start {
   if (own) return 'own';
   if (when.schedule !== undefined) return 'schedule';
+  if (when.stream !== undefined) return 'stream';
   return when.audience === undefined ? 'trigger' : 'audience';
 }
 
@@ -26,7 +27,11 @@ export { blankTrigger };
 /** Why it cannot be launched yet, undefined if it can. */
 export function unfinished(spec: Spec, own: Trigger | undefined): string | undefined {
   const { when } = spec;
-  if (own ? !complete(own) : !(when.trigger || when.audience || when.schedule || when.once))
+  if (
+    own
+      ? !complete(own)
+      : !(when.trigger || when.stream || when.audience || when.schedule || when.once)
+  )
     return 'It does not say yet when it starts';
   if (spec.what.some((v) => v.template === '')) return 'A content has no template yet';
   return undefined;
