@@ -68,7 +68,7 @@ func (b *bench) startHeed(cores, dir string, args ...string) (*process, time.Dur
 	args = append([]string{"run", "--definitions", "bench/definitions"}, args...)
 	p.cmd = b.pinned(cores, b.heed, args...)
 	p.cmd.Env = append(os.Environ(), "HEED_DATA_DIR="+dir, "HEED_LISTEN=127.0.0.1:0", "HEED_ADMIN_TOKEN="+adminToken)
-	log, err := os.Create(filepath.Join(b.dir, "heed.log"))
+	log, err := os.Create(filepath.Join(b.dir, filepath.Base(dir)+".log"))
 	if err != nil {
 		return nil, 0, err
 	}

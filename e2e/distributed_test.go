@@ -8,6 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
 	"heed/internal/driver/kafka/kafkatest"
 	"heed/internal/driver/mongo/mongotest"
 	"heed/internal/driver/redis/redistest"
@@ -32,7 +36,7 @@ func found(t *testing.T) *installation {
 	}
 	i := &installation{t: t, kafka: kafkatest.Start(t, 1), redis: redistest.Start(t), mongo: mongotest.Start(t)}
 	i.config = filepath.Join(t.TempDir(), "heed.yaml")
-	text := fmt.Sprintf("shape: distributed\nsecret: %s\nkafka: {brokers: [%q], replication: 1}\nredis: {addrs: [%q]}\nmongo: {uri: %q, standalone: %v}\n",
+	text := fmt.Sprintf("shape: distributed\nsecret: %s\nkafka: {brokers: [%q], replication: 1, session: 6s}\nredis: {addrs: [%q]}\nmongo: {uri: %q, standalone: %v}\n",
 		installationSecret, i.kafka.Addrs()[0], i.redis.Addr(), i.mongo.URI(i.mongo.Addr()), !i.mongo.Replicated())
 	if err := os.WriteFile(i.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -46,13 +50,25 @@ func (i *installation) start(roles string, args ...string) *server {
 	return start(i.t, i.t.TempDir(), append([]string{"--config", i.config, "--roles", roles}, args...)...)
 }
 
+const scoreDefinitions = `---
+kind: collection
+name: scores
+fields: {next: text}
+---
+{kind: trigger, name: asked, pattern: [{event: ask}]}
+---
+{kind: template, name: advice, channel: web, as: popup, body: 'Take {{ pull.scores.next }}'}
+---
+{kind: campaign, name: advice, when: {trigger: asked}, what: [{channel: web, template: advice}], limits: {holdout: 0%}, status: live}
+`
+
 // TestDistributed: the click at one process is answered with what others decided
 // and wrote, also after each of them was killed; and a process that does not
 // belong to the installation is refused.
 func TestDistributed(t *testing.T) {
 	i := found(t)
 	defs := t.TempDir()
-	if err := os.WriteFile(filepath.Join(defs, "flow.yaml"), []byte(flowDefinitions), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(defs, "flow.yaml"), []byte(flowDefinitions+scoreDefinitions), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	gateway := i.start("gateway", "--definitions", defs)
@@ -74,6 +90,19 @@ func TestDistributed(t *testing.T) {
 	}
 	if a := gateway.track("?wait=2s", win("trusting-key", "ada")); len(a.Messages) != 0 {
 		t.Errorf("the fourth win answered %+v", a)
+	}
+	// what another program has written is in the next text
+	client, err := mongo.Connect(options.Client().ApplyURI(i.mongo.URI(i.mongo.Addr())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Disconnect(t.Context()) }()
+	if _, err := client.Database("heed").Collection("pull.scores").InsertOne(t.Context(), bson.D{{Key: "_id", Value: "bob"}, {Key: "next", Value: "a kettle"}}); err != nil {
+		t.Fatal(err)
+	}
+	a = gateway.track("?wait=2s", map[string]any{"writeKey": "trusting-key", "userId": "bob", "event": "ask"})
+	if len(a.Messages) != 1 || a.Messages[0].HTML != "Take a kettle" {
+		t.Errorf("with a document of another program the answer is %+v", a)
 	}
 	var health struct{ Shape string }
 	others.admin("GET", "/health", "", &health)

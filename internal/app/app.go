@@ -39,6 +39,7 @@ import (
 	"heed/internal/driver/pebble"
 	"heed/internal/driver/redis"
 	"heed/internal/engager"
+	"heed/internal/eventlog/distinct"
 	"heed/internal/express"
 	"heed/internal/gateway"
 	"heed/internal/measure"
@@ -83,6 +84,7 @@ type Config struct {
 	Kafka     kafka.Config             `yaml:"kafka"` // these three: distributed only
 	Redis     redis.Config             `yaml:"redis"`
 	Mongo     mongo.Config             `yaml:"mongo"`
+	Dedup     distinct.Config          `yaml:"dedup"` // likewise
 	Gateway   gateway.Config           `yaml:"gateway"`
 	Decider   decider.Config           `yaml:"decider"`
 	Engager   engager.Config           `yaml:"engager"`

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/goccy/go-yaml"
 )
 
 func load(t *testing.T, file string, environ ...string) (Config, error) {
@@ -172,6 +174,46 @@ func TestShape(t *testing.T) {
 	} {
 		if _, err := load(t, file); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", file, err, want)
+		}
+	}
+}
+
+// TestDeploy: what deploy/ holds are settings that there are.
+func TestDeploy(t *testing.T) {
+	cfg, err := Load("../../deploy/heed.yaml", nil)
+	if err == nil {
+		err = cfg.finish()
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	text, err := os.ReadFile("../../deploy/compose/compose.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var compose struct {
+		Services map[string]struct{ Environment map[string]string }
+	}
+	if err := yaml.Unmarshal(text, &compose); err != nil {
+		t.Fatal(err)
+	}
+	for _, role := range Roles() {
+		env := compose.Services[role].Environment
+		if env["HEED_ROLES"] != role {
+			t.Errorf("the service %s has the roles %q", role, env["HEED_ROLES"])
+		}
+		environ := []string{"HEED_SECRET=" + strings.Repeat("0a", 32)}
+		for name, value := range env {
+			if name != "HEED_SECRET" { // the operator's
+				environ = append(environ, name+"="+value)
+			}
+		}
+		cfg, err := Load("", environ)
+		if err == nil {
+			err = cfg.finish()
+		}
+		if err != nil {
+			t.Errorf("%s: %v", role, err)
 		}
 	}
 }

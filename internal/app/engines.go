@@ -21,7 +21,9 @@ import (
 	"heed/internal/driver/pebble"
 	"heed/internal/driver/redis"
 	"heed/internal/eventlog"
+	"heed/internal/eventlog/distinct"
 	"heed/internal/inbox"
+	"heed/internal/share"
 	"heed/internal/userstate"
 )
 
@@ -37,6 +39,7 @@ type engines struct {
 	state     userstate.Store
 	inbox     inbox.Inbox
 	documents documents.Store
+	dealer    share.Dealer // nil: nothing is shared
 
 	embedded *pebble.DB     // nil: distributed
 	closers  []func() error // in the order of opening
@@ -77,8 +80,11 @@ func openEngines(ctx context.Context, cfg *Config, log *slog.Logger, registry pr
 	if err != nil {
 		return nil, err
 	}
-	e.log = stream
 	e.closers = append(e.closers, stream.Close)
+	e.dealer = stream
+	if e.log, err = distinct.New(stream, cfg.Dedup, registry); err != nil {
+		return nil, err
+	}
 	state, err := redis.OpenState(ctx, cfg.Redis, stream, redis.Deps{Logger: log})
 	if err != nil {
 		return nil, err
@@ -156,7 +162,7 @@ func (c *Config) finishShape() error {
 			Defaults()
 			Validate() error
 		}
-	}{{"kafka", len(c.Kafka.Brokers) > 0, &c.Kafka}, {"redis", len(c.Redis.Addrs) > 0, &c.Redis}, {"mongo", c.Mongo.URI != "", &c.Mongo}}
+	}{{"kafka", len(c.Kafka.Brokers) > 0, &c.Kafka}, {"redis", len(c.Redis.Addrs) > 0, &c.Redis}, {"mongo", c.Mongo.URI != "", &c.Mongo}, {"dedup", c.Shape == Distributed, &c.Dedup}}
 	if c.Kafka.Retention == 0 {
 		c.Kafka.Retention = c.Retention.Log.Duration()
 	}

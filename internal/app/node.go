@@ -265,7 +265,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	var feed *analytics.Analytics
 	if n.cfg.has(RoleDecider) {
 		n.decider, err = decider.New(n.cfg.Decider, decider.Deps{
-			Log: n.db.log, State: n.db.state, Definitions: n.catalog, Settler: n.db.inbox, Pull: n.pull,
+			Log: n.db.log, State: n.db.state, Definitions: n.catalog, Share: n.db.dealer, Settler: n.db.inbox, Pull: n.pull,
 			Logger: n.log, Registerer: n.registry, Clock: time.Now,
 		})
 		if err != nil {
@@ -308,8 +308,8 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 		deps := engager.Deps{
 			Log: n.db.log, Documents: n.db.documents, Inbox: n.db.inbox, Definitions: n.catalog,
 			Profiles: n.profiles(), Book: n.book, Pull: n.pull,
-			Channels: channels,
-			Secret:   n.secret, Zone: zone, Logger: n.log, Registerer: n.registry, Clock: time.Now,
+			Channels: channels, Share: n.db.dealer,
+			Secret: n.secret, Zone: zone, Logger: n.log, Registerer: n.registry, Clock: time.Now,
 		}
 		if n.facts != nil {
 			deps.Members = n.members

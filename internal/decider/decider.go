@@ -21,6 +21,7 @@ import (
 	"heed/internal/definition"
 	"heed/internal/eventlog"
 	"heed/internal/inbox"
+	"heed/internal/share"
 	"heed/internal/userstate"
 )
 
@@ -109,8 +110,9 @@ type Deps struct {
 	Log         eventlog.Log
 	State       userstate.Store
 	Definitions Definitions
-	Settler     Settler // nil: nobody waits
-	Pull        Pull    // nil: conditions on pull.* read nothing
+	Share       share.Dealer // nil: all partitions are this process's
+	Settler     Settler      // nil: nobody waits
+	Pull        Pull         // nil: conditions on pull.* read nothing
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer // nil: no metrics
 	Clock       func() time.Time      // only decides when a tick is appended
@@ -128,8 +130,9 @@ type Decider struct {
 	deps    Deps
 	rules   *rulebook
 	metrics *metrics
-	workers []*worker
-	surveys chan *survey // ordered
+	workers []*worker     // of all partitions
+	share   *share.Holder // which of them are this process's
+	surveys chan *survey  // ordered
 }
 
 // New checks the configuration; nothing is opened before Run.
@@ -147,7 +150,7 @@ func New(cfg Config, deps Deps) (*Decider, error) {
 	if deps.Clock == nil {
 		deps.Clock = time.Now
 	}
-	d := &Decider{cfg: cfg, deps: deps}
+	d := &Decider{cfg: cfg, deps: deps, share: share.New(deps.Share, "decider", deps.Log.Partitions())}
 	d.metrics = newMetrics()
 	d.rules = newRulebook(deps.Definitions, deps.Logger, d.metrics)
 	partitions := deps.Log.Partitions()
@@ -165,9 +168,9 @@ func New(cfg Config, deps Deps) (*Decider, error) {
 // nil. It returns an error when a store was closed under it.
 func (d *Decider) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, w := range d.workers {
-		group.Go(func() error { return w.run(ctx) })
-	}
+	group.Go(func() error {
+		return d.share.Run(ctx, func(ctx context.Context, partition int) error { return d.workers[partition].run(ctx) })
+	})
 	group.Go(func() error { return d.survey(ctx) })
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("decider: %w", err)
@@ -175,9 +178,22 @@ func (d *Decider) Run(ctx context.Context) error {
 	return nil
 }
 
-// Ready tells whether every partition is in hand.
+// own are the workers of the partitions that are this process's.
+func (d *Decider) own() []*worker {
+	partitions, _ := d.share.Own()
+	out := make([]*worker, len(partitions))
+	for i, p := range partitions {
+		out[i] = d.workers[p]
+	}
+	return out
+}
+
+// Ready tells whether every partition that is this process's is in hand.
 func (d *Decider) Ready() error {
-	for _, w := range d.workers {
+	if _, dealt := d.share.Own(); !dealt {
+		return fmt.Errorf("decider: %w", errNoShare)
+	}
+	for _, w := range d.own() {
 		if err := w.status(); err != nil {
 			return fmt.Errorf("decider: partition %d: %w", w.number, err)
 		}
@@ -189,6 +205,8 @@ func (d *Decider) Ready() error {
 var (
 	errStarting = errors.New("not opened yet")
 	errStopped  = errors.New("stopped")
+	errNoShare  = errors.New("it is not known yet which partitions are this process's")
+	errNotOurs  = errors.New("is another process's")
 )
 
 // shared is what a worker shows to readers in other goroutines.

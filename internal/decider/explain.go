@@ -39,6 +39,7 @@ func (x *Explanation) Trigger(name string) TriggerExplanation {
 // Load shows readers what is committed without deciding anything: for a process
 // in which Run is not called.
 func (d *Decider) Load(ctx context.Context) error {
+	d.share.All()
 	for _, w := range d.workers {
 		if err := w.open(ctx); err != nil {
 			return fmt.Errorf("decider: partition %d: %w", w.number, err)
@@ -57,6 +58,9 @@ func (d *Decider) Explain(ctx context.Context, id string) (Explanation, error) {
 		return Explanation{}, fmt.Errorf("explain %q: %w", id, err)
 	}
 	w := d.workerOf(id)
+	if !d.share.Has(w.number) {
+		return fail(fmt.Errorf("partition %d %w", w.number, errNotOurs))
+	}
 	w.shared.mu.Lock()
 	rules, logTime := w.shared.rules, w.shared.board.logTime
 	w.shared.mu.Unlock()

@@ -150,6 +150,7 @@ func (h *harness) decider() *Decider {
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	d.share.All()
 	for _, w := range d.workers {
 		w.trap = h.trap
 		h.open(w)

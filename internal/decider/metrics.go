@@ -119,7 +119,7 @@ func (l *lag) Describe(ch chan<- *prometheus.Desc) { ch <- l.desc }
 func (l *lag) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	for _, w := range l.d.workers {
+	for _, w := range l.d.own() {
 		bounds, err := l.d.deps.Log.Bounds(ctx, eventlog.Events, w.number)
 		if err != nil {
 			continue // the log is closing; the other metrics stand

@@ -32,12 +32,13 @@ type TriggerProgress struct {
 func (d *Decider) Progress() []TriggerProgress {
 	byName := make(map[string]*TriggerProgress)
 	revision := int64(-1)
-	for _, w := range d.workers {
+	own := d.own()
+	for _, w := range own {
 		w.shared.mu.Lock()
 		revision = max(revision, w.shared.board.revision)
 		w.shared.mu.Unlock()
 	}
-	for _, w := range d.workers {
+	for _, w := range own {
 		w.shared.add(revision, byName)
 	}
 	out := make([]TriggerProgress, 0, len(byName))
@@ -81,12 +82,12 @@ func (s *shared) add(revision int64, byName map[string]*TriggerProgress) {
 
 // Consumed tells, partition by partition, the offset of the stream of events
 // behind the last one that is decided and committed; 0 for a partition that is
-// not opened yet. Retention must not remove what is at it or behind it.
+// not opened yet, or another process's. Retention must not remove what is at it or behind it.
 func (d *Decider) Consumed(context.Context) ([]uint64, error) {
 	out := make([]uint64, len(d.workers))
-	for i, w := range d.workers {
+	for _, w := range d.own() {
 		w.shared.mu.Lock()
-		out[i] = w.shared.next
+		out[w.number] = w.shared.next
 		w.shared.mu.Unlock()
 	}
 	return out, nil
@@ -95,7 +96,7 @@ func (d *Decider) Consumed(context.Context) ([]uint64, error) {
 // Telling is how many commits have made a session_start that is not in the log yet.
 func (d *Decider) Telling() int {
 	n := 0
-	for _, w := range d.workers {
+	for _, w := range d.own() {
 		n += w.sessions.starts.Pending()
 	}
 	return n

@@ -99,6 +99,14 @@ func (w *worker) fail(err error) {
 	w.shared.err = err
 }
 
+// letGo leaves nothing in memory: when the partition comes back, others have
+// moved it on.
+func (w *worker) letGo() {
+	w.users.clear()
+	w.targets.forget()
+	w.fail(errStopped)
+}
+
 // Waits before a partition is taken up again.
 const (
 	minBackoff = 10 * time.Millisecond
@@ -112,7 +120,7 @@ func (w *worker) run(ctx context.Context) error {
 		before := w.next
 		err := w.own(ctx)
 		if ctx.Err() != nil {
-			w.fail(errStopped)
+			w.letGo()
 			return nil //nolint:nilerr // the error is that of the end
 		}
 		w.fail(err)
@@ -132,7 +140,7 @@ func (w *worker) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			wait.Stop()
-			w.fail(errStopped)
+			w.letGo()
 			return nil
 		case <-wait.C:
 		}

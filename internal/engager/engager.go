@@ -45,6 +45,7 @@ import (
 	"heed/internal/profile"
 	"heed/internal/reach"
 	"heed/internal/render"
+	"heed/internal/share"
 )
 
 // Config is the settings of the Engager.
@@ -211,6 +212,7 @@ type Deps struct {
 	Book        Book
 	Pull        Pull              // nil: templates pull nothing
 	Channels    []channel.Channel // at most one of a type
+	Share       share.Dealer      // nil: all partitions are this process's
 	// Members lists who is in one of the audiences now (none: everybody), for
 	// scheduled runs; nil: this process does not know.
 	Members func(ctx context.Context, audiences []string) ([]string, error)
@@ -246,8 +248,10 @@ type Engager struct {
 	pace        *rate.Limiter // of what leaves after it had to wait
 	zones       sync.Map      // name -> *time.Location
 
-	starting atomic.Int32 // partitions that are not served yet
-	fatal    atomic.Pointer[error]
+	share      *share.Holder
+	starting   atomic.Int32 // partitions that are not served yet
+	recovering atomic.Int32 // those in which something of an earlier process is open
+	fatal      atomic.Pointer[error]
 }
 
 // New makes the role.
@@ -283,14 +287,17 @@ func New(cfg Config, deps Deps) (*Engager, error) {
 		}
 		e.channels[c.Type()] = c
 	}
-	e.starting.Store(int32(min(deps.Log.Partitions(), 1<<20)))
+	e.share = share.New(deps.Share, "engager", deps.Log.Partitions())
 	return e, nil
 }
 
-// Ready tells whether all partitions are served.
+// Ready tells whether all partitions that are this process's are served.
 func (e *Engager) Ready() error {
 	if err := e.fatal.Load(); err != nil {
 		return *err
+	}
+	if _, dealt := e.share.Own(); !dealt {
+		return errors.New("engager: it is not known yet which partitions are this process's")
 	}
 	if n := e.starting.Load(); n > 0 {
 		return fmt.Errorf("engager: %d partitions are starting", n)
@@ -312,26 +319,14 @@ func (e *Engager) Run(ctx context.Context) error {
 	if !e.insist(soft, "read whether sending is stopped", func() error { return e.readSending(soft) }) {
 		return nil
 	}
-	var workers, others sync.WaitGroup
-	var recovering sync.WaitGroup
-	n := e.deps.Log.Partitions()
-	recovering.Add(n)
-	for p := range n {
-		w := newWorker(e, p)
-		workers.Go(func() {
-			if err := w.run(soft, hard, sync.OnceFunc(recovering.Done)); err != nil && soft.Err() == nil {
-				err = fmt.Errorf("engager: partition %d: %w", p, err)
-				e.fatal.CompareAndSwap(nil, &err)
-				e.log.Error("engager stops", "partition", p, "error", err)
-				stop(err)
-			}
-		})
-	}
+	var others sync.WaitGroup
 	others.Go(func() { e.reporter(hard) })
-	others.Go(func() { e.janitor(soft, &recovering) })
-	others.Go(func() { e.orders(soft) })
-	others.Go(func() { e.schedules(soft) })
-	workers.Wait()
+	others.Go(func() { e.watchSending(soft) })
+	err := e.share.Run(soft, func(soft context.Context, partition int) error { return e.serve(soft, hard, partition) })
+	if err != nil && ctx.Err() == nil {
+		e.fatal.CompareAndSwap(nil, &err)
+		stop(err)
+	}
 	close(e.reports) // nobody sends any more
 	others.Wait()
 	if err := e.fatal.Load(); err != nil {
@@ -340,11 +335,37 @@ func (e *Engager) Run(ctx context.Context) error {
 	return nil
 }
 
-// janitor removes what is not needed any more. It begins once everything that
-// a crash interrupted has been finished: until then an expired message tells
-// that its delivery had been made.
-func (e *Engager) janitor(ctx context.Context, recovering *sync.WaitGroup) {
-	recovering.Wait()
+// serve serves a partition until soft ends, and finishes within the grace what is
+// in flight. What is to be done once in the installation is done where the first
+// partition is.
+func (e *Engager) serve(soft, hard context.Context, partition int) error {
+	hard, kill := context.WithCancel(hard)
+	defer kill()
+	defer context.AfterFunc(soft, func() { time.AfterFunc(e.cfg.Grace, kill) })()
+	e.starting.Add(1)
+	e.recovering.Add(1)
+	served, recovered := sync.OnceFunc(func() { e.starting.Add(-1) }), sync.OnceFunc(func() { e.recovering.Add(-1) })
+	defer served()
+	var once sync.WaitGroup
+	defer once.Wait()
+	soft, stop := context.WithCancel(soft)
+	defer stop()
+	if partition == 0 {
+		for _, do := range []func(context.Context){e.janitor, e.orders, e.schedules} {
+			once.Go(func() { do(soft) })
+		}
+	}
+	if err := newWorker(e, partition).run(soft, hard, served, recovered); err != nil && soft.Err() == nil {
+		e.log.Error("engager stops", "partition", partition, "error", err)
+		return fmt.Errorf("engager: partition %d: %w", partition, err)
+	}
+	return nil
+}
+
+// janitor removes what is not needed any more, but no messages while something
+// that a crash interrupted is open: until then an expired one tells that its
+// delivery had been made.
+func (e *Engager) janitor(ctx context.Context) {
 	ledger := time.NewTicker(time.Hour)
 	defer ledger.Stop()
 	messages := time.NewTicker(e.cfg.JanitorEvery)
@@ -356,6 +377,9 @@ func (e *Engager) janitor(ctx context.Context, recovering *sync.WaitGroup) {
 		case <-ctx.Done():
 			return
 		case <-messages.C:
+			if e.recovering.Load() > 0 {
+				continue
+			}
 			for n := limit; n == limit && err == nil; {
 				n, err = e.deps.Inbox.Expire(ctx, e.now(), limit)
 			}

@@ -54,6 +54,32 @@ func (e *Engager) readSending(ctx context.Context) error {
 	return err
 }
 
+// watchSending makes hold what another process's switch says.
+func (e *Engager) watchSending(ctx context.Context) {
+	wake, cancel := e.deps.Documents.Watch(CollectionSwitch)
+	defer cancel()
+	known, err := e.Sending(ctx)
+	for {
+		if err != nil && !wait(ctx, e.cfg.Poll) {
+			return
+		}
+		if err == nil {
+			select {
+			case <-ctx.Done():
+				return
+			case <-wake:
+			}
+		}
+		e.turning.Lock()
+		var now Switch
+		if now, err = e.Sending(ctx); err == nil && now != known { // else a stop that could not be kept goes on to hold
+			known = now
+			e.stopped.Store(now.Stopped)
+		}
+		e.turning.Unlock()
+	}
+}
+
 // SetSending stops all sending, or lifts the stop. A stop holds at once, also if
 // the error says that it could not be kept for the next start; attempts that have
 // begun end. What is stopped waits, and is decided on anew when the stop is lifted.

@@ -75,7 +75,7 @@ func (t *triggerEvents) cached(partition int, offset uint64) (eventlog.Chunk, bo
 func (t *triggerEvents) read(ctx context.Context, partition int, offset uint64) (c eventlog.Chunk, found bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	r, err := t.log.Read(ctx, eventlog.Events, partition, offset)
+	r, err := eventlog.Peek(ctx, t.log, eventlog.Events, partition, offset)
 	if errors.Is(err, eventlog.ErrTrimmed) {
 		return c, false, nil
 	}

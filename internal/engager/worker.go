@@ -55,7 +55,7 @@ func newWorker(e *Engager, partition int) *worker {
 // run serves the partition until soft ends, and finishes what is in flight
 // until hard ends. recovered is called once, when nothing of an earlier process
 // is open any more.
-func (w *worker) run(soft, hard context.Context, recovered func()) error {
+func (w *worker) run(soft, hard context.Context, served, recovered func()) error {
 	defer recovered() // also if it never comes to it
 	soft, stop := context.WithCancelCause(soft)
 	defer stop(nil)
@@ -91,7 +91,7 @@ func (w *worker) run(soft, hard context.Context, recovered func()) error {
 			}
 		})
 	}
-	err = w.serve(soft, hard, stop, next, recovered)
+	err = w.serve(soft, hard, stop, next, served, recovered)
 	for _, lane := range w.lanes {
 		close(lane)
 	}
@@ -107,11 +107,11 @@ func (w *worker) run(soft, hard context.Context, recovered func()) error {
 }
 
 // serve reads the stream.
-func (w *worker) serve(soft, hard context.Context, stopAll context.CancelCauseFunc, next uint64, recovered func()) error {
+func (w *worker) serve(soft, hard context.Context, stopAll context.CancelCauseFunc, next uint64, served, recovered func()) error {
 	if err := w.recover(soft, recovered); err != nil {
 		return err
 	}
-	w.starting.Add(-1)
+	served()
 	var ticks sync.WaitGroup
 	defer ticks.Wait()
 	soft, stop := context.WithCancel(soft)

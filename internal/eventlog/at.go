@@ -47,7 +47,7 @@ func OffsetAt(ctx context.Context, log Log, s Stream, partition int, b Bounds, t
 // ChunkAt is the first record of a partition that ends behind the offset; ok is
 // false if there is none.
 func ChunkAt(ctx context.Context, log Log, s Stream, partition int, offset uint64) (c Chunk, ok bool, err error) {
-	reader, err := log.Read(ctx, s, partition, offset)
+	reader, err := Peek(ctx, log, s, partition, offset)
 	if errors.Is(err, ErrTrimmed) {
 		b, err := log.Bounds(ctx, s, partition)
 		if err != nil || b.First <= offset {

@@ -68,6 +68,7 @@ type Chunk struct {
 	Appended int64  // log time in µs: never decreases within a partition
 	Schema   uint64 // fingerprint of the schema that the data was written with
 	Data     []byte
+	Keys     []Key // those of the events, of a log that may hold repeats; else nil
 }
 
 // Next is the offset after the chunk.
@@ -113,6 +114,20 @@ type Reader interface {
 	// TryNext is Next without waiting: ok is false when the reader has caught up.
 	TryNext() (c Chunk, ok bool, err error)
 	Close() error
+}
+
+// Peeker is a Log whose Read has to look at more than what it reads.
+type Peeker interface {
+	// Peek is Read for who looks at a few records: repeats may be among them.
+	Peek(ctx context.Context, s Stream, partition int, from uint64) (Reader, error)
+}
+
+// Peek begins to read for the sake of a few records.
+func Peek(ctx context.Context, log Log, s Stream, partition int, from uint64) (Reader, error) {
+	if p, ok := log.(Peeker); ok {
+		return p.Peek(ctx, s, partition, from)
+	}
+	return log.Read(ctx, s, partition, from)
 }
 
 // Lender is a Reader whose caller may give up the ownership of the data, so that

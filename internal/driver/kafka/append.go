@@ -1,9 +1,11 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 const (
 	headerSchema = "heed-schema" // 8 bytes, big-endian: fingerprint of the schema
 	headerCount  = "heed-count"  // uvarint: how many events
+	headerKeys   = "heed-keys"   // 16 bytes for each event: its key, zeros where it has none
 )
 
 // headersOf are the headers of a stream's records, by the number of their events.
@@ -111,16 +114,32 @@ func (t *topic) cut(records []*kgo.Record, b *eventlog.Batch) []*kgo.Record {
 			continue
 		}
 		records = append(records, &kgo.Record{
-			Topic: t.name, Partition: int32(b.Partition), Headers: t.headers[count], Value: data[begin:end:end],
+			Topic: t.name, Partition: int32(b.Partition), Headers: t.headersOf(b.Keys, i+1-count, i+1), Value: data[begin:end:end],
 		})
 		begin, count = end, 0
 	}
 	return records
 }
 
+// headersOf are those of a record with the events [first, last) of a batch.
+func (t *topic) headersOf(keys []eventlog.Key, first, last int) []kgo.RecordHeader {
+	common := t.headers[last-first]
+	var all []byte
+	if len(keys) > 0 {
+		for _, k := range keys[first:last] {
+			all = append(all, k[:]...)
+		}
+	}
+	if len(bytes.Trim(all, "\x00")) == 0 {
+		return common
+	}
+	return append(slices.Clip(common), kgo.RecordHeader{Key: headerKeys, Value: all})
+}
+
 // decode takes a Kafka record apart; Appended is not filled.
 func decode(r *kgo.Record) (eventlog.Chunk, error) {
 	c := eventlog.Chunk{Base: uint64(r.Offset) << recordShift, Data: r.Value}
+	var keys []byte
 	for _, h := range r.Headers {
 		switch h.Key {
 		case headerSchema:
@@ -131,6 +150,17 @@ func decode(r *kgo.Record) (eventlog.Chunk, error) {
 			if n, w := binary.Uvarint(h.Value); w == len(h.Value) && n <= maxEvents {
 				c.Count = int(n)
 			}
+		case headerKeys:
+			keys = h.Value
+		}
+	}
+	if len(keys) > 0 {
+		if len(keys) != c.Count*len(eventlog.Key{}) {
+			return c, fmt.Errorf("%s/%d, record %d: %d bytes of keys of %d events: %w", r.Topic, r.Partition, r.Offset, len(keys), c.Count, errDamaged)
+		}
+		c.Keys = make([]eventlog.Key, c.Count)
+		for i := range c.Keys {
+			copy(c.Keys[i][:], keys[i*len(eventlog.Key{}):])
 		}
 	}
 	if c.Count == 0 || c.Schema == 0 || len(c.Data) == 0 {

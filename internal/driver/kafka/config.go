@@ -49,6 +49,9 @@ type Config struct {
 	// Timeout is how long appends and questions wait for brokers that do not
 	// answer, before the caller is told to come again.
 	Timeout time.Duration `yaml:"timeout"`
+	// Session is how long a process that shares work may be silent before others
+	// get what was its own. The brokers allow 6 s to 30 min unless set.
+	Session time.Duration `yaml:"session"`
 	// Memory bounds what waits for brokers, in bytes. More is refused.
 	Memory int64            `yaml:"memory"`
 	TLS    clienttls.Config `yaml:"tls"`
@@ -78,6 +81,9 @@ func (c *Config) Defaults() {
 	if c.Timeout == 0 {
 		c.Timeout = 5 * time.Second
 	}
+	if c.Session == 0 {
+		c.Session = 10 * time.Second
+	}
 	if c.Memory == 0 {
 		c.Memory = 64 << 20
 	}
@@ -103,6 +109,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("linger: %s is not within 0 and 1 s", c.Linger)
 	case c.Timeout < 100*time.Millisecond || c.Timeout > time.Minute:
 		return fmt.Errorf("timeout: %s is not within 100 ms and 1 min", c.Timeout)
+	case c.Session < time.Second || c.Session > 30*time.Minute:
+		return fmt.Errorf("session: %s is not within 1 s and 30 min", c.Session)
 	case c.Memory < 2*maxMessage:
 		return fmt.Errorf("memory: %d bytes, at least 2 MiB are needed", c.Memory)
 	}

@@ -22,6 +22,7 @@ import (
 	"heed/internal/driver/kafka/kafkatest"
 	"heed/internal/event"
 	"heed/internal/eventlog"
+	"heed/internal/eventlog/distinct"
 	"heed/internal/eventlog/eventlogtest"
 	"heed/internal/kafkaconn"
 )
@@ -58,6 +59,8 @@ func TestOneBroker(t *testing.T) {
 		{"Eventlog", testEventlog},
 		{"Topics", testTopics},
 		{"Secure", testSecure},
+		{"Repeats", testRepeats},
+		{"Deal", testDeal},
 		{"LogTime", testLogTime},
 		{"Foreign", testForeign},
 		{"TooLarge", testTooLarge},
@@ -80,6 +83,46 @@ func testEventlog(t *testing.T, c *kafkatest.Cluster) {
 			return l
 		}}
 	})
+}
+
+// testRepeats: what a client sends again is in the log, and is not read again.
+func testRepeats(t *testing.T, c *kafkatest.Cluster) {
+	l := open(t, testConfig(t, c))
+	once, err := distinct.New(l, distinct.Config{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range []*eventlog.Batch{
+		eventlogtest.MakeBatch(1, "a", "b"), eventlogtest.MakeBatch(1, "b", "c", "a", "d"), eventlogtest.MakeBatch(1, "d", "a"), eventlogtest.MakeBatch(1, "e"),
+	} {
+		if err := once.Append(t.Context(), eventlog.Events, []*eventlog.Batch{b}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for skip, want := range [][]string{{"a", "b", "c", "d", "e"}, {"c", "d", "e"}} {
+		r, err := once.Read(t.Context(), eventlog.Events, 1, uint64(skip)<<recordShift)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for len(got) < len(want) {
+			chunk, err := r.Next(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			bodies, err := eventlogtest.Bodies(chunk.Data)
+			if err != nil || len(bodies) != chunk.Count {
+				t.Fatalf("%d events, %v", len(bodies), err)
+			}
+			got = append(got, bodies...)
+		}
+		if _, more, err := r.TryNext(); more || err != nil || !slices.Equal(got, want) {
+			t.Errorf("read %v, more: %v, %v; want %v", got, more, err, want)
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // testTopics holds what is checked of topics that are there.
@@ -343,7 +386,12 @@ func TestRecord(t *testing.T) {
 	}
 	r := records[1]
 	schema := binary.BigEndian.AppendUint64(nil, event.Fingerprint)
-	want := []kgo.RecordHeader{{Key: "heed-schema", Value: schema}, {Key: "heed-count", Value: []byte{2}}}
+	var keys []byte
+	for _, body := range bodies[maxEvents:] {
+		k := eventlogtest.KeyOf(body)
+		keys = append(keys, k[:]...)
+	}
+	want := []kgo.RecordHeader{{Key: "heed-schema", Value: schema}, {Key: "heed-count", Value: []byte{2}}, {Key: "heed-keys", Value: keys}}
 	if diff := cmp.Diff(want, r.Headers); diff != "" || r.Topic != "events" || r.Partition != 3 || r.Key != nil {
 		t.Errorf("record for %s/%d, key %q, headers: %s", r.Topic, r.Partition, r.Key, diff)
 	}

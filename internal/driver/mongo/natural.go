@@ -282,7 +282,10 @@ func appendValue(dst []byte, v bson.RawValue, depth int) ([]byte, error) {
 	case bson.TypeObjectID:
 		return appendString(dst, v.ObjectID().Hex()), nil
 	case bson.TypeBinary:
-		subtype, b := v.Binary()
+		subtype, b, ok := v.BinaryOK() // likewise
+		if !ok {
+			return nil, errors.New("the stored document: binary data in it are cut off")
+		}
 		if subtype == bson.TypeBinaryUUID && len(b) == 16 {
 			return appendString(dst, fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])), nil
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -104,7 +105,8 @@ func (w *world) says(user string, change ...func(*event.Event)) {
 	}
 }
 
-// orders are the intents so far, at least n of them.
+// orders are the different intents so far, at least n of them; a restart may
+// repeat one.
 func (w *world) orders(n int) (out []event.Intent) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
@@ -125,7 +127,10 @@ func (w *world) orders(n int) (out []event.Intent) {
 			if err != nil {
 				w.t.Fatal(err)
 			}
-			out, b = append(out, in), b[used:]
+			b = b[used:]
+			if !slices.ContainsFunc(out, func(o event.Intent) bool { return o.FireID == in.FireID }) {
+				out = append(out, in)
+			}
 		}
 	}
 	return out

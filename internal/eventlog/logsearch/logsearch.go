@@ -140,7 +140,7 @@ func (s *Search) block(ctx context.Context, f *front) error {
 		lo = f.hi - f.block
 	}
 	f.block = min(2*f.block, largestBlock)
-	reader, err := s.Log.Read(ctx, eventlog.Events, f.partition, lo)
+	reader, err := eventlog.Peek(ctx, s.Log, eventlog.Events, f.partition, lo)
 	if errors.Is(err, eventlog.ErrTrimmed) {
 		f.hi = f.first // retention was faster
 		return nil

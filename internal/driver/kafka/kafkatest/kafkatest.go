@@ -117,6 +117,7 @@ func (c *Cluster) format(b *broker, settings []string) (done func()) {
 		"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL",
 		"log.dirs=" + filepath.Join(b.dir, "data"),
 		"auto.create.topics.enable=false",
+		"group.initial.rebalance.delay.ms=0",
 		"offsets.topic.replication.factor=" + replicas,
 		"transaction.state.log.replication.factor=" + replicas,
 		"num.network.threads=2", "num.io.threads=4",

@@ -307,7 +307,8 @@ function Review(props: {
             review.preview?.error !== undefined ||
             (confirm && typed.trim() !== `${review.sending}`)
           }
-          onClick={props.onSend}
+          // the second click of a double click must not confirm figures that came with the first one's answer
+          onClick={(e) => e.detail < 2 && props.onSend()}
         >
           Send to {count(review.sending)}
         </Button>
