@@ -19,7 +19,7 @@ import (
 // it back at once. Assignments are sticky and cooperative: what stays goes on
 // meanwhile.
 func (l *Log) Deal(ctx context.Context, role string, own func(partitions []int)) error {
-	opts, err := l.cfg.options(l.logger)
+	opts, err := l.cfg.conn().Options(l.logger)
 	if err != nil {
 		return fmt.Errorf("kafka: %w", err)
 	}

@@ -524,7 +524,9 @@ func testSecure(t *testing.T, c *kafkatest.Cluster) {
 	const rest = "userId: key\nevent: e\nstart: earliest"
 	w.define(map[string]string{"crm": rest})
 	w.run(w.db.Log(), true)
-	until(t, "the password is wrong", func() bool { return strings.Contains(w.state("crm").Error, "the brokers do not know this user and password") })
+	until(t, "the password is wrong", func() bool {
+		return strings.Contains(w.state("crm").Error, "the brokers do not know this user and password")
+	})
 	password = secure.Password
 	w.define(map[string]string{"crm": rest})
 	until(t, "it is read", func() bool { return len(w.events()) == 1 })
