@@ -28,6 +28,7 @@ import (
 	"heed/internal/analytics"
 	"heed/internal/analytics/audiences"
 	"heed/internal/analytics/avrofiles"
+	"heed/internal/analytics/eventsout"
 	"heed/internal/backtest"
 	"heed/internal/channel/email"
 	"heed/internal/console"
@@ -93,6 +94,7 @@ type Config struct {
 	Console   console.Config           `yaml:"console"`
 	Backtest  backtest.Config          `yaml:"backtest"`
 	Avro      avrofiles.Config         `yaml:"avro"`
+	EventsOut eventsout.Config         `yaml:"events_out"`
 	Facts     duckdb.Config            `yaml:"facts"`
 	Behavior  analytics.BehaviorConfig `yaml:"behavior"`
 	Audiences audiences.Config         `yaml:"audiences"`
@@ -182,7 +184,7 @@ func (c *Config) finish() error {
 			Defaults()
 			Validate() error
 		}
-	}{{"store", &c.Store}, {"gateway", &c.Gateway}, {"decider", &c.Decider}, {"engager", &c.Engager}, {"analytics", &c.Analytics}, {"console", &c.Console}, {"backtest", &c.Backtest}, {"avro", &c.Avro}, {"facts", &c.Facts}, {"behavior", &c.Behavior}, {"audiences", &c.Audiences}, {"shop", &c.Shop}} {
+	}{{"store", &c.Store}, {"gateway", &c.Gateway}, {"decider", &c.Decider}, {"engager", &c.Engager}, {"analytics", &c.Analytics}, {"console", &c.Console}, {"backtest", &c.Backtest}, {"avro", &c.Avro}, {"events_out", &c.EventsOut}, {"facts", &c.Facts}, {"behavior", &c.Behavior}, {"audiences", &c.Audiences}, {"shop", &c.Shop}} {
 		part.cfg.Defaults()
 		if err := part.cfg.Validate(); err != nil {
 			return fmt.Errorf("%s: %w", part.name, err)
@@ -199,10 +201,15 @@ func Check(ctx context.Context, cfg Config) error {
 	if err := cfg.finish(); err != nil {
 		return err
 	}
-	if cfg.Shape == Embedded {
-		return nil
+	if cfg.Shape != Embedded {
+		if err := tryEngines(ctx, &cfg); err != nil {
+			return err
+		}
 	}
-	return tryEngines(ctx, &cfg)
+	if err := eventsout.Check(ctx, cfg.EventsOut); err != nil {
+		return fmt.Errorf("events_out: %w", err)
+	}
+	return nil
 }
 
 // Process is what a run gets from the command line.

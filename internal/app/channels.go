@@ -8,6 +8,7 @@ import (
 
 	"heed/internal/channel"
 	"heed/internal/channel/email"
+	channelkafka "heed/internal/channel/kafka"
 	"heed/internal/channel/outbox"
 	"heed/internal/channel/pullstore"
 	"heed/internal/channel/push"
@@ -24,6 +25,7 @@ func (n *node) channels(public string, mux *http.ServeMux, add func(name string,
 		outbox.New(n.db.documents),
 		webhook.New(time.Now),
 		pullstore.New(n.pull, n.catalog),
+		channelkafka.New(time.Now, n.log),
 		sms.New(sms.Deps{
 			Documents: n.db.documents, Definitions: n.catalog, Inbound: n.book.Inbound, Secret: n.secret,
 			PublicURL: n.cfg.PublicURL, Now: time.Now, Logger: n.log,

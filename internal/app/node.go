@@ -20,6 +20,7 @@ import (
 	"heed/internal/analytics"
 	"heed/internal/analytics/audiences"
 	"heed/internal/analytics/avrofiles"
+	"heed/internal/analytics/eventsout"
 	"heed/internal/backtest"
 	"heed/internal/catalog"
 	"heed/internal/channel"
@@ -361,6 +362,13 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 				return nil, err
 			}
 			add("avro files", files.Run, files.Ready)
+		}
+		if !n.cfg.EventsOut.Off() {
+			out, err := eventsout.New(n.cfg.EventsOut, eventsout.Deps{Log: n.db.log, Documents: n.db.documents, Logger: n.log, Registerer: n.registry})
+			if err != nil {
+				return nil, err
+			}
+			add("events out", out.Run, out.Ready)
 		}
 	}
 	add("retention", n.retain, alwaysReady)

@@ -371,6 +371,22 @@ func TestSecretsOfAChannel(t *testing.T) {
 	}
 }
 
+// Of a Kafka the password and the key are secret, and kept where they are not given.
+func TestSecretsOfAKafkaChannel(t *testing.T) {
+	h := open(t, memory.Open(memory.Config{}).Documents())
+	const channel = "kind: channel\nname: out\ntype: kafka\ntopic: out\nkafka: {brokers: ['k:1'], tls: {ca: ca.pem, cert: c.pem, key: %[1]s-key}, sasl: {mechanism: plain, user: heed, password: %[1]s}}\n"
+	h.want(fmt.Sprintf(channel, "hunter2"), catalog.Options{}, "created channel/out@1")
+	text, err := h.Export(t.Context())
+	if err != nil || strings.Contains(string(text), "hunter2") || !strings.Contains(string(text), "ca.pem") {
+		t.Errorf("export: %v\n%s", err, text)
+	}
+	h.want(string(text), catalog.Options{}, "unchanged channel/out@1")
+	h.want(strings.Replace(string(text), "topic: out", "topic: elsewhere", 1), catalog.Options{}, "updated channel/out@2")
+	if got := h.Current().Channels["out"].Kafka; got.SASL.Password != "hunter2" || got.TLS.Key != "hunter2-key" {
+		t.Errorf("in use are %+v, %+v", got.SASL, got.TLS)
+	}
+}
+
 // A push channel's key is made once, kept sealed, and stays: every subscription
 // is bound to it.
 func TestPushKeyIsMade(t *testing.T) {

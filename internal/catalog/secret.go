@@ -85,21 +85,31 @@ func secretsOf(spec any) []*string {
 		if s.Feedback != nil {
 			feedback = s.Feedback
 		}
-		return []*string{&s.Secret, &smtp.Password, &feedback.Secret, &dkim.Key, &push.PrivateKey, &smpp.Password, &twilio.AuthToken}
+		sasl, tls := kafkaSecrets(s.Kafka)
+		return []*string{
+			&s.Secret, &smtp.Password, &feedback.Secret, &dkim.Key, &push.PrivateKey, &smpp.Password, &twilio.AuthToken, sasl, tls,
+		}
 	case *definition.Stream:
-		sasl, tls, registry := new(definition.KafkaSASL), new(definition.KafkaTLS), new(definition.Avro)
-		if s.Kafka.SASL != nil {
-			sasl = s.Kafka.SASL
-		}
-		if s.Kafka.TLS != nil {
-			tls = s.Kafka.TLS
-		}
+		sasl, tls := kafkaSecrets(&s.Kafka)
+		registry := new(definition.Avro)
 		if s.Avro != nil {
 			registry = s.Avro
 		}
-		return []*string{&sasl.Password, &tls.Key, &registry.Password}
+		return []*string{sasl, tls, &registry.Password}
 	}
 	return nil
+}
+
+// kafkaSecrets are those of how brokers are reached, nil or not.
+func kafkaSecrets(k *definition.Kafka) (password, key *string) {
+	password, key = new(string), new(string)
+	if k != nil && k.SASL != nil {
+		password = &k.SASL.Password
+	}
+	if k != nil && k.TLS != nil {
+		key = &k.TLS.Key
+	}
+	return password, key
 }
 
 func maskSecrets(spec any) {

@@ -23,20 +23,29 @@ const (
 	ChannelEmail   = "email"
 	ChannelSMS     = "sms"
 	ChannelPush    = "push"
+	ChannelKafka   = "kafka"
 )
 
 // Channel is a way out that is configured by name. "web" and "outbox" exist
 // without a definition.
 type Channel struct {
 	Name string `yaml:"name" json:"name"`
-	Type string `yaml:"type" json:"type"` // web | outbox | webhook | pull | email | sms | push
+	Type string `yaml:"type" json:"type"` // web | outbox | webhook | pull | email | sms | push | kafka
 
 	// Of a webhook: where it posts, the secret that signs, whether the address may
-	// be a private one (of sms by HTTP too), and how long an attempt may take.
+	// be a private one (of sms by HTTP too), and how long an attempt may take (of
+	// kafka too).
 	URL          string        `yaml:"url,omitempty" json:"url,omitempty"`
 	Secret       string        `yaml:"secret,omitempty" json:"secret,omitempty"`
 	AllowPrivate bool          `yaml:"allowPrivate,omitempty" json:"allowPrivate,omitempty"`
 	Timeout      period.Period `yaml:"timeout,omitempty" json:"timeout,omitempty"`
+	// Of kafka: how its brokers are reached; the topic; what keys are made of: user
+	// (default), activation, campaign, none, or a place in the value; and further
+	// headers of each record.
+	Kafka   *Kafka            `yaml:"kafka,omitempty" json:"kafka,omitempty"`
+	Topic   string            `yaml:"topic,omitempty" json:"topic,omitempty"`
+	Key     string            `yaml:"key,omitempty" json:"key,omitempty"`
+	Headers map[string]string `yaml:"headers,omitempty" json:"headers,omitempty"`
 	// Cap bounds the marketing that a user gets by the channel, of all campaigns.
 	Cap *Cap `yaml:"cap,omitempty" json:"cap,omitempty"`
 
@@ -110,8 +119,18 @@ func (c *checker) channel(ch *Channel) {
 	if ch.Timeout != 0 {
 		timeout = ch.Timeout.String()
 	}
-	only(ChannelWebhook, "url", ch.URL, "secret", ch.Secret, "timeout", timeout)
+	only(ChannelWebhook, "url", ch.URL, "secret", ch.Secret)
+	if ch.Type != ChannelKafka {
+		only(ChannelWebhook, "timeout", timeout)
+	}
 	only(ChannelPull, "collection", ch.Collection)
+	only(ChannelKafka, "topic", ch.Topic, "key", ch.Key)
+	if ch.Kafka != nil {
+		only(ChannelKafka, "kafka", ch.Type)
+	}
+	if len(ch.Headers) > 0 {
+		only(ChannelKafka, "headers", ch.Type)
+	}
 	c.cap("cap", ch.Cap)
 	if ch.SMTP != nil {
 		only(ChannelEmail, "smtp", ch.Type)
@@ -143,7 +162,9 @@ func (c *checker) channel(ch *Channel) {
 		c.refer("collection", KindCollection, ch.Collection, maps.Keys(c.set.Collections))
 	case ChannelPush:
 		c.push(ch.Push)
+	case ChannelKafka:
+		c.kafkaChannel(ch)
 	default:
-		c.fail("type", "web, outbox, webhook, pull, email, sms or push", "%q is not a type of channel", ch.Type)
+		c.fail("type", "web, outbox, webhook, pull, email, sms, push or kafka", "%q is not a type of channel", ch.Type)
 	}
 }

@@ -52,7 +52,7 @@ func TestSMSChannels(t *testing.T) {
 	f(smpp+"}\nsms: {limits: {countries: [DE, XX]}}", `sms.limits.countries[1]: "XX" is not the code of a country`)
 	f(smpp+"}\nsms: {limits: {perDay: -1}}", "sms.limits.perDay: is negative")
 	f(smpp+"}\nsms: {replies: {help: '"+strings.Repeat("a", 500)+"'}}", "has more than 480 bytes")
-	f("type: smpp", "web, outbox, webhook, pull, email, sms or push")
+	f("type: smpp", "web, outbox, webhook, pull, email, sms, push or kafka")
 
 	const template = "type: sms\nsmpp: {host: h, systemId: heed, sender: Shop}\n---\nkind: template\nname: t\nbody: '<b>{{ user }}'\n"
 	f(template+"channel: texts", "nothing is called")

@@ -141,7 +141,7 @@ func TestProblems(t *testing.T) {
 	f("kind: source\nname: a\nwriteKey: x\n---\nkind: source\nname: b\nserverKey: x", "f.yaml:7:12: source b: serverKey: is a key of source a too (keys are unique)")
 	f("kind: event\nname: x\n---\nkind: event\nname: x", "f.yaml:5:7: event x: name: is defined twice (first in f.yaml)")
 	f("kind: template\nname: t\nchannel: web\nas: pop-up\nbody: x", `f.yaml:4:5: template t: as: "pop-up" is not a way to show web content (popup, banner, slot:<name> or inline)`)
-	f("kind: template\nname: t\nchannel: web\nas: popup\nbody: '{{ evnt.name }}'", `f.yaml:5:7: template t: body: line 1: nothing is called "evnt" here: templates read event, profile, pull, campaign, unsubscribe_url and confirm_url`)
+	f("kind: template\nname: t\nchannel: web\nas: popup\nbody: '{{ evnt.name }}'", `f.yaml:5:7: template t: body: line 1: nothing is called "evnt" here: templates read event, profile, pull, campaign, activation, unsubscribe_url and confirm_url`)
 	f("kind: template\nname: t\nchannel: wbe\nas: popup\nbody: x", `f.yaml:3:10: template t: channel: channel "wbe" does not exist (did you mean web?)`)
 	f("kind: campaign\nname: c\nwhen: {trigger: x}\nwhat:\n  - {channel: outbox, template: t}\nstatus: live\n",
 		"f.yaml:3:17: campaign c: when.trigger: trigger \"x\" does not exist (there is no trigger yet)\n"+

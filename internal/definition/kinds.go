@@ -195,7 +195,7 @@ func (w When) implied(s *Set) *trigger.Definition {
 // Variant is one of the contents a campaign chooses from, by weight.
 type Variant struct {
 	Channel  string `yaml:"channel" json:"channel"`
-	Template string `yaml:"template" json:"template"`
+	Template string `yaml:"template,omitempty" json:"template"`       // "": what the channel says without one
 	Weight   int    `yaml:"weight,omitempty" json:"weight,omitempty"` // default 1
 }
 

@@ -233,8 +233,11 @@ func (c *checker) campaign(k *Campaign) {
 	for i, v := range k.What {
 		at := fmt.Sprintf("what[%d]", i)
 		c.refer(at+".channel", KindChannel, v.Channel, maps.Keys(c.set.Channels))
-		c.refer(at+".template", KindTemplate, v.Template, maps.Keys(c.set.Templates))
-		if t := c.set.Templates[v.Template]; t != nil && t.Channel != v.Channel {
+		t := c.set.TemplateOf(v)
+		if t == nil {
+			c.refer(at+".template", KindTemplate, v.Template, maps.Keys(c.set.Templates))
+		}
+		if t != nil && t.Channel != v.Channel {
 			c.fail(at+".template", "", "template %s is for channel %s", v.Template, t.Channel)
 		}
 		if v.Weight < 0 || v.Weight > 1_000_000 {

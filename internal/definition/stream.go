@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -136,9 +135,6 @@ func (s *Stream) Since() (at time.Time, ok bool) {
 // maxSchema bounds a schema, in bytes.
 const maxSchema = 256 << 10
 
-//nolint:gochecknoglobals // constant
-var topicNames = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
-
 func (c *checker) stream(s *Stream) {
 	if c.set.Sources[s.Name] != nil {
 		c.fail("name", "events are told apart by their source", "is the name of a source too")
@@ -147,7 +143,7 @@ func (c *checker) stream(s *Stream) {
 		c.fail("name", "", "is the source of Heed's own events")
 	}
 	c.kafka("kafka", &s.Kafka)
-	if !topicNames.MatchString(s.Topic) || s.Topic == "." || s.Topic == ".." {
+	if !kafkaTopics.MatchString(s.Topic) || s.Topic == "." || s.Topic == ".." {
 		c.fail("topic", "1 to 249 letters, digits, '.', '_' and '-'", "%q is no name of a topic", s.Topic)
 	}
 	if len(s.Group) > 249 || strings.ContainsFunc(s.Group, func(r rune) bool { return r <= ' ' || r > '~' }) {

@@ -340,7 +340,7 @@ func (a *activation) render(ctx context.Context, v *variant) (*channel.Delivery,
 	bounded, cancel := context.WithTimeout(ctx, a.worker.cfg.RenderTimeout)
 	defer cancel()
 	in := a.worker.input(bounded, a.intent.User, a.name)
-	in.Event, in.Profile = ev, p
+	in.Event, in.Profile, in.Activation, in.At = ev, p, a.id, a.intent.At
 	in.Unsubscribe, in.Confirm = a.links(v)
 	made, err := v.content.Render(bounded, in, "")
 	switch {

@@ -183,7 +183,7 @@ func (e *Engager) variant(set *definition.Set, v definition.Variant) variant {
 		out.err = fmt.Errorf("channel %q is of the type %s, which this process does not send by", v.Channel, kind)
 		return out
 	}
-	t := set.Templates[v.Template]
+	t := set.TemplateOf(v)
 	if t == nil {
 		out.err = fmt.Errorf("template %q does not exist", v.Template)
 		return out

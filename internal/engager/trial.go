@@ -112,7 +112,7 @@ func (e *Engager) Tried(ctx context.Context, id string) (Tried, bool, error) {
 	out := Tried{
 		User: t.User, Campaign: t.Campaign.Name, Done: entry.ended(), Status: entry.Status, Reason: entry.Reason, Channel: entry.Channel, Detail: entry.Detail, Missing: entry.Missing,
 	}
-	template := t.over(e.deps.Definitions.Current()).Templates[entry.Template]
+	template := t.over(e.deps.Definitions.Current()).TemplateOf(definition.Variant{Channel: entry.Channel, Template: entry.Template})
 	if template == nil || !out.Done {
 		return out, true, nil
 	}

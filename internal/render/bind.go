@@ -39,6 +39,7 @@ func (w *writer) bind(t *Template, in Input) {
 		w.vars[rootPull] = pulled
 	}
 	w.vars[rootCampaign] = map[string]any{"name": in.Campaign}
+	w.vars[rootActivation] = map[string]any{"id": in.Activation, "at": micros(in.At)}
 	if in.Confirm != "" {
 		w.vars[rootConfirm] = in.Confirm
 	}

@@ -79,6 +79,10 @@ type Input struct {
 	User     string           // profile id
 	Profile  *profile.Profile // nil: nothing is known
 	Campaign string
+	// Activation is the id of what the message is sent for, and At when that was, in
+	// µs since the Unix epoch; "" and 0 if nothing is sent.
+	Activation string
+	At         int64
 	// Pull looks the user's document of a collection up: a JSON object, or nil. It
 	// is asked for the collections that the template names. nil: there are none.
 	Pull func(collection string) []byte

@@ -117,6 +117,25 @@ func TestMoney(t *testing.T) {
 	f("999.999", "EUR", "tlh", "€1,000.00")
 }
 
+// What is sent says what it is sent for; a preview is sent for nothing.
+func TestActivation(t *testing.T) {
+	f := func(in render.Input, want string) {
+		t.Helper()
+		tpl, err := render.Parse(`{{ activation.id | json }} {{ activation.at | json }}`, render.Text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := tpl.Render(t.Context(), in); err != nil || got.Text != want || len(got.Missing) > 0 {
+			t.Errorf("%+v, %v, want %q", got, err, want)
+		}
+	}
+	f(render.Input{Activation: "a1", At: 1_700_000_000_123_000}, `"a1" "2023-11-14T22:13:20.123Z"`)
+	f(render.Input{}, `"" null`)
+	if _, err := render.Parse(`{{ activation.user }}`, render.Text); err == nil || !strings.Contains(err.Error(), "it has id and at") {
+		t.Error(err)
+	}
+}
+
 func TestMissing(t *testing.T) {
 	f := func(source string, in render.Input, want ...string) {
 		t.Helper()

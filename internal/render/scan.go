@@ -138,6 +138,8 @@ const (
 	rootCampaign = "campaign"
 	rootPull     = "pull" // the pull store: pull.<collection>.<field>
 	rootForloop  = "forloop"
+	// rootActivation is what the message is sent for.
+	rootActivation = "activation"
 
 	// The link by which the reader of a message ends messages like it.
 	rootUnsubscribe = "unsubscribe_url"
@@ -187,12 +189,16 @@ func checkField(f field, locals map[string]bool) error {
 		if second != "" && second != "name" {
 			return fmt.Errorf("campaign has no %q: it has name", second)
 		}
+	case rootActivation:
+		if second != "" && second != "id" && second != "at" {
+			return fmt.Errorf("activation has no %q: it has id and at", second)
+		}
 	case rootUnsubscribe, rootConfirm:
 		if second != "" {
 			return fmt.Errorf("%s has no %q: it is a link", root, second)
 		}
 	default:
-		return fmt.Errorf("nothing is called %q here: templates read event, profile, pull, campaign, unsubscribe_url and confirm_url", root)
+		return fmt.Errorf("nothing is called %q here: templates read event, profile, pull, campaign, activation, unsubscribe_url and confirm_url", root)
 	}
 	return nil
 }

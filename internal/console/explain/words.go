@@ -76,7 +76,11 @@ func prospect(def *definition.Campaign, p *Prospect) api.CampaignProspect {
 	out := api.CampaignProspect{Send: p.Reason == policy.None && p.Wait == "", Reason: string(p.Reason), Template: p.Template, Channel: p.Channel}
 	switch {
 	case out.Send:
-		out.Text = fmt.Sprintf("Decided just now, it would be sent by %s, with template %s.", p.Channel, p.Template)
+		with := "its usual document"
+		if p.Template != "" {
+			with = "template " + p.Template
+		}
+		out.Text = fmt.Sprintf("Decided just now, it would be sent by %s, with %s.", p.Channel, with)
 	case p.Wait != "":
 		out.Text = "Decided just now, it would wait: " + p.Wait.Sentence()
 	case p.Reason == policy.NotLive:

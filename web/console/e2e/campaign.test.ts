@@ -170,6 +170,35 @@ test('a channel is set up as YAML, saved, and tried', async () => {
   ]);
 });
 
+test('a campaign writes to Kafka without a template, or by one', async () => {
+  let page = await go('/new/channel?type=kafka');
+  const text = page.getByLabel('The channel as YAML');
+  expect(await text.inputValue()).toContain('kafka-1.example:9093');
+  await accessibleInBoth(page);
+  await text.fill(
+    'kind: channel\nname: warehouse\ntype: kafka\nkafka: {brokers: ["k1.example:9092"]}\ntopic: deliveries\n',
+  );
+  await button(page, 'Save').click();
+  await page.getByText('warehouse is saved.').waitFor();
+  page = await go('/new/campaign?trigger=three-wins');
+  await page.getByText('Warehouse', { exact: true }).click();
+  await button(page, 'Template: its usual document').waitFor();
+  await page.getByText('Who, which campaign and event, as JSON').waitFor();
+  for (const width of [390, 1280]) {
+    await page.setViewportSize({ width, height: 860 });
+    await fits(page);
+  }
+  await accessibleInBoth(page);
+  await page.getByLabel('Name', { exact: true }).fill('to-warehouse');
+  await button(page, 'Save as draft').click();
+  await page.getByText('to-warehouse is saved.').waitFor();
+  const what = () => world.mock.stored('campaign', 'to-warehouse')?.spec.what;
+  expect(what()).toEqual([{ channel: 'warehouse', template: '' }]);
+  await page.getByText('Its usual document by warehouse').waitFor();
+  page = await go('/new/template?channel=warehouse');
+  await page.getByLabel('Document').waitFor();
+});
+
 test('an analyst reads it, and changes nothing', async () => {
   world.mock.state.role = 'analyst';
   const page = await go('/campaigns/winners/edit');

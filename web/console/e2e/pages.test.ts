@@ -40,6 +40,7 @@ const pages: { path: string; ready: string; api: string; empty?: string }[] = [
   { path: '/settings', ready: 'text=All is well', api: '/health' },
   { path: '/settings?tab=channels', ready: '[data-testid=channels]', api: '/definitions' },
   { path: '/new/channel?type=webhook', ready: 'textarea', api: '' },
+  { path: '/new/channel?type=kafka', ready: 'textarea', api: '' },
   { path: '/settings?tab=suppression', ready: 'text=Look up an address', api: '' },
   { path: '/settings?tab=keys', ready: 'text=Write key (public)', api: '/definitions' },
   { path: '/settings?tab=tokens', ready: '[data-testid=tokens]', api: '/tokens' },

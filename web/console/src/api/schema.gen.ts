@@ -1635,7 +1635,7 @@ export interface components {
         };
         ChannelSpec: {
             /** @enum {string} */
-            type: "web" | "outbox" | "webhook" | "pull" | "email" | "sms" | "push";
+            type: "web" | "outbox" | "webhook" | "pull" | "email" | "sms" | "push" | "kafka";
             /** @description Of a webhook */
             url?: string;
             /** @description Of a webhook: it signs */
@@ -1693,6 +1693,18 @@ export interface components {
                 [key: string]: unknown;
             };
             push?: components["schemas"]["PushSpec"];
+            /** @description Of a channel of type kafka: brokers, tls, sasl (docs/kafka.md) */
+            kafka?: {
+                [key: string]: unknown;
+            };
+            /** @description Of a channel of type kafka */
+            topic?: string;
+            /** @description Of a channel of type kafka: what records' keys are: user (unless it is said), activation, campaign, none, or a place in the value such as value.customer.id */
+            key?: string;
+            /** @description Of a channel of type kafka: further headers of each record */
+            headers?: {
+                [key: string]: string;
+            };
         };
         /** @description Somebody else's Kafka topic (docs/streams.md). A place is key, key.FIELD, value.FIELD.FIELD or headers.NAME. */
         StreamSpec: {
@@ -1890,7 +1902,8 @@ export interface components {
             who?: string[];
             what: {
                 channel: string;
-                template: string;
+                /** @description Absent or empty for a channel of type kafka that writes its usual document */
+                template?: string;
                 weight?: number;
             }[];
             limits?: {

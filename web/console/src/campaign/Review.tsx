@@ -32,7 +32,7 @@ export function Review(props: {
       spec.what.map((v, i) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: a content is its place
         <div key={i}>
-          {v.template} by {v.channel}
+          {v.template || 'Its usual document'} by {v.channel}
         </div>
       )),
     ],

@@ -9,6 +9,7 @@ import { Icon } from '../ui/Icon';
 import { Card } from '../ui/Page';
 import ui from '../ui/ui.module.css';
 import css from './campaign.module.css';
+import { speaks } from './channels';
 import type { Content, Spec } from './spec';
 
 const labels: Record<string, string> = { outbox: 'Outbox', web: 'On the page' };
@@ -99,6 +100,7 @@ function One(props: {
 }) {
   const { content, set, readOnly } = props;
   const channels = useKind<{ type: string }>('channel');
+  const alone = speaks(channels.data?.definitions, content.channel);
   const templates = useTemplates();
   const names = [
     ...new Set(['web', 'outbox', ...(channels.data?.definitions ?? []).map((c) => c.name)]),
@@ -120,19 +122,24 @@ function One(props: {
         <span>says</span>
         <PickChip
           what="Template"
-          value={content.template}
+          value={content.template ?? ''}
           label={content.template || undefined}
-          placeholder="pick a template"
+          placeholder={alone ? 'its usual document' : 'pick a template'}
           search="Search templates"
-          options={fitting.map((t) => ({ value: t.name, label: t.name, hint: t.spec.as }))}
+          options={[
+            ...(alone ? [{ value: '', label: 'its usual document', hint: 'no template' }] : []),
+            ...fitting.map((t) => ({ value: t.name, label: t.name, hint: t.spec.as })),
+          ]}
           set={(template) => set({ ...content, template })}
           readOnly={readOnly}
         />
         {templates.data && fitting.length === 0 && (
           <span className={ui.muted}>
-            No template is for this channel yet.{' '}
+            {alone
+              ? 'Who, which campaign and event, as JSON (docs/kafka.md).'
+              : 'No template is for this channel yet.'}{' '}
             <Link to="/new/template" search={{ channel: content.channel }} className={ui.link}>
-              Write one
+              {alone ? 'Write a template' : 'Write one'}
             </Link>
           </span>
         )}

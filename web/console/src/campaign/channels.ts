@@ -16,6 +16,12 @@ export function addressOf(
   return addresses[channels?.find((c) => c.name === name)?.spec.type ?? ''];
 }
 
+/** Whether contents of a channel need no template: it has something to say by itself. */
+export const speaks = (
+  channels: readonly Definition<{ type: string }>[] | undefined,
+  name: string,
+): boolean => channels?.find((c) => c.name === name)?.spec.type === 'kafka';
+
 export interface ChannelType {
   type: string;
   label: string;
@@ -75,6 +81,20 @@ export const channelTypes: ChannelType[] = [
     label: 'Pull store',
     about: 'Writes a document that sites, apps and later campaigns read',
     start: { collection: 'scores' },
+    sample: { body: '{"tried": true}' },
+  },
+  {
+    type: 'kafka',
+    label: 'Kafka',
+    about: 'Writes a record to a topic of somebody’s brokers (docs/kafka.md)',
+    start: {
+      kafka: {
+        brokers: ['kafka-1.example:9093'],
+        tls: {},
+        sasl: { mechanism: 'scram-sha-512', user: 'heed', password: 'the password' },
+      },
+      topic: 'heed.deliveries',
+    },
     sample: { body: '{"tried": true}' },
   },
 ];

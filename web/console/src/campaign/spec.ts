@@ -24,8 +24,12 @@ export function startOf(when: Spec['when'], own: Trigger | undefined): Start {
 
 export { blankTrigger };
 
-/** Why it cannot be launched yet, undefined if it can. */
-export function unfinished(spec: Spec, own: Trigger | undefined): string | undefined {
+/** Why it cannot be launched yet, undefined if it can; speaks tells channels that need no template. */
+export function unfinished(
+  spec: Spec,
+  own: Trigger | undefined,
+  speaks: (channel: string) => boolean,
+): string | undefined {
   const { when } = spec;
   if (
     own
@@ -33,7 +37,8 @@ export function unfinished(spec: Spec, own: Trigger | undefined): string | undef
       : !(when.trigger || when.stream || when.audience || when.schedule || when.once)
   )
     return 'It does not say yet when it starts';
-  if (spec.what.some((v) => v.template === '')) return 'A content has no template yet';
+  if (spec.what.some((v) => !v.template && !speaks(v.channel)))
+    return 'A content has no template yet';
   return undefined;
 }
 

@@ -386,9 +386,13 @@ function Rules({ campaign }: { campaign: CampaignView }) {
       'What',
       spec.what.map((v) => (
         <span key={`${v.channel} ${v.template}`} style={{ display: 'block' }}>
-          <Link to="/templates" search={{ open: v.template }} className={css.link}>
-            {v.template}
-          </Link>{' '}
+          {v.template ? (
+            <Link to="/templates" search={{ open: v.template }} className={css.link}>
+              {v.template}
+            </Link>
+          ) : (
+            'Its usual document'
+          )}{' '}
           by {v.channel}
         </span>
       )),

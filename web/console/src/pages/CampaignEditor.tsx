@@ -14,7 +14,7 @@ import {
 } from '../api/queries';
 import { include } from '../api/sending';
 import { useMay } from '../api/session';
-import { addressOf } from '../campaign/channels';
+import { addressOf, speaks } from '../campaign/channels';
 import { Limits } from '../campaign/Limits';
 import { Review } from '../campaign/Review';
 import { Sample } from '../campaign/Sample';
@@ -153,7 +153,8 @@ function Editor(props: { saved: Campaign | undefined; trigger?: string | undefin
   const askable = own !== undefined && asked !== undefined && complete(asked);
   const ownCheck = useCheck('trigger', ownName, asked ?? {}, askable);
   const ownProblems = askable ? (ownCheck.data?.problems ?? []) : [];
-  const finished = unfinished(whole, own) === undefined && !broken;
+  const missing = unfinished(whole, own, (c) => speaks(channels.data?.definitions, c));
+  const finished = missing === undefined && !broken;
   const check = useCheck('campaign', goodName(name) ? name : 'draft', wanted, finished);
   const problems = (finished ? (check.data?.problems ?? []) : []).filter(
     // the trigger that is written here is not saved yet
@@ -182,7 +183,7 @@ function Editor(props: { saved: Campaign | undefined; trigger?: string | undefin
     ? 'This campaign is loaded from a folder at start; change it there'
     : !may
       ? 'Your role cannot change campaigns'
-      : (unfinished(whole, own) ??
+      : (missing ??
         (ownProblems.length + problems.length > 0 ? 'Something is wrong with it' : undefined));
 
   /** Saves the trigger that was written here, then the campaign. */
@@ -337,7 +338,7 @@ function Editor(props: { saved: Campaign | undefined; trigger?: string | undefin
             address={addressOf(channels.data?.definitions, spec.what[0]?.channel)}
             event={pattern && stepEvents(pattern).at(-1)}
             why={
-              unfinished(whole, own) ??
+              missing ??
               (ownProblems.length + problems.length > 0 ? 'Something is wrong with it' : undefined)
             }
           />

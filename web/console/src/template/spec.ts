@@ -26,6 +26,9 @@ export const starts: Record<string, Omit<Spec, 'channel'>> = {
     body: '{\n  "user": {{ profile.id | json }},\n  "event": {{ event.name | json }}\n}\n',
   },
   pull: { body: '{"seen": {{ event.timestamp | json }}}\n' },
+  kafka: {
+    body: '{\n  "activation": {{ activation.id | json }},\n  "user": {{ profile.id | json }}\n}\n',
+  },
 };
 
 /** The order in which a template reads best. */
@@ -74,7 +77,7 @@ export function sentBy(spec: Spec, channel: string, type: string): Spec {
 export function partsOf(type: string, as: string | undefined): [Part, string][] {
   const body: [Part, string] = [
     'body',
-    type === 'webhook' || type === 'pull' ? 'Document' : 'Text',
+    ['webhook', 'pull', 'kafka'].includes(type) ? 'Document' : 'Text',
   ];
   const subject: [Part, string] = ['subject', type === 'push' ? 'Title' : 'Subject'];
   if (type === 'push') return [subject, ['link', 'Link'], body];

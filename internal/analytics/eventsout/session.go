@@ -1,0 +1,302 @@
+package eventsout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+
+	"heed/internal/documents"
+	"heed/internal/event"
+	"heed/internal/eventlog"
+)
+
+// collection holds the positions: for each topic and partition of the log the
+// offset, in decimal, of the first event that others may not have.
+const collection = "eventsout"
+
+const (
+	// keepEvery is how often the position is kept, and so how much may come twice
+	// behind a crash; keepEvents bounds it under load.
+	keepEvery  = time.Second
+	keepEvents = 50_000
+	// maxBytes of records wait for the brokers.
+	maxBytes = 16 << 20
+	// Batches are at most so large, and need not be smaller than that.
+	maxBatch = 1_000_000
+	minBatch = 1 << 10
+	// room of a batch is for its header, and for key and headers of a record.
+	room = 1 << 10
+)
+
+// arrival is a record of a partition.
+type arrival struct {
+	partition int
+	chunk     eventlog.Chunk
+}
+
+// session reads all partitions and writes until something fails; moved tells
+// whether it came further.
+func (s *Sink) session(ctx context.Context) (moved bool, err error) {
+	opts, err := s.cfg.conn().Options(s.log)
+	if err != nil {
+		return false, err
+	}
+	// The client's idempotent producer repeats by itself what brokers did not
+	// acknowledge, in order and without doubling it.
+	limit, err := s.limit(ctx, opts)
+	if err != nil {
+		return false, err
+	}
+	client, err := kgo.NewClient(append(
+		opts, kgo.RequiredAcks(kgo.AllISRAcks()), kgo.MaxBufferedBytes(maxBytes), kgo.ProducerBatchCompression(kgo.Lz4Compression()),
+		kgo.ProducerBatchMaxBytes(limit))...)
+	if err != nil {
+		return false, fmt.Errorf("make a client: %w", err)
+	}
+	defer client.Close()
+	w := &writing{s: s, client: client, limit: int(limit)}
+	if w.next, err = s.positions(ctx); err != nil {
+		return false, err
+	}
+	w.kept = slices.Clone(w.next)
+	group, inner := errgroup.WithContext(ctx)
+	arrivals := make(chan arrival, len(w.next))
+	for p, from := range w.next {
+		group.Go(func() error { return s.tail(inner, p, from, arrivals) })
+	}
+	group.Go(func() error { return w.loop(inner, arrivals) })
+	err = group.Wait()
+	return w.moved, err
+}
+
+// limit is how large a batch may be, in bytes: what the topic takes, if Heed may
+// know.
+func (s *Sink) limit(ctx context.Context, opts []kgo.Opt) (int32, error) {
+	client, err := kgo.NewClient(opts...)
+	if err != nil {
+		return 0, fmt.Errorf("make a client: %w", err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, 2*s.cfg.Timeout)
+	defer cancel()
+	found, err := kadm.NewClient(client).DescribeTopicConfigs(ctx, s.cfg.Topic)
+	if err == nil {
+		var topic kadm.ResourceConfig
+		if topic, err = found.On(s.cfg.Topic, nil); err == nil {
+			err = topic.Err
+		}
+		for _, c := range topic.Configs {
+			if n, bad := strconv.ParseInt(c.MaybeValue(), 10, 32); c.Key == "max.message.bytes" && bad == nil {
+				return int32(max(minBatch, min(n, maxBatch))), nil
+			}
+		}
+	}
+	if err != nil && !errors.Is(err, kerr.TopicAuthorizationFailed) {
+		return 0, explain(s.cfg.Topic, err)
+	}
+	return maxBatch, nil
+}
+
+// positions are where each partition goes on: at the beginning of the log if the
+// topic is new.
+func (s *Sink) positions(ctx context.Context) ([]uint64, error) {
+	next := make([]uint64, s.deps.Log.Partitions())
+	for p := range next {
+		d, err := s.deps.Documents.Get(ctx, collection, s.key(p))
+		if errors.Is(err, documents.ErrNotFound) {
+			continue
+		}
+		if err == nil {
+			next[p], err = strconv.ParseUint(string(d.Value), 10, 64)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("position of partition %d: %w", p, err)
+		}
+	}
+	return next, nil
+}
+
+func (s *Sink) key(partition int) string { return s.cfg.Topic + "/" + strconv.Itoa(partition) }
+
+// tail passes a partition's records on.
+func (s *Sink) tail(ctx context.Context, partition int, from uint64, out chan<- arrival) error {
+	bounds, err := s.deps.Log.Bounds(ctx, eventlog.Events, partition)
+	if err != nil {
+		return fmt.Errorf("read partition %d: %w", partition, err)
+	}
+	if from < bounds.First {
+		if from > 0 {
+			s.log.Warn("retention has removed events that were not written to the topic for others", "partition", partition, "from", from, "to", bounds.First)
+		}
+		from = bounds.First
+	}
+	reader, err := s.deps.Log.Read(ctx, eventlog.Events, partition, from)
+	if err != nil {
+		return fmt.Errorf("read partition %d: %w", partition, err)
+	}
+	defer func() { _ = reader.Close() }() // nothing was written
+	for {
+		chunk, err := reader.Next(ctx)
+		if err != nil {
+			return fmt.Errorf("read partition %d: %w", partition, err)
+		}
+		select {
+		case out <- arrival{partition, chunk}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// writing is what was handed to the client, and how far the topic surely has it.
+type writing struct {
+	s          *Sink
+	client     *kgo.Client
+	limit      int      // bytes of a batch
+	next, kept []uint64 // by partition of the log
+	events     int      // since the position was kept
+	moved      bool
+
+	mu  sync.Mutex
+	err error // the first that a record met with
+}
+
+// loop takes records in until ctx ends or something fails.
+func (w *writing) loop(ctx context.Context, arrivals <-chan arrival) error {
+	timer := time.NewTimer(keepEvery)
+	timer.Stop()
+	defer timer.Stop()
+	for armed := false; ; {
+		due := false
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case a := <-arrivals:
+			if err := w.take(ctx, a); err != nil {
+				return err
+			}
+			due = w.events >= keepEvents
+		case <-timer.C:
+			due = true
+		}
+		if due {
+			timer.Stop()
+			armed = false
+			if err := w.keep(ctx); err != nil {
+				return err
+			}
+		} else if !armed {
+			timer.Reset(keepEvery)
+			armed = true
+		}
+	}
+}
+
+// take hands the events of a record that are new to the client. It waits while
+// much waits for the brokers.
+func (w *writing) take(ctx context.Context, a arrival) error {
+	next := w.next[a.partition]
+	d := event.NewDecoder(a.chunk.Data)
+	for offset := a.chunk.Base; ; offset++ {
+		raw, ok, err := d.Raw()
+		if err != nil {
+			return fmt.Errorf("partition %d, offset %d: %w", a.partition, offset, err)
+		}
+		if !ok {
+			break
+		}
+		if offset < next { // shown again
+			continue
+		}
+		next = offset + 1
+		var e event.Event
+		if err := event.DecodeAvro(raw, &e); err != nil {
+			return fmt.Errorf("partition %d, offset %d: %w", a.partition, offset, err)
+		}
+		if e.Type == event.System && event.Plumbing(e.Name) {
+			continue
+		}
+		w.events++
+		w.client.Produce(ctx, w.s.record(raw, &e), w.promise)
+	}
+	w.next[a.partition] = next
+	return w.failure()
+}
+
+// record is what others get of an event.
+func (s *Sink) record(raw []byte, e *event.Event) *kgo.Record {
+	r := &kgo.Record{Topic: s.cfg.Topic, Headers: append(s.headers[:len(s.headers):len(s.headers)],
+		kgo.RecordHeader{Key: "heed-source", Value: []byte(e.Source)},
+		kgo.RecordHeader{Key: "heed-message-id", Value: []byte(e.MessageID)},
+		kgo.RecordHeader{Key: "heed-event", Value: []byte(e.Name)},
+	)}
+	if user := e.User(); user != "" {
+		r.Key = []byte(user)
+	}
+	if s.cfg.Format == Avro {
+		r.Value = append(s.prefix[:len(s.prefix):len(s.prefix)], raw...)
+	} else {
+		r.Value = event.AppendJSON(nil, e)
+	}
+	return r
+}
+
+// promise takes what became of a record. One that is too large can never be
+// written: it holds up nothing behind it.
+func (w *writing) promise(r *kgo.Record, err error) {
+	switch {
+	case err == nil:
+		w.s.written.Inc()
+	case errors.Is(err, kerr.MessageTooLarge) && len(r.Value) > w.limit-room:
+		w.s.refused.Inc()
+		w.s.log.Warn("an event is larger than the topic for others takes, and is left out", "bytes", len(r.Value), "messageId", string(r.Headers[2].Value))
+	default:
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.err == nil {
+			w.err = explain(r.Topic, err)
+		}
+	}
+}
+
+func (w *writing) failure() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
+// keep waits until the brokers have everything, and keeps the position then.
+func (w *writing) keep(ctx context.Context) error {
+	if err := w.client.Flush(ctx); err != nil {
+		return err
+	}
+	if err := w.failure(); err != nil {
+		return err
+	}
+	var writes []documents.Write
+	for p, next := range w.next {
+		if next != w.kept[p] {
+			writes = append(writes, documents.Write{
+				Collection: collection, Key: w.s.key(p), Value: strconv.AppendUint(nil, next, 10), Expect: documents.Any,
+			})
+		}
+	}
+	if len(writes) == 0 {
+		return nil
+	}
+	if err := w.s.deps.Documents.Apply(ctx, documents.Relaxed, writes...); err != nil {
+		return fmt.Errorf("keep the position: %w", err)
+	}
+	copy(w.kept, w.next)
+	w.events, w.moved = 0, true
+	return nil
+}
