@@ -40,6 +40,7 @@ test('a topic is connected by what its messages show', async () => {
 
 test('a stream starts a campaign', async () => {
   const page = await go('/new/campaign');
+  await page.keyboard.press('Escape'); // what is offered first
   await page.getByText('A stream', { exact: true }).click();
   await page.getByRole('option', { name: /registrations/ }).click();
   await page.getByTestId('when').getByText('Each time a message comes by').waitFor();

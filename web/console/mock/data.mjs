@@ -313,6 +313,18 @@ export function definitions({ empty }) {
   if (empty) return all;
   return [
     ...all,
+    definition('stream', 'contracts', {
+      kafka: { brokers: ['kafka-1.example:9093'] },
+      topic: 'crm.contracts',
+      eventFrom: 'value.type',
+      userId: 'key',
+    }),
+    definition('stream', 'registrations', {
+      kafka: { brokers: ['kafka-1.example:9093'], tls: {} },
+      topic: 'crm.registrations',
+      userId: 'value.customer.id',
+      event: 'registered',
+    }),
     definition('audience', 'vip', {
       description: 'Who spends a lot',
       where: {
@@ -1001,7 +1013,10 @@ export const streamState = (d) => ({
   lagAt: new Date().toISOString(),
   lastMessageAt: new Date(Date.now() - 4000).toISOString(),
   ...(d.name === 'contracts'
-    ? { error: 'the schema registry cannot be asked at the moment: it answers 503 Service Unavailable' }
+    ? {
+        error:
+          'the schema registry cannot be asked at the moment: it answers 503 Service Unavailable',
+      }
     : {}),
 });
 
@@ -1039,7 +1054,10 @@ export function streamSample(spec) {
   return {
     ...nothing,
     messages: [
-      message(42, '{"customer":{"id":"c42","email":"ada@example.com"},"plan":"gold","at":"2026-11-28T07:00:00Z"}'),
+      message(
+        42,
+        '{"customer":{"id":"c42","email":"ada@example.com"},"plan":"gold","at":"2026-11-28T07:00:00Z"}',
+      ),
       message(41, 'garbage', 'is not a JSON object'),
     ],
     fields: [
