@@ -214,6 +214,7 @@ func (f *inAvro) primitive(s *avro.PrimitiveSchema) {
 		f.float(float64(f.in.ReadFloat()), 32)
 	case avro.Double:
 		f.float(f.in.ReadDouble(), 64)
+	default: // is no primitive: has a type of its own
 	}
 }
 
@@ -248,6 +249,7 @@ func (f *inAvro) number(n int64, logical avro.LogicalType) {
 		at, layout = time.UnixMilli(n), "15:04:05.999999"
 	case avro.TimeMicros:
 		at, layout = time.UnixMicro(n), "15:04:05.999999"
+	default: // a number
 	}
 	if at = at.UTC(); at.Year() < 1 || at.Year() > 9999 || at.IsZero() {
 		f.out = strconv.AppendInt(f.out, n, 10)

@@ -291,6 +291,7 @@ func enter(s *jsonscan.Scanner, step string) bool {
 			}
 			s.Value()
 		}
+	default: // has nothing in it
 	}
 	return false
 }

@@ -123,7 +123,7 @@ func TestTimes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := ""
+		var got string
 		events, err := m.Events(t.Context(), &Message{Topic: "t", Key: []byte("u1"), Value: []byte(`{"at":` + value + `}`)}, now)
 		if err != nil {
 			got = err.Error()

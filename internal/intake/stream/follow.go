@@ -77,10 +77,11 @@ func (r *reader) follow(ctx context.Context) error {
 	var m mapping
 	for {
 		fetched := client.PollRecords(ctx, pollRecords)
-		if ctx.Err() != nil {
-			return nil
+		if err := ctx.Err(); err != nil {
+			return err
 		}
-		for _, f := range fetched.Errors() {
+		failed := fetched.Errors()
+		for _, f := range failed {
 			if errors.Is(f.Err, kgo.ErrClientClosed) {
 				return f.Err
 			}
@@ -88,9 +89,12 @@ func (r *reader) follow(ctx context.Context) error {
 		}
 		if fetched.Empty() {
 			if !wait(ctx, againAfter/4) {
-				return nil
+				return ctx.Err()
 			}
 			continue
+		}
+		if len(failed) == 0 {
+			r.trouble(reading, nil)
 		}
 		if err := r.take(ctx, client, &m, b, fetched.Records()); err != nil {
 			return err
@@ -181,7 +185,16 @@ func (r *reader) mapping(m *mapping) error {
 // waits as long as they cannot be kept: nothing more is read meanwhile.
 func (r *reader) take(ctx context.Context, client *kgo.Client, m *mapping, b *batch, records []*kgo.Record) error {
 	r.tally.read(records)
-	shown, begun := 0, 0
+	kept := 0
+	keep := func(n int) error {
+		if err := r.append(ctx, b); err != nil {
+			return err
+		}
+		client.MarkCommitRecords(records[kept:n]...)
+		kept = n
+		return nil
+	}
+	shown := 0
 	for i := 0; i < len(records); {
 		now := r.s.deps.Clock()
 		msg := messageOf(records[i])
@@ -204,23 +217,21 @@ func (r *reader) take(ctx context.Context, client *kgo.Client, m *mapping, b *ba
 			if shown++; shown <= refusedShown {
 				r.s.deps.Refused(r.name, string(why), m.Shown(ctx, &msg), now)
 			}
-		default: // its schema cannot be had at the moment
+		default: // its schema cannot be had at the moment: those before it need not wait
+			if err := keep(i); err != nil {
+				return err
+			}
 			r.trouble(working, err)
 			if !wait(ctx, againAfter) {
-				return nil
+				return ctx.Err()
 			}
 			continue
 		}
 		if i++; i == len(records) || b.bytes >= batchBytes {
-			if err := r.append(ctx, b); err != nil {
+			if err := keep(i); err != nil {
 				return err
 			}
-			if ctx.Err() != nil {
-				return nil
-			}
 			r.trouble(working, nil)
-			client.MarkCommitRecords(records[begun:i]...)
-			begun = i
 		}
 	}
 	return nil
@@ -231,17 +242,15 @@ func (r *reader) append(ctx context.Context, b *batch) error {
 	defer b.reset()
 	for !b.empty() {
 		err := r.s.deps.Log.Append(ctx, eventlog.Events, b.fresh())
-		switch {
-		case err == nil:
+		if err == nil {
 			return nil
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, eventlog.ErrClosed):
+		}
+		if ctx.Err() != nil || errors.Is(err, eventlog.ErrClosed) {
 			return err
 		}
 		r.trouble(working, fmt.Errorf("events cannot be stored at the moment: %w", err))
 		if !wait(ctx, againAfter) {
-			return nil
+			return ctx.Err()
 		}
 	}
 	return nil

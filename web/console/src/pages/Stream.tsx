@@ -270,8 +270,11 @@ function Field(props: {
   const { field, spec, pick } = props;
   const last = field.place.split('.').at(-1) ?? field.place;
   return (
-    <li className={rows.row}>
-      <span className={rows.itemText} style={{ padding: '6px 0', overflowWrap: 'anywhere' }}>
+    <li className={rows.row} style={{ display: 'flex', alignItems: 'center', gap: 8 }}>
+      <span
+        className={rows.itemText}
+        style={{ flex: 1, padding: '8px 0', overflowWrap: 'anywhere' }}
+      >
         <span className={rows.itemTitle}>{field.place}</span>
         <span className={rows.itemHint} style={{ display: 'block' }}>
           {field.type}
@@ -310,7 +313,10 @@ function Field(props: {
 function Message({ message: m }: { message: Schema['StreamMessage'] }) {
   return (
     <li className={rows.row}>
-      <span className={rows.itemText} style={{ padding: '6px 0', overflowWrap: 'anywhere' }}>
+      <span
+        className={rows.itemText}
+        style={{ display: 'block', padding: '8px 0', overflowWrap: 'anywhere' }}
+      >
         {m.problem ? (
           <span className={rows.itemTitle}>Left out: {m.problem}</span>
         ) : m.events.length === 0 ? (

@@ -85,5 +85,5 @@ export function Fares({ state: s }: { state: State }) {
 function Health({ state }: { state: State }) {
   if (state.paused) return <Pill color="gray">paused</Pill>;
   if (state.error) return <Pill color="red">{state.lagAt ? 'waits' : 'not connected'}</Pill>;
-  return <Pill color="green">{state.lagAt ? 'follows' : 'connecting'}</Pill>;
+  return <Pill color="teal">{state.lagAt ? 'follows' : 'connecting'}</Pill>;
 }
