@@ -271,3 +271,37 @@ func TestStreamKilled(t *testing.T) {
 		t.Fail()
 	}
 }
+
+// TestStreamsDistributed: the gateway of several processes reads what another one
+// decides about and a third one sends.
+func TestStreamsDistributed(t *testing.T) {
+	i := found(t)
+	producer, err := kgo.NewClient(kgo.SeedBrokers(i.kafka.Addrs()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(producer.Close)
+	k := &somebodys{t: t, broker: i.kafka.Addrs()[0], producer: producer}
+	if _, err := kadm.NewClient(producer).CreateTopics(t.Context(), 3, 1, nil, "crm.registrations"); err != nil {
+		t.Fatal(err)
+	}
+	yaml := strings.ReplaceAll(streamDefinitions, "BROKER", k.broker)
+	first, rest, _ := strings.Cut(yaml, "---\nkind: stream\nname: contracts")
+	_, rest, _ = strings.Cut(rest, "---\n")
+	console := i.start("console", "--definitions", definitions(t, first+"---\n"+rest))
+	i.start("gateway")
+	i.start("decider")
+	i.start("engager")
+	console.wait("the stream is followed", func() bool {
+		x := console.stream("registrations")
+		return !x.LagAt.IsZero() && x.Error == ""
+	})
+	for n := range 20 { // on all partitions
+		k.write("crm.registrations", fmt.Sprint(n), fmt.Appendf(nil, `{"customer":{"id":"new-%d","first":"Ada"},"code":"X-%d"}`, n, n))
+	}
+	for n := range 20 {
+		user := fmt.Sprint("new-", n)
+		console.wait("the message to "+user, func() bool { return len(console.letters(user)) == 1 })
+	}
+	console.wait("it is counted where it is not read", func() bool { x := console.stream("registrations"); return x.Taken == 20 && x.Lag == 0 })
+}

@@ -63,7 +63,7 @@ export function unused(wanted: string, taken: readonly string[]): string {
 /** What it is called while nobody has named it. */
 export function suggested(spec: Spec, trigger: string): string {
   const template = spec.what[0]?.template ?? '';
-  const start = spec.when.audience ?? trigger;
+  const start = spec.when.audience ?? spec.when.stream ?? trigger;
   return [template, start].filter(Boolean).join('-').slice(0, 60);
 }
 
