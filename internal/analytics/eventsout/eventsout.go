@@ -178,7 +178,7 @@ func (s *Sink) Run(ctx context.Context) error {
 	for pause := time.Second; ; pause = min(2*pause, time.Minute) {
 		moved, err := s.session(ctx)
 		if ctx.Err() != nil || errors.Is(err, eventlog.ErrClosed) {
-			return nil
+			return nil //nolint:nilerr // what was not written comes with the next start
 		}
 		if errors.Is(err, event.ErrCorrupt) {
 			return fmt.Errorf("events_out: %w", err)

@@ -28,6 +28,8 @@ const (
 	// behind a crash; keepEvents bounds it under load.
 	keepEvery  = time.Second
 	keepEvents = 50_000
+	// endTimeout bounds how long the brokers are waited for at the end.
+	endTimeout = 5 * time.Second
 	// maxBytes of records wait for the brokers.
 	maxBytes = 16 << 20
 	// Batches are at most so large, and need not be smaller than that.
@@ -175,28 +177,30 @@ func (w *writing) loop(ctx context.Context, arrivals <-chan arrival) error {
 	timer := time.NewTimer(keepEvery)
 	timer.Stop()
 	defer timer.Stop()
-	for armed := false; ; {
-		due := false
+	armed := false
+	for {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+			defer cancel()
+			return errors.Join(ctx.Err(), w.keep(last)) // what it cannot keep comes again
 		case a := <-arrivals:
 			if err := w.take(ctx, a); err != nil {
 				return err
 			}
-			due = w.events >= keepEvents
-		case <-timer.C:
-			due = true
-		}
-		if due {
-			timer.Stop()
-			armed = false
-			if err := w.keep(ctx); err != nil {
-				return err
+			if w.events < keepEvents {
+				if !armed {
+					timer.Reset(keepEvery)
+					armed = true
+				}
+				continue
 			}
-		} else if !armed {
-			timer.Reset(keepEvery)
-			armed = true
+		case <-timer.C:
+		}
+		timer.Stop()
+		armed = false
+		if err := w.keep(ctx); err != nil {
+			return err
 		}
 	}
 }
@@ -234,7 +238,7 @@ func (w *writing) take(ctx context.Context, a arrival) error {
 
 // record is what others get of an event.
 func (s *Sink) record(raw []byte, e *event.Event) *kgo.Record {
-	r := &kgo.Record{Topic: s.cfg.Topic, Headers: append(s.headers[:len(s.headers):len(s.headers)],
+	r := &kgo.Record{Topic: s.cfg.Topic, Headers: append(slices.Clip(s.headers),
 		kgo.RecordHeader{Key: "heed-source", Value: []byte(e.Source)},
 		kgo.RecordHeader{Key: "heed-message-id", Value: []byte(e.MessageID)},
 		kgo.RecordHeader{Key: "heed-event", Value: []byte(e.Name)},
@@ -243,7 +247,7 @@ func (s *Sink) record(raw []byte, e *event.Event) *kgo.Record {
 		r.Key = []byte(user)
 	}
 	if s.cfg.Format == Avro {
-		r.Value = append(s.prefix[:len(s.prefix):len(s.prefix)], raw...)
+		r.Value = append(slices.Clip(s.prefix), raw...)
 	} else {
 		r.Value = event.AppendJSON(nil, e)
 	}

@@ -66,6 +66,7 @@ func (*Channel) Idempotent() bool { return true }
 func (c *Channel) Outages(now time.Time) []channel.Outage { return c.destinations.Outages(now) }
 
 // Run implements channel.Runner: it closes connections that nobody uses any more.
+// When it ends, attempts that are under way get their answer, and no more begin.
 func (c *Channel) Run(ctx context.Context) error {
 	tick := time.NewTicker(idleAfter / 2)
 	defer tick.Stop()
@@ -109,11 +110,10 @@ func (c *Channel) write(ctx context.Context, def *definition.Channel, id string,
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	p, leave, err := c.producers.enter(def, timeout)
+	p, err := c.producers.of(def, timeout)
 	if err != nil {
-		return nil, &channel.Error{Class: channel.Temporary, Err: fmt.Errorf("kafka: %w", err)}
+		return nil, &channel.Error{Class: channel.Temporary, Err: fmt.Errorf("kafka: %w", err), Untried: errors.Is(err, errEnding)}
 	}
-	defer leave()
 	written, err := p.write(ctx, id, record)
 	if err != nil {
 		return nil, classed(def, err)

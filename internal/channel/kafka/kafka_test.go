@@ -27,7 +27,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // start makes a channel that is closed with the test.
 func start(t *testing.T) *Channel {
 	t.Helper()
-	c := New(time.Now, slog.New(slog.DiscardHandler))
+	c, _ := run(t)
+	return c
+}
+
+// run makes a channel; end ends it.
+func run(t *testing.T) (c *Channel, end context.CancelFunc) {
+	t.Helper()
+	c = New(time.Now, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()
@@ -37,7 +44,7 @@ func start(t *testing.T) *Channel {
 			t.Error(err)
 		}
 	})
-	return c
+	return c, cancel
 }
 
 func delivery(brokers []string, topic string, change ...func(*definition.Channel, *channel.Delivery)) *channel.Delivery {
@@ -129,6 +136,7 @@ func TestOneBroker(t *testing.T) {
 	t.Run("Refused", w.testRefused)
 	t.Run("Down", w.testDown)
 	t.Run("Paused", w.testPaused)
+	t.Run("Ends", w.testEnds)
 }
 
 func (w *world) testWrites(t *testing.T) {
@@ -206,6 +214,42 @@ func incompressible(n int) string {
 	return `"` + hex.EncodeToString(b) + `"`
 }
 
+// TestSweep: connections that nobody uses any more are closed, and made anew.
+func TestSweep(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	c := New(func() time.Time { return now }, slog.New(slog.DiscardHandler))
+	def := delivery([]string{"127.0.0.1:1"}, "deliveries").Channel
+	of := func() *producer {
+		t.Helper()
+		p, err := c.producers.of(def, time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	first := of()
+	now = now.Add(idleAfter - time.Second)
+	c.producers.sweep()
+	if of() != first {
+		t.Error("one that was used of late was closed")
+	}
+	now = now.Add(idleAfter)
+	c.producers.sweep()
+	second := of()
+	if second == first {
+		t.Error("one that was idle was kept")
+	}
+	def = delivery([]string{"127.0.0.1:2"}, "deliveries").Channel
+	if of() == second {
+		t.Error("brokers were changed, and the connections are those of before")
+	}
+	def.Kafka.TLS = &definition.KafkaTLS{CA: "missing.pem"}
+	if _, err := c.producers.of(def, time.Second); err == nil || !strings.Contains(err.Error(), "tls: ca: open missing.pem") {
+		t.Error(err)
+	}
+	c.producers.close()
+}
+
 // testDown: a broker that is away gets what was for it when it is back, once.
 func (w *world) testDown(t *testing.T) {
 	c, before := start(t), w.written()
@@ -249,6 +293,52 @@ func (w *world) testPaused(t *testing.T) {
 	w.deliver(t, c, quick)
 	if n := w.written() - before; n != 1 {
 		t.Errorf("%d records, want 1", n)
+	}
+}
+
+// testEnds: what is under way when Heed stops gets its answer.
+func (w *world) testEnds(t *testing.T) {
+	c, end := run(t)
+	if _, err := c.Send(t.Context(), delivery(w.cluster.Addrs(), "deliveries")); err != nil { // connected
+		t.Fatal(err)
+	}
+	before := w.written()
+	w.cluster.Pause(0)
+	sent := make(chan error, 1)
+	go func() {
+		_, err := c.Send(t.Context(), delivery(w.cluster.Addrs(), "deliveries", func(_ *definition.Channel, d *channel.Delivery) { d.ID = "d-last" }))
+		sent <- err
+	}()
+	until(t, func() bool {
+		c.producers.mu.Lock()
+		defer c.producers.mu.Unlock()
+		return !c.producers.all["warehouse"].idle()
+	})
+	end()
+	until(t, func() bool {
+		c.producers.mu.Lock()
+		defer c.producers.mu.Unlock()
+		return c.producers.closed
+	})
+	_, err := c.Send(t.Context(), delivery(w.cluster.Addrs(), "deliveries"))
+	if e := failure(t, err); !e.Untried {
+		t.Errorf("an attempt while it ends: %v", err)
+	}
+	w.cluster.Resume(0)
+	if err := <-sent; err != nil {
+		t.Errorf("the attempt that was under way: %v", err)
+	}
+	if n := w.written() - before; n != 1 {
+		t.Errorf("%d records, want 1", n)
+	}
+}
+
+func until(t *testing.T, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it did not happen")
+		}
 	}
 }
 

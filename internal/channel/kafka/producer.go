@@ -19,10 +19,15 @@ import (
 const (
 	// idleAfter so long without a record a producer is closed.
 	idleAfter = 5 * time.Minute
+	// endTimeout bounds how long records are waited for when a producer ends.
+	endTimeout = 10 * time.Second
 	// maxFates bounds what a producer remembers: records that are on their way, and
 	// those that arrived behind the end of their attempt.
 	maxFates = 1000
 )
+
+// errEnding: nothing was attempted, as the process ends.
+var errEnding = errors.New("the process ends")
 
 // What an attempt without an answer comes to: the record is on its way, and nobody
 // has said whether it arrived; or it was never sent.
@@ -40,15 +45,14 @@ type producers struct {
 	mu     sync.Mutex
 	all    map[string]*producer // by the channel's name
 	closed bool
+	ending sync.WaitGroup // of those that are let go
 }
 
 // producer writes for one channel, as it was defined when it was made.
 type producer struct {
 	client *kgo.Client
-	reach  string // how brokers are reached: another needs another producer
-	users  int    // under the lock of producers, as used and old
-	used   time.Time
-	old    bool // to be closed by whoever leaves it last
+	reach  string    // how brokers are reached: another needs another producer
+	used   time.Time // under the lock of producers
 
 	alone     sync.RWMutex // held for writing by who shares no batch
 	mu        sync.Mutex
@@ -63,44 +67,38 @@ type fate struct {
 	err    error
 }
 
-// enter gives the producer of a channel; leave must follow.
-func (ps *producers) enter(def *definition.Channel, timeout time.Duration) (p *producer, leave func(), err error) {
-	reach, err := json.Marshal(struct {
+// of gives the producer of a channel.
+func (ps *producers) of(def *definition.Channel, timeout time.Duration) (*producer, error) {
+	b, err := json.Marshal(struct {
 		Kafka   *definition.Kafka
 		Timeout time.Duration
 	}{def.Kafka, timeout})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
+	reach := string(b)
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	if ps.closed {
-		return nil, nil, errors.New("the process ends")
+		return nil, errEnding
 	}
-	p = ps.all[def.Name]
-	if p == nil || p.reach != string(reach) {
-		made, err := ps.open(def, timeout)
-		if err != nil {
-			return nil, nil, err
+	p := ps.all[def.Name]
+	if p == nil || p.reach != reach {
+		if p != nil {
+			ps.ending.Go(p.end)
 		}
-		made.reach = string(reach)
-		ps.retire(p)
-		p, ps.all[def.Name] = made, made
+		if p, err = open(def, timeout, ps.log); err != nil {
+			delete(ps.all, def.Name)
+			return nil, err
+		}
+		p.reach, ps.all[def.Name] = reach, p
 	}
-	p.users++
 	p.used = ps.now()
-	return p, func() {
-		ps.mu.Lock()
-		defer ps.mu.Unlock()
-		p.users--
-		if p.old && p.users == 0 {
-			go p.client.Close()
-		}
-	}, nil
+	return p, nil
 }
 
-func (ps *producers) open(def *definition.Channel, timeout time.Duration) (*producer, error) {
-	opts, err := def.Kafka.Conn(timeout).Options(ps.log.With("channel", def.Name))
+func open(def *definition.Channel, timeout time.Duration, log *slog.Logger) (*producer, error) {
+	opts, err := def.Kafka.Conn(timeout).Options(log.With("channel", def.Name))
 	if err != nil {
 		return nil, err
 	}
@@ -116,38 +114,37 @@ func (ps *producers) open(def *definition.Channel, timeout time.Duration) (*prod
 	return p, nil
 }
 
-// retire lets a producer go that is replaced, or was idle.
-func (ps *producers) retire(p *producer) {
-	if p == nil {
-		return
-	}
-	p.old = true
-	if p.users == 0 {
-		go p.client.Close() // it may wait for brokers
-	}
-}
-
-// sweep retires those that were not used of late.
+// sweep ends those that were not used of late.
 func (ps *producers) sweep() {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	for name, p := range ps.all {
-		if p.users == 0 && ps.now().Sub(p.used) >= idleAfter && p.idle() {
+		if ps.now().Sub(p.used) >= idleAfter && p.idle() {
 			delete(ps.all, name)
-			ps.retire(p)
+			ps.ending.Go(p.end)
 		}
 	}
 }
 
-// close ends all of them; nobody enters any more.
+// close ends all of them, and waits for that; nobody gets one any more.
 func (ps *producers) close() {
 	ps.mu.Lock()
-	defer ps.mu.Unlock()
 	ps.closed = true
 	for name, p := range ps.all {
 		delete(ps.all, name)
-		p.client.Close()
+		ps.ending.Go(p.end)
 	}
+	ps.mu.Unlock()
+	ps.ending.Wait()
+}
+
+// end closes the connections, once it is known what became of the records that are on
+// their way, or after a while.
+func (p *producer) end() {
+	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
+	defer cancel()
+	_ = p.client.Flush(ctx) // what is not known then never will be
+	p.client.Close()
 }
 
 // write writes a delivery's record, or waits for the one that an earlier attempt has
@@ -204,8 +201,8 @@ func (p *producer) fateOf(id string, record *kgo.Record) (f *fate, sent bool, er
 	return f, false, nil
 }
 
-// learn takes what became of a record. One that has not arrived is forgotten: the
-// next attempt writes it anew. Any other waits until it is asked for.
+// learn takes what became of a record. One that failed is forgotten: the next attempt
+// writes it anew. Any other waits until it is asked for.
 func (p *producer) learn(id string, f *fate, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
