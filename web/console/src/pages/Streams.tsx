@@ -40,6 +40,7 @@ export default function Streams() {
             icon="events"
             title="No stream yet"
             cause="Registrations, orders or contracts in a Kafka topic can start campaigns."
+            action={add}
           />
         ) : (
           <ul className={rows.rows} data-testid="streams">
