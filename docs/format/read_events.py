@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Prints the events of a Kafka topic as lines of JSON (docs/kafka.md): an example
+r"""Prints the events of a Kafka topic as lines of JSON (docs/kafka.md): an example
 with kcat and Apache Avro's own library, and nothing of Heed's.
 
-  kcat -C -b localhost:9092 -t shop.events -o beginning -e -q -f '%S:%s' |
+  kcat -C -b localhost:9092 -t shop.events -o beginning -e -q -f '%S\n%s' |
     read_events.py event.avsc single     # events_out, format avro: one event each
-  kcat -C -b localhost:9092 -t heed.events -o beginning -e -q -f '%S:%s' |
+  kcat -C -b localhost:9092 -t heed.events -o beginning -e -q -f '%S\n%s' |
     read_events.py event.avsc chunk      # the log itself: many events each
 """
 
@@ -17,9 +17,9 @@ import avro.schema
 
 
 def records(stream):
-    """Splits LENGTH:VALUELENGTH:VALUE..."""
-    while digits := b"".join(iter(lambda: stream.read(1), b":")) if stream.peek(1) else b"":
-        yield stream.read(int(digits))
+    """Splits what kcat prints: the length of a value on a line, then the value."""
+    while length := stream.readline():
+        yield stream.read(int(length))
 
 
 def single(value):

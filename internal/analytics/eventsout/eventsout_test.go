@@ -220,7 +220,7 @@ func foreign(t *testing.T, broker, topic, form string) (events []map[string]any)
 		}
 		t.Skipf("COULD NOT RUN: needs kcat, and %s with avro (on Debian: apt-get install kcat python3-avro): %v", python, err)
 	}
-	kcat := exec.CommandContext(t.Context(), "kcat", "-C", "-b", broker, "-t", topic, "-o", "beginning", "-e", "-q", "-f", "%S:%s")
+	kcat := exec.CommandContext(t.Context(), "kcat", "-C", "-b", broker, "-t", topic, "-o", "beginning", "-e", "-q", "-f", `%S\n%s`)
 	reader := exec.CommandContext(t.Context(), python, "../../../docs/format/read_events.py", "../../../docs/format/event.avsc", form)
 	kcat.Stderr, reader.Stderr = os.Stderr, os.Stderr
 	if reader.Stdin, err = kcat.StdoutPipe(); err != nil {

@@ -35,8 +35,8 @@ const (
 	// Batches are at most so large, and need not be smaller than that.
 	maxBatch = 1_000_000
 	minBatch = 1 << 10
-	// room of a batch is for its header, and for key and headers of a record.
-	room = 1 << 10
+	// room of a batch is for its own header, and for lengths.
+	room = 256
 )
 
 // arrival is a record of a partition.
@@ -260,9 +260,9 @@ func (w *writing) promise(r *kgo.Record, err error) {
 	switch {
 	case err == nil:
 		w.s.written.Inc()
-	case errors.Is(err, kerr.MessageTooLarge) && len(r.Value) > w.limit-room:
+	case errors.Is(err, kerr.MessageTooLarge) && size(r) > w.limit-room:
 		w.s.refused.Inc()
-		w.s.log.Warn("an event is larger than the topic for others takes, and is left out", "bytes", len(r.Value), "messageId", string(r.Headers[2].Value))
+		w.s.log.Warn("an event is larger than the topic for others takes, and is left out", "bytes", size(r), "messageId", string(r.Headers[2].Value))
 	default:
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -270,6 +270,15 @@ func (w *writing) promise(r *kgo.Record, err error) {
 			w.err = explain(r.Topic, err)
 		}
 	}
+}
+
+// size is that of a record, in bytes, but for lengths.
+func size(r *kgo.Record) int {
+	n := len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
+		n += len(h.Key) + len(h.Value)
+	}
+	return n
 }
 
 func (w *writing) failure() error {

@@ -126,6 +126,25 @@ func (l *Log) Read(ctx context.Context, s eventlog.Stream, n int, from uint64) (
 	return r, nil
 }
 
+// Bounds implements eventlog.Log. Repeats at the end are not counted, as far as
+// a reader has come by them, so that who has read all is there.
+func (l *Log) Bounds(ctx context.Context, s eventlog.Stream, n int) (eventlog.Bounds, error) {
+	b, err := l.Log.Bounds(ctx, s, n)
+	if err != nil || s != eventlog.Events {
+		return b, err
+	}
+	p := l.parts[n]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, scan := range p.scans {
+		if scan.hi >= b.Next {
+			b.Next = max(b.First, min(b.Next, scan.kept))
+			break
+		}
+	}
+	return b, nil
+}
+
 // Peek implements eventlog.Peeker.
 func (l *Log) Peek(ctx context.Context, s eventlog.Stream, n int, from uint64) (eventlog.Reader, error) {
 	return l.Log.Read(ctx, s, n, from)
@@ -150,7 +169,7 @@ const firstPiece = 4096
 // past is the window of who begins to read at an offset. It is read backwards in
 // pieces, since nobody knows how many offsets hold so many keys.
 func (l *Log) past(ctx context.Context, n int, from uint64) (*window, error) {
-	b, err := l.Bounds(ctx, eventlog.Events, n)
+	b, err := l.Log.Bounds(ctx, eventlog.Events, n)
 	if err != nil {
 		return nil, err
 	}
@@ -221,6 +240,7 @@ type partition struct {
 type scan struct {
 	window  *window
 	lo, hi  uint64             // offsets [lo, hi) were looked at
+	kept    uint64             // the end of what is no repeat
 	repeats []uint64           // ascending: those among them
 	tidy    int                // more of them than that are tidied up
 	readers map[*reader]uint64 // where each of them is
@@ -248,7 +268,7 @@ func (p *partition) join(r *reader, from uint64) bool {
 func (p *partition) add(r *reader, w *window, from uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r.scan = &scan{window: w, lo: from, hi: from, tidy: minTidy, readers: map[*reader]uint64{r: from}}
+	r.scan = &scan{window: w, lo: from, hi: from, kept: from, tidy: minTidy, readers: map[*reader]uint64{r: from}}
 	p.scans = append(p.scans, r.scan)
 }
 
@@ -286,11 +306,18 @@ func (s *scan) covers(offset uint64) bool { return s.lo <= offset && offset <= s
 // advance looks at what no reader has come by yet, and tells how many repeats it
 // holds.
 func (s *scan) advance(c *eventlog.Chunk) (found int) {
+	if len(c.Keys) == 0 {
+		s.kept = max(s.kept, c.Next())
+	}
 	for i, key := range c.Keys {
 		offset := c.Base + uint64(i)
-		if offset >= s.hi && key != (eventlog.Key{}) && s.window.see(printOf(key), c.Appended) {
+		switch {
+		case offset < s.hi:
+		case key != (eventlog.Key{}) && s.window.see(printOf(key), c.Appended):
 			s.repeats = append(s.repeats, offset)
 			found++
+		default:
+			s.kept = offset + 1
 		}
 	}
 	s.hi = max(s.hi, c.Next())

@@ -213,6 +213,34 @@ func TestRule(t *testing.T) {
 	}
 }
 
+// TestBounds: who has read all is at the end, also if repeats come last.
+func TestBounds(t *testing.T) {
+	f := &fake{}
+	l, err := New(f, Config{IDs: 10, Horizon: time.Hour}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.grow(0, 1, 1, 2, 3)
+	f.grow(5, 1, 3, 1)
+	r, err := l.Read(t.Context(), eventlog.Events, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := func(want uint64) {
+		t.Helper()
+		if b, err := l.Bounds(t.Context(), eventlog.Events, 0); err != nil || b.Next != want {
+			t.Errorf("the end is %d, %v; want %d", b.Next, err, want)
+		}
+	}
+	end(10)
+	given(t, r, 0, 9)
+	end(3)
+	f.grow(0, 1, 4, 2)
+	end(12)
+	given(t, r, 0, 9)
+	end(11)
+}
+
 // TestTidy: what all readers are past is let go of, and not what one is not.
 func TestTidy(t *testing.T) {
 	f := &fake{}
