@@ -3,6 +3,8 @@ package app
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -39,6 +41,7 @@ import (
 	"heed/internal/gateway"
 	"heed/internal/gateway/unsubscribe"
 	"heed/internal/intake"
+	"heed/internal/intake/stream"
 	"heed/internal/peer"
 	"heed/internal/pull"
 	"heed/internal/reach"
@@ -238,6 +241,14 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 		return nil, err
 	}
 	if n.cfg.has(RoleGateway) {
+		followed, err := stream.New(stream.Deps{
+			Log: n.db.log, Documents: n.db.documents, Definitions: n.catalog, Refused: gw.Refused,
+			Installation: n.installation(), Alone: n.cfg.Shape == Embedded, Logger: n.log, Registerer: n.registry, Clock: time.Now,
+		})
+		if err != nil {
+			return nil, err
+		}
+		add("streams", followed.Run, followed.Ready)
 		page, err := unsubscribe.New(n.book, n.log)
 		if err != nil {
 			return nil, err
@@ -409,6 +420,12 @@ func (n *node) stopped() bool {
 func (n *node) followHalt(ctx context.Context) error {
 	n.halt.Follow(ctx)
 	return nil
+}
+
+// installation is a short name of this one, which says nothing of its secret.
+func (n *node) installation() string {
+	sum := sha256.Sum256(append([]byte("installation "), n.secret...))
+	return hex.EncodeToString(sum[:4])
 }
 
 // demoShop makes the demo shop if the configuration asks for it.

@@ -80,6 +80,37 @@ func (h *house) want(text string, o catalog.Options, want ...string) {
 
 const source = "kind: source\nname: shop\nwriteKey: k\nsecret: %s\n"
 
+func TestStreamSecrets(t *testing.T) {
+	const stream = "kind: stream\nname: crm\ntopic: t\nuserId: key\nevent: e\nkafka: {brokers: ['k:1'], tls: {cert: c, key: hunter1}, sasl: {mechanism: scram-sha-512, user: u, password: %s}}\n" +
+		"format: avro\navro: {framing: confluent, registry: 'https://r.example', user: u, password: hunter3}\n"
+	h := open(t, memory.Open(memory.Config{}).Documents())
+	h.want(fmt.Sprintf(stream, "hunter2"), catalog.Options{}, "created stream/crm@1")
+	text, err := h.Export(t.Context())
+	if err != nil || strings.Contains(string(text), "hunter") {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	h.want(string(text), catalog.Options{}, "unchanged stream/crm@1")
+	draft := func(name, password string) (*definition.Stream, error) {
+		docs, problems := definition.Parse("", []byte(strings.Replace(fmt.Sprintf(stream, password), "name: crm", "name: "+name, 1)))
+		if err := problems.Err(); err != nil {
+			t.Fatal(err)
+		}
+		spec, err := h.Draft(t.Context(), docs[0])
+		if err != nil {
+			return nil, err
+		}
+		return spec.(*definition.Stream), nil
+	}
+	for name, want := range map[string]string{"'***'": "hunter2", "hunter4": "hunter4"} {
+		if d, err := draft("crm", name); err != nil || d.Kafka.SASL.Password != want || d.Kafka.TLS.Key != "hunter1" || d.Avro.Password != "hunter3" {
+			t.Errorf("%v %+v", err, d)
+		}
+	}
+	if _, err := draft("other", "'***'"); err == nil {
+		t.Error("*** is the secret of another stream")
+	}
+}
+
 func TestApply(t *testing.T) {
 	store := memory.Open(memory.Config{}).Documents()
 	h := open(t, store)

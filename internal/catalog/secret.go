@@ -1,14 +1,17 @@
 package catalog
 
 import (
+	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 
 	"heed/internal/definition"
+	"heed/internal/documents"
 )
 
 // mask stands for a secret wherever definitions leave Heed. Applying it keeps
@@ -82,19 +85,31 @@ func secretsOf(spec any) []*string {
 		if s.Feedback != nil {
 			feedback = s.Feedback
 		}
-		sasl, tls := new(definition.KafkaSASL), new(definition.KafkaTLS)
-		if s.Kafka != nil && s.Kafka.SASL != nil {
-			sasl = s.Kafka.SASL
-		}
-		if s.Kafka != nil && s.Kafka.TLS != nil {
-			tls = s.Kafka.TLS
-		}
+		sasl, tls := kafkaSecrets(s.Kafka)
 		return []*string{
-			&s.Secret, &smtp.Password, &feedback.Secret, &dkim.Key, &push.PrivateKey, &smpp.Password, &twilio.AuthToken,
-			&sasl.Password, &tls.Key,
+			&s.Secret, &smtp.Password, &feedback.Secret, &dkim.Key, &push.PrivateKey, &smpp.Password, &twilio.AuthToken, sasl, tls,
 		}
+	case *definition.Stream:
+		sasl, tls := kafkaSecrets(&s.Kafka)
+		registry := new(definition.Avro)
+		if s.Avro != nil {
+			registry = s.Avro
+		}
+		return []*string{sasl, tls, &registry.Password}
 	}
 	return nil
+}
+
+// kafkaSecrets are those of how brokers are reached, nil or not.
+func kafkaSecrets(k *definition.Kafka) (password, key *string) {
+	password, key = new(string), new(string)
+	if k != nil && k.SASL != nil {
+		password = &k.SASL.Password
+	}
+	if k != nil && k.TLS != nil {
+		key = &k.TLS.Key
+	}
+	return password, key
 }
 
 func maskSecrets(spec any) {
@@ -134,6 +149,40 @@ func (c *Catalog) sealSecrets(spec, old any) error {
 		}
 	}
 	return nil
+}
+
+// Draft is the spec of a document that is not stored, as it would be used: a
+// secret that it leaves masked is the one that is stored.
+func (c *Catalog) Draft(ctx context.Context, d definition.Document) (any, error) {
+	var old any
+	stored, err := c.cfg.Store.Get(ctx, collCurrent, d.Ref())
+	switch {
+	case err == nil:
+		var r Record
+		if err = json.Unmarshal(stored.Value, &r); err == nil {
+			old, err = definition.DecodeSpec(r.Kind, r.Spec)
+		}
+	case errors.Is(err, documents.ErrNotFound):
+		err = nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", d.Ref(), err)
+	}
+	b, err := definition.MarshalSpec(d.Spec) // the caller keeps its document
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", d.Ref(), err)
+	}
+	spec, err := definition.DecodeSpec(d.Kind, b)
+	if err != nil {
+		return nil, err
+	}
+	if err = c.sealSecrets(spec, old); err == nil {
+		err = c.openSecrets(spec)
+	}
+	if err != nil {
+		return nil, definition.Problems{{Kind: d.Kind, Name: d.Name, Message: err.Error()}}
+	}
+	return spec, nil
 }
 
 // openSecrets makes a stored spec usable.

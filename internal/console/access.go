@@ -19,6 +19,7 @@ import (
 	"heed/internal/console/reaching"
 	"heed/internal/console/sending"
 	"heed/internal/console/starters"
+	"heed/internal/console/streams"
 	"heed/internal/console/trial"
 	"heed/internal/documents"
 )
@@ -77,7 +78,7 @@ func open(operation string) bool {
 // required is the least role for an operation; definitions look closer.
 func required(operation string) api.Role {
 	switch operation {
-	case "ListMembers", "PostMember", "DeleteMember", "ListTokens", "PostToken", "DeleteToken", "ListAudit", "exportEvents":
+	case "ListMembers", "PostMember", "DeleteMember", "ListTokens", "PostToken", "DeleteToken", "ListAudit", "exportEvents", "SampleStream":
 		return api.RoleAdmin
 	case "PutDefinition", "DeleteDefinition", "applyDefinitions", "PostCrowd", "PostSample", "ReviewSend", "PostSend", "PostTrial",
 		"PutSending", "PostInclude",
@@ -126,6 +127,9 @@ func (c *Console) server() *server {
 			Tries: c.deps.Tries, Definitions: c.deps.Definitions, Log: c.deps.Log, Now: c.now, Budget: c.cfg.ScanBudget,
 		},
 		Drafts: drafts.New(show), Starters: starters.New(), Sending: sending.New(steering),
+		Streams: streams.New(streams.Deps{
+			Documents: c.deps.Documents, Definitions: c.deps.Definitions, Draft: c.deps.Definitions.Draft, Audit: deps.Audit, Logger: c.log, Clock: c.now,
+		}),
 	}
 }
 

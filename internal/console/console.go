@@ -91,6 +91,7 @@ type Definitions interface {
 	Versions(ctx context.Context, k definition.Kind, name string) ([]catalog.Record, error)
 	Apply(ctx context.Context, docs []definition.Document, o catalog.Options) (catalog.Result, error)
 	Export(ctx context.Context) ([]byte, error)
+	Draft(ctx context.Context, d definition.Document) (any, error)
 }
 
 // Live tells what happens now. Events and Deliveries list, oldest first, what

@@ -196,7 +196,7 @@ func (s *server) CheckDefinition(ctx context.Context, r api.CheckDefinitionReque
 	}
 	out := api.CheckDefinition200JSONResponse{Problems: []api.Problem{}}
 	if problems, ok := errors.AsType[definition.Problems](err); ok {
-		out.Problems = append(out.Problems, problemsOf(problems)...)
+		out.Problems = append(out.Problems, api.ProblemsOf(problems)...)
 		return out, nil
 	}
 	return out, err

@@ -25,7 +25,7 @@ func failureOf(err error) *api.Refusal {
 	}
 	if ps, ok := errors.AsType[definition.Problems](err); ok {
 		f := api.Fail(http.StatusUnprocessableEntity, "invalid", "the definitions do not hold together; nothing was changed", "")
-		f.Body.Problems = problemsOf(ps)
+		f.Body.Problems = api.ProblemsOf(ps)
 		return f
 	}
 	if p, ok := errors.AsType[*http.MaxBytesError](err); ok {
@@ -55,17 +55,6 @@ func throttled(wait time.Duration) error {
 	f := api.Fail(http.StatusTooManyRequests, "throttled", "too many failed attempts", "wait "+wait.Round(time.Second).String()+" and try again")
 	f.RetryAfter = wait
 	return f
-}
-
-func problemsOf(ps definition.Problems) []api.Problem {
-	out := make([]api.Problem, len(ps))
-	for i, p := range ps {
-		out[i] = api.Problem{
-			File: p.File, Line: p.Line, Column: p.Column, Kind: string(p.Kind), Name: p.Name,
-			Path: p.Path, Message: p.Message, Hint: p.Hint,
-		}
-	}
-	return out
 }
 
 // fail writes an error as the API's one shape.

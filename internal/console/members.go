@@ -17,6 +17,7 @@ import (
 	"heed/internal/console/reaching"
 	"heed/internal/console/sending"
 	"heed/internal/console/starters"
+	"heed/internal/console/streams"
 	"heed/internal/console/trial"
 	"heed/internal/documents"
 )
@@ -31,6 +32,7 @@ type server struct {
 	*starters.Starters
 	*trial.API
 	*sending.Sending
+	*streams.Streams
 }
 
 func memberOf(m member) api.Member {

@@ -130,8 +130,8 @@ func TestProblems(t *testing.T) {
 			t.Errorf("%s\ngot  %s\nwant %s", text, got, want)
 		}
 	}
-	f("name: x", "f.yaml:1:5: kind is missing (one of source, event, dimension, audience, trigger, template, channel, campaign, collection, settings, funnel, board)")
-	f("kind: tirgger\nname: x", `f.yaml:1:5: kind "tirgger" is not known (one of source, event, dimension, audience, trigger, template, channel, campaign, collection, settings, funnel, board)`)
+	f("name: x", "f.yaml:1:5: kind is missing (one of source, event, dimension, audience, trigger, template, channel, campaign, collection, stream, settings, funnel, board)")
+	f("kind: tirgger\nname: x", `f.yaml:1:5: kind "tirgger" is not known (one of source, event, dimension, audience, trigger, template, channel, campaign, collection, stream, settings, funnel, board)`)
 	f("kind: source\nname: s\nwritekey: k", `f.yaml:3:1: source s: unknown field "writekey" (did you mean writeKey?)`)
 	f("kind: source\nname: s\nwriteKey: a\nwriteKey: b", `f.yaml:4:1: mapping key "writeKey" already defined at [3:1]`)
 	f("kind: source\nname: a b", `f.yaml:1:5: source a b: name "a b" cannot be used (1 to 64 letters, digits, - _ and ., beginning with a letter or digit)`)

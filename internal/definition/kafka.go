@@ -51,5 +51,5 @@ func (c *checker) kafka(path string, k *Kafka) {
 	if wrong, ok := errors.AsType[*kafkaconn.InvalidError](err); ok {
 		path, err = path+"."+wrong.Field, wrong.Err
 	}
-	c.fail(path, "kafka: {brokers: [kafka-1.example:9093], tls: {}, sasl: {mechanism: scram-sha-512, user: heed, password: …}}", "%v", err)
+	c.fail(path, `kafka: {brokers: ["kafka-1.example:9093"], tls: {}, sasl: {mechanism: scram-sha-512, user: heed, password: …}}`, "%v", err)
 }

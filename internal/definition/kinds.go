@@ -34,6 +34,7 @@ const (
 	KindSource    Kind = "source"
 	// KindCollection is a collection of the pull store.
 	KindCollection Kind = "collection"
+	KindStream     Kind = "stream"
 	// KindSettings is what holds for all campaigns; the only one is SendingSettings.
 	KindSettings Kind = "settings"
 	KindFunnel   Kind = "funnel"
@@ -133,10 +134,13 @@ type Campaign struct {
 	Status Status        `yaml:"status" json:"status"`
 }
 
-// When says what starts a campaign: a trigger, that a user enters or leaves an
-// audience, the clock, or a person.
+// When says what starts a campaign: a trigger, a message of a stream, that a user
+// enters or leaves an audience, the clock, or a person.
 type When struct {
-	Trigger  string `yaml:"trigger,omitempty" json:"trigger,omitempty"`
+	Trigger string `yaml:"trigger,omitempty" json:"trigger,omitempty"`
+	Stream  string `yaml:"stream,omitempty" json:"stream,omitempty"`
+	// Event is which events of the stream, where messages say their name.
+	Event    string `yaml:"event,omitempty" json:"event,omitempty"`
 	Audience string `yaml:"audience,omitempty" json:"audience,omitempty"`
 	On       string `yaml:"on,omitempty" json:"on,omitempty"` // enter (default) | leave
 	// Once is the id of the order by which a person sends it to the users that
@@ -157,15 +161,28 @@ const (
 // Starts is the name of the trigger that starts the campaign: of one that was
 // defined, or of one that Set.AllTriggers adds. No defined one has a colon.
 func (w When) Starts() string {
-	if w.Audience == "" {
+	switch {
+	case w.Audience != "":
+		return "audience:" + w.Audience + ":" + cmp.Or(w.On, Enter)
+	case w.Stream != "":
+		return "stream:" + w.Stream + ":" + w.Event
+	default:
 		return w.Trigger
 	}
-	return "audience:" + w.Audience + ":" + cmp.Or(w.On, Enter)
 }
 
 // implied is the trigger on the event that tells of an audience's coming or
-// going.
-func (w When) implied() *trigger.Definition {
+// going, or on those of a stream.
+func (w When) implied(s *Set) *trigger.Definition {
+	if w.Stream != "" {
+		name := w.Event
+		if name == "" {
+			name = s.Streams[w.Stream].Event
+		}
+		return &trigger.Definition{Name: w.Starts(), Pattern: []trigger.Step{{
+			Event: name, Where: &condition.Condition{Field: "event.source", Op: condition.Eq, Value: w.Stream},
+		}}}
+	}
 	name := event.NameAudienceEntered
 	if w.On == Leave {
 		name = event.NameAudienceLeft
@@ -232,6 +249,7 @@ type Set struct {
 	Campaigns  map[string]*Campaign
 	// Collections are those of the pull store.
 	Collections map[string]*Collection
+	Streams     map[string]*Stream
 	// Sending is what holds for all campaigns; nil: nothing was said.
 	Sending *Sending
 	Funnels map[string]*Funnel

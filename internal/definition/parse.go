@@ -64,7 +64,7 @@ func NewDocument(k Kind, name string, spec any) Document {
 
 // Kinds lists the kinds that can be defined.
 func Kinds() []Kind {
-	return []Kind{KindSource, KindEvent, KindDimension, KindAudience, KindTrigger, KindTemplate, KindChannel, KindCampaign, KindCollection, KindSettings, KindFunnel, KindBoard}
+	return []Kind{KindSource, KindEvent, KindDimension, KindAudience, KindTrigger, KindTemplate, KindChannel, KindCampaign, KindCollection, KindStream, KindSettings, KindFunnel, KindBoard}
 }
 
 // NewSpec makes an empty spec of the kind; ok is false for an unknown kind.
@@ -88,6 +88,8 @@ func NewSpec(k Kind) (spec any, ok bool) {
 		return new(Campaign), true
 	case KindCollection:
 		return new(Collection), true
+	case KindStream:
+		return new(Stream), true
 	case KindSettings:
 		return new(Sending), true
 	case KindFunnel:

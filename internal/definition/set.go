@@ -31,7 +31,7 @@ func NewSet(revision int64, docs []Document) (*Set, Problems) {
 			ChannelWeb:    {Name: ChannelWeb, Type: ChannelWeb},
 			ChannelOutbox: {Name: ChannelOutbox, Type: ChannelOutbox},
 		},
-		Campaigns: map[string]*Campaign{}, Collections: map[string]*Collection{},
+		Campaigns: map[string]*Campaign{}, Collections: map[string]*Collection{}, Streams: map[string]*Stream{},
 		Funnels: map[string]*Funnel{}, Boards: map[string]*Board{},
 	}
 	var problems Problems
@@ -79,6 +79,8 @@ func (s *Set) add(d Document) {
 		s.Campaigns[d.Name] = spec
 	case *Collection:
 		s.Collections[d.Name] = spec
+	case *Stream:
+		s.Streams[d.Name] = spec
 	case *Sending:
 		s.Sending = spec
 	case *Funnel:
@@ -121,6 +123,8 @@ func (c *checker) check() {
 		c.campaign(spec)
 	case *Collection:
 		c.collection(spec)
+	case *Stream:
+		c.stream(spec)
 	case *Sending:
 		c.sending(spec)
 	case *Funnel:
@@ -277,7 +281,7 @@ func (c *checker) pulled(path string, fields []string) {
 func (c *checker) when(w *When) {
 	c.schedule(w)
 	said := 0
-	for _, s := range []string{w.Trigger, w.Audience, w.Once, w.Schedule} {
+	for _, s := range []string{w.Trigger, w.Stream, w.Audience, w.Once, w.Schedule} {
 		if s != "" {
 			said++
 		}
@@ -296,6 +300,13 @@ func (c *checker) when(w *When) {
 		if w.On != "" && w.On != Enter && w.On != Leave {
 			c.fail("when.on", "enter or leave", "%q is neither", w.On)
 		}
+	case w.Stream != "":
+		c.refer("when.stream", KindStream, w.Stream, maps.Keys(c.set.Streams))
+		if s := c.set.Streams[w.Stream]; s != nil && (s.Event == "") == (w.Event == "") {
+			c.fail("when.event", "when: {stream: crm, event: registered}", "belongs to a stream whose messages say what each is called, and is needed there")
+		}
+	case w.Event != "":
+		c.fail("when.event", "make a trigger of it, or name its stream", "needs a stream")
 	case w.On != "":
 		c.fail("when.on", "when: {audience: vip, on: enter}", "needs an audience")
 	case w.Once != "":
@@ -355,6 +366,7 @@ func (s *Set) Documents() []Document {
 	docs = appendKind(docs, KindSource, s.Sources)
 	docs = appendKind(docs, KindEvent, s.Events)
 	docs = appendKind(docs, KindCollection, s.Collections)
+	docs = appendKind(docs, KindStream, s.Streams)
 	docs = appendKind(docs, KindDimension, s.Dimensions)
 	docs = appendKind(docs, KindFunnel, s.Funnels)
 	docs = appendKind(docs, KindAudience, s.Audiences)
@@ -392,11 +404,11 @@ func (s *Set) CampaignsOn(triggerName string) []*Campaign {
 }
 
 // AllTriggers are the triggers that were defined, and those that live campaigns
-// on an audience stand for.
+// on an audience or a stream stand for.
 func (s *Set) AllTriggers() map[string]*trigger.Definition {
 	out := s.Triggers
 	for _, k := range s.Campaigns {
-		if k.Status != Live || k.When.Audience == "" {
+		if k.Status != Live || k.When.Audience == "" && k.When.Stream == "" {
 			continue
 		}
 		if len(out) == len(s.Triggers) {
@@ -404,7 +416,7 @@ func (s *Set) AllTriggers() map[string]*trigger.Definition {
 				out = map[string]*trigger.Definition{}
 			}
 		}
-		out[k.When.Starts()] = k.When.implied()
+		out[k.When.Starts()] = k.When.implied(s)
 	}
 	return out
 }

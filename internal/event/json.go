@@ -65,11 +65,11 @@ func (t Type) DefaultName() string {
 // Absent fields are left out.
 func AppendJSON(dst []byte, e *Event) []byte {
 	dst = append(dst, `{"messageId":`...)
-	dst = appendQuoted(dst, e.MessageID)
+	dst = AppendQuoted(dst, e.MessageID)
 	dst = append(dst, `,"type":"`...)
 	dst = append(dst, e.Type.String()...)
 	dst = append(dst, `","event":`...)
-	dst = appendQuoted(dst, e.Name)
+	dst = AppendQuoted(dst, e.Name)
 	dst = appendField(dst, "userId", e.UserID)
 	dst = appendField(dst, "anonymousId", e.AnonymousID)
 	dst = appendField(dst, "groupId", e.GroupID)
@@ -158,7 +158,7 @@ func appendField(dst []byte, name, value string) []byte {
 	dst = append(dst, ',', '"')
 	dst = append(dst, name...)
 	dst = append(dst, '"', ':')
-	return appendQuoted(dst, value)
+	return AppendQuoted(dst, value)
 }
 
 func appendFlag(dst []byte, name string, value bool) []byte {
@@ -196,8 +196,8 @@ func appendTime(dst []byte, name string, us int64) []byte {
 
 const hexDigits = "0123456789abcdef"
 
-// appendQuoted writes a JSON string. Bytes that are not UTF-8 become U+FFFD.
-func appendQuoted(dst []byte, s string) []byte {
+// AppendQuoted writes a JSON string. Bytes that are not UTF-8 become U+FFFD.
+func AppendQuoted(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	for len(s) > 0 {
 		n := 0

@@ -63,7 +63,7 @@ func (e *Event) LinkRecord(from string, trusted bool) (record Event, key [16]byt
 		MessageID: "link-" + hex.EncodeToString(id[:]), Type: System, Name: NameLink, Source: SourceHeed,
 		AnonymousID: from, Timestamp: e.Timestamp, ReceivedAt: e.ReceivedAt,
 	}
-	record.Properties = append(appendQuoted([]byte(`{"to":`), e.UserID), `,"trusted":`...)
+	record.Properties = append(AppendQuoted([]byte(`{"to":`), e.UserID), `,"trusted":`...)
 	record.Properties = append(strconv.AppendBool(record.Properties, trusted), '}')
 	return record, KeyOf(SourceHeed, record.MessageID)
 }

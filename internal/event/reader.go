@@ -322,7 +322,7 @@ func appendMember(room []byte, start int, name, raw []byte) []byte {
 	} else {
 		room = append(room, ',')
 	}
-	room = appendQuoted(room, text(name))
+	room = AppendQuoted(room, text(name))
 	room = append(room, ':')
 	return append(room, raw...)
 }
@@ -548,7 +548,7 @@ func (r *Reader) union(a, b []byte) []byte {
 		}
 		if !has {
 			r.room = append(r.room, ',')
-			r.room = appendQuoted(r.room, text(name))
+			r.room = AppendQuoted(r.room, text(name))
 			r.room = append(r.room, ':')
 			r.room = append(r.room, raw...)
 		}

@@ -4,28 +4,14 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strconv"
-	"strings"
 	"unsafe"
 
 	"heed/internal/event"
 	"heed/internal/eventlog"
 )
 
-// Refusals of the collector.
-const (
-	refusedSize     event.Refusal = "is bigger than 32 KB"
-	refusedNoUser   event.Refusal = "userId or anonymousId is required"
-	refusedUser     event.Refusal = "userId is not an id of anybody"
-	refusedAnon     event.Refusal = "anonymousId is not an id of anybody"
-	refusedPrevious event.Refusal = "previousId is not an id of anybody"
-	refusedNoPrev   event.Refusal = "previousId is required"
-	refusedNoGroup  event.Refusal = "groupId is required"
-	refusedName     event.Refusal = "event is longer than 128 bytes"
-	refusedReserved event.Refusal = "names beginning with heed. are Heed's own"
-	refusedLongID   event.Refusal = "an id is longer than 128 bytes"
-	refusedControl  event.Refusal = "an id or name holds a control character"
-	refusedRate     event.Refusal = "too many events of this user"
-)
+// refusedRate is the collector's own refusal, beside those of event.Check.
+const refusedRate event.Refusal = "too many events of this user"
 
 // accept applies the rules to every item and lays out what is taken for the
 // log.
@@ -102,48 +88,13 @@ func contextStated(c *event.Context) bool {
 
 // check applies the rules that refuse.
 func (q *request) check(it *item) event.Refusal {
-	e := &it.event
-	switch {
-	case e.Type == event.System:
-		return event.RefusedType
-	case e.Name == "":
-		return event.RefusedNoName
-	case len(e.Name) > event.MaxNameBytes:
-		return refusedName
-	case strings.HasPrefix(e.Name, event.ReservedPrefix):
-		return refusedReserved
-	case len(e.MessageID) > event.MaxIDBytes || len(e.UserID) > event.MaxIDBytes || len(e.AnonymousID) > event.MaxIDBytes ||
-		len(e.GroupID) > event.MaxIDBytes || len(e.PreviousID) > event.MaxIDBytes || len(e.SessionID) > event.MaxIDBytes:
-		return refusedLongID
-	case controls(e.Name) || controls(e.UserID) || controls(e.AnonymousID) || controls(e.PreviousID) || controls(e.GroupID):
-		return refusedControl
-	case e.UserID != "" && event.Nobody(e.UserID):
-		return refusedUser
-	case e.AnonymousID != "" && event.Nobody(e.AnonymousID):
-		return refusedAnon
-	case e.PreviousID != "" && event.Nobody(e.PreviousID):
-		return refusedPrevious
-	case e.UserID == "" && e.AnonymousID == "":
-		return refusedNoUser
-	case e.Type == event.Group && e.GroupID == "":
-		return refusedNoGroup
-	case e.Type == event.Alias && e.PreviousID == "":
-		return refusedNoPrev
-	case !q.c.server && !q.g.allowUser(e.User(), q.now):
+	if why := it.event.Check(); why != "" {
+		return why
+	}
+	if !q.c.server && !q.g.allowUser(it.event.User(), q.now) {
 		return refusedRate
 	}
 	return ""
-}
-
-// controls tells texts with line breaks and the like: they would forge lines in
-// lists and logs, and are nobody's name.
-func controls(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] == 0x7f {
-			return true
-		}
-	}
-	return false
 }
 
 // take fills in what the collector knows and appends the event to its

@@ -69,6 +69,11 @@ func (g *Gateway) noteBad(source string, why event.Refusal, raw []byte, now time
 	}
 }
 
+// Refused records what was refused that came by another way than a request.
+func (g *Gateway) Refused(source, why string, raw []byte, now time.Time) {
+	g.noteBad(source, event.Refusal(why), raw, now)
+}
+
 // run writes until ctx ends, and then what is left.
 func (b *badEvents) run(ctx context.Context, g *Gateway) {
 	known := b.load(ctx, g) == nil

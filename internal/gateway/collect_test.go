@@ -555,7 +555,7 @@ func TestBadEventsAreBounded(t *testing.T) {
 	v := newWorld(t)
 	for i := range MaxBadEvents + 500 {
 		v.pass(time.Microsecond)
-		v.g.noteBad("open", refusedSize, fmt.Appendf(nil, "%d", i), v.clock())
+		v.g.noteBad("open", event.RefusedSize, fmt.Appendf(nil, "%d", i), v.clock())
 		if i%badQueue == badQueue-1 {
 			v.g.bad.write(t.Context(), v.g)
 		}

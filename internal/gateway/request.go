@@ -312,6 +312,6 @@ func (q *request) parseItems() error {
 
 func (q *request) sized(it *item) {
 	if it.end-it.start > event.MaxEventBytes {
-		it.why = refusedSize
+		it.why = event.RefusedSize
 	}
 }

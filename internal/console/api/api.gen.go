@@ -577,6 +577,42 @@ func (e SmsCountEncoding) Valid() bool {
 	}
 }
 
+// Defines values for StreamFieldType.
+const (
+	PlaceBoolean StreamFieldType = "boolean"
+	PlaceList    StreamFieldType = "list"
+	PlaceMixed   StreamFieldType = "mixed"
+	PlaceNothing StreamFieldType = "nothing"
+	PlaceNumber  StreamFieldType = "number"
+	PlaceObject  StreamFieldType = "object"
+	PlaceText    StreamFieldType = "text"
+	PlaceTime    StreamFieldType = "time"
+)
+
+// Valid indicates whether the value is a known member of the StreamFieldType enum.
+func (e StreamFieldType) Valid() bool {
+	switch e {
+	case PlaceBoolean:
+		return true
+	case PlaceList:
+		return true
+	case PlaceMixed:
+		return true
+	case PlaceNothing:
+		return true
+	case PlaceNumber:
+		return true
+	case PlaceObject:
+		return true
+	case PlaceText:
+		return true
+	case PlaceTime:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SuppressionReason.
 const (
 	SuppressionComplaint    SuppressionReason = "complaint"
@@ -1261,7 +1297,7 @@ type CheckRequest struct {
 	Name string `json:"name"`
 
 	// Spec The definition itself; see SourceSpec, EventSpec, TriggerSpec, AudienceSpec, TemplateSpec, ChannelSpec,
-	// CampaignSpec. `kind` and `name` may be left out.
+	// StreamSpec, CampaignSpec. `kind` and `name` may be left out.
 	Spec Spec `json:"spec"`
 }
 
@@ -1320,7 +1356,7 @@ type Definition struct {
 	ReadOnly bool `json:"readOnly"`
 
 	// Spec The definition itself; see SourceSpec, EventSpec, TriggerSpec, AudienceSpec, TemplateSpec, ChannelSpec,
-	// CampaignSpec. `kind` and `name` may be left out.
+	// StreamSpec, CampaignSpec. `kind` and `name` may be left out.
 	Spec    Spec  `json:"spec"`
 	Version int64 `json:"version"`
 }
@@ -1338,7 +1374,7 @@ type DefinitionVersion struct {
 	Deleted bool      `json:"deleted"`
 
 	// Spec The definition itself; see SourceSpec, EventSpec, TriggerSpec, AudienceSpec, TemplateSpec, ChannelSpec,
-	// CampaignSpec. `kind` and `name` may be left out.
+	// StreamSpec, CampaignSpec. `kind` and `name` may be left out.
 	Spec    Spec  `json:"spec,omitempty,omitzero"`
 	Version int64 `json:"version"`
 }
@@ -2199,7 +2235,7 @@ type SmsCount struct {
 type SmsCountEncoding string
 
 // Spec The definition itself; see SourceSpec, EventSpec, TriggerSpec, AudienceSpec, TemplateSpec, ChannelSpec,
-// CampaignSpec. `kind` and `name` may be left out.
+// StreamSpec, CampaignSpec. `kind` and `name` may be left out.
 type Spec = json.RawMessage
 
 // StatusCount defines model for StatusCount.
@@ -2220,6 +2256,105 @@ type StepProgress struct {
 
 	// Users Users whose furthest step this is
 	Users int64 `json:"users"`
+}
+
+// StreamDraft defines model for StreamDraft.
+type StreamDraft struct {
+	Messages int `json:"messages,omitempty,omitzero"`
+
+	// Name Of the stream that is edited: a secret of *** is the one it has
+	Name string `json:"name,omitempty,omitzero"`
+
+	// Spec The definition itself; see SourceSpec, EventSpec, TriggerSpec, AudienceSpec, TemplateSpec, ChannelSpec,
+	// StreamSpec, CampaignSpec. `kind` and `name` may be left out.
+	Spec Spec `json:"spec"`
+}
+
+// StreamField defines model for StreamField.
+type StreamField struct {
+	// Examples At most three
+	Examples []string `json:"examples"`
+
+	// Messages Of the sample that have it
+	Messages int `json:"messages"`
+
+	// Place As a mapping names it: value.customer.id
+	Place string          `json:"place"`
+	Type  StreamFieldType `json:"type"`
+}
+
+// StreamFieldType defines model for StreamField.Type.
+type StreamFieldType string
+
+// StreamList defines model for StreamList.
+type StreamList struct {
+	Streams []StreamState `json:"streams"`
+}
+
+// StreamMessage defines model for StreamMessage.
+type StreamMessage struct {
+	At time.Time `json:"at"`
+
+	// Bytes Of the value
+	Bytes int `json:"bytes"`
+
+	// Events What would be made of it
+	Events    []EventSummary `json:"events"`
+	Key       string         `json:"key"`
+	Offset    int64          `json:"offset"`
+	Partition int32          `json:"partition"`
+
+	// Problem Why it would be left out
+	Problem string `json:"problem,omitempty,omitzero"`
+
+	// Value JSON, where it can be read as such; the first 8 KB
+	Value string `json:"value"`
+}
+
+// StreamSample defines model for StreamSample.
+type StreamSample struct {
+	Fields []StreamField `json:"fields"`
+
+	// Messages Newest first
+	Messages   []StreamMessage `json:"messages"`
+	Partitions int             `json:"partitions"`
+
+	// Problems What is wrong with the draft
+	Problems []Problem `json:"problems"`
+
+	// Topics If the draft names none; at most 1000
+	Topics []string `json:"topics"`
+}
+
+// StreamState defines model for StreamState.
+type StreamState struct {
+	// Bad Messages that were left out; listBadEvents has the newest
+	Bad int64 `json:"bad"`
+
+	// Empty Messages without a value (tombstones), of which nothing is made
+	Empty int64 `json:"empty"`
+
+	// Error Why it does not get on
+	Error   string    `json:"error,omitempty,omitzero"`
+	ErrorAt time.Time `json:"errorAt,omitempty,omitzero"`
+
+	// Lag Messages that were not taken yet
+	Lag int64 `json:"lag"`
+
+	// LagAt When that was asked; absent while it never was
+	LagAt time.Time `json:"lagAt,omitempty,omitzero"`
+
+	// LastMessageAt When the newest message was written that was read
+	LastMessageAt time.Time `json:"lastMessageAt,omitempty,omitzero"`
+	Name          string    `json:"name"`
+	Paused        bool      `json:"paused"`
+
+	// PerMinute Messages in the last full minute
+	PerMinute int64 `json:"perMinute"`
+
+	// Taken Messages that events were made of
+	Taken int64  `json:"taken"`
+	Topic string `json:"topic"`
 }
 
 // Suppression defines model for Suppression.
@@ -2795,6 +2930,9 @@ type ReviewSendJSONRequestBody = SendDraft
 // PostSetupJSONRequestBody defines body for PostSetup for application/json ContentType.
 type PostSetupJSONRequestBody = SetupRequest
 
+// SampleStreamJSONRequestBody defines body for SampleStream for application/json ContentType.
+type SampleStreamJSONRequestBody = StreamDraft
+
 // SuppressAddressJSONRequestBody defines body for SuppressAddress for application/json ContentType.
 type SuppressAddressJSONRequestBody = SuppressionOrder
 
@@ -2953,6 +3091,12 @@ type ServerInterface interface {
 	// PostSetup Make the first administrator, with the one-time token that the server printed at its start; signs in
 	// (POST /setup)
 	PostSetup(w http.ResponseWriter, r *http.Request)
+	// ListStreams How the streams fare that are defined, in order of name
+	// (GET /streams)
+	ListStreams(w http.ResponseWriter, r *http.Request)
+	// SampleStream The newest messages of a topic, and what a draft of a stream would make of them
+	// (POST /streams:sample)
+	SampleStream(w http.ResponseWriter, r *http.Request)
 	// CountSuppressions How many addresses must not be written to, by type of channel and reason
 	// (GET /suppressions)
 	CountSuppressions(w http.ResponseWriter, r *http.Request)
@@ -4184,6 +4328,34 @@ func (siw *ServerInterfaceWrapper) PostSetup(w http.ResponseWriter, r *http.Requ
 	handler.ServeHTTP(w, r)
 }
 
+// ListStreams operation middleware
+func (siw *ServerInterfaceWrapper) ListStreams(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListStreams(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// SampleStream operation middleware
+func (siw *ServerInterfaceWrapper) SampleStream(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SampleStream(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // CountSuppressions operation middleware
 func (siw *ServerInterfaceWrapper) CountSuppressions(w http.ResponseWriter, r *http.Request) {
 
@@ -4808,6 +4980,8 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/imports/{id}", wrapper.GetImport)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/imports/{id}", wrapper.StartImport)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/imports/{id}/errors", wrapper.GetImportErrors)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/streams", wrapper.ListStreams)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/streams:sample", wrapper.SampleStream)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/deliveries", wrapper.ListDeliveries)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/outbox", wrapper.ListOutbox)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/outbox/{id}", wrapper.GetOutboxMessage)
@@ -6646,6 +6820,83 @@ func (response PostSetupdefaultJSONResponse) VisitPostSetupResponse(w http.Respo
 	return err
 }
 
+type ListStreamsRequestObject struct {
+}
+
+type ListStreamsResponseObject interface {
+	VisitListStreamsResponse(w http.ResponseWriter) error
+}
+
+type ListStreams200JSONResponse StreamList
+
+func (response ListStreams200JSONResponse) VisitListStreamsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListStreamsdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response ListStreamsdefaultJSONResponse) VisitListStreamsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SampleStreamRequestObject struct {
+	Body *SampleStreamJSONRequestBody
+}
+
+type SampleStreamResponseObject interface {
+	VisitSampleStreamResponse(w http.ResponseWriter) error
+}
+
+type SampleStream200JSONResponse StreamSample
+
+func (response SampleStream200JSONResponse) VisitSampleStreamResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SampleStreamdefaultJSONResponse struct {
+	Body       ErrorReply
+	StatusCode int
+}
+
+func (response SampleStreamdefaultJSONResponse) VisitSampleStreamResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CountSuppressionsRequestObject struct {
 }
 
@@ -7558,6 +7809,12 @@ type StrictServerInterface interface {
 	// PostSetup Make the first administrator, with the one-time token that the server printed at its start; signs in
 	// (POST /setup)
 	PostSetup(ctx context.Context, request PostSetupRequestObject) (PostSetupResponseObject, error)
+	// ListStreams How the streams fare that are defined, in order of name
+	// (GET /streams)
+	ListStreams(ctx context.Context, request ListStreamsRequestObject) (ListStreamsResponseObject, error)
+	// SampleStream The newest messages of a topic, and what a draft of a stream would make of them
+	// (POST /streams:sample)
+	SampleStream(ctx context.Context, request SampleStreamRequestObject) (SampleStreamResponseObject, error)
 	// CountSuppressions How many addresses must not be written to, by type of channel and reason
 	// (GET /suppressions)
 	CountSuppressions(ctx context.Context, request CountSuppressionsRequestObject) (CountSuppressionsResponseObject, error)
@@ -8886,6 +9143,61 @@ func (sh *strictHandler) PostSetup(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(PostSetupResponseObject); ok {
 		if err := validResponse.VisitPostSetupResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListStreams operation middleware
+func (sh *strictHandler) ListStreams(w http.ResponseWriter, r *http.Request) {
+	var request ListStreamsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListStreams(ctx, request.(ListStreamsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListStreams")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListStreamsResponseObject); ok {
+		if err := validResponse.VisitListStreamsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// SampleStream operation middleware
+func (sh *strictHandler) SampleStream(w http.ResponseWriter, r *http.Request) {
+	var request SampleStreamRequestObject
+
+	var body SampleStreamJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.SampleStream(ctx, request.(SampleStreamRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SampleStream")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(SampleStreamResponseObject); ok {
+		if err := validResponse.VisitSampleStreamResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"heed/internal/definition"
 	"heed/internal/event"
 )
 
@@ -80,6 +81,18 @@ func typeName(t event.Type) EventSummaryType {
 	default:
 		return System
 	}
+}
+
+// ProblemsOf lists what is wrong with definitions.
+func ProblemsOf(ps definition.Problems) []Problem {
+	out := make([]Problem, len(ps))
+	for i, p := range ps {
+		out[i] = Problem{
+			File: p.File, Line: p.Line, Column: p.Column, Kind: string(p.Kind), Name: p.Name,
+			Path: p.Path, Message: p.Message, Hint: p.Hint,
+		}
+	}
+	return out
 }
 
 // IsDelivery tells whether events of that name are outcomes or what followed one.

@@ -285,6 +285,8 @@ func answer(def *definition.Campaign, found *outcomes, name string, waiting []ap
 		return fmt.Sprintf("%s: it starts when the user leaves the audience %s, which has not happened while it was live.", never, def.When.Audience), false
 	case def.When.Audience != "":
 		return fmt.Sprintf("%s: it starts when the user enters the audience %s, which has not happened while it was live.", never, def.When.Audience), false
+	case def.When.Stream != "":
+		return fmt.Sprintf("%s: it starts with a message of the stream %s about the user, and none came while it was live.", never, def.When.Stream), false
 	case len(steps) > 0:
 		return fmt.Sprintf("%s: its trigger %s has not fired. %s", never, def.When.Trigger, steps[0]), false
 	}

@@ -313,6 +313,18 @@ export function definitions({ empty }) {
   if (empty) return all;
   return [
     ...all,
+    definition('stream', 'contracts', {
+      kafka: { brokers: ['kafka-1.example:9093'] },
+      topic: 'crm.contracts',
+      eventFrom: 'value.type',
+      userId: 'key',
+    }),
+    definition('stream', 'registrations', {
+      kafka: { brokers: ['kafka-1.example:9093'], tls: {} },
+      topic: 'crm.registrations',
+      userId: 'value.customer.id',
+      event: 'registered',
+    }),
     definition('audience', 'vip', {
       description: 'Who spends a lot',
       where: {
@@ -986,4 +998,74 @@ export function starters() {
       const body = readFileSync(new URL(bodyFile, folder), 'utf8');
       return { name, type: spec.channel, spec: { name, ...spec, body } };
     });
+}
+
+/** How a stream fares. */
+export const streamState = (d) => ({
+  name: d.name,
+  topic: d.spec.topic,
+  paused: d.spec.paused === true,
+  taken: 48_211,
+  bad: d.name === 'registrations' ? 3 : 0,
+  empty: 0,
+  perMinute: 42,
+  lag: d.name === 'registrations' ? 0 : 1204,
+  lagAt: new Date().toISOString(),
+  lastMessageAt: new Date(Date.now() - 4000).toISOString(),
+  ...(d.name === 'contracts'
+    ? {
+        error:
+          'the schema registry cannot be asked at the moment: it answers 503 Service Unavailable',
+      }
+    : {}),
+});
+
+/** What there is in a topic, and what a draft makes of it. */
+export function streamSample(spec) {
+  const nothing = { topics: [], partitions: 3, messages: [], fields: [], problems: [] };
+  if (!spec.topic) return { ...nothing, topics: ['crm.contracts', 'crm.registrations'] };
+  const named = spec.userId && spec.event;
+  const at = new Date(Date.now() - 60_000).toISOString();
+  const message = (n, value, problem) => ({
+    partition: n % 3,
+    offset: n,
+    at,
+    bytes: value.length,
+    key: `k${n}`,
+    value,
+    events:
+      named && !problem
+        ? [
+            {
+              id: '0-0',
+              messageId: `crm.registrations/${n % 3}/${n}@1`,
+              type: 'track',
+              event: spec.event,
+              user: `c${n}`,
+              userId: `c${n}`,
+              source: 'registrations',
+              timestamp: at,
+              receivedAt: at,
+            },
+          ]
+        : [],
+    ...(problem ? { problem } : {}),
+  });
+  return {
+    ...nothing,
+    messages: [
+      message(
+        42,
+        '{"customer":{"id":"c42","email":"ada@example.com"},"plan":"gold","at":"2026-11-28T07:00:00Z"}',
+      ),
+      message(41, 'garbage', 'is not a JSON object'),
+    ],
+    fields: [
+      { place: 'key', type: 'text', messages: 2, examples: ['k42', 'k41'] },
+      { place: 'value.at', type: 'time', messages: 1, examples: ['2026-11-28T07:00:00Z'] },
+      { place: 'value.customer.email', type: 'text', messages: 1, examples: ['ada@example.com'] },
+      { place: 'value.customer.id', type: 'text', messages: 1, examples: ['c42'] },
+      { place: 'value.plan', type: 'text', messages: 1, examples: ['gold'] },
+    ],
+  };
 }

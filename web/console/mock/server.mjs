@@ -232,6 +232,10 @@ export async function startMock(options = {}) {
     },
     'GET /suppressions': () => ({ counts: state.empty ? [] : data.suppressed }),
     'GET /imports': () => ({ imports: [] }),
+    'GET /streams': () => ({
+      streams: specs.filter((d) => d.kind === 'stream').map((d) => data.streamState(d)),
+    }),
+    'POST /streams:sample': (_, body) => data.streamSample(body.spec),
     'GET /traits': () => people.traits(world()),
     'GET /dimensions': () => ({ dimensions: world().dimensions }),
     'GET /audiences': () => ({

@@ -254,6 +254,21 @@ const events = createRoute({
   }),
   component: page(() => import('./pages/Events')),
 });
+const streams = createRoute({
+  getParentRoute: () => root,
+  path: '/data/streams',
+  component: page(() => import('./pages/Streams')),
+});
+const stream = createRoute({
+  getParentRoute: () => root,
+  path: '/data/streams/$name',
+  component: page(() => import('./pages/Stream')),
+});
+const newStream = createRoute({
+  getParentRoute: () => root,
+  path: '/new/stream',
+  component: page(() => import('./pages/Stream'), 'NewStream'),
+});
 const traits = createRoute({
   getParentRoute: () => root,
   path: '/data/traits',
@@ -350,6 +365,9 @@ export const router = createRouter({
     template,
     newTemplate,
     events,
+    streams,
+    stream,
+    newStream,
     traits,
     dimension,
     newDimension,

@@ -979,6 +979,45 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/streams": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How the streams fare that are defined, in order of name */
+        get: operations["listStreams"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/streams:sample": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The newest messages of a topic, and what a draft of a stream would make of them
+         * @description Nothing is stored and no position moves. Without a topic the answer has the names of the topics. What is still wrong
+         *     with the draft is listed as problems; events are made only if there are none. Brokers that cannot be reached are
+         *     422 `invalid` with the reason. Administrators only: Heed connects to what the draft names.
+         */
+        post: operations["sampleStream"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/deliveries": {
         parameters: {
             query?: never;
@@ -1390,7 +1429,7 @@ export interface components {
         };
         /**
          * @description The definition itself; see SourceSpec, EventSpec, TriggerSpec, AudienceSpec, TemplateSpec, ChannelSpec,
-         *     CampaignSpec. `kind` and `name` may be left out.
+         *     StreamSpec, CampaignSpec. `kind` and `name` may be left out.
          */
         Spec: {
             [key: string]: unknown;
@@ -1667,6 +1706,157 @@ export interface components {
                 [key: string]: string;
             };
         };
+        /** @description Somebody else's Kafka topic (docs/streams.md). A place is key, key.FIELD, value.FIELD.FIELD or headers.NAME. */
+        StreamSpec: {
+            description?: string;
+            kafka: {
+                /** @description Some of the cluster's, as host:port */
+                brokers: string[];
+                /** @description Encrypts; {} trusts whom the system trusts */
+                tls?: {
+                    /** @description PEM, or a file of the server */
+                    ca?: string;
+                    cert?: string;
+                    key?: string;
+                    serverName?: string;
+                };
+                sasl?: {
+                    /** @enum {string} */
+                    mechanism: "plain" | "scram-sha-256" | "scram-sha-512";
+                    user: string;
+                    password: string;
+                };
+            };
+            topic: string;
+            /** @description The consumer group; one of this installation if absent */
+            group?: string;
+            /** @description latest, earliest or an RFC 3339 time: where a group begins that has no position yet */
+            start?: string;
+            /** @enum {string} */
+            format?: "json" | "avro";
+            avro?: {
+                /** @enum {string} */
+                framing?: "single-object" | "confluent" | "none";
+                schema?: string;
+                registry?: string;
+                user?: string;
+                password?: string;
+            };
+            /** @description A place */
+            userId?: string;
+            /** @description A place */
+            anonymousId?: string;
+            /** @description The name of the events */
+            event?: string;
+            /** @description Instead of event: the place of the name */
+            eventFrom?: string;
+            /** @description A place; when the message was written, if absent */
+            time?: string;
+            /** @enum {string} */
+            timeFormat?: "rfc3339" | "s" | "ms" | "us";
+            /** @description A place; where the message stands in the topic, if absent */
+            messageId?: string;
+            /** @description Places by name; all fields of the value if absent */
+            properties?: {
+                [key: string]: string;
+            };
+            /** @description Places by name */
+            traits?: {
+                [key: string]: string;
+            };
+            paused?: boolean;
+        };
+        StreamList: {
+            streams: components["schemas"]["StreamState"][];
+        };
+        StreamState: {
+            name: string;
+            topic: string;
+            paused: boolean;
+            /**
+             * Format: int64
+             * @description Messages that events were made of
+             */
+            taken: number;
+            /**
+             * Format: int64
+             * @description Messages that were left out; listBadEvents has the newest
+             */
+            bad: number;
+            /**
+             * Format: int64
+             * @description Messages without a value (tombstones), of which nothing is made
+             */
+            empty: number;
+            /**
+             * Format: date-time
+             * @description When the newest message was written that was read
+             */
+            lastMessageAt?: string;
+            /**
+             * Format: int64
+             * @description Messages in the last full minute
+             */
+            perMinute: number;
+            /**
+             * Format: int64
+             * @description Messages that were not taken yet
+             */
+            lag: number;
+            /**
+             * Format: date-time
+             * @description When that was asked; absent while it never was
+             */
+            lagAt?: string;
+            /** @description Why it does not get on */
+            error?: string;
+            /** Format: date-time */
+            errorAt?: string;
+        };
+        StreamDraft: {
+            /** @description Of the stream that is edited: a secret of *** is the one it has */
+            name?: string;
+            spec: components["schemas"]["Spec"];
+            /** @default 10 */
+            messages: number;
+        };
+        StreamSample: {
+            /** @description If the draft names none; at most 1000 */
+            topics: string[];
+            partitions: number;
+            /** @description Newest first */
+            messages: components["schemas"]["StreamMessage"][];
+            fields: components["schemas"]["StreamField"][];
+            /** @description What is wrong with the draft */
+            problems: components["schemas"]["Problem"][];
+        };
+        StreamMessage: {
+            /** Format: int32 */
+            partition: number;
+            /** Format: int64 */
+            offset: number;
+            /** Format: date-time */
+            at: string;
+            /** @description Of the value */
+            bytes: number;
+            key: string;
+            /** @description JSON, where it can be read as such; the first 8 KB */
+            value: string;
+            /** @description What would be made of it */
+            events: components["schemas"]["EventSummary"][];
+            /** @description Why it would be left out */
+            problem?: string;
+        };
+        StreamField: {
+            /** @description As a mapping names it: value.customer.id */
+            place: string;
+            /** @enum {string} */
+            type: "text" | "number" | "boolean" | "time" | "list" | "object" | "mixed" | "nothing";
+            /** @description Of the sample that have it */
+            messages: number;
+            /** @description At most three */
+            examples: string[];
+        };
         PushSpec: {
             /** @description mailto: or https: address of the sender's people */
             subject: string;
@@ -1692,6 +1882,10 @@ export interface components {
             /** @description A trigger, an audience by behavior that users enter or leave, a schedule, or an order */
             when: {
                 trigger?: string;
+                /** @description Each message of it starts the campaign */
+                stream?: string;
+                /** @description Of a stream whose messages say what each is called: which of them */
+                event?: string;
                 /** @description The id of the order by which somebody sends it once */
                 once?: string;
                 audience?: string;
@@ -4748,6 +4942,52 @@ export interface operations {
                 };
                 content: {
                     "text/csv": string;
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    listStreams: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The streams */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StreamList"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    sampleStream: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StreamDraft"];
+            };
+        };
+        responses: {
+            /** @description The sample */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StreamSample"];
                 };
             };
             default: components["responses"]["Failure"];

@@ -1,6 +1,7 @@
 import { Button, Group, SegmentedControl, Stack, TextInput } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
-import { useAudiences, useTriggers } from '../api/queries';
+import { useAudiences, useKind, useTriggers } from '../api/queries';
+import type { Stream } from '../api/streams';
 import { localZone } from '../explore/useExplore';
 import { periodWords, triggerWords } from '../format/pattern';
 import { scheduleWords } from '../format/schedule';
@@ -41,6 +42,7 @@ export function When(props: {
           data={[
             { value: 'own', label: 'What they do' },
             { value: 'trigger', label: 'A trigger' },
+            { value: 'stream', label: 'A stream' },
             { value: 'audience', label: 'An audience' },
             { value: 'schedule', label: 'A schedule' },
           ]}
@@ -52,6 +54,8 @@ export function When(props: {
           <Sentence spec={own} set={setOwn} problems={props.problems} readOnly={readOnly} fresh />
         ) : start === 'audience' ? (
           <Membership spec={spec} set={set} readOnly={readOnly} />
+        ) : start === 'stream' ? (
+          <Streamed spec={spec} set={set} readOnly={readOnly} />
         ) : start === 'schedule' ? (
           <Scheduled spec={spec} set={set} readOnly={readOnly} />
         ) : (
@@ -65,6 +69,7 @@ export function When(props: {
 
 const begin = (start: Start): Spec['when'] => {
   if (start === 'audience') return { audience: '' };
+  if (start === 'stream') return { stream: '' };
   if (start === 'schedule') return { schedule: '0 9 * * *', zone: localZone() };
   return {};
 };
@@ -146,6 +151,40 @@ function Membership({ spec, set, readOnly }: Part) {
         openAtFirst={audience === ''}
         readOnly={readOnly}
       />
+    </div>
+  );
+}
+
+/** A message of other people's topic. */
+function Streamed({ spec, set, readOnly }: Part) {
+  const streams = useKind<Stream>('stream');
+  const all = streams.data?.definitions ?? [];
+  const { stream = '', event = '' } = spec.when;
+  const named = all.find((s) => s.name === stream)?.spec.eventFrom !== undefined;
+  return (
+    <div className={trigger.sentence}>
+      <span>Each time a message comes by</span>
+      <PickChip
+        what="Stream"
+        value={stream}
+        label={stream || undefined}
+        placeholder="pick a stream"
+        search="Search streams"
+        options={all.map((s) => ({ value: s.name, label: s.name, hint: s.spec.topic }))}
+        set={(picked) => set({ ...spec, when: { stream: picked } })}
+        openAtFirst={stream === ''}
+        readOnly={readOnly}
+      />
+      {(named || event !== '') && (
+        <TextInput
+          aria-label="Event"
+          placeholder="and is called"
+          size="xs"
+          value={event}
+          readOnly={readOnly}
+          onChange={(e) => set({ ...spec, when: put(spec.when, 'event', e.currentTarget.value) })}
+        />
+      )}
     </div>
   );
 }

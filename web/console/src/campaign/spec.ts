@@ -12,12 +12,13 @@ export const blank: Spec = {
   status: 'draft',
 };
 
-/** What starts a campaign: a trigger that is written with it, one that there is, an audience, or the clock. */
-export type Start = 'own' | 'trigger' | 'audience' | 'schedule';
+/** What starts a campaign: a trigger that is written with it, one that there is, a stream, an audience, or the clock. */
+export type Start = 'own' | 'trigger' | 'stream' | 'audience' | 'schedule';
 
 export function startOf(when: Spec['when'], own: Trigger | undefined): Start {
   if (own) return 'own';
   if (when.schedule !== undefined) return 'schedule';
+  if (when.stream !== undefined) return 'stream';
   return when.audience === undefined ? 'trigger' : 'audience';
 }
 
@@ -30,7 +31,11 @@ export function unfinished(
   speaks: (channel: string) => boolean,
 ): string | undefined {
   const { when } = spec;
-  if (own ? !complete(own) : !(when.trigger || when.audience || when.schedule || when.once))
+  if (
+    own
+      ? !complete(own)
+      : !(when.trigger || when.stream || when.audience || when.schedule || when.once)
+  )
     return 'It does not say yet when it starts';
   if (spec.what.some((v) => !v.template && !speaks(v.channel)))
     return 'A content has no template yet';
@@ -58,7 +63,7 @@ export function unused(wanted: string, taken: readonly string[]): string {
 /** What it is called while nobody has named it. */
 export function suggested(spec: Spec, trigger: string): string {
   const template = spec.what[0]?.template ?? '';
-  const start = spec.when.audience ?? trigger;
+  const start = spec.when.audience ?? spec.when.stream ?? trigger;
   return [template, start].filter(Boolean).join('-').slice(0, 60);
 }
 

@@ -33,6 +33,8 @@ export function startWords(
   if (when.audience) {
     return `When a user ${when.on === 'leave' ? 'leaves' : 'enters'} ${when.audience}`;
   }
+  if (when.stream)
+    return `When a message comes by ${when.stream}${when.event ? ` (${when.event})` : ''}`;
   return when.trigger ?? 'Never: nothing starts it';
 }
 

@@ -57,7 +57,7 @@ export const pages = [
     label: 'Data',
     icon: 'events',
     about: 'The events that arrive, and those that were refused',
-    within: ['/data/traits', '/dimensions', '/new/dimension'],
+    within: ['/data/traits', '/data/streams', '/new/stream', '/dimensions', '/new/dimension'],
   },
   {
     to: '/outbox',
@@ -99,6 +99,12 @@ export const others = [
     label: 'Traits & dimensions',
     icon: 'audience',
     about: 'What is known of users, and how they are grouped',
+  },
+  {
+    to: '/data/streams',
+    label: 'Streams',
+    icon: 'events',
+    about: 'Kafka topics of others as a source',
   },
   {
     to: '/new/template',
