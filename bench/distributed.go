@@ -5,11 +5,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"heed/internal/app"
 	"heed/internal/driver/kafka"
@@ -17,9 +23,8 @@ import (
 	"heed/internal/eventlog"
 )
 
-// distributed measures the way from POST to the message on the stream through
-// five processes, Kafka, Redis and a server with MongoDB's protocol, and what
-// part of it each hop takes.
+// distributed measures Heed in several processes on Kafka, Redis and a server with
+// MongoDB's protocol.
 func (b *bench) distributed() (err error) {
 	dir := filepath.Join(b.dir, "engines")
 	config := filepath.Join(dir, "heed.yaml")
@@ -37,6 +42,19 @@ func (b *bench) distributed() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.Unsetenv("HEED_SECRET")) }()
+	cfg, err := app.Load(config, nil)
+	if err != nil {
+		return err
+	}
+	if err := b.way(config, &cfg); err != nil {
+		return err
+	}
+	return b.scale(config, &cfg)
+}
+
+// way measures from POST to the message on the stream through five processes, and
+// what part of it each hop takes.
+func (b *bench) way(config string, cfg *app.Config) (err error) {
 	var url string
 	for _, role := range []string{"gateway", "decider", "engager", "analytics", "console"} {
 		p, _, err := b.startHeed("", filepath.Join(b.dir, role), "--config", config, "--roles", role)
@@ -55,10 +73,6 @@ func (b *bench) distributed() (err error) {
 	if err != nil {
 		return err
 	}
-	cfg, err := app.Load(config, nil)
-	if err != nil {
-		return err
-	}
 	hops, sizes, err := b.hops(cfg.Kafka, probes)
 	if err != nil {
 		return err
@@ -74,6 +88,138 @@ func (b *bench) distributed() (err error) {
 		})
 	}
 	return nil
+}
+
+// scaleEvents are decided by 1, 2 and 4 processes.
+const scaleEvents = 1_000_000
+
+// scale measures what a Decider uses when several share the partitions: each on
+// one thread, the same log from its beginning, on an empty Redis.
+func (b *bench) scale(config string, cfg *app.Config) (err error) {
+	if err := b.fill(cfg.Kafka); err != nil {
+		return err
+	}
+	if err := os.Setenv("GOMAXPROCS", "1"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.Unsetenv("GOMAXPROCS")) }()
+	store := redis.NewClient(&redis.Options{Addr: cfg.Redis.Addrs[0]})
+	defer func() { err = errors.Join(err, store.Close()) }()
+	alone := 0.0
+	for _, n := range []int{1, 2, 4} {
+		if err := store.FlushAll(b.ctx).Err(); err != nil {
+			return err
+		}
+		var deciders []*process
+		begun := time.Now()
+		for i := range n {
+			p, _, err := b.startHeed("", filepath.Join(b.dir, fmt.Sprint("scale-", n, "-", i)), "--config", config, "--roles", "decider")
+			if err != nil {
+				return err
+			}
+			deciders = append(deciders, p)
+		}
+		for behind := true; behind; {
+			select {
+			case <-b.ctx.Done():
+				return b.ctx.Err()
+			case <-time.After(100 * time.Millisecond):
+			}
+			if behind, err = b.behind(deciders); err != nil {
+				return err
+			}
+		}
+		elapsed := time.Since(begun)
+		var used time.Duration
+		for _, p := range deciders {
+			cpu, err := p.cpu()
+			if err != nil {
+				return err
+			}
+			used += cpu
+		}
+		for _, p := range deciders {
+			if err := p.stop(); err != nil {
+				return err
+			}
+		}
+		r := row{
+			Group: "distributed", What: fmt.Sprintf("%d decider processes on one log, CPU", n), Unit: "s/M events",
+			Value: used.Seconds() * 1e6 / scaleEvents, Note: fmt.Sprintf("%.0f s on the clock, starts included", elapsed.Seconds()),
+		}
+		if n == 1 {
+			alone = r.Value
+		} else {
+			r.Goal = alone * 1.1
+		}
+		b.add(r)
+	}
+	return nil
+}
+
+// fill appends events as shops send them, of which one in twenty means something
+// to a trigger.
+func (b *bench) fill(cfg kafka.Config) (err error) {
+	log, err := kafka.Open(b.ctx, cfg, kafka.Deps{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	rng := rand.New(rand.NewPCG(1, 2))
+	const lane, lanes = 500, 40 // events of an append to a partition
+	for done := 0; done < scaleEvents; {
+		batches := make([]*eventlog.Batch, log.Partitions())
+		for p := range batches {
+			batches[p] = &eventlog.Batch{Partition: p}
+		}
+		for range lane * lanes {
+			now := time.Now().UnixMicro()
+			e := event.Event{
+				MessageID: fmt.Sprint("s", done), Type: event.Track, Name: "product_seen", UserID: fmt.Sprint("u", rng.IntN(100_000)), Source: "bench",
+				Timestamp: now, ReceivedAt: now, Properties: []byte(`{"product_id":"sku-` + fmt.Sprint(rng.IntN(500)) + `","price":19.95,"currency":"EUR","category":"garden"}`),
+			}
+			if done%20 == 0 {
+				e.Name = "product_view"
+			}
+			done++
+			batch := batches[eventlog.PartitionOf(e.UserID, len(batches))]
+			batch.Data = event.AppendEvent(batch.Data, &e)
+			batch.Ends = append(batch.Ends, len(batch.Data))
+			batch.Keys = append(batch.Keys, event.KeyOf(e.Source, e.MessageID))
+		}
+		if err := log.Append(b.ctx, eventlog.Events, batches); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// behind tells whether something in the log is not decided, or a partition nobody's.
+func (b *bench) behind(deciders []*process) (bool, error) {
+	partitions := 0
+	for _, p := range deciders {
+		req, err := http.NewRequestWithContext(b.ctx, http.MethodGet, p.url+"/metrics", nil)
+		if err != nil {
+			return false, err
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return false, err
+		}
+		text, err := io.ReadAll(resp.Body)
+		if err = errors.Join(err, resp.Body.Close()); err != nil {
+			return false, err
+		}
+		for line := range strings.Lines(string(text)) {
+			if strings.HasPrefix(line, "heed_decider_lag_events{") {
+				partitions++
+				if !strings.HasSuffix(line, " 0\n") {
+					return true, nil
+				}
+			}
+		}
+	}
+	return partitions != kafka.DefaultPartitions, nil
 }
 
 // hops reads from Kafka when each probe came by: all clocks are this machine's,
