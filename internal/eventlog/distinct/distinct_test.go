@@ -238,6 +238,31 @@ func TestRule(t *testing.T) {
 	}
 }
 
+// TestBounds: who has read all is at the end, also if repeats come last, and the end
+// was asked for before.
+func TestBounds(t *testing.T) {
+	f := &fake{}
+	l, err := New(f, Config{IDs: 10, Horizon: time.Hour}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner, err := l.Read(t.Context(), eventlog.Events, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &watched{Reader: inner}
+	for _, numbers := range [][]int{{1, 2, 3}, {3, 1}, {4, 2}, {4}} {
+		f.grow(5, 1, numbers...)
+		b, err := l.Bounds(t.Context(), eventlog.Events, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if given(t, r, 0, 9); r.next != b.Next {
+			t.Errorf("behind %v: read up to %d, the end was %d", numbers, r.next, b.Next)
+		}
+	}
+}
+
 // TestTidy: what all readers are past is let go of, and not what one is not.
 func TestTidy(t *testing.T) {
 	f := &fake{}
