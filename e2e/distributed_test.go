@@ -1,12 +1,18 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -118,6 +124,92 @@ func TestDistributed(t *testing.T) {
 	if out, err := stranger.CombinedOutput(); err == nil || !strings.Contains(string(out), "the secret is not the installation's") {
 		t.Errorf("a process with another secret: %v\n%s", err, out)
 	}
+}
+
+// TestSameFirings: the same history fires the same on the embedded engines, with 8
+// partitions, and on Kafka and Redis, with 16 that two processes share and of which
+// one is killed in the middle.
+func TestSameFirings(t *testing.T) {
+	i := found(t)
+	defs := t.TempDir()
+	if err := os.WriteFile(filepath.Join(defs, "flow.yaml"), []byte(flowDefinitions+historyDefinitions), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("HEED_SECRET", installationSecret)
+	begin := time.Now().Add(-5 * time.Minute)
+	alone := start(t, t.TempDir(), "--definitions", defs)
+	want := fired(t, alone, alone, begin, func() {})
+	alone.stop()
+
+	gateway := i.start("gateway", "--definitions", defs)
+	deciders := []*server{i.start("decider"), i.start("decider")}
+	i.start("engager")
+	console := i.start("analytics,console")
+	got := fired(t, gateway, console, begin, func() { deciders[0].kill() })
+	if !slices.Equal(got, want) {
+		t.Errorf("embedded %d activations, on Kafka and Redis %d, or others", len(want), len(got))
+	}
+	t.Logf("%d activations, the same on both", len(want))
+}
+
+const historyDefinitions = `---
+{kind: trigger, name: same-thing, pattern: [{event: view, times: 2}, {event: buy}], by: properties.product, within: 1h}
+---
+{kind: campaign, name: bought, when: {trigger: same-thing}, what: [{channel: web, template: wow}], limits: {holdout: 0%}, status: live}
+`
+
+// fired sends a history, and tells which activations came of it.
+func fired(t *testing.T, gateway, console *server, begin time.Time, middle func()) (activations []string) {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(3, 4))
+	const events, users = 600, 25
+	send := func(n int, user, name string) {
+		t.Helper()
+		e := map[string]any{
+			"writeKey": "trusting-key", "userId": user, "event": name, "messageId": fmt.Sprint("h", n),
+			"timestamp":  begin.Add(time.Duration(n) * 100 * time.Millisecond).UTC().Format(time.RFC3339Nano),
+			"properties": map[string]any{"product": fmt.Sprint("p", rng.IntN(3))},
+		}
+		eventually(t, time.Minute, "an acknowledgement", func() bool { // of the same event, sent again
+			status, err := gateway.post("/v1/track", e, nil)
+			return status == 200 && err == nil
+		})
+	}
+	for n := range events {
+		if n == events/2 {
+			middle()
+		}
+		send(n, fmt.Sprint("u", rng.IntN(users)), []string{"win", "win", "loss", "view", "view", "buy"}[rng.IntN(6)])
+	}
+	for u := range users { // who comes last tells that everything before is decided
+		user := fmt.Sprint("u", u)
+		for k := range 4 {
+			name := "win"
+			if k == 0 {
+				name = "loss"
+			}
+			send(events+4*u+k, user, name)
+		}
+	}
+	seen := map[string]bool{}
+	eventually(t, 2*time.Minute, "the last firing of each user", func() bool {
+		last := 0
+		clear(seen)
+		for line := range strings.Lines(heed(t, console.dir, "events", "--name", "heed.delivery")) {
+			var e struct {
+				Properties struct{ Activation, Status, Cause string }
+			}
+			if err := json.Unmarshal([]byte(line), &e); err != nil {
+				t.Fatal(err)
+			}
+			seen[e.Properties.Activation] = true
+			if n, err := strconv.Atoi(strings.TrimPrefix(e.Properties.Cause, "h")); err == nil && n >= events {
+				last++
+			}
+		}
+		return last >= users
+	})
+	return slices.Sorted(maps.Keys(seen))
 }
 
 func must(path string, err error) string {

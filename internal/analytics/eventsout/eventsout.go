@@ -9,13 +9,13 @@ package eventsout
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"regexp"
 	"time"
 
+	"github.com/hamba/avro/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -156,7 +156,11 @@ func New(cfg Config, deps Deps) (*Sink, error) {
 	kind := "application/json"
 	if cfg.Format == Avro {
 		kind = "application/avro"
-		s.prefix = binary.LittleEndian.AppendUint64([]byte{0xc3, 0x01}, event.Fingerprint)
+		schema, err := avro.Parse(event.Schema)
+		if err != nil {
+			return nil, fmt.Errorf("events_out: the schema of events: %w", err)
+		}
+		s.prefix = event.SingleObjectHeader(schema)
 	}
 	s.headers = []kgo.RecordHeader{{Key: "content-type", Value: []byte(kind)}}
 	if deps.Registerer != nil {

@@ -49,7 +49,7 @@ func formatOf(s *definition.Stream, schemas Schemas) (format, error) {
 	if f.schema, err = definition.ParseSchema(s.Avro.Schema); err != nil {
 		return nil, fmt.Errorf("message: %w", err)
 	}
-	f.header = header(f.schema)
+	f.header = event.SingleObjectHeader(f.schema)
 	return f, nil
 }
 

@@ -1,4 +1,4 @@
-package message
+package event
 
 import (
 	"strconv"
@@ -42,8 +42,10 @@ func canonical(schema avro.Schema) string {
 	}
 }
 
-// header is what stands before a single object with the schema.
-func header(schema avro.Schema) []byte {
+// SingleObjectHeader is what stands before one object by itself in Avro's
+// single-object encoding: a marker, and the fingerprint of the schema as all other
+// libraries compute it (the versions of the log's own schemas are not that).
+func SingleObjectHeader(schema avro.Schema) []byte {
 	sum := crc64.NewWithByteOrder(crc64.LittleEndian)
 	_, _ = sum.Write([]byte(canonical(schema))) // never fails
 	return sum.Sum([]byte{0xC3, 0x01})
