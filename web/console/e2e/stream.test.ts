@@ -46,3 +46,20 @@ test('a stream starts a campaign', async () => {
   await page.getByTestId('when').getByText('Each time a message comes by').waitFor();
   await page.getByTestId('when').getByText('registrations').waitFor();
 });
+
+test('who came by a stream is an audience', async () => {
+  const page = await go('/audiences');
+  await page.getByRole('link', { name: 'New audience' }).click();
+  await page.getByRole('button', { name: 'a condition', exact: true }).click();
+  await page.getByRole('menuitem', { name: /^Came by registrations/ }).click();
+  await page.getByLabel('Name', { exact: true }).fill('registered-lately');
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByText('registered-lately is saved.').waitFor();
+  expect(world.mock.stored('audience', 'registered-lately')?.spec).toEqual({
+    did: {
+      event: 'registered',
+      where: { all: [{ field: 'event.source', op: 'eq', value: 'registrations' }] },
+      during: { last: '28d' },
+    },
+  });
+});

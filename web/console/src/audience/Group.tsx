@@ -1,11 +1,13 @@
 import { Menu } from '@mantine/core';
+import { useKind } from '../api/queries';
+import type { Stream } from '../api/streams';
 import { ChoiceChip, QuietMenu } from '../trigger/Chip';
 import { Drop } from '../trigger/Sentence';
 import sentence from '../trigger/trigger.module.css';
 import { Icon } from '../ui/Icon';
 import css from './audience.module.css';
 import { Leaf } from './Leaf';
-import { fresh, groupOf, type Join, joins, type Kind, type Node, nodeOf } from './tree';
+import { came, fresh, groupOf, type Join, joins, type Kind, type Node, nodeOf } from './tree';
 
 const kinds: { kind: Kind | 'group'; label: string; about: string }[] = [
   { kind: 'did', label: 'Did, or did not', about: 'An event, how often and when' },
@@ -32,6 +34,11 @@ export function Group(props: {
   onAdd: (node: Node) => void;
 }) {
   const { join, list, set, readOnly } = props;
+  const streams = useKind<Stream>('stream');
+  const add = (node: Node) => {
+    props.onAdd(node);
+    set(join, [...list, node]);
+  };
   const put = (i: number, node: Node) =>
     set(
       join,
@@ -101,16 +108,15 @@ export function Group(props: {
           }
         >
           {kinds.map(({ kind, label, about }) => (
-            <Menu.Item
-              key={kind}
-              onClick={() => {
-                const node = fresh(kind);
-                props.onAdd(node);
-                set(join, [...list, node]);
-              }}
-            >
+            <Menu.Item key={kind} onClick={() => add(fresh(kind))}>
               {label}
               <span className={sentence.hint}>{about}</span>
+            </Menu.Item>
+          ))}
+          {streams.data?.definitions.map(({ name, spec }) => (
+            <Menu.Item key={`stream ${name}`} onClick={() => add(came(name, spec.event))}>
+              Came by {name}
+              <span className={sentence.hint}>A stream of somebody else’s</span>
             </Menu.Item>
           ))}
         </QuietMenu>

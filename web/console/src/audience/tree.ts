@@ -122,6 +122,15 @@ export function fresh(kind: Kind | 'group'): Node {
   }
 }
 
+/** Who came by a stream; where its messages name their events, which one is picked then. */
+export const came = (stream: string, event = ''): Node => ({
+  did: {
+    event,
+    where: { all: [{ field: 'event.source', op: 'eq', value: stream }] },
+    during: { last: '28d' },
+  },
+});
+
 /** Steps that are events and nothing else, none of a saved funnel; undefined: there is more to them. */
 export function plainSteps(f: InFunnel): string[] | undefined {
   if (f.funnel.funnel) return 'where' in f ? undefined : [];
