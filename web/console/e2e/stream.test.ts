@@ -63,3 +63,13 @@ test('who came by a stream is an audience', async () => {
     },
   });
 });
+
+test('what a stream carries is a field of templates', async () => {
+  const page = await go('/new/template');
+  await page.getByTestId('starters').getByRole('button').first().click();
+  const text = page.getByRole('textbox', { name: 'Text', exact: true });
+  await text.fill('');
+  await page.getByRole('button', { name: 'Insert a field' }).click();
+  await page.getByRole('option', { name: 'event.properties.plan' }).click();
+  await expect.poll(() => text.inputValue()).toBe('{{ event.properties.plan }}');
+});

@@ -324,6 +324,7 @@ export function definitions({ empty }) {
       topic: 'crm.registrations',
       userId: 'value.customer.id',
       event: 'registered',
+      properties: { plan: 'value.plan' },
     }),
     definition('audience', 'vip', {
       description: 'Who spends a lot',

@@ -1,6 +1,7 @@
 import { Button, SegmentedControl, TextInput } from '@mantine/core';
 import { useRef } from 'react';
-import { useChannels, useTraits } from '../api/queries';
+import { useChannels, useEventFields, useKind, useTraits } from '../api/queries';
+import type { Stream } from '../api/streams';
 import type { Editor } from '../definition/useEditor';
 import { PickChip } from '../trigger/Chip';
 import { Code } from '../trigger/Code';
@@ -272,7 +273,20 @@ const always = [
 /** The fields that can be printed. */
 function Fields({ insert }: { insert: (liquid: string) => void }) {
   const traits = useTraits();
-  const known = (traits.data?.traits ?? []).map((t) => `profile.${t.field}`);
+  const streams = useKind<Stream>('stream').data?.definitions ?? [];
+  const collections = useKind<{ fields?: Record<string, string> }>('collection');
+  const events = streams.flatMap((s) => s.spec.event ?? []);
+  const known = new Set([
+    ...(traits.data?.traits ?? []).map((t) => `profile.${t.field}`),
+    ...streams.flatMap((s) =>
+      Object.keys(s.spec.properties ?? {}).map((name) => `event.properties.${name}`),
+    ),
+    ...useEventFields([...new Set(events)]).map((f) => f.field),
+    ...(collections.data?.definitions ?? []).flatMap((c) =>
+      Object.keys(c.spec.fields ?? {}).map((name) => `pull.${c.name}.${name}`),
+    ),
+    ...always,
+  ]);
   return (
     <PickChip
       what="Insert a field"
@@ -280,7 +294,7 @@ function Fields({ insert }: { insert: (liquid: string) => void }) {
       label="Insert a field"
       placeholder="Insert a field"
       search="Search, or type event.properties.product"
-      options={[...known, ...always].map((value) => ({ value, label: value }))}
+      options={[...known].map((value) => ({ value, label: value }))}
       create={(field) => `{{ ${field} }}`}
       set={(field) =>
         insert(
