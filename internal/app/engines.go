@@ -104,8 +104,13 @@ func (n *node) openEngines(ctx context.Context, die context.CancelCauseFunc) (er
 	if n.cfg.Secret == "" {
 		preset = nil
 	}
+	path := n.folder.path(secretFile)
+	var missing error
 	if n.cfg.Shape == Embedded {
-		if n.secret, err = n.folder.secret(preset, HasData(n.cfg.DataDir)); err != nil {
+		if HasData(n.cfg.DataDir) {
+			missing = fmt.Errorf("%s is missing beside an existing database: restore it from a backup", path)
+		}
+		if n.secret, err = n.folder.secret(preset, missing); err != nil {
 			return err
 		}
 	} else if n.unlock, err = n.folder.lock(); err != nil {
@@ -122,7 +127,10 @@ func (n *node) openEngines(ctx context.Context, die context.CancelCauseFunc) (er
 	if err != nil {
 		return err
 	}
-	if n.secret, err = n.folder.secret(preset, founded); err != nil {
+	if founded {
+		missing = fmt.Errorf("the installation exists, and its secret is not here: set HEED_SECRET to what its other processes have, or copy their %s to %s", secretFile, path)
+	}
+	if n.secret, err = n.folder.secret(preset, missing); err != nil {
 		return err
 	}
 	return n.db.join(ctx, n.secret)

@@ -52,8 +52,9 @@ func (f folder) lock() (unlock func() error, err error) {
 }
 
 // secret is the installation's secret: the preset one (nil: none), else the
-// folder's, which is made if the installation is not founded yet.
-func (f folder) secret(preset []byte, founded bool) ([]byte, error) {
+// folder's, which is made if there is no installation yet; missing is the error if
+// there is one.
+func (f folder) secret(preset []byte, missing error) ([]byte, error) {
 	path := f.path(secretFile)
 	key, err := os.ReadFile(path)
 	switch {
@@ -68,8 +69,8 @@ func (f folder) secret(preset []byte, founded bool) ([]byte, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("read the installation's secret: %w", err)
 	}
-	if founded {
-		return nil, fmt.Errorf("the installation exists, and its secret is not here: set HEED_SECRET to what its other processes have, or copy their %s to %s", secretFile, path)
+	if missing != nil {
+		return nil, missing
 	}
 	key = make([]byte, 32)
 	randomBytes(key)
