@@ -60,7 +60,11 @@ func (w *load) client(name string) {
 		}
 		id := value
 		entry := &subject{load: w, name: id, read: func() (int64, bool) { return w.version("ledger", id) }}
-		for entry.version == 0 {
+		for tries := 0; entry.version == 0; tries++ {
+			if tries == 1000 {
+				w.t.Errorf("%s is refused again and again: see what the server says", id)
+				return
+			}
 			if !entry.write(documents.Durable, write("ledger", id, value, documents.Absent)) {
 				return
 			}
