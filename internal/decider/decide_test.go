@@ -2,7 +2,6 @@ package decider
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -20,7 +19,6 @@ import (
 	"heed/internal/driver/redis/redistest"
 	"heed/internal/event"
 	"heed/internal/eventlog"
-	"heed/internal/eventlog/distinct"
 	"heed/internal/inbox"
 	"heed/internal/profile"
 	"heed/internal/trigger"
@@ -346,59 +344,6 @@ func TestSameFiringsOnRedis(t *testing.T) {
 	if lost == 0 {
 		t.Error("nothing was lost")
 	}
-}
-
-// On a log that many processes write, where clients send again what they have sent.
-func TestSameFiringsWithRepeats(t *testing.T) {
-	ops := history(11, 12, 120)
-	want := oracle(t, ops)
-	for name, hostile := range map[string]memory.Hostile{"benign": {}, "hostile": memory.AllHostile()} {
-		h := newHarness(t, 2, Config{BatchEvents: 16})
-		db := memory.Open(memory.Config{Partitions: 2, Clock: h.clock.Time, Repeats: true})
-		db.SetHostile(hostile)
-		log, err := distinct.New(resent{db.Log(), rand.New(rand.NewPCG(1, 2))}, distinct.Config{}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		h.stores = stores{log, db.UserState()}
-		n := 0
-		h.play(ops, func() {
-			switch n++; {
-			case n%20 == 0:
-				h.crash()
-			case n%3 == 0:
-				h.pump()
-			}
-		})
-		if diff := gocmp.Diff(want, fires(h.intents())); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
-		for p, w := range h.decider().workers {
-			if b, err := log.Bounds(t.Context(), eventlog.Events, p); err != nil || w.next != b.Next {
-				t.Errorf("%s: partition %d was read up to %d, it ends at %d, %v", name, p, w.next, b.Next, err)
-			}
-		}
-	}
-}
-
-// resent appends much of what has keys again.
-type resent struct {
-	eventlog.Log
-	rand *rand.Rand
-}
-
-func (r resent) Append(ctx context.Context, s eventlog.Stream, batches []*eventlog.Batch) error {
-	err := r.Log.Append(ctx, s, batches)
-	for err == nil && s == eventlog.Events && r.rand.IntN(2) == 0 {
-		var again []*eventlog.Batch
-		for _, b := range batches {
-			if !slices.Contains(b.Keys, eventlog.Key{}) {
-				again = append(again, b)
-			}
-		}
-		err = r.Log.Append(ctx, s, again)
-	}
-	return err
 }
 
 // What is counted step by step is what the rows say, as long as no window has
