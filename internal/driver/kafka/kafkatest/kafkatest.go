@@ -1,6 +1,6 @@
 // Package kafkatest owns real Apache Kafka brokers for tests: it starts them on
 // free ports of the loopback interface in a folder of their own, kills, pauses and
-// restarts them, and leaves none running. It is used by tests only.
+// restarts them, moves what they lead, cuts the way to them, and leaves none running. It is used by tests only.
 //
 // It does not own fetching Kafka: scripts/services does, into KAFKA_LIBS.
 // Where Kafka is missing the test is skipped, or fails with HEED_REQUIRE_SERVICES=1.
@@ -43,6 +43,8 @@ type broker struct {
 	id                        int
 	dir                       string
 	plain, control, encrypted string // addresses
+	behind                    string // where the proxy leads
+	proxy                     *servertest.Proxy
 }
 
 // Start starts n brokers and waits until they are one cluster. They end with the
@@ -55,6 +57,8 @@ func Start(t testing.TB, n int, settings ...string) *Cluster {
 		b := &broker{id: i + 1, dir: t.TempDir()}
 		b.Process = servertest.NewProcess(t, fmt.Sprint("broker ", b.id), b.dir)
 		b.plain, b.control, b.encrypted = servertest.Free(t), servertest.Free(t), servertest.Free(t)
+		b.behind = servertest.Free(t)
+		b.proxy = servertest.NewProxy(t, b.behind)
 		c.brokers = append(c.brokers, b)
 	}
 	c.secure.Addrs = make([]string, n)
@@ -111,10 +115,10 @@ func (c *Cluster) format(b *broker, settings []string) (done func()) {
 		"process.roles=broker,controller",
 		fmt.Sprintf("node.id=%d", b.id),
 		"controller.quorum.voters=" + strings.Join(voters, ","),
-		fmt.Sprintf("listeners=PLAINTEXT://%s,CONTROLLER://%s,SASL_SSL://%s", b.plain, b.control, b.encrypted),
-		fmt.Sprintf("advertised.listeners=PLAINTEXT://%s,SASL_SSL://%s", b.plain, b.encrypted),
+		fmt.Sprintf("listeners=PLAINTEXT://%s,CONTROLLER://%s,SASL_SSL://%s,BEHIND://%s", b.plain, b.control, b.encrypted, b.behind),
+		fmt.Sprintf("advertised.listeners=PLAINTEXT://%s,SASL_SSL://%s,BEHIND://%s", b.plain, b.encrypted, b.proxy.Addr()),
 		"controller.listener.names=CONTROLLER",
-		"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL",
+		"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL,BEHIND:PLAINTEXT",
 		"log.dirs=" + filepath.Join(b.dir, "data"),
 		"auto.create.topics.enable=false",
 		"group.initial.rebalance.delay.ms=0",
@@ -179,6 +183,16 @@ func (c *Cluster) Addrs() []string {
 	var out []string
 	for _, b := range c.brokers {
 		out = append(out, b.plain)
+	}
+	return out
+}
+
+// Proxies are ways to the brokers that can be cut. Who comes by them finds the other
+// brokers behind theirs.
+func (c *Cluster) Proxies() []*servertest.Proxy {
+	var out []*servertest.Proxy
+	for _, b := range c.brokers {
+		out = append(out, b.proxy)
 	}
 	return out
 }
