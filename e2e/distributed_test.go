@@ -51,7 +51,7 @@ func foundReplicated(t *testing.T) *installation {
 	t.Helper()
 	needServers(t)
 	i := &installation{t: t, kafka: kafkatest.Start(t, 3), watched: redistest.StartWatched(t, 1), mongo: mongotest.Start(t)}
-	const replicated = "replication: 3, min_insync: 2, timeout: 2s"
+	const replicated = "replication: 3, min_insync: 2"
 	sentinel := fmt.Sprintf("sentinel: {master: %s, addrs: [%q]}", redistest.MasterName, i.watched.Sentinels()[0]) // it knows the others
 	i.config = i.configure(i.kafka.Addrs()[0], replicated, sentinel)
 	i.behind = i.configure(i.kafka.Proxies()[0].Addr(), replicated, sentinel)

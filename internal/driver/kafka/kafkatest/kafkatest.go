@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -159,7 +160,7 @@ func (c *Cluster) java(heap, class string, args ...string) *exec.Cmd {
 	return exec.Command("java", args...) // it ends with the test, by its id
 }
 
-// ask asks a broker for the brokers it knows, and whether it is one.
+// ask asks a broker for the brokers it knows, whether it is one, and takes producers.
 func (b *broker) ask(ctx context.Context) error {
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.plain), kgo.RequestRetries(0))
 	if err != nil {
@@ -175,7 +176,12 @@ func (b *broker) ask(ctx context.Context) error {
 	if !slices.ContainsFunc(resp.Brokers, func(m kmsg.MetadataResponseBroker) bool { return int(m.NodeID) == b.id }) {
 		return errors.New("it is not in the cluster yet")
 	}
-	return nil
+	// The first producer waits for the controller, for long on a slow machine.
+	got, err := client.SeedBrokers()[0].Request(ctx, kmsg.NewPtrInitProducerIDRequest())
+	if err != nil {
+		return err
+	}
+	return kerr.ErrorForCode(got.(*kmsg.InitProducerIDResponse).ErrorCode)
 }
 
 // Addrs are the brokers' addresses, without encryption.
