@@ -93,7 +93,9 @@ func openEngines(ctx context.Context, cfg *Config, log *slog.Logger, registry pr
 	}
 	e.state = state
 	e.closers = append(e.closers, state.Close)
-	e.servers = []*server{{name: "kafka", ping: stream.Ping}, {name: "redis", ping: state.Ping}, {name: "mongo", ping: docs.Ping}}
+	e.servers = []*server{
+		{part: "kafka", name: "Kafka", ping: stream.Ping}, {part: "redis", name: "Redis", ping: state.Ping}, {part: "mongo", name: "MongoDB", ping: docs.Ping},
+	}
 	return e, nil
 }
 

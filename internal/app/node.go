@@ -391,8 +391,8 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	}
 	for _, s := range n.db.servers {
 		// A gateway takes events while Kafka does: it must not be left out for others.
-		aside := s.name != "kafka" && !n.cfg.has(RoleDecider) && !n.cfg.has(RoleEngager)
-		n.roles = append(n.roles, role{name: s.name, run: s.run, ready: s.ready, aside: aside})
+		aside := s.part != "kafka" && !n.cfg.has(RoleDecider) && !n.cfg.has(RoleEngager)
+		n.roles = append(n.roles, role{name: s.part, run: s.run, ready: s.ready, aside: aside})
 	}
 	add("retention", n.retain, alwaysReady)
 	add("pull store", n.expirePulled, alwaysReady)

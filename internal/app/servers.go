@@ -16,7 +16,8 @@ const (
 // server is one of those that the process stands on. It is asked now and then, so
 // that a process that was cut off from it says so even if it has nothing to do.
 type server struct {
-	name string
+	part string // of the process
+	name string // for people
 	ping func(context.Context) error
 
 	mu    sync.Mutex
@@ -59,5 +60,5 @@ func (s *server) ready() error {
 	if s.err == nil {
 		return nil
 	}
-	return fmt.Errorf("no answer since %s: %w", s.since.UTC().Format("15:04:05 MST"), s.err)
+	return fmt.Errorf("%s has not answered since %s: %w", s.name, s.since.UTC().Format("15:04:05 MST"), s.err)
 }
