@@ -51,7 +51,7 @@ func foundReplicated(t *testing.T) *installation {
 	t.Helper()
 	needServers(t)
 	i := &installation{t: t, kafka: kafkatest.Start(t, 3), watched: redistest.StartWatched(t, 1), mongo: mongotest.Start(t)}
-	const replicated = "replication: 3, min_insync: 2"
+	const replicated = "replication: 3, min_insync: 2, timeout: 10s"
 	sentinel := fmt.Sprintf("sentinel: {master: %s, addrs: [%q]}", redistest.MasterName, i.watched.Sentinels()[0]) // it knows the others
 	i.config = i.configure(i.kafka.Addrs()[0], replicated, sentinel)
 	i.behind = i.configure(i.kafka.Proxies()[0].Addr(), replicated, sentinel)
@@ -65,11 +65,12 @@ func needServers(t *testing.T) {
 	}
 }
 
-// configure writes a configuration.
+// configure writes a configuration; a start waits for servers that have little of a
+// shared machine.
 func (i *installation) configure(broker, kafka, redis string) (file string) {
 	i.t.Helper()
 	file = filepath.Join(i.t.TempDir(), "heed.yaml")
-	text := fmt.Sprintf("shape: distributed\nsecret: %s\nkafka: {brokers: [%q], session: 6s, %s}\nredis: {%s}\nmongo: {uri: %q, standalone: %v}\n",
+	text := fmt.Sprintf("shape: distributed\nsecret: %s\nkafka: {brokers: [%q], session: 6s, %s}\nredis: {%s}\nmongo: {uri: %q, standalone: %v, timeout: 20s}\n",
 		installationSecret, broker, kafka, redis, i.mongo.URI(i.mongo.Addr()), !i.mongo.Replicated())
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		i.t.Fatal(err)

@@ -22,6 +22,9 @@ import (
 	"heed/internal/driver/servertest"
 )
 
+// patience bounds what should happen soon, on a slow machine.
+const patience = 2 * time.Minute
+
 // sink is somebody else's server: it remembers what reached it, by the key that
 // a message has however often it is sent.
 type sink struct {
@@ -183,21 +186,6 @@ func (s *server) readiness() (ready bool, text string) {
 	return resp.StatusCode == http.StatusOK, string(said)
 }
 
-// members is how many processes share the work of a role.
-func (i *installation) members(role string) int {
-	i.t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(i.kafka.Addrs()...))
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	defer client.Close()
-	groups, err := kadm.NewClient(client).DescribeGroups(i.t.Context(), "heed."+role)
-	if err != nil {
-		return 0 // its coordinator moves
-	}
-	return len(groups["heed."+role].Members)
-}
-
 // cluster is an installation at work, with two processes of each role that may fail:
 // the second one comes to the brokers by the proxies.
 type cluster struct {
@@ -206,6 +194,7 @@ type cluster struct {
 	load    *visitors
 	role    map[string][]*server
 	console *server
+	groups  *kadm.Client
 }
 
 func startCluster(t *testing.T) *cluster {
@@ -220,6 +209,12 @@ func startCluster(t *testing.T) *cluster {
 		c.role[role] = []*server{i.start(role), i.startWith(i.behind, role)}
 	}
 	c.console = i.start("analytics,console")
+	client, err := kgo.NewClient(kgo.SeedBrokers(i.kafka.Addrs()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	c.groups = kadm.NewClient(client)
 	c.load = &visitors{t: t, gateways: c.role["gateway"], acks: map[string]bool{}, won: map[string]bool{}, stop: make(chan struct{})}
 	return c
 }
@@ -228,7 +223,7 @@ func startCluster(t *testing.T) *cluster {
 func (c *cluster) goes() {
 	c.t.Helper()
 	begun := c.crm.reached()
-	eventually(c.t, 2*time.Minute, "messages come again", func() bool { return c.crm.reached() >= begun+20 })
+	eventually(c.t, patience, "messages come again", func() bool { return c.crm.reached() >= begun+20 })
 }
 
 // swap ends a process of a role, and starts another one in its place.
@@ -239,10 +234,20 @@ func (c *cluster) swap(role string, n int, end func(*server)) {
 	of[n] = c.startWith([]string{c.config, c.behind}[n], role)
 }
 
+// members is how many processes share the work of a role.
+func (c *cluster) members(role string) int {
+	c.t.Helper()
+	groups, err := c.groups.DescribeGroups(c.t.Context(), "heed."+role)
+	if err != nil {
+		return 0 // its coordinator moves
+	}
+	return len(groups["heed."+role].Members)
+}
+
 // says waits until a process is not ready, and says why.
 func (c *cluster) says(s *server, why string) {
 	c.t.Helper()
-	eventually(c.t, time.Minute, "it says "+why, func() bool { ready, text := s.readiness(); return !ready && strings.Contains(text, why) })
+	eventually(c.t, patience, "it says "+why, func() bool { ready, text := s.readiness(); return !ready && strings.Contains(text, why) })
 }
 
 // apart cuts a process off from the brokers for longer than its session lasts, in one
@@ -254,7 +259,7 @@ func (c *cluster) apart(role string, cut func(*servertest.Proxy)) {
 		cut(p)
 	}
 	c.says(one, "Kafka has not answered since ")
-	eventually(c.t, time.Minute, "the console shows what is wrong", func() bool {
+	eventually(c.t, patience, "the console shows what is wrong", func() bool {
 		var health struct {
 			Processes []struct {
 				Roles []string
@@ -275,21 +280,22 @@ func (c *cluster) apart(role string, cut func(*servertest.Proxy)) {
 		return false
 	})
 	if role != "gateway" {
-		eventually(c.t, time.Minute, "the other one has all the work", func() bool { return c.members(role) == 1 })
+		eventually(c.t, patience, "the other one has all the work", func() bool { return c.members(role) == 1 })
 	}
 	c.goes()
 	for _, p := range c.kafka.Proxies() {
 		p.Mend()
 	}
-	eventually(c.t, time.Minute, "it is ready again", func() bool { ready, _ := one.readiness(); return ready })
+	eventually(c.t, patience, "it is ready again", func() bool { ready, _ := one.readiness(); return ready })
 	if role != "gateway" {
-		eventually(c.t, time.Minute, "both share the work again", func() bool { return c.members(role) == 2 })
+		eventually(c.t, patience, "both share the work again", func() bool { return c.members(role) == 2 })
 	}
 }
 
 // failOver loses the Redis that leads.
 func (c *cluster) failOver(before func() (after func())) {
 	c.t.Helper()
+	c.watched.AwaitFollowing()
 	leader := c.watched.Leader()
 	after := before()
 	leader.Kill()
@@ -363,10 +369,10 @@ func TestFaults(t *testing.T) {
 		{"a decider is paused, the other one takes over, and it wakes up", func() {
 			deciders := c.role["decider"]
 			_ = deciders[0].cmd.Process.Signal(syscall.SIGSTOP)
-			eventually(t, time.Minute, "the other decider has all partitions", func() bool { return deciders[1].partitions() == 16 })
+			eventually(t, patience, "the other decider has all partitions", func() bool { return deciders[1].partitions() == 16 })
 			c.goes()
 			_ = deciders[0].cmd.Process.Signal(syscall.SIGCONT)
-			eventually(t, time.Minute, "both have some again", func() bool { n := deciders[0].partitions(); return 0 < n && n+deciders[1].partitions() == 16 })
+			eventually(t, patience, "both have some again", func() bool { n := deciders[0].partitions(); return 0 < n && n+deciders[1].partitions() == 16 })
 		}},
 		{"all are restarted in turn", func() {
 			for n := range 2 {
@@ -387,10 +393,10 @@ func TestFaults(t *testing.T) {
 	}
 	close(c.load.stop)
 	c.load.wg.Wait()
-	eventually(t, 2*time.Minute, "everybody is written to", func() bool { return c.crm.reached() >= c.load.users() })
+	eventually(t, patience, "everybody is written to", func() bool { return c.crm.reached() >= c.load.users() })
 	// what would come too much has the time of one that comes after all
 	c.load.visit(0, 1<<20)
-	eventually(t, time.Minute, "the last one is written to", func() bool { return c.crm.reached() >= c.load.users() })
+	eventually(t, patience, "the last one is written to", func() bool { return c.crm.reached() >= c.load.users() })
 
 	repeats := c.console.metric("heed_distinct_repeats_total", "")
 	t.Logf("repeats that readers dropped: %.0f", repeats)
@@ -428,6 +434,8 @@ func (c *cluster) compare(faults int) []sum {
 			present[e.MessageID]++
 		}
 	}
+	c.crm.mu.Lock() // what comes now is too late to count
+	defer c.crm.mu.Unlock()
 	sums := make([]sum, faults)
 	of := func(id string) *sum {
 		n := 0

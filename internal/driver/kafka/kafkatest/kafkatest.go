@@ -123,7 +123,7 @@ func (c *Cluster) format(b *broker, settings []string) (done func()) {
 		"log.dirs=" + filepath.Join(b.dir, "data"),
 		"auto.create.topics.enable=false",
 		"group.initial.rebalance.delay.ms=0",
-		"offsets.topic.replication.factor=" + replicas,
+		"offsets.topic.replication.factor=" + replicas, "offsets.topic.num.partitions=3",
 		"transaction.state.log.replication.factor=" + replicas,
 		"num.network.threads=2", "num.io.threads=4",
 		// A broker that dies is noticed soon.

@@ -96,6 +96,21 @@ func (w *Watched) Leader() *Server {
 	return w.servers[i]
 }
 
+func (w *Watched) split() (leader *Server, replicas []*Server) {
+	w.t.Helper()
+	leader = w.Leader()
+	return leader, slices.DeleteFunc(slices.Clone(w.servers), func(s *Server) bool { return s == leader })
+}
+
+// AwaitFollowing waits until the replicas have everything.
+func (w *Watched) AwaitFollowing() {
+	w.t.Helper()
+	_, replicas := w.split()
+	for _, s := range replicas {
+		s.AwaitFollowing()
+	}
+}
+
 // AwaitOther waits until the sentinels have another server lead than the one that did.
 func (w *Watched) AwaitOther(was *Server) *Server {
 	w.t.Helper()
@@ -119,8 +134,7 @@ func (w *Watched) Rejoin(s *Server) {
 // mend: what is written meanwhile is lost when one of them leads.
 func (w *Watched) Deafen() (mend func()) {
 	w.t.Helper()
-	leader := w.Leader()
-	replicas := slices.DeleteFunc(slices.Clone(w.servers), func(s *Server) bool { return s == leader })
+	leader, replicas := w.split()
 	for _, s := range replicas {
 		s.Set("masterauth", "a password, which the leader does not know and refuses")
 	}
