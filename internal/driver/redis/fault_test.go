@@ -44,6 +44,7 @@ func until(t testing.TB, what string, done func() bool) {
 type deciders struct {
 	t        testing.TB
 	log      eventlog.Log
+	sleepy   *State // whose owners stand still now and then, between a read and a commit
 	stopping atomic.Bool
 	working  sync.WaitGroup
 
@@ -112,6 +113,9 @@ func (d *deciders) own(s *State, partition int) error {
 			Clear:   []userstate.Timer{{Deadline: int64(n) - users, User: user}},
 			Intents: []event.Intent{{FireID: fmt.Sprint(n), User: user}},
 		}
+		if s == d.sleepy {
+			d.sleep()
+		}
 		if err := p.Commit(ctx, &c); err != nil {
 			return err
 		}
@@ -121,6 +125,17 @@ func (d *deciders) own(s *State, partition int) error {
 		d.commits.Add(1)
 	}
 	return nil
+}
+
+// sleep is so long that others may have gone on.
+func (d *deciders) sleep() {
+	n := d.commits.Load() + 3
+	for range 20 {
+		if d.commits.Load() >= n || d.stopping.Load() {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func (d *deciders) goOn(n int64) {
@@ -309,7 +324,10 @@ func TestTwoOwners(t *testing.T) {
 	cfg := testConfig(t, server.Addr())
 	db := memory.Open(memory.Config{Partitions: 2})
 	one, other := openState(t, cfg, db), openState(t, cfg, db)
-	d := startDeciders(t, one, 0, 1)
+	d := startDeciders(t, one)
+	d.sleepy = other
+	d.add(one, 0)
+	d.add(one, 1)
 	d.goOn(20)
 	d.add(other, 0)
 	d.add(other, 1)
@@ -331,7 +349,9 @@ func TestTwoOwnersUnchecked(t *testing.T) {
 	for _, s := range []*State{one, other} {
 		s.commit = redis.NewScript(strings.Replace(commitSource, check, "if false then", 1))
 	}
-	d := startDeciders(t, one, 0)
+	d := startDeciders(t, one)
+	d.sleepy = other
+	d.add(one, 0)
 	d.add(other, 0)
 	d.goOn(500)
 	if doubled, lost := d.compare(one, 0); doubled+lost == 0 {
