@@ -41,6 +41,7 @@ import (
 	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/engager/halt"
+	"heed/internal/engager/order"
 	"heed/internal/eventlog"
 	"heed/internal/inbox"
 	"heed/internal/profile"
@@ -243,6 +244,7 @@ type Engager struct {
 	planMu sync.Mutex
 	plan   atomic.Pointer[plan]
 
+	desk  *order.Desk   // of what is sent once
 	halt  *halt.Switch  // over all sending
 	pace  *rate.Limiter // of what leaves after it had to wait
 	zones sync.Map      // name -> *time.Location
@@ -281,6 +283,10 @@ func New(cfg Config, deps Deps) (*Engager, error) {
 		pace: rate.NewLimiter(definition.DefaultRelease, 1),
 	}
 	e.halt = halt.New(deps.Documents, e.log, e.now)
+	e.desk = order.New(deps.Log, deps.Documents, e.log, e.now, func(err error) {
+		e.metrics.storeErrors.Inc()
+		e.log.Warn("engager tries again", "what", "orders", "error", err)
+	})
 	for _, c := range deps.Channels {
 		if _, doubled := e.channels[c.Type()]; doubled {
 			return nil, fmt.Errorf("engager: two channels of type %s", c.Type())
@@ -351,7 +357,7 @@ func (e *Engager) serve(soft, hard context.Context, partition int) error {
 	soft, stop := context.WithCancel(soft)
 	defer stop()
 	if partition == 0 {
-		for _, do := range []func(context.Context){e.janitor, e.orders, e.schedules} {
+		for _, do := range []func(context.Context){e.janitor, e.desk.Run, e.schedules} {
 			once.Go(func() { do(soft) })
 		}
 	}
