@@ -18,7 +18,7 @@
 //
 //	entry       note     found after a crash means
 //	(none)      (none)   not begun: the stream brings it again
-//	sending     yes      sent or not: repeat on an idempotent channel, else Config.OnUnknown
+//	sending     yes      sent or not: repeat on an idempotent channel, else definition.Channel.Unknown
 //	pending     parked   not sent: decide anew when its time has come
 //	pending     waiting  not sent: decide anew when quiet hours, a pause or a stop end
 //	done etc.   yes      ended: report (again; the log drops repeats)
@@ -68,9 +68,9 @@ type Config struct {
 	GiveUp     time.Duration `yaml:"give_up"`
 	Backoff    time.Duration `yaml:"backoff"`
 	MaxBackoff time.Duration `yaml:"max_backoff"`
-	// OnUnknown says what becomes of an attempt that was interrupted on a
-	// channel that is not idempotent: hold (at most once) or retry (at least
-	// once).
+	// OnUnknown says what becomes of an attempt that may have arrived on a channel
+	// that is not idempotent and does not say it itself: hold (at most once) or retry
+	// (at least once). Empty: what suits the kind of channel.
 	OnUnknown string `yaml:"on_unknown"`
 	// ReportLinger is how long an outcome may wait for others to share a write
 	// to the log, ReportBatch how many may.
@@ -91,12 +91,6 @@ type Config struct {
 	// Grace is how long a shutdown waits for what is in flight.
 	Grace time.Duration `yaml:"grace"`
 }
-
-// What Config.OnUnknown may say.
-const (
-	Hold  = "hold"
-	Retry = "retry"
-)
 
 // Defaults fills what is not set.
 func (c *Config) Defaults() {
@@ -130,9 +124,6 @@ func (c *Config) Defaults() {
 			*d.field = d.value
 		}
 	}
-	if c.OnUnknown == "" {
-		c.OnUnknown = Hold
-	}
 }
 
 // Validate tells what cannot work.
@@ -144,7 +135,7 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("max_attempts: %d is not from 1 to 1000", c.MaxAttempts)
 	case c.ReportBatch < 1 || c.ReportBatch > 10_000:
 		return fmt.Errorf("report_batch: %d is not from 1 to 10000", c.ReportBatch)
-	case c.OnUnknown != Hold && c.OnUnknown != Retry:
+	case c.OnUnknown != "" && c.OnUnknown != definition.Hold && c.OnUnknown != definition.Retry:
 		return fmt.Errorf("on_unknown: %q is not hold or retry", c.OnUnknown)
 	}
 	for _, d := range []struct {
@@ -202,6 +193,7 @@ type Book interface {
 	Writes(r reach.Record, to string) ([]documents.Write, error)
 	Unsubscribe(l reach.Link, to string) string
 	ConfirmLink(l reach.Link, to string, at int64) string
+	Unsure(ctx context.Context, delivery string) ([]documents.Write, error)
 }
 
 // Deps is what the Engager works with.

@@ -290,13 +290,13 @@ func TestRetries(t *testing.T) {
 			t.Errorf("%s: still open: %v %v", name, left, err)
 		}
 	}
-	f("at once", false, engager.Hold, nil, "sent ", 1)
-	f("down twice", false, engager.Hold, []error{down, down}, "sent ", 3)
-	f("down for long", false, engager.Hold, []error{down, down, down}, "failed unavailable", 3)
-	f("refused", false, engager.Hold, []error{down, bad}, "failed rejected", 2)
-	f("unsure, held", false, engager.Hold, []error{unsure}, "held unknown", 1)
-	f("unsure, repeated", false, engager.Retry, []error{unsure}, "sent ", 2)
-	f("unsure, idempotent", true, engager.Hold, []error{unsure}, "sent ", 2)
+	f("at once", false, definition.Hold, nil, "sent ", 1)
+	f("down twice", false, definition.Hold, []error{down, down}, "sent ", 3)
+	f("down for long", false, definition.Hold, []error{down, down, down}, "failed unavailable", 3)
+	f("refused", false, definition.Hold, []error{down, bad}, "failed rejected", 2)
+	f("unsure, held", false, definition.Hold, []error{unsure}, "held unknown", 1)
+	f("unsure, repeated", false, definition.Retry, []error{unsure}, "sent ", 2)
+	f("unsure, idempotent", true, definition.Hold, []error{unsure}, "sent ", 2)
 }
 
 // What was not even tried does not count as an attempt, until it is too late.

@@ -151,6 +151,7 @@ type Case struct {
 	Converted int64 // when the user last reached the campaign's goal; 0: never
 
 	Weights []int // of the contents to choose from
+	Given   int   // the one that the user was given before, counted from 1; 0: none
 }
 
 // Limit is a cap: at most Count messages in any period of the length Per.
@@ -264,7 +265,7 @@ func Decide(c *Case) Verdict {
 			return v
 		}
 	}
-	v := Choose(c.Salt, c.Campaign, c.User, c.Weights)
+	v := c.Choose()
 	if v < 0 {
 		return refuse(NoChoice)
 	}
@@ -389,6 +390,15 @@ func (g Group) holds(salt, campaign, user string) bool {
 // users and more. The global holdout is that of the campaign without a name.
 func HeldOut(salt, campaign, user string, share float64) bool {
 	return share > 0 && fraction("holdout", salt, campaign, user) < share
+}
+
+// Choose picks the content: the one that the user was given before, unless it has lost
+// its weight; else one by weight. It is -1 if all weights are zero.
+func (c *Case) Choose() int {
+	if i := c.Given - 1; i >= 0 && i < len(c.Weights) && c.Weights[i] > 0 {
+		return i
+	}
+	return Choose(c.Salt, c.Campaign, c.User, c.Weights)
 }
 
 // Choose picks one of the weights for a user, by weight, the same each time as
