@@ -540,7 +540,10 @@ func (a *activation) park(ctx context.Context, v *variant, class channel.ErrorCl
 		a.entry.State = Sending
 	}
 	a.entry.Detail = cutDetail(cause.Error())
-	n := note{campaign: a.name, parked: true, intent: *a.intent}
+	n := note{campaign: a.name, parked: true, why: policy.Retry, intent: *a.intent}
+	if e, ok := errors.AsType[*channel.Error](cause); ok && e.Untried {
+		n.why = policy.Channel
+	}
 	next := openKey(w.partition, now+pause.Microseconds(), a.key)
 	if err := a.move(ctx, &n, next, nil); err != nil {
 		return fmt.Errorf("park activation: %w", err)

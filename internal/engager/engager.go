@@ -245,6 +245,9 @@ type Engager struct {
 	starting   atomic.Int32 // partitions that are not served yet
 	recovering atomic.Int32 // those in which something of an earlier process is open
 	fatal      atomic.Pointer[error]
+
+	backlogMu sync.Mutex
+	backlog   Backlog // as it was last counted
 }
 
 // New makes the role.

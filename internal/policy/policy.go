@@ -182,7 +182,15 @@ const (
 	Paused     Wait = "paused"
 	Delay      Wait = "delay"
 	QuietHours Wait = "quiet_hours"
+
+	// Behind the decision: on the way through the channel.
+	Retry    Wait = "retry"
+	Channel  Wait = "channel"
+	UnderWay Wait = "under_way" // for nothing but its turn
 )
+
+// Waits lists all of them. Their numbers are kept: new ones come last.
+func Waits() []Wait { return []Wait{UnderWay, Stopped, Paused, Delay, QuietHours, Retry, Channel} }
 
 // Sentence says to people what is waited for.
 func (w Wait) Sentence() string {
@@ -195,6 +203,12 @@ func (w Wait) Sentence() string {
 		return "The campaign waits a while before it sends."
 	case QuietHours:
 		return "It is quiet hours where the user is."
+	case Retry:
+		return "An attempt failed, and there will be another one."
+	case Channel:
+		return "The channel takes nothing at the moment: it is left alone after failures, or has sent as much as its rate allows."
+	case UnderWay:
+		return "It is under way."
 	}
 	return "What it waits for is not known to this version."
 }
