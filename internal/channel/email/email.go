@@ -20,6 +20,7 @@ import (
 	"heed/internal/channel"
 	"heed/internal/channel/outward"
 	"heed/internal/definition"
+	"heed/internal/documents"
 )
 
 // Type is the type of the channel.
@@ -39,6 +40,7 @@ type Deps struct {
 	Logger  *slog.Logger
 	Now     func() time.Time
 	TLS     *tls.Config // of sessions with servers; nil: the system's roots
+	Documents documents.Store // remembers the tokens of providers' reports
 	// Definitions name the channels whose providers report; nil: none does.
 	Definitions interface{ Current() *definition.Set }
 }
