@@ -158,10 +158,10 @@ func TestAttributionByExample(t *testing.T) {
 func TestReturnByExample(t *testing.T) {
 	f := func(what, want string, outcomes ...string) {
 		t.Helper()
-		var h measuretest.History
+		h := past(t, "a0") // what Heed does makes nobody a user
 		for i, o := range outcomes {
 			h.Events = append(h.Events, event.Event{
-				Name: event.NameDelivery, UserID: "u", Timestamp: int64(i+1) * 60e6, Properties: []byte(`{"campaign":"k",` + o + `}`),
+				Name: event.NameDelivery, UserID: "u0", Timestamp: int64(i+1) * 60e6, Properties: []byte(`{"campaign":"k",` + o + `}`),
 			})
 		}
 		q := &measure.Query{Return: &measure.Return{Campaign: "k", Goal: measure.Match{Event: "bought"}, Within: period.Period(time.Hour)}}
