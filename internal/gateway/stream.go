@@ -191,6 +191,7 @@ func (s *stream) serve(ctx context.Context) error {
 		case <-again:
 			changed = slices.ContainsFunc(s.held, func(m inbox.Message) bool { return !g.held(&m) })
 		case <-beat.C:
+			changed = true // a word that something came may have been lost
 			s.buf = append(s.buf[:0], ":\n\n"...)
 			if err := s.flush(); err != nil {
 				return err
