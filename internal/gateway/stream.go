@@ -182,7 +182,7 @@ func (s *stream) serve(ctx context.Context) error {
 			}
 		}
 		again := look.C
-		if changed = false; len(s.held) == 0 {
+		if len(s.held) == 0 {
 			again = nil
 		}
 		select {
