@@ -30,7 +30,7 @@ var layers = [][]string{
 	},
 	{"internal/intake/stream"},
 	{"internal/reach"},
-	{"internal/analytics/alerts", "internal/analytics/avrofiles", "internal/decider/later", "internal/engager/content", "internal/engager/halt", "internal/console/api", "internal/console/pages", "internal/console/signin", "internal/analytics/eventsout"},
+	{"internal/analytics/alerts", "internal/analytics/avrofiles", "internal/decider/later", "internal/engager/content", "internal/engager/halt", "internal/engager/order", "internal/console/api", "internal/console/pages", "internal/console/signin", "internal/analytics/eventsout"},
 	{"internal/channel/web", "internal/channel/outbox", "internal/channel/webhook", "internal/channel/pullstore", "internal/channel/email", "internal/channel/sms", "internal/channel/push", "internal/channel/kafka"},
 	{"internal/channel/sms/smpp", "internal/channel/sms/twilio", "internal/channel/sms/keyword", "internal/channel/sms/smstest"},
 	{"internal/channel/outward", "internal/channel/email/letter", "internal/channel/email/report", "internal/channel/email/provider", "internal/channel/sms/segment"},

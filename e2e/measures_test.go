@@ -63,7 +63,7 @@ func TestMeasures(t *testing.T) {
 	// What the index does not answer the facts do.
 	for query, want := range map[string]string{
 		`{"attribution":{"goal":{"event":"bought"}}}`:                                "touch,conversions,users,value\ndirect,13,13,0\n",
-		`{"return":{"campaign":"nobody's","goal":{"event":"bought"},"within":"1h"}}`: "arm,users,converted,value\ntreated,0,0,0\nholdout,0,0,0\n",
+		`{"return":{"campaign":"nobody's","goal":{"event":"bought"},"within":"1h"}}`: "arm,users,converted,value\ntreated,0,0,0\nholdout,0,0,0\nmet,0,0,0\n",
 	} {
 		if status, got := ask(query, "csv"); status != http.StatusOK || got != want {
 			t.Errorf("%s: %d %s, want %s", query, status, got, want)

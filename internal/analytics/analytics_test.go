@@ -154,6 +154,29 @@ func TestSampling(t *testing.T) {
 	})
 }
 
+// What came back about a delivery of which nobody knew whether it arrived settles that,
+// and is no outcome more.
+func TestReportOfSettled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memory.Open(memory.Config{})
+		defer func() { _ = db.Close() }()
+		a, stop := start(t, db, Config{})
+		for i := range 3 {
+			add(t, db, outcome(fmt.Sprint("u", i), "held", "unknown", false))
+		}
+		for name, user := range map[string]string{event.NameDelivered: "u0", event.NameBounced: "u1"} {
+			add(t, db, event.Event{Name: name, AnonymousID: user, Properties: []byte(`{"campaign":"winners","settles":true}`)})
+		}
+		add(t, db, event.Event{Name: event.NameDelivered, AnonymousID: "u3", Properties: []byte(`{"campaign":"winners"}`)})
+		synctest.Wait()
+		got := a.Report("winners")
+		stop()
+		if got.Activations != 3 || got.UnknownArrived != 1 || got.UnknownBounced != 1 || got.Delivered != 2 || got.Bounced != 1 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
 // Whatever the log repeats and whenever the process ends, an outcome counts once.
 func TestReportsSurviveRestarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

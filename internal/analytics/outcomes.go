@@ -35,7 +35,8 @@ type campaignCounts struct {
 	Clicked   int64            `json:"clicked,omitempty"`
 	Dismissed int64            `json:"dismissed,omitempty"`
 	// Feedback counts what came back, by status; what machines did as "machine "
-	// and the status.
+	// and the status, and what settled an unknown outcome as "settled " and the
+	// status too.
 	Feedback map[string]int64 `json:"feedback,omitempty"`
 	Tests    int64            `json:"tests,omitempty"`
 	Since    int64            `json:"since,omitempty"` // µs, of the first outcome
@@ -79,19 +80,18 @@ func (c *campaignCounts) follow(d *api.Delivery) {
 	if d.Test {
 		return
 	}
-	count := func() {
+	count := func(before string) {
 		if c.Feedback == nil {
 			c.Feedback = map[string]int64{}
 		}
-		key := string(d.Status)
-		if d.Machine {
-			key = machine + key
-		}
-		c.Feedback[key]++
+		c.Feedback[before+string(d.Status)]++
+	}
+	if d.Settles && !d.Machine {
+		count(settled)
 	}
 	switch {
 	case d.Machine:
-		count()
+		count(machine)
 	case d.Status == api.StatusShown:
 		c.Shown++
 	case d.Status == api.StatusClicked:
@@ -99,12 +99,13 @@ func (c *campaignCounts) follow(d *api.Delivery) {
 	case d.Status == api.StatusDismissed:
 		c.Dismissed++
 	default:
-		count()
+		count("")
 	}
 }
 
-// machine stands before what a scanner or a proxy did.
-const machine = "machine "
+// machine stands before what a scanner or a proxy did, settled before what ended the
+// doubt about an outcome.
+const machine, settled = "machine ", "settled "
 
 // Report adds the partitions' counts of a campaign up.
 func (a *Analytics) Report(campaign string) api.CampaignReport {
@@ -126,6 +127,8 @@ func (a *Analytics) Report(campaign string) api.CampaignReport {
 			} {
 				*into += c.Feedback[key]
 			}
+			r.UnknownArrived += c.Feedback[settled+"delivered"] + c.Feedback[settled+"shown"]
+			r.UnknownBounced += c.Feedback[settled+"bounced"]
 			r.Tests += c.Tests
 			if since == 0 || c.Since < since {
 				since = c.Since

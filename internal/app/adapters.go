@@ -27,6 +27,7 @@ import (
 	"heed/internal/eventlog"
 	"heed/internal/gateway"
 	"heed/internal/measure"
+	"heed/internal/policy"
 	"heed/internal/profile"
 	"heed/internal/userstate"
 )
@@ -150,8 +151,13 @@ func (s sender) Prospect(ctx context.Context, user, campaign string) (explain.Pr
 	return explain.Prospect{Wait: p.Wait, Reason: p.Reason, Detail: p.Detail, Template: p.Template, Channel: p.Channel}, err
 }
 
-func (s sender) Waiting(ctx context.Context, user string) ([]explain.Waiting, error) {
-	all, err := s.Engager.Waiting(ctx, user)
+func (s sender) Backlog(ctx context.Context, campaign string) (map[policy.Wait]int64, bool, error) {
+	b, err := s.Engager.Backlog(ctx)
+	return b.Of[campaign], b.Complete, err
+}
+
+func (s sender) Waiting(ctx context.Context, ids []string) ([]explain.Waiting, error) {
+	all, err := s.Engager.Waiting(ctx, ids)
 	out := make([]explain.Waiting, len(all))
 	for i, w := range all {
 		out[i] = explain.Waiting(w)

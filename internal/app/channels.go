@@ -32,7 +32,8 @@ func (n *node) channels(public string, mux *http.ServeMux, add func(name string,
 			PublicURL: n.cfg.PublicURL, Now: time.Now, Logger: n.log,
 		}),
 		email.New(n.cfg.Email, email.Deps{
-			Secret: n.secret, Base: func() string { return strings.TrimSuffix(public, "/") }, Inbound: n.book.Inbound, Logger: n.log, Now: time.Now, Definitions: n.catalog,
+			Secret: n.secret, Base: func() string { return strings.TrimSuffix(public, "/") }, Inbound: n.book.Inbound, Logger: n.log, Now: time.Now, Documents: n.db.documents,
+			Definitions: n.catalog,
 		}),
 		push.New(push.Deps{Devices: n.devices(), Known: n.profiles().known, Inbound: n.book.Inbound, Now: time.Now, Logger: n.log}),
 	}

@@ -33,6 +33,7 @@ import (
 	"heed/internal/documents"
 	"heed/internal/eventlog"
 	"heed/internal/peer"
+	"heed/internal/policy"
 	"heed/internal/userstate"
 )
 
@@ -136,6 +137,14 @@ type Demo interface {
 	LoadSample()
 }
 
+// Sender tells what the Engager would do and has not finished.
+type Sender interface {
+	explain.Sender
+	// Backlog counts what of a campaign waits, by what for; complete is false if there is
+	// more than was counted.
+	Backlog(ctx context.Context, campaign string) (waiting map[policy.Wait]int64, complete bool, err error)
+}
+
 // Deps are what the console works with. Live, Progress, BadEvents, Health, Demo,
 // Backtests, Facts, Measures, Traits, Audiences, Alerts, Sends, Sender and Tries may be nil: the answers then say
 // what is missing.
@@ -156,7 +165,7 @@ type Deps struct {
 	Audiences   analysis.Audiences
 	Alerts      analysis.Alerts
 	Sends       Sends
-	Sender      explain.Sender
+	Sender      Sender
 	// Sending is what steers sending: its Engager and Members, or nil.
 	Sending sending.Deps
 	Tries   trial.Tries

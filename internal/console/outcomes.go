@@ -15,6 +15,7 @@ import (
 	"heed/internal/documents"
 	"heed/internal/event"
 	"heed/internal/eventlog"
+	"heed/internal/policy"
 )
 
 // ListDeliveries searches the log for outcomes.
@@ -121,12 +122,26 @@ func (s *server) GetOutboxMessage(ctx context.Context, r api.GetOutboxMessageReq
 }
 
 // GetCampaignReport counts a campaign's outcomes.
-func (s *server) GetCampaignReport(_ context.Context, r api.GetCampaignReportRequestObject) (api.GetCampaignReportResponseObject, error) {
+func (s *server) GetCampaignReport(ctx context.Context, r api.GetCampaignReportRequestObject) (api.GetCampaignReportResponseObject, error) {
 	c := s.c
 	if c.deps.Live == nil {
 		return nil, api.Fail(http.StatusServiceUnavailable, "unavailable", "this process does not count outcomes", "run it with the role analytics")
 	}
 	report := c.deps.Live.Report(r.Name)
+	report.Waiting = []api.WaitingCount{}
+	if c.deps.Sender != nil {
+		waiting, complete, err := c.deps.Sender.Backlog(ctx, r.Name)
+		if err != nil {
+			return nil, fmt.Errorf("count what waits: %w", err)
+		}
+		report.More = !complete
+		for _, why := range policy.Waits() {
+			if n := waiting[why]; n > 0 {
+				report.Activations += n
+				report.Waiting = append(report.Waiting, api.WaitingCount{Reason: string(why), Count: n})
+			}
+		}
+	}
 	if c.deps.Definitions.Current().Campaigns[r.Name] == nil && report.Activations == 0 && report.Tests == 0 {
 		return nil, api.NotFound("there is no such campaign, and there never was one with outcomes")
 	}

@@ -48,6 +48,10 @@ type Channel struct {
 	Headers map[string]string `yaml:"headers,omitempty" json:"headers,omitempty"`
 	// Cap bounds the marketing that a user gets by the channel, of all campaigns.
 	Cap *Cap `yaml:"cap,omitempty" json:"cap,omitempty"`
+	// OnUnknown says what becomes of an attempt that may have arrived, and may not
+	// have: hold (it is not repeated: at most once) or retry (at least once). Of
+	// email, sms and push; the others tell a repeat from a second message.
+	OnUnknown string `yaml:"onUnknown,omitempty" json:"onUnknown,omitempty"`
 
 	// Collection of the pull store that a channel of type pull writes into.
 	Collection string `yaml:"collection,omitempty" json:"collection,omitempty"`
@@ -68,6 +72,24 @@ type Channel struct {
 	SMS    *SMS    `yaml:"sms,omitempty" json:"sms,omitempty"`
 	SMPP   *SMPP   `yaml:"smpp,omitempty" json:"smpp,omitempty"`
 	Twilio *Twilio `yaml:"twilio,omitempty" json:"twilio,omitempty"`
+}
+
+// What Channel.OnUnknown may say.
+const (
+	Hold  = "hold"
+	Retry = "retry"
+)
+
+// Unknown is what becomes of an attempt that may have arrived: what the channel says;
+// else what is said for all (general); else what suits its kind. A second text message
+// costs money and is read twice. A second e-mail has the Message-ID of the first, and a
+// second push message takes its place.
+func (c *Channel) Unknown(general string) string {
+	usual := Retry
+	if c.Type == ChannelSMS {
+		usual = Hold
+	}
+	return cmp.Or(c.OnUnknown, general, usual)
 }
 
 // Mode is what the channel's content is: HTML, in which what is printed is
@@ -132,6 +154,9 @@ func (c *checker) channel(ch *Channel) {
 		only(ChannelKafka, "headers", ch.Type)
 	}
 	c.cap("cap", ch.Cap)
+	if ch.OnUnknown != "" {
+		c.onUnknown(ch)
+	}
 	if ch.SMTP != nil {
 		only(ChannelEmail, "smtp", ch.Type)
 	}
@@ -166,5 +191,16 @@ func (c *checker) channel(ch *Channel) {
 		c.kafkaChannel(ch)
 	default:
 		c.fail("type", "web, outbox, webhook, pull, email, sms, push or kafka", "%q is not a type of channel", ch.Type)
+	}
+}
+
+func (c *checker) onUnknown(ch *Channel) {
+	switch ch.Type {
+	case ChannelEmail, ChannelSMS, ChannelPush:
+	default:
+		c.fail("onUnknown", "leave it out: a repeat is told from a second message", "only a channel of type email, sms or push has it")
+	}
+	if ch.OnUnknown != Hold && ch.OnUnknown != Retry {
+		c.fail("onUnknown", "hold (at most once) or retry (at least once)", "%q is not what can be done", ch.OnUnknown)
 	}
 }

@@ -56,6 +56,9 @@ func TestEmailChannel(t *testing.T) {
 	f(news+"  replyTo: nobody\n", `smtp.replyTo: "nobody" is not an address`)
 	f(edit("Shop Ltd, 1 High Street", `"Shop Ltd\n1 High Street"`), "address: is not a postal address on one line")
 	f(news+"bounces: b@shop.example\n", `bounces: "b@shop.example" is not a domain`)
+	f(news + "onUnknown: hold\n")
+	f(news+"onUnknown: maybe\n", `onUnknown: "maybe" is not what can be done (hold (at most once) or retry (at least once))`)
+	f("kind: channel\nname: crm\ntype: webhook\nurl: https://x.example\nonUnknown: hold", "f.yaml:5:12: channel crm: onUnknown: only a channel of type email, sms or push has it")
 	f(news+"tracking: some\n", `tracking: "some" is not a way to track (all, clicks or none)`)
 
 	f(signed("news@shop.example", "shop.example", "heed", key))

@@ -219,7 +219,7 @@ func (a *activation) decide(ctx context.Context) error {
 	}
 	if !verdict.Send {
 		detail := ""
-		if verdict.Reason == policy.Declined || verdict.Reason == policy.Suppressed {
+		if verdict.Reason == policy.Declined || verdict.Reason == policy.Suppressed || verdict.Reason == policy.Unverified {
 			detail = a.entry.Detail
 		}
 		a.entry.end(StatusRefused, verdict.Reason, detail, now)
@@ -257,7 +257,13 @@ func (a *activation) verdict(ctx context.Context, now int64) (policy.Verdict, er
 		return policy.Verdict{}, err
 	}
 	q.User, q.Transactional = who.id(), c.transactional()
-	if chosen := policy.Choose(q.Salt, q.Campaign, q.User, q.Weights); chosen >= 0 {
+	if !in.Test {
+		q.Global.Share, q.Holdout.Share, q.Once = w.current().global, c.holdout, c.once
+		if err := a.groups(ctx, &q, who); err != nil {
+			return policy.Verdict{}, err
+		}
+	}
+	if chosen := q.Choose(); chosen >= 0 {
 		v := &c.variants[chosen]
 		can, err := a.reach(ctx, v)
 		if err != nil {
@@ -274,11 +280,6 @@ func (a *activation) verdict(ctx context.Context, now int64) (policy.Verdict, er
 	}
 	if q.InAudience, err = a.inAudience(ctx); err != nil || in.Test {
 		return policy.Decide(&q), err
-	}
-	q.Global.Share, q.Holdout.Share, q.Once = w.current().global, c.holdout, c.once
-	a.pending = nil
-	if err := a.groups(ctx, &q, who); err != nil {
-		return policy.Verdict{}, err
 	}
 	q.Quiet, q.Zones = c.quiet, w.clocks(who.profile, a.to)
 	if c.goal != "" && (a.version != 0 || now-in.At > goalsBehind.Microseconds()) {
@@ -319,7 +320,12 @@ func (a *activation) reach(ctx context.Context, v *variant) (reach.Answer, error
 	if a.intent.Test { // who tries it has asked for it
 		q.Purpose = consent.Transactional
 	}
-	return a.worker.deps.Book.Ask(ctx, q)
+	can, err := a.worker.deps.Book.Ask(ctx, q)
+	if err == nil && can.Claimed && can.Refusal() == policy.None && v.content != nil && v.content.Tells() {
+		can.Address, can.To = policy.AddressUnverified, ""
+		can.Detail = "its owner confirmed it, but not to be this user, of whom the text tells"
+	}
+	return can, err
 }
 
 // render makes the delivery; nil if there is none to make, and the entry says
@@ -428,12 +434,12 @@ func (a *activation) resume(ctx context.Context) error {
 	}
 	unsure := func(why string) error {
 		a.entry.end(StatusHeld, policy.Unknown, why, a.worker.now())
-		return a.finish(ctx, nil)
+		return a.finish(ctx, a.unsure)
 	}
 	if v == nil || v.err != nil {
 		return unsure("its content or channel is not defined any more")
 	}
-	if !v.channel.Idempotent() && a.worker.cfg.OnUnknown == Hold {
+	if a.worker.holds(v) {
 		return unsure("")
 	}
 	// What the user has said since the first attempt holds for the next one.
@@ -507,9 +513,9 @@ func (a *activation) send(ctx context.Context, v *variant, d *channel.Delivery, 
 	case class == channel.Permanent:
 		a.entry.end(StatusFailed, policy.Rejected, err.Error(), now)
 		return a.finish(ctx, nil)
-	case class == channel.Uncertain && !v.channel.Idempotent() && w.cfg.OnUnknown == Hold:
+	case class == channel.Uncertain && w.holds(v):
 		a.entry.end(StatusHeld, policy.Unknown, err.Error(), now)
-		return a.finish(ctx, nil)
+		return a.finish(ctx, a.unsure)
 	case a.entry.Attempt >= w.cfg.MaxAttempts, late:
 		a.entry.end(StatusFailed, policy.Unavailable, err.Error(), now)
 		return a.finish(ctx, nil)
@@ -534,7 +540,10 @@ func (a *activation) park(ctx context.Context, v *variant, class channel.ErrorCl
 		a.entry.State = Sending
 	}
 	a.entry.Detail = cutDetail(cause.Error())
-	n := note{campaign: a.name, parked: true, intent: *a.intent}
+	n := note{campaign: a.name, parked: true, why: policy.Retry, intent: *a.intent}
+	if e, ok := errors.AsType[*channel.Error](cause); ok && e.Untried {
+		n.why = policy.Channel
+	}
 	next := openKey(w.partition, now+pause.Microseconds(), a.key)
 	if err := a.move(ctx, &n, next, nil); err != nil {
 		return fmt.Errorf("park activation: %w", err)

@@ -18,7 +18,7 @@
 //
 //	entry       note     found after a crash means
 //	(none)      (none)   not begun: the stream brings it again
-//	sending     yes      sent or not: repeat on an idempotent channel, else Config.OnUnknown
+//	sending     yes      sent or not: repeat on an idempotent channel, else definition.Channel.Unknown
 //	pending     parked   not sent: decide anew when its time has come
 //	pending     waiting  not sent: decide anew when quiet hours, a pause or a stop end
 //	done etc.   yes      ended: report (again; the log drops repeats)
@@ -41,6 +41,7 @@ import (
 	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/engager/halt"
+	"heed/internal/engager/order"
 	"heed/internal/eventlog"
 	"heed/internal/inbox"
 	"heed/internal/profile"
@@ -67,9 +68,9 @@ type Config struct {
 	GiveUp     time.Duration `yaml:"give_up"`
 	Backoff    time.Duration `yaml:"backoff"`
 	MaxBackoff time.Duration `yaml:"max_backoff"`
-	// OnUnknown says what becomes of an attempt that was interrupted on a
-	// channel that is not idempotent: hold (at most once) or retry (at least
-	// once).
+	// OnUnknown says what becomes of an attempt that may have arrived on a channel
+	// that is not idempotent and does not say it itself: hold (at most once) or retry
+	// (at least once). Empty: what suits the kind of channel.
 	OnUnknown string `yaml:"on_unknown"`
 	// ReportLinger is how long an outcome may wait for others to share a write
 	// to the log, ReportBatch how many may.
@@ -90,12 +91,6 @@ type Config struct {
 	// Grace is how long a shutdown waits for what is in flight.
 	Grace time.Duration `yaml:"grace"`
 }
-
-// What Config.OnUnknown may say.
-const (
-	Hold  = "hold"
-	Retry = "retry"
-)
 
 // Defaults fills what is not set.
 func (c *Config) Defaults() {
@@ -129,9 +124,6 @@ func (c *Config) Defaults() {
 			*d.field = d.value
 		}
 	}
-	if c.OnUnknown == "" {
-		c.OnUnknown = Hold
-	}
 }
 
 // Validate tells what cannot work.
@@ -143,7 +135,7 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("max_attempts: %d is not from 1 to 1000", c.MaxAttempts)
 	case c.ReportBatch < 1 || c.ReportBatch > 10_000:
 		return fmt.Errorf("report_batch: %d is not from 1 to 10000", c.ReportBatch)
-	case c.OnUnknown != Hold && c.OnUnknown != Retry:
+	case c.OnUnknown != "" && c.OnUnknown != definition.Hold && c.OnUnknown != definition.Retry:
 		return fmt.Errorf("on_unknown: %q is not hold or retry", c.OnUnknown)
 	}
 	for _, d := range []struct {
@@ -201,6 +193,7 @@ type Book interface {
 	Writes(r reach.Record, to string) ([]documents.Write, error)
 	Unsubscribe(l reach.Link, to string) string
 	ConfirmLink(l reach.Link, to string, at int64) string
+	Unsure(ctx context.Context, delivery string) ([]documents.Write, error)
 }
 
 // Deps is what the Engager works with.
@@ -243,6 +236,7 @@ type Engager struct {
 	planMu sync.Mutex
 	plan   atomic.Pointer[plan]
 
+	desk  *order.Desk   // of what is sent once
 	halt  *halt.Switch  // over all sending
 	pace  *rate.Limiter // of what leaves after it had to wait
 	zones sync.Map      // name -> *time.Location
@@ -251,6 +245,9 @@ type Engager struct {
 	starting   atomic.Int32 // partitions that are not served yet
 	recovering atomic.Int32 // those in which something of an earlier process is open
 	fatal      atomic.Pointer[error]
+
+	backlogMu sync.Mutex
+	backlog   Backlog // as it was last counted
 }
 
 // New makes the role.
@@ -281,6 +278,10 @@ func New(cfg Config, deps Deps) (*Engager, error) {
 		pace: rate.NewLimiter(definition.DefaultRelease, 1),
 	}
 	e.halt = halt.New(deps.Documents, e.log, e.now)
+	e.desk = order.New(deps.Log, deps.Documents, e.log, e.now, func(err error) {
+		e.metrics.storeErrors.Inc()
+		e.log.Warn("engager tries again", "what", "orders", "error", err)
+	})
 	for _, c := range deps.Channels {
 		if _, doubled := e.channels[c.Type()]; doubled {
 			return nil, fmt.Errorf("engager: two channels of type %s", c.Type())
@@ -351,7 +352,7 @@ func (e *Engager) serve(soft, hard context.Context, partition int) error {
 	soft, stop := context.WithCancel(soft)
 	defer stop()
 	if partition == 0 {
-		for _, do := range []func(context.Context){e.janitor, e.orders, e.schedules} {
+		for _, do := range []func(context.Context){e.janitor, e.desk.Run, e.schedules} {
 			once.Go(func() { do(soft) })
 		}
 	}

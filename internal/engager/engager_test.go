@@ -29,6 +29,7 @@ import (
 	"heed/internal/period"
 	"heed/internal/policy"
 	"heed/internal/profile"
+	"heed/internal/reach"
 )
 
 // What stands for a text message is text: nothing in it is escaped.
@@ -268,9 +269,11 @@ func TestRetries(t *testing.T) {
 	down := &channel.Error{Class: channel.Temporary, Err: errors.New("421 try later")}
 	bad := &channel.Error{Class: channel.Permanent, Err: errors.New("550 no such user")}
 	unsure := errors.New("connection lost")
+	by := "" // what the channel says itself
 	f := func(name string, idempotent bool, onUnknown string, answers []error, want string, attempts int) {
 		t.Helper()
 		v := newEnv(t)
+		v.set.Channels["sms"].OnUnknown = by
 		v.cfg.MaxAttempts, v.cfg.OnUnknown = 3, onUnknown
 		v.sms.idempotent, v.sms.answers = idempotent, answers
 		v.campaign("c", "sms", "hi")
@@ -290,13 +293,18 @@ func TestRetries(t *testing.T) {
 			t.Errorf("%s: still open: %v %v", name, left, err)
 		}
 	}
-	f("at once", false, engager.Hold, nil, "sent ", 1)
-	f("down twice", false, engager.Hold, []error{down, down}, "sent ", 3)
-	f("down for long", false, engager.Hold, []error{down, down, down}, "failed unavailable", 3)
-	f("refused", false, engager.Hold, []error{down, bad}, "failed rejected", 2)
-	f("unsure, held", false, engager.Hold, []error{unsure}, "held unknown", 1)
-	f("unsure, repeated", false, engager.Retry, []error{unsure}, "sent ", 2)
-	f("unsure, idempotent", true, engager.Hold, []error{unsure}, "sent ", 2)
+	f("at once", false, definition.Hold, nil, "sent ", 1)
+	f("down twice", false, definition.Hold, []error{down, down}, "sent ", 3)
+	f("down for long", false, definition.Hold, []error{down, down, down}, "failed unavailable", 3)
+	f("refused", false, definition.Hold, []error{down, bad}, "failed rejected", 2)
+	f("unsure, held", false, definition.Hold, []error{unsure}, "held unknown", 1)
+	f("unsure, repeated", false, definition.Retry, []error{unsure}, "sent ", 2)
+	f("unsure, idempotent", true, definition.Hold, []error{unsure}, "sent ", 2)
+	f("unsure, and nothing is said", false, "", []error{unsure}, "sent ", 2) // it is no text message
+	by = definition.Hold
+	f("unsure, held by the channel", false, definition.Retry, []error{unsure}, "held unknown", 1)
+	by = definition.Retry
+	f("unsure, repeated by the channel", false, definition.Hold, []error{unsure}, "sent ", 2)
 }
 
 // What was not even tried does not count as an attempt, until it is too late.
@@ -633,4 +641,51 @@ func TestReach(t *testing.T) {
 	})
 	f("claimed", "refused unverified", func(p *profile.Profile, c *definition.Campaign) { p.Phone.Verified = false; receipt(c) })
 	f("no number", "refused no_address", func(p *profile.Profile, c *definition.Campaign) { p.Phone.Value = "0151"; receipt(c) })
+}
+
+// Whoever claims to be a known user and confirms an address of their own gets what
+// anybody may read, and nothing that tells of that user: no traits, and nothing of what
+// the user did.
+func TestClaimedAddress(t *testing.T) {
+	f := func(name, body, want string, change func(p *profile.Profile)) {
+		t.Helper()
+		v := newEnv(t)
+		v.sms.kind = "sms"
+		v.set.Channels["sms"] = &definition.Channel{Name: "sms", Type: "sms"}
+		v.set.Sending = &definition.Sending{Name: definition.SendingSettings, OptIn: &definition.OptIn{SMS: &definition.Asking{Channel: "sms", Template: "confirm"}}}
+		v.set.Templates["confirm"] = &definition.Template{Name: "confirm", Channel: "sms", Text: definition.Text{Body: "Reply YES"}}
+		v.campaign("c", "sms", body)
+		p := texter("u1")
+		p.Phone.Verified = false
+		p.Traits = []profile.Entry{{Key: "name", Value: `"Ada"`}}
+		change(p)
+		v.users["u1"] = p
+		v.start()
+		o, err := v.book.Await(t.Context(), &reach.Question{User: "u1", Profile: p, Channel: v.set.Channels["sms"]}, time.Now().UnixMicro())
+		if err != nil || o == nil {
+			t.Fatalf("%s: %+v, %v", name, o, err)
+		}
+		number, _ := reach.Normal("sms", p.Phone.Value)
+		_, token, _ := strings.Cut(v.book.ConfirmLink(reach.Link{Type: "sms", Channel: "sms"}, number, o.At), reach.ConfirmPath)
+		l, err := v.book.OpenConfirm(token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c, err := v.book.Confirm(t.Context(), l); err != nil || !c.Done {
+			t.Fatalf("%s: %+v, %v", name, c, err)
+		}
+		out := v.one("u1")
+		if got := strings.TrimSpace(out.Status + " " + out.Reason); got != want {
+			t.Errorf("%s: %s, want %s (%s)", name, got, want, out.Detail)
+		}
+		v.stop()
+	}
+	claimed := func(*profile.Profile) {}
+	f("an offer for anybody", "Half price", "sent", claimed)
+	f("what the campaign is about", "Half price after {{ event.name }}", "sent", claimed)
+	f("a trait", "Hello {{ profile.traits.name }}", "refused unverified", claimed)
+	f("a trait that decides", "{% if profile.traits.name == 'Ada' %}Hello{% else %}Bye{% endif %}", "refused unverified", claimed)
+	f("what the user did", "Still want {{ event.properties.product }}?", "refused unverified", claimed)
+	f("a visitor's own", "Hello {{ profile.traits.name }}", "sent", func(p *profile.Profile) { p.UserID = "" })
+	f("vouched for", "Hello {{ profile.traits.name }}", "sent", func(p *profile.Profile) { p.Phone.Verified = true })
 }

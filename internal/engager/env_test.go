@@ -124,15 +124,15 @@ func (v *env) campaign(name, ch, body string, change ...func(*definition.Campaig
 
 func (v *env) start() {
 	v.t.Helper()
+	v.defs = &revised{}
+	v.defs.set.Store(v.set)
 	book, err := reach.New(reach.Deps{
-		Documents: v.db.Documents(), Log: v.db.Log(), Secret: []byte(secret), PublicURL: "https://heed.shop.example", Clock: time.Now,
+		Documents: v.db.Documents(), Log: v.db.Log(), Secret: []byte(secret), PublicURL: "https://heed.shop.example", Definitions: v.defs, Clock: time.Now,
 	})
 	if err != nil {
 		v.t.Fatal(err)
 	}
 	v.book = book
-	v.defs = &revised{}
-	v.defs.set.Store(v.set)
 	e, err := engager.New(v.cfg, engager.Deps{
 		Book: book, Log: v.db.Log(), Documents: v.db.Documents(), Inbox: v.db.Inbox(), Definitions: v.defs, Members: v.list, Clock: v.clock, Profiles: known{v.users, v.in},
 		Channels:   []channel.Channel{web.New(v.db.Inbox()), outbox.New(v.db.Documents()), v.sms},

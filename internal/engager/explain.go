@@ -1,9 +1,13 @@
 package engager
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"heed/internal/documents"
 	"heed/internal/event"
@@ -54,64 +58,119 @@ func refused(r policy.Reason, err error) Prospect {
 	return p
 }
 
-// Waiting is an activation that has not ended.
+// Waiting is an activation that has not ended. Times are µs since the Unix epoch.
 type Waiting struct {
 	Campaign string
-	At       int64 // when it fired, µs
-	Due      int64 // when it is looked after again, µs
+	Why      policy.Wait
+	At       int64 // when it fired
+	Due      int64 // when it is looked after again; 0: when somebody lifts what holds it back
 	Attempts int
-	Detail   string // why it waits
+	Detail   string // of the last attempt
 }
 
-// maxOpen bounds how many open activations of a partition are looked through.
-const maxOpen = 10_000
+// Bounds of looking through what is open.
+const (
+	maxOpen     = 100_000                // notes of a partition for one user, or of all for the backlog
+	backlogKeep = 500 * time.Millisecond // how old a backlog may be
+)
 
-// Waiting lists a user's activations that have not ended, the next one due first.
-// Behind many others of the same partition it may miss some.
-func (e *Engager) Waiting(ctx context.Context, user string) ([]Waiting, error) {
-	prefix := openPrefix(eventlog.PartitionOf(user, e.deps.Log.Partitions()))
+// Waiting lists the activations of a person, under any of the ids, that have not ended,
+// the next one due first. Behind many others of the same partition it may miss some.
+func (e *Engager) Waiting(ctx context.Context, ids []string) ([]Waiting, error) {
 	var out []Waiting
+	partitions := map[int]bool{}
+	for _, id := range ids {
+		partitions[eventlog.PartitionOf(id, e.deps.Log.Partitions())] = true
+	}
+	for p := range partitions {
+		_, err := e.eachOpen(ctx, fmt.Sprintf("%04x", p), func(key string, n *note) error {
+			if !slices.Contains(ids, n.intent.User) {
+				return nil
+			}
+			entry, version, err := e.entry(ctx, key[strings.LastIndexByte(key, '/')+1:])
+			if err != nil || version == 0 || entry.ended() { // it is only to be reported
+				return err
+			}
+			out = append(out, Waiting{
+				Campaign: n.campaign, Why: cmp.Or(entry.Waits, n.why), At: n.intent.At, Due: dueOf(key), Attempts: entry.Attempt, Detail: entry.Detail,
+			})
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(out, func(a, b Waiting) int { return cmp.Compare(a.Due, b.Due) })
+	return out, nil
+}
+
+// dueOf is when the note under a key is looked after; 0: it does not say.
+func dueOf(key string) int64 {
+	parts := strings.Split(key, "/")
+	if strings.HasSuffix(parts[0], "~h") || len(parts) < 3 {
+		return 0
+	}
+	due, _ := strconv.ParseInt(parts[1], 16, 64) // 0 if it is not of this version
+	return due
+}
+
+// Backlog is how many activations of each campaign have begun and have not ended in an
+// outcome, by what they wait for. Tests are not counted.
+type Backlog struct {
+	Of       map[string]map[policy.Wait]int64
+	Complete bool // false: there are more than are counted
+	at       time.Time
+}
+
+// Backlog counts what is open, or has counted it a moment ago.
+func (e *Engager) Backlog(ctx context.Context) (Backlog, error) {
+	e.backlogMu.Lock()
+	defer e.backlogMu.Unlock()
+	if !e.backlog.at.IsZero() && time.Since(e.backlog.at) < backlogKeep {
+		return e.backlog, nil
+	}
+	b := Backlog{Of: map[string]map[policy.Wait]int64{}, at: time.Now()}
+	var err error
+	b.Complete, err = e.eachOpen(ctx, "", func(_ string, n *note) error {
+		if n.intent.Test {
+			return nil
+		}
+		of := b.Of[n.campaign]
+		if of == nil {
+			of = map[policy.Wait]int64{}
+			b.Of[n.campaign] = of
+		}
+		of[n.why]++
+		return nil
+	})
+	if err == nil {
+		e.backlog = b
+	}
+	return b, err
+}
+
+// eachOpen goes through the notes of open activations, and tells whether it saw all.
+// What is unreadable stops the Engager, not this.
+func (e *Engager) eachOpen(ctx context.Context, prefix string, do func(key string, n *note) error) (all bool, err error) {
 	for seen, after := 0, prefix; seen < maxOpen; {
 		docs, err := e.deps.Documents.List(ctx, documents.Query{Collection: CollectionOpen, Prefix: prefix, After: after, Limit: 500})
 		if err != nil {
-			return nil, fmt.Errorf("engager: list open activations: %w", err)
+			return false, fmt.Errorf("engager: list open activations: %w", err)
 		}
 		if len(docs) == 0 {
-			break
+			return true, nil
 		}
 		seen += len(docs)
 		for _, d := range docs {
 			after = d.Key
 			n, err := decodeNote(d.Value)
-			if err != nil || n.intent.User != user {
-				continue // what is unreadable stops the Engager, not this
-			}
-			w, err := e.waiting(ctx, d.Key[len(prefix):], &n)
 			if err != nil {
-				return nil, err
+				continue
 			}
-			if w != nil {
-				out = append(out, *w)
+			if err := do(d.Key, &n); err != nil {
+				return false, err
 			}
 		}
 	}
-	return out, nil
-}
-
-// waiting reads one; key is that of the note without its prefix. nil: it has
-// ended, and is only to be reported.
-func (e *Engager) waiting(ctx context.Context, key string, n *note) (*Waiting, error) {
-	const digits = 16
-	due, err := strconv.ParseInt(key[:min(digits, len(key))], 16, 64)
-	if err != nil || len(key) <= digits {
-		return nil, nil //nolint:nilerr,nilnil // not a note of this version
-	}
-	entry, version, err := e.entry(ctx, key[digits+1:])
-	if err != nil {
-		return nil, err
-	}
-	if version == 0 || entry.ended() {
-		return nil, nil //nolint:nilnil // see above
-	}
-	return &Waiting{Campaign: n.campaign, At: n.intent.At, Due: due, Attempts: entry.Attempt, Detail: entry.Detail}, nil
+	return false, nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -153,13 +154,14 @@ func (e *Engager) caps(ctx context.Context, key string) (sent []int64, version i
 type note struct {
 	campaign string
 	parked   bool // look after it when it is due, not before
+	why      policy.Wait
 	intent   event.Intent
 }
 
 func (n *note) append(dst []byte) []byte {
-	flags := byte(0)
+	flags := byte(max(slices.Index(policy.Waits(), n.why), 0)) << 1
 	if n.parked {
-		flags = 1
+		flags |= 1
 	}
 	dst = append(dst, flags)
 	dst = binary.AppendUvarint(dst, uint64(len(n.campaign)))
@@ -171,7 +173,10 @@ func decodeNote(b []byte) (note, error) {
 	if len(b) < 2 {
 		return note{}, errors.New("note of an open activation is too short")
 	}
-	n := note{parked: b[0] == 1}
+	n := note{parked: b[0]&1 == 1, why: policy.UnderWay}
+	if why := int(b[0] >> 1); why < len(policy.Waits()) {
+		n.why = policy.Waits()[why]
+	}
 	size, k := binary.Uvarint(b[1:])
 	if k <= 0 || size > uint64(len(b)-1-k) {
 		return note{}, errors.New("note of an open activation is cut off")

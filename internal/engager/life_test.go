@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -435,6 +436,55 @@ func TestArms(t *testing.T) {
 	f("known as two of one arm", "0.000001%", "refused holdout", map[string]string{"a1": held, "a2": held}, held)
 	f("arms meet", "100%", "sent", map[string]string{"a1": held, "a2": exposed}, `{"arm":"exposed","met":true}`)
 	f("arms meet late", "100%", "sent", map[string]string{"u1": held, "a2": exposed}, `{"arm":"exposed","met":true}`)
+}
+
+// The content that a visitor was given stays theirs when they log in, and when the
+// weights change, until it has no weight any more.
+func TestContentTravels(t *testing.T) {
+	shop := func() *env {
+		v := newEnv(t)
+		v.campaign("c", "outbox", "one", func(c *definition.Campaign, _ *definition.Template) {
+			c.What = append(c.What, definition.Variant{Channel: "outbox", Template: "two"})
+		})
+		v.set.Templates["two"] = &definition.Template{Name: "two", Channel: "outbox", Text: definition.Text{Body: "two"}}
+		v.start()
+		return v
+	}
+	v, fresh := shop(), shop() // of whom nobody was there before
+	const n = 12
+	var saw [n]string
+	other := 0
+	for i := range n {
+		user, before := fmt.Sprint("u", i), fmt.Sprint("a", i)
+		saw[i] = v.one(before).Template
+		v.users[user] = &profile.Profile{UserID: user, FirstSeen: 1, AnonymousIDs: []string{before}}
+		if got := v.one(user).Template; got != saw[i] {
+			t.Errorf("%s saw %s, and gets %s as %s", before, saw[i], got, user)
+		}
+		if fresh.one(user).Template != saw[i] {
+			other++
+		}
+	}
+	if other == 0 || other == n {
+		t.Errorf("%d of %d would have got another content: that proves nothing", other, n)
+	}
+	v.revise("c", func(c *definition.Campaign) {
+		c.What = slices.Clone(c.What)
+		c.What[1].Weight = 1000
+	})
+	for i := range n {
+		v.fire(fmt.Sprint("u", i))
+		if got := v.outcomes(fmt.Sprint("u", i), 2)[1].Template; got != saw[i] {
+			t.Errorf("u%d saw %s, and gets %s when the weights have changed", i, saw[i], got)
+		}
+	}
+	v.revise("c", func(c *definition.Campaign) { c.What = c.What[1:] })
+	for i := range n {
+		v.fire(fmt.Sprint("u", i))
+		if got := v.outcomes(fmt.Sprint("u", i), 3)[2].Template; got != "two" {
+			t.Errorf("u%d gets %q, which is not offered any more", i, got)
+		}
+	}
 }
 
 // A share of the users gets no marketing at all, and what users need all the same.

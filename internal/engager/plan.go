@@ -212,12 +212,20 @@ func (c *campaign) transactional() bool { return c.purpose == consent.Transactio
 
 // variant is the content of a template by a channel; nil if there is none any more.
 func (c *campaign) variant(template, channel string) *variant {
-	for i := range c.variants {
-		if v := &c.variants[i]; v.template == template && v.channelName == channel {
-			return v
-		}
+	if i := c.index(template, channel); i >= 0 {
+		return &c.variants[i]
 	}
 	return nil
+}
+
+// index is where that content stands among the campaign's; -1 if it does not.
+func (c *campaign) index(template, channel string) int {
+	return slices.IndexFunc(c.variants, func(v variant) bool { return v.template == template && v.channelName == channel })
+}
+
+// holds tells whether an attempt that may have arrived is not repeated.
+func (e *Engager) holds(v *variant) bool {
+	return !v.channel.Idempotent() && v.definition.Unknown(e.cfg.OnUnknown) == definition.Hold
 }
 
 // undisturbing tells whether the content reaches the user without a sound: it is

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"heed/internal/documents"
+	"heed/internal/engager/order"
 )
 
 // CollectionSchedules keeps how far the schedule of a campaign was worked off:
@@ -17,7 +18,7 @@ import (
 const CollectionSchedules = "schedules"
 
 // A campaign on a schedule asks for its audiences at each run, and the run is an
-// order (see once.go) whose id is the time at which it was due: a crash makes the
+// order (order.Desk) whose id is the time at which it was due: a crash makes the
 // same one again. While a campaign is not live its runs are passed over. Of those
 // that an outage kept from being made the latest is made up for within
 // Config.ScheduleGrace; the others are counted as missed.
@@ -149,7 +150,7 @@ func (e *Engager) runDue(ctx context.Context, c *campaign, seen map[string]sched
 		// The order before it is not asked for any more, if all of it was made.
 		id := runID(time.UnixMicro(before.Last))
 		if o, err := e.Ordered(ctx, c.name, id); err == nil && o.ID != "" && o.Next == o.Pages {
-			writes = append(writes, documents.Write{Collection: CollectionOrders, Key: orderKey(c.name, id), Expect: documents.Any})
+			writes = append(writes, order.Gone(c.name, id))
 		}
 	}
 	if err := e.deps.Documents.Apply(ctx, documents.Durable, writes...); err != nil {

@@ -26,6 +26,9 @@ type standing struct {
 	// more about what the campaign achieved.
 	Met      bool  `json:"met,omitempty"`
 	Received int64 `json:"received,omitempty"` // when it was last sent, µs; 0: never
+	// Which content the user was given, of a campaign that has several.
+	Template string `json:"template,omitempty"`
+	Channel  string `json:"channel,omitempty"`
 }
 
 func standingKey(campaign, user string) string { return campaign + "\x00" + user }
@@ -59,6 +62,9 @@ func (e *Engager) standing(ctx context.Context, campaign string, ids []string) (
 		}
 		all.Met = all.Met || s.Met || all.Arm != policy.Unassigned && s.Arm != policy.Unassigned && all.Arm != s.Arm
 		all.Arm = all.Arm.Meet(s.Arm)
+		if all.Template == "" { // where two meet, the present id's counts
+			all.Template, all.Channel = s.Template, s.Channel
+		}
 		all.Received = max(all.Received, s.Received)
 	}
 	return all, own, nil
@@ -96,15 +102,18 @@ func (m *moment) person(ctx context.Context) (*person, error) {
 	return out, nil
 }
 
-// groups asks on which side of the comparisons the user is, and notes down what
-// is new about it. It tells too whether the campaign was received before.
+// groups asks on which side of the comparisons the user is and which content is the
+// user's, and notes down what is new about it. It tells too whether the campaign was
+// received before.
 func (a *activation) groups(ctx context.Context, q *policy.Case, who *person) error {
+	a.pending = nil
+	several := len(a.c.variants) > 1
 	for _, g := range []struct {
 		campaign string
 		group    *policy.Group
 		received *bool
 	}{{"", &q.Global, nil}, {a.name, &q.Holdout, &q.Received}} {
-		if g.group.Share <= 0 && (g.received == nil || !q.Once) {
+		if g.group.Share <= 0 && (g.received == nil || !q.Once && !several) {
 			continue
 		}
 		all, own, err := a.worker.standing(ctx, g.campaign, who.ids)
@@ -114,6 +123,12 @@ func (a *activation) groups(ctx context.Context, q *policy.Case, who *person) er
 		g.group.Arm = all.Arm
 		if g.received != nil {
 			*g.received = all.Received > 0
+			if several {
+				q.Given = 1 + a.c.index(all.Template, all.Channel)
+				if chosen := q.Choose(); chosen >= 0 {
+					all.Template, all.Channel = a.c.variants[chosen].template, a.c.variants[chosen].channelName
+				}
+			}
 		}
 		if !q.Transactional {
 			all.Arm = g.group.ArmOf(q.Salt, g.campaign, who.id())
@@ -179,6 +194,17 @@ func (c *campaign) caps(v *variant) []counter {
 		add(policy.CapChannel, channelCap(v.channelName), v.definition.Cap)
 	}
 	return out
+}
+
+// unsure counts what may have arrived like what was sent, and keeps that a receipt
+// which comes yet settles it.
+func (a *activation) unsure(ctx context.Context) ([]documents.Write, error) {
+	writes, err := a.count(ctx)
+	if err != nil {
+		return nil, err
+	}
+	record, err := a.worker.deps.Book.Unsure(ctx, DeliveryID(a.worker.deps.Secret, a.id))
+	return append(writes, record...), err
 }
 
 // count adds a send to what the caps count, and to what is known of the user.

@@ -64,7 +64,7 @@ func (a *activation) wait(ctx context.Context, what policy.Wait, until int64) er
 		a.entry.State = Pending
 	}
 	a.entry.Waits, a.entry.Until = what, until
-	n := note{campaign: a.name, parked: true, intent: *a.intent}
+	n := note{campaign: a.name, parked: true, why: what, intent: *a.intent}
 	var next string
 	switch {
 	case until == 0:

@@ -13,6 +13,7 @@ import (
 	"heed/internal/channel/outbox"
 	"heed/internal/documents"
 	"heed/internal/engager"
+	"heed/internal/engager/order"
 	"heed/internal/event"
 	"heed/internal/eventlog"
 	"heed/internal/inbox"
@@ -336,7 +337,7 @@ func (w *world) letters() (n int, behind []string) {
 		switch collection, _, _ := strings.Cut(key, "|"); collection {
 		case outbox.Collection:
 			n++
-		case engager.CollectionOpen, engager.CollectionOrderUsers:
+		case engager.CollectionOpen, order.CollectionUsers:
 			behind = append(behind, key)
 		}
 	}

@@ -1,9 +1,13 @@
 package gateway
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"heed/internal/definition"
 	"heed/internal/inbox"
@@ -59,4 +63,53 @@ func TestHeldBack(t *testing.T) {
 			v.g.deps.Stopped = stopped.Load
 		}
 	}, false)
+}
+
+// counted counts how often it is looked for messages.
+type counted struct {
+	inbox.Inbox
+	looked atomic.Int64
+}
+
+func (c *counted) Pending(ctx context.Context, user string, after uint64, now int64) ([]inbox.Message, error) {
+	c.looked.Add(1)
+	return c.Inbox.Pending(ctx, user, after, now)
+}
+
+// Streams whose messages are held back do not read them again and again: they wait for
+// what holds them back.
+func TestHeldStreamsRest(t *testing.T) {
+	const streams = 200
+	v := newWorld(t, func(c *Config) { c.MaxAddressStreams = streams })
+	c := &counted{Inbox: v.db.Inbox()}
+	v.g.deps.Inbox = c
+	var stopped atomic.Bool
+	stopped.Store(true)
+	v.g.deps.Stopped = stopped.Load
+	s := v.server()
+	all := make([]*client, streams)
+	for i := range all {
+		user := fmt.Sprint("a", i)
+		v.put(inbox.Message{ID: "m" + user, User: user})
+		all[i] = v.open(s, "writeKey=open-key&anonymousId="+user, "")
+	}
+	for c.looked.Load() < streams {
+		time.Sleep(time.Millisecond)
+	}
+	begun, before := c.looked.Load(), cpu()
+	time.Sleep(4 * lookAgain)
+	t.Logf("%d streams read %d times in %s, for %s of processor time", streams, c.looked.Load()-begun, 4*lookAgain, cpu()-before)
+	if n := c.looked.Load() - begun; n > 0 {
+		t.Errorf("%d streams read %d times while nothing changed", streams, n)
+	}
+	stopped.Store(false)
+	for i, c := range all {
+		c.want(fmt.Sprint("ma", i))
+	}
+}
+
+func cpu() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // it is only told
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"heed/internal/inbox"
 )
 
 // streams counts the open ones, in all, by user and by network.
@@ -140,14 +143,15 @@ type stream struct {
 	who  readers
 	ids  []string
 	buf  []byte
-	held bool // something waits for a pause or a stop to end
+	held []inbox.Message // waits for a pause or a stop to end: what tells whether it has
 	// after is behind what was written, by user, but before what is held back: so a
 	// client that comes again gets that. ahead is what was written behind it.
 	after []uint64
 	ahead map[string]bool // by message
 }
 
-// lookAgain is how often it is looked whether what is held back may go.
+// lookAgain is how often it is looked whether what is held back may go. Nothing is read
+// for that: the definitions and the stop are in memory.
 const lookAgain = 300 * time.Millisecond
 
 func (s *stream) serve(ctx context.Context) error {
@@ -169,18 +173,25 @@ func (s *stream) serve(ctx context.Context) error {
 	}
 	beat := time.NewTicker(g.cfg.Heartbeat.Duration())
 	defer beat.Stop()
-	for {
-		if err := s.pending(ctx); err != nil {
-			return err
+	look := time.NewTicker(lookAgain)
+	defer look.Stop()
+	for changed := true; ; {
+		if changed {
+			if err := s.pending(ctx); err != nil {
+				return err
+			}
 		}
-		var again <-chan time.Time
-		if s.held {
-			again = time.After(lookAgain)
+		again := look.C
+		if len(s.held) == 0 {
+			again = nil
 		}
 		select {
 		case <-wake:
+			changed = true
 		case <-again:
+			changed = slices.ContainsFunc(s.held, func(m inbox.Message) bool { return !g.held(&m) })
 		case <-beat.C:
+			changed = true // a word that something came may have been lost
 			s.buf = append(s.buf[:0], ":\n\n"...)
 			if err := s.flush(); err != nil {
 				return err
@@ -196,7 +207,7 @@ func (s *stream) serve(ctx context.Context) error {
 // pending writes what has come for the users, one message at a time. What a pause or
 // a stop holds back is left for later.
 func (s *stream) pending(ctx context.Context) error {
-	s.held = false
+	s.held = s.held[:0]
 	for i, id := range s.ids {
 		messages, err := s.g.deps.Inbox.Pending(ctx, id, s.after[i], s.g.clock().UnixMicro())
 		if err != nil {
@@ -209,7 +220,8 @@ func (s *stream) pending(ctx context.Context) error {
 		for j := range messages {
 			m := &messages[j]
 			if s.g.held(m) {
-				passed, s.held = false, true
+				passed = false
+				s.held = append(s.held, inbox.Message{Campaign: m.Campaign, Test: m.Test})
 				continue
 			}
 			was := s.ahead[m.ID]

@@ -248,6 +248,9 @@ type Credit struct {
 type ReturnResult struct {
 	Treated Arm `json:"treated"`
 	Holdout Arm `json:"holdout"`
+	// Met is users who turned out to be two, one on each side: they tell nothing, and are
+	// in neither.
+	Met int64 `json:"met"`
 	// Lift is nil if one of them has nobody.
 	Lift *Lift `json:"lift,omitempty"`
 }

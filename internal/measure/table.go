@@ -197,6 +197,7 @@ func Rows(q *Query, res *Result) (head []Column, out [][]any) {
 		row := func(arm string, a Arm) { add(arm, whole(a.Users), whole(a.Converted), real(a.Value)) }
 		row("treated", res.Return.Treated)
 		row("holdout", res.Return.Holdout)
+		row("met", Arm{Users: res.Return.Met})
 	}
 	return head, out
 }

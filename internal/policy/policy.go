@@ -151,6 +151,7 @@ type Case struct {
 	Converted int64 // when the user last reached the campaign's goal; 0: never
 
 	Weights []int // of the contents to choose from
+	Given   int   // the one that the user was given before, counted from 1; 0: none
 }
 
 // Limit is a cap: at most Count messages in any period of the length Per.
@@ -181,7 +182,15 @@ const (
 	Paused     Wait = "paused"
 	Delay      Wait = "delay"
 	QuietHours Wait = "quiet_hours"
+
+	// Behind the decision: on the way through the channel.
+	Retry    Wait = "retry"
+	Channel  Wait = "channel"
+	UnderWay Wait = "under_way" // for nothing but its turn
 )
+
+// Waits lists all of them. Their numbers are kept: new ones come last.
+func Waits() []Wait { return []Wait{UnderWay, Stopped, Paused, Delay, QuietHours, Retry, Channel} }
 
 // Sentence says to people what is waited for.
 func (w Wait) Sentence() string {
@@ -194,6 +203,12 @@ func (w Wait) Sentence() string {
 		return "The campaign waits a while before it sends."
 	case QuietHours:
 		return "It is quiet hours where the user is."
+	case Retry:
+		return "An attempt failed, and there will be another one."
+	case Channel:
+		return "The channel takes nothing at the moment: it is left alone after failures, or has sent as much as its rate allows."
+	case UnderWay:
+		return "It is under way."
 	}
 	return "What it waits for is not known to this version."
 }
@@ -264,7 +279,7 @@ func Decide(c *Case) Verdict {
 			return v
 		}
 	}
-	v := Choose(c.Salt, c.Campaign, c.User, c.Weights)
+	v := c.Choose()
 	if v < 0 {
 		return refuse(NoChoice)
 	}
@@ -389,6 +404,15 @@ func (g Group) holds(salt, campaign, user string) bool {
 // users and more. The global holdout is that of the campaign without a name.
 func HeldOut(salt, campaign, user string, share float64) bool {
 	return share > 0 && fraction("holdout", salt, campaign, user) < share
+}
+
+// Choose picks the content: the one that the user was given before, unless it has lost
+// its weight; else one by weight. It is -1 if all weights are zero.
+func (c *Case) Choose() int {
+	if i := c.Given - 1; i >= 0 && i < len(c.Weights) && c.Weights[i] > 0 {
+		return i
+	}
+	return Choose(c.Salt, c.Campaign, c.User, c.Weights)
 }
 
 // Choose picks one of the weights for a user, by weight, the same each time as

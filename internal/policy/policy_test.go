@@ -139,6 +139,12 @@ func apply(t *testing.T, c *policy.Case, word string) {
 			}
 			c.Weights = append(c.Weights, n)
 		}
+	case "given":
+		n, err := strconv.Atoi(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Given = n
 	case "salt":
 		c.Salt = value
 	default:

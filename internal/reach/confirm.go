@@ -176,6 +176,7 @@ func (b *Book) opted(ctx context.Context, q *Question, p *profile.Profile, a *An
 	if err != nil || c.At == 0 || a.Address != policy.AddressVerified && !c.by(q.User, p.AnonymousIDs) {
 		return err
 	}
+	a.Claimed = a.Address != policy.AddressVerified && p.UserID != ""
 	a.Address = policy.AddressVerified
 	if a.Consent == consent.Pending {
 		a.Consent = consent.Granted
@@ -404,7 +405,10 @@ func (b *Book) asks(ctx context.Context, q *Question, p *profile.Profile) (Answe
 	if now := c.stands(q.Asked, b.now()); now.Done || now.Void || said.State != consent.Granted {
 		return Answer{Reach: policy.Reach{Consent: consent.Refused}, Detail: "nothing is to be confirmed any more"}, nil
 	}
-	a := Answer{Reach: policy.Reach{Transactional: true, Address: policy.AddressVerified}, To: to}
+	a := Answer{
+		Reach: policy.Reach{Transactional: true, Address: policy.AddressVerified}, To: to,
+		Claimed: state != policy.AddressVerified && p.UserID != "",
+	}
 	list, err := b.suppressions(ctx, q.Channel.Type, hash)
 	if err != nil {
 		return a, err

@@ -111,7 +111,7 @@ func TestConfirm(t *testing.T) {
 	d.is("a receipt of somebody unknown", d.ask(ann, "email", transactional), "ann@shop.example")
 	ann.UserID = "u1"
 	d.is("asked once more", d.await("u1", ann, "email"), "")
-	d.is("what became of it", fmt.Sprint(d.events()), "[{heed.confirmed u1 q-u1-1793534400000000 spring email email   Yes, news. false false false 2}]")
+	d.is("what became of it", fmt.Sprint(d.events()), "[{heed.confirmed u1 q-u1-1793534400000000 spring email email   Yes, news. false false false false 2}]")
 
 	// Whoever enters the address later has confirmed nothing.
 	thief := claims("u2", "ann@shop.example")

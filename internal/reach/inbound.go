@@ -139,6 +139,7 @@ type feedback struct {
 	Link     string `json:"link,omitempty"`
 	Detail   string `json:"detail,omitempty"`
 	Test     bool   `json:"test,omitempty"`
+	Settles  bool   `json:"settles,omitempty"` // the outcome was that nobody knew whether it arrived
 }
 
 // tell appends the event; the log drops a repeat.
@@ -149,7 +150,7 @@ func (b *Book) tell(ctx context.Context, f *channel.Feedback, r *Record, hash st
 	p := feedback{
 		Delivery: r.Delivery, Campaign: r.Campaign, Channel: r.Channel, Type: r.Type, Template: r.Template, Variant: r.Variant,
 		Scope: scope.Campaign + scope.Sender, Hard: f.Hard, Machine: f.Machine, Link: event.Cut(strings.ToValidUTF8(f.Link, ""), maxLink),
-		Detail: cut(f.Detail), Test: r.Test,
+		Detail: cut(f.Detail), Test: r.Test, Settles: r.Unsure && f.Delivery != "",
 	}
 	if f.Delivery == "" {
 		p.Delivery = "" // it is about the address; the message only says whose that is

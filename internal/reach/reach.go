@@ -106,6 +106,9 @@ type Answer struct {
 	policy.Reach
 	To     string // "" if the channel needs no address, or none that it may use is known
 	Detail string // of a refusal, for people
+	// Claimed: To is of somebody who claims to be this known user, and no server, signed
+	// call or import has vouched for that. It is no place for what is known of the user.
+	Claimed bool
 }
 
 // Ask answers a question. Of an address that must not be written to the answer

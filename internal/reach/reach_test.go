@@ -108,7 +108,7 @@ func transactional(q *reach.Question) { q.Purpose = consent.Transactional }
 // said is a feedback event as it stands in the log.
 type said struct {
 	Name, User, Delivery, Campaign, Channel, Type, Scope, Link, Detail string
-	Hard, Machine, Test                                                bool
+	Hard, Machine, Test, Settles                                       bool
 	Depth                                                              int
 }
 
@@ -248,6 +248,29 @@ func TestInbound(t *testing.T) {
 		said{Name: "heed.unsubscribed", Type: "sms"})
 	f("stop of a sender that is not known here", channel.Feedback{Kind: channel.Unsubscribed, Type: "sms", Address: number, Sender: "+49 30", At: at},
 		"suppressed stop", "suppressed stop", said{Name: "heed.unsubscribed", Type: "sms", Scope: "49 30"})
+}
+
+// A receipt on what ended without anybody knowing whether it arrived says that it settles
+// that; what comes back about the address alone does not.
+func TestReceiptSettles(t *testing.T) {
+	d := newDesk(t)
+	d.sent("d1", "u1", "email", "ann@shop.example")
+	for _, id := range []string{"d1", "nobody's"} {
+		writes, err := d.Unsure(t.Context(), id)
+		if err == nil && len(writes) > 0 {
+			err = d.db.Documents().Apply(t.Context(), documents.Durable, writes...)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := d.now.UnixMicro()
+	d.feedback(channel.Feedback{Kind: channel.Delivered, Delivery: "d1", At: at})
+	d.feedback(channel.Feedback{Kind: channel.Complained, Type: "email", Address: "ann@shop.example", At: at})
+	got := d.events()
+	if len(got) != 2 || !got[0].Settles || got[0].Delivery != "d1" || got[1].Settles {
+		t.Errorf("the log says %+v", got)
+	}
 }
 
 // What nobody knows suppresses if it names an address, and is no error.

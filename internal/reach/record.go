@@ -31,6 +31,8 @@ type Record struct {
 	Depth    int             `json:"depth"`
 	Test     bool            `json:"test,omitempty"`
 	At       int64           `json:"at"` // µs since the Unix epoch
+	// Unsure: it ended without anybody knowing whether it arrived.
+	Unsure bool `json:"unsure,omitempty"`
 }
 
 // Writes keep a record; they belong into the transaction that comes before the
@@ -46,6 +48,21 @@ func (b *Book) Writes(r Record, to string) ([]documents.Write, error) {
 		out = append(out, documents.Write{Collection: CollectionAddressees, Key: r.Type + "/" + r.Hash, Value: value, Expect: documents.Any})
 	}
 	return out, nil
+}
+
+// Unsure keeps that a delivery ended without anybody knowing whether it arrived: feedback
+// on it settles that. There is nothing to write if there is no record.
+func (b *Book) Unsure(ctx context.Context, delivery string) ([]documents.Write, error) {
+	r, err := b.record(ctx, CollectionDeliveries, delivery)
+	if err != nil || r == nil {
+		return nil, err
+	}
+	r.Unsure = true
+	value, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("reach: encode the record of delivery %s: %w", delivery, err)
+	}
+	return []documents.Write{{Collection: CollectionDeliveries, Key: delivery, Value: value, Expect: documents.Any}}, nil
 }
 
 // record finds one; nil if there is none.

@@ -115,6 +115,7 @@ type compiler struct {
 	locals   map[string]bool // names given by assign, capture and for, anywhere
 	fields   []field
 	personal bool
+	tells    bool
 }
 
 func (c *compiler) compile(source string) ([]node, error) {
@@ -247,7 +248,7 @@ func (c *compiler) analyse(args string, t parser.Token) (expression, error) {
 		if err := checkField(f, c.locals); err != nil {
 			return x, at(t, err)
 		}
-		c.personal = c.personal || personalField(f)
+		c.personal, c.tells = c.personal || personalField(f), c.tells || tellingField(f)
 		if !c.locals[f.steps[0]] && f.steps[0] != rootForloop {
 			c.fields = append(c.fields, f)
 		}

@@ -71,6 +71,7 @@ type Template struct {
 	nodes    []node
 	reads    []string
 	personal bool
+	tells    bool
 }
 
 // Input is what a template may read.
@@ -120,7 +121,7 @@ func Parse(source string, mode Mode) (t *Template, err error) {
 	if err != nil {
 		return nil, err
 	}
-	t = &Template{mode: mode, nodes: nodes, personal: c.personal}
+	t = &Template{mode: mode, nodes: nodes, personal: c.personal, tells: c.tells}
 	for _, f := range c.fields {
 		if !slices.Contains(t.reads, f.text) {
 			t.reads = append(t.reads, f.text)
@@ -140,6 +141,10 @@ func unreadable(r any) string {
 // Personal tells whether the content may depend on the profile, the pull store
 // or a stream, and so is only for a verified user. When in doubt it is true.
 func (t *Template) Personal() bool { return t.personal }
+
+// Tells tells whether the content may say anything of the user, or of what the user did:
+// more than Personal, for a reader who may not be the one who did it.
+func (t *Template) Tells() bool { return t.tells }
 
 // Reads lists the fields that the template names, such as
 // "event.properties.product".

@@ -214,3 +214,12 @@ func personalField(f field) bool {
 	}
 	return false
 }
+
+// tellingField tells whether a use of the field makes content tell of the user. The name
+// of the event is what the campaign is about.
+func tellingField(f field) bool {
+	if f.steps[0] == rootEvent && len(f.steps) == 2 && (f.steps[1] == "name" || f.steps[1] == "type") {
+		return false
+	}
+	return f.steps[0] == rootEvent || personalField(f)
+}

@@ -20,6 +20,7 @@ import (
 	"heed/internal/channel"
 	"heed/internal/channel/outward"
 	"heed/internal/definition"
+	"heed/internal/documents"
 )
 
 // Type is the type of the channel.
@@ -33,12 +34,13 @@ type Config struct {
 
 // Deps is what the channel works with.
 type Deps struct {
-	Secret  []byte        // of the installation; signs what goes out and comes back
-	Base    func() string // the address at which readers reach Heed, without a slash at its end
-	Inbound channel.Inbound
-	Logger  *slog.Logger
-	Now     func() time.Time
-	TLS     *tls.Config // of sessions with servers; nil: the system's roots
+	Secret    []byte        // of the installation; signs what goes out and comes back
+	Base      func() string // the address at which readers reach Heed, without a slash at its end
+	Inbound   channel.Inbound
+	Logger    *slog.Logger
+	Now       func() time.Time
+	TLS       *tls.Config     // of sessions with servers; nil: the system's roots
+	Documents documents.Store // remembers the tokens of providers' reports
 	// Definitions name the channels whose providers report; nil: none does.
 	Definitions interface{ Current() *definition.Set }
 }

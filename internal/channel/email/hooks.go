@@ -54,7 +54,15 @@ func (c *Channel) hook(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	if call.Subscribe != "" {
+	if call.Token != "" {
+		var same bool
+		if same, err = c.used(r.Context(), &call); err == nil && !same {
+			c.deps.Logger.Warn("a signature came again with another report: it is refused", "channel", def.Name)
+			http.Error(w, "the signature was used for another report", http.StatusForbidden)
+			return
+		}
+	}
+	if err == nil && call.Subscribe != "" {
 		err = c.subscribe(r.Context(), def, call.Subscribe)
 	}
 	for i := range call.Reports {

@@ -1,6 +1,8 @@
 package email
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -8,9 +10,11 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"heed/internal/channel"
 	"heed/internal/definition"
+	"heed/internal/documents"
 )
 
 // fixed hands out one set of definitions.
@@ -30,6 +34,7 @@ func hooked(t *testing.T) (*fixture, func(path, auth, body string) *httptest.Res
 	set := &definition.Set{Channels: map[string]*definition.Channel{
 		"news":  {Name: "news", Type: Type, Feedback: &definition.Feedback{From: "json", Secret: hookSecret}},
 		"ses":   {Name: "ses", Type: Type, Feedback: &definition.Feedback{From: "ses", Secret: hookSecret, Topic: "arn:aws:sns:eu-west-1:123456789012:mail"}},
+		"gun":   {Name: "gun", Type: Type, Feedback: &definition.Feedback{From: "mailgun", Secret: hookSecret}},
 		"quiet": {Name: "quiet", Type: Type},
 	}}
 	f := newFixture(t, func(d *Deps) { d.Definitions = fixed{set} })
@@ -77,6 +82,41 @@ func TestHook(t *testing.T) {
 	if len(got) != 2 || got[0].Kind != channel.Bounced || !got[0].Hard || got[0].Address != "ann@shop.example" || got[0].ID != "json/1" || got[0].Channel != "news" ||
 		got[1].Kind != channel.Complained || got[1].Delivery != idOf(7) {
 		t.Errorf("%+v", got)
+	}
+}
+
+// Mailgun's signature says nothing of the report: it is good for one, however often that
+// is brought, and at a restart too.
+func TestHookOfMailgun(t *testing.T) {
+	f, post := hooked(t)
+	call := func(what, token, event, address string, ago time.Duration, want, told int) {
+		t.Helper()
+		stamp := fmt.Sprint(time.UnixMicro(f.now.Load()).Add(-ago).Unix())
+		m := hmac.New(sha256.New, []byte(hookSecret))
+		m.Write([]byte(stamp + token))
+		w := post("/hooks/email/gun", "", fmt.Sprintf(`{"signature":{"timestamp":%q,"token":%q,"signature":"%x"},"event-data":{"event":%q,"id":"e1","recipient":%q,"timestamp":1800000000}}`,
+			stamp, token, m.Sum(nil), event, address))
+		if got := f.heard.take(); w.Code != want || len(got) != told {
+			t.Errorf("%s: %d %s, %d told; want %d and %d", what, w.Code, w.Body, len(got), want, told)
+		}
+	}
+	call("a complaint", "t1", "complained", "ann@shop.example", 0, http.StatusNoContent, 1)
+	call("brought again, and told again: the book knows it", "t1", "complained", "ann@shop.example", 0, http.StatusNoContent, 1)
+	call("about somebody else", "t1", "complained", "bob@shop.example", 0, http.StatusForbidden, 0)
+	call("another event", "t1", "unsubscribed", "ann@shop.example", 0, http.StatusForbidden, 0)
+	call("of which nothing follows", "t2", "opened", "ann@shop.example", 0, http.StatusNoContent, 0)
+	call("its signature for more", "t2", "complained", "bob@shop.example", 0, http.StatusForbidden, 0)
+	call("tried again for long", "t3", "complained", "cy@shop.example", 8*time.Hour, http.StatusNoContent, 1)
+	call("too old", "t4", "complained", "cy@shop.example", 10*time.Hour, http.StatusUnauthorized, 0)
+	f.heard.err = errors.New("the disk is full")
+	call("not kept", "t5", "complained", "di@shop.example", 0, http.StatusServiceUnavailable, 0)
+	f.heard.err = nil
+	call("kept in the end", "t5", "complained", "di@shop.example", 0, http.StatusNoContent, 1)
+	// What is too old to be believed is forgotten.
+	f.pass(30 * time.Hour)
+	call("a day later", "t6", "complained", "ed@shop.example", 0, http.StatusNoContent, 1)
+	if left, err := f.deps.Documents.List(t.Context(), documents.Query{Collection: collectionTokens}); err != nil || len(left) != 1 {
+		t.Errorf("%d tokens are kept, %v", len(left), err)
 	}
 }
 

@@ -27,6 +27,7 @@ import (
 
 	"heed/internal/channel"
 	"heed/internal/definition"
+	"heed/internal/driver/memory"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -71,7 +72,8 @@ func newFixture(t *testing.T, change ...func(*Deps)) *fixture {
 	f.now.Store(1_700_000_000_000_000)
 	deps := Deps{
 		Secret: []byte("0123456789abcdef0123456789abcdef"), Base: func() string { return base }, Inbound: f.heard.inbound,
-		Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return time.UnixMicro(f.now.Load()) },
+		Documents: memory.Open(memory.Config{}).Documents(),
+		Logger:    slog.New(slog.DiscardHandler), Now: func() time.Time { return time.UnixMicro(f.now.Load()) },
 	}
 	for _, do := range change {
 		do(&deps)

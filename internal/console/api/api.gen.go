@@ -1241,7 +1241,7 @@ type CampaignProspect struct {
 
 // CampaignReport defines model for CampaignReport.
 type CampaignReport struct {
-	// Activations The sum of outcomes
+	// Activations The sum of outcomes and of what waits
 	Activations int64     `json:"activations"`
 	AsOf        time.Time `json:"asOf"`
 	Bounced     int64     `json:"bounced"`
@@ -1257,18 +1257,30 @@ type CampaignReport struct {
 	MachineClicked int64 `json:"machineClicked"`
 
 	// MachineOpened By a scanner or a proxy, and not in opened
-	MachineOpened int64         `json:"machineOpened"`
-	Opened        int64         `json:"opened"`
-	Outcomes      []StatusCount `json:"outcomes"`
-	Sent          int64         `json:"sent"`
-	Shown         int64         `json:"shown"`
+	MachineOpened int64 `json:"machineOpened"`
+
+	// More More waits than was counted
+	More     bool          `json:"more,omitempty,omitzero"`
+	Opened   int64         `json:"opened"`
+	Outcomes []StatusCount `json:"outcomes"`
+	Sent     int64         `json:"sent"`
+	Shown    int64         `json:"shown"`
 
 	// Since The first outcome that is counted
 	Since time.Time `json:"since,omitempty,omitzero"`
 
 	// Tests Outcomes of tests; counted nowhere else
-	Tests        int64 `json:"tests"`
-	Unsubscribed int64 `json:"unsubscribed"`
+	Tests int64 `json:"tests"`
+
+	// UnknownArrived Of those held because it was unknown whether they arrived: a receipt came that they did
+	UnknownArrived int64 `json:"unknownArrived"`
+
+	// UnknownBounced Likewise, that they did not
+	UnknownBounced int64 `json:"unknownBounced"`
+	Unsubscribed   int64 `json:"unsubscribed"`
+
+	// Waiting What has begun and has not ended, by what it waits for; none where this process does not send
+	Waiting []WaitingCount `json:"waiting"`
 }
 
 // Change defines model for Change.
@@ -1398,8 +1410,11 @@ type Delivery struct {
 	Locale string `json:"locale,omitempty,omitzero"`
 
 	// Machine Of an opening or a click: by a scanner or a proxy
-	Machine  bool           `json:"machine,omitempty,omitzero"`
-	Reason   string         `json:"reason,omitempty,omitzero"`
+	Machine bool   `json:"machine,omitempty,omitzero"`
+	Reason  string `json:"reason,omitempty,omitzero"`
+
+	// Settles Of what followed: the outcome was that it was unknown whether it arrived
+	Settles  bool           `json:"settles,omitempty,omitzero"`
 	Status   DeliveryStatus `json:"status"`
 	Template string         `json:"template,omitempty,omitzero"`
 	Test     bool           `json:"test,omitempty,omitzero"`
@@ -2776,14 +2791,25 @@ type VersionList struct {
 	Versions []DefinitionVersion `json:"versions"`
 }
 
+// WaitingCount defines model for WaitingCount.
+type WaitingCount struct {
+	Count int64 `json:"count"`
+
+	// Reason under_way, stopped, paused, delay, quiet_hours, retry or channel
+	Reason string `json:"reason"`
+}
+
 // WaitingDelivery defines model for WaitingDelivery.
 type WaitingDelivery struct {
 	// At When it fired
 	At       time.Time `json:"at"`
 	Attempts int       `json:"attempts"`
 
-	// Due When it is looked after again
-	Due time.Time `json:"due"`
+	// Due When it is looked after again; none: when somebody lifts what holds it back
+	Due time.Time `json:"due,omitempty,omitzero"`
+
+	// Reason What it waits for: under_way, stopped, paused, delay, quiet_hours, retry or channel
+	Reason string `json:"reason"`
 
 	// Text In words
 	Text string `json:"text"`

@@ -155,6 +155,7 @@ func DeliveryOf(partition int, offset uint64, e *event.Event) (Delivery, error) 
 		Machine    bool   `json:"machine"`
 		Detail     string `json:"detail"`
 		Test       bool   `json:"test"`
+		Settles    bool   `json:"settles"`
 	}
 	if len(e.Properties) > 0 {
 		if err := json.Unmarshal(e.Properties, &p); err != nil {
@@ -165,7 +166,7 @@ func DeliveryOf(partition int, offset uint64, e *event.Event) (Delivery, error) 
 		Id: Place(partition, offset), At: time.UnixMicro(e.Timestamp).UTC(), User: strings.Clone(e.User()),
 		Status: DeliveryStatus(p.Status), Reason: p.Reason, Campaign: p.Campaign, Template: p.Template, Locale: p.Locale, Channel: p.Channel,
 		Delivery: p.Delivery, Activation: p.Activation, Fire: p.Fire, Trigger: p.Trigger, Test: p.Test,
-		Machine: p.Machine, Detail: p.Detail,
+		Machine: p.Machine, Detail: p.Detail, Settles: p.Settles,
 	}
 	if s := follows(e.Name); s != "" {
 		d.Status = s

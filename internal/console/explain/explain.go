@@ -37,7 +37,9 @@ type Prospect struct {
 // Waiting is an activation that has not ended. Times are µs since the Unix epoch.
 type Waiting struct {
 	Campaign string
-	At, Due  int64
+	Why      policy.Wait
+	At       int64
+	Due      int64 // 0: when somebody lifts what holds it back
 	Attempts int
 	Detail   string
 }
@@ -45,7 +47,7 @@ type Waiting struct {
 // Sender tells what the Engager would do and has not finished.
 type Sender interface {
 	Prospect(ctx context.Context, user, campaign string) (Prospect, error)
-	Waiting(ctx context.Context, user string) ([]Waiting, error)
+	Waiting(ctx context.Context, ids []string) ([]Waiting, error)
 }
 
 // Triggers tells how far a user is in a trigger.
@@ -155,7 +157,7 @@ func (c *Campaigns) user(ctx context.Context, id string) (*user, error) {
 		}
 	}
 	if c.Sender != nil {
-		if u.waiting, err = c.Sender.Waiting(ctx, u.id); err != nil {
+		if u.waiting, err = c.Sender.Waiting(ctx, slices.Sorted(maps.Keys(u.ids))); err != nil {
 			return nil, fmt.Errorf("what waits for %.40q: %w", u.id, err)
 		}
 	}
@@ -251,7 +253,7 @@ func (c *Campaigns) explain(ctx context.Context, u *user, name string, found *ou
 	}
 	for _, w := range u.waiting {
 		if w.Campaign == name {
-			x.Waiting = append(x.Waiting, api.WaitingDelivery{At: api.Time(w.At), Due: api.Time(w.Due), Attempts: w.Attempts, Text: w.text()})
+			x.Waiting = append(x.Waiting, api.WaitingDelivery{At: api.Time(w.At), Due: api.Time(w.Due), Reason: string(w.Why), Attempts: w.Attempts, Text: w.text()})
 		}
 	}
 	x.Answer, x.Got = answer(def, found, name, x.Waiting, steps)
@@ -263,6 +265,9 @@ func (c *Campaigns) explain(ctx context.Context, u *user, name string, found *ou
 // else what keeps the campaign from starting.
 func answer(def *definition.Campaign, found *outcomes, name string, waiting []api.WaitingDelivery, steps []string) (sentence string, got bool) {
 	for _, o := range found.of[name] {
+		if o.Settles && !o.Test && !o.Machine {
+			return o.text() + " Until then it was unknown whether it had arrived.", o.Status != api.StatusBounced
+		}
 		if o.Test || followed(o.Status) {
 			continue // of tests, and of what was sent before it
 		}

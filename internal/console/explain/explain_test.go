@@ -51,7 +51,7 @@ func (w *world) Prospect(context.Context, string, string) (explain.Prospect, err
 	return explain.Prospect{Reason: w.reason}, nil
 }
 
-func (w *world) Waiting(context.Context, string) ([]explain.Waiting, error) { return w.waiting, nil }
+func (w *world) Waiting(context.Context, []string) ([]explain.Waiting, error) { return w.waiting, nil }
 
 func (w *world) ExplainTrigger(_ context.Context, user, name string) (api.TriggerExplanation, error) {
 	return api.TriggerExplanation{User: user, Trigger: name, Text: w.steps}, nil
@@ -131,6 +131,12 @@ func TestAnswer(t *testing.T) {
 
 	w.waiting = []explain.Waiting{{Campaign: "c", At: start.UnixMicro(), Due: start.Add(time.Minute).UnixMicro(), Attempts: 2, Detail: "421 busy"}}
 	f("c", "Waiting since 2026-01-02 at 03:04:05 UTC, to be tried again on 2026-01-02 at 03:05:05 UTC after 2 attempts: 421 busy.", false)
+	w.waiting[0].Why = policy.QuietHours
+	f("c", "Waiting since 2026-01-02 at 03:04:05 UTC, until 2026-01-02 at 03:05:05 UTC: it is quiet hours where the user is.", false)
+	w.waiting[0].Why = policy.Channel
+	f("c", "Waiting since 2026-01-02 at 03:04:05 UTC, to be tried on 2026-01-02 at 03:05:05 UTC: the channel takes nothing at the moment: it is left alone after failures, or has sent as much as its rate allows (421 busy).", false)
+	w.waiting[0].Why, w.waiting[0].Due = policy.Paused, 0
+	f("c", "Waiting since 2026-01-02 at 03:04:05 UTC: the campaign is paused.", false)
 	// Also what the user did before the log-in is the user's.
 	w.outcome("anon", event.NameDelivery, 1, `{"status":"refused","reason":"holdout","campaign":"c","channel":""}`)
 	f("c", "Refused on 2026-01-02 at 03:05:05 UTC: The user is in the group that is held back to measure what the campaign achieves.", false)
@@ -145,6 +151,10 @@ func TestAnswer(t *testing.T) {
 		!strings.HasPrefix(x.Outcomes[0].Text, "As a test: Refused") {
 		t.Errorf("%+v", x.Outcomes)
 	}
+	w.outcome("ada", event.NameDelivery, 7, `{"status":"held","reason":"unknown","campaign":"c","channel":"sms"}`)
+	f("c", "Held by sms on 2026-01-02 at 03:11:05 UTC: It is unknown whether an interrupted attempt arrived, and the channel must not repeat it.", false)
+	w.outcome("ada", event.NameDelivered, 8, `{"campaign":"c","channel":"sms","settles":true}`)
+	f("c", "Delivered on 2026-01-02 at 03:12:05 UTC. Until then it was unknown whether it had arrived.", true)
 }
 
 // Every reason there is makes one sentence about what would be decided now.

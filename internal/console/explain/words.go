@@ -45,14 +45,16 @@ func (o *outcome) text() string {
 		return fmt.Sprintf("%sSent%s on %s.", test, by, at)
 	case !followed(o.Status):
 		verb := map[api.DeliveryStatus]string{api.StatusFailed: "Failed", api.StatusHeld: "Held", api.StatusRefused: "Refused"}[o.Status]
-		return fmt.Sprintf("%s%s%s on %s: %s", test, verb, by, at, because(policy.Reason(o.Reason), o.detail))
+		return fmt.Sprintf("%s%s%s on %s: %s", test, verb, by, at, because(policy.Reason(o.Reason).Sentence(), o.detail))
 	}
 	return fmt.Sprintf("%s%s on %s.", test, strings.ToUpper(string(o.Status[:1]))+string(o.Status[1:]), at)
 }
 
+// lower is a sentence as a part of another one.
+func lower(sentence string) string { return strings.ToLower(sentence[:1]) + sentence[1:] }
+
 // because is a reason with its detail, ending in a full stop.
-func because(r policy.Reason, detail string) string {
-	sentence := r.Sentence()
+func because(sentence, detail string) string {
 	if detail == "" {
 		return sentence
 	}
@@ -63,6 +65,12 @@ func because(r policy.Reason, detail string) string {
 func (w *Waiting) text() string {
 	at := clock(api.Time(w.At))
 	switch {
+	case w.Why == policy.Stopped || w.Why == policy.Paused:
+		return fmt.Sprintf("Waiting since %s: %s", at, lower(w.Why.Sentence()))
+	case w.Why == policy.Delay || w.Why == policy.QuietHours:
+		return fmt.Sprintf("Waiting since %s, until %s: %s", at, clock(api.Time(w.Due)), lower(w.Why.Sentence()))
+	case w.Why == policy.Channel:
+		return fmt.Sprintf("Waiting since %s, to be tried on %s: %s", at, clock(api.Time(w.Due)), lower(because(w.Why.Sentence(), w.Detail)))
 	case w.Attempts == 0 && w.Detail == "":
 		return fmt.Sprintf("Under way since %s; looked after again on %s.", at, clock(api.Time(w.Due)))
 	case w.Detail == "":
@@ -86,7 +94,7 @@ func prospect(def *definition.Campaign, p *Prospect) api.CampaignProspect {
 	case p.Reason == policy.NotLive:
 		out.Text = fmt.Sprintf("Decided just now, it would be refused: the campaign is not live (%s).", cmp.Or(string(def.Status), "gone"))
 	default:
-		out.Text = "Decided just now, it would be refused: " + because(p.Reason, p.Detail)
+		out.Text = "Decided just now, it would be refused: " + because(p.Reason.Sentence(), p.Detail)
 	}
 	return out
 }

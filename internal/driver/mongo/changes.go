@@ -72,6 +72,7 @@ func (s *Store) announce(ctx context.Context) {
 	c := &s.changes
 	every := time.NewTicker(announceEvery)
 	defer every.Stop()
+	failing := false
 	for ended := false; !ended; {
 		select {
 		case <-ctx.Done():
@@ -86,8 +87,12 @@ func (s *Store) announce(ctx context.Context) {
 		if len(dirty) == 0 {
 			continue
 		}
-		if err := s.count(ctx, dirty); err != nil {
-			s.log.Warn("changes could not be announced yet", "error", err)
+		err := s.count(ctx, dirty)
+		if err != nil && !failing { // it is said once: it is tried again at once
+			s.log.Warn("changes cannot be announced now", "error", err)
+		}
+		failing = err != nil
+		if failing {
 			c.mu.Lock()
 			for name := range dirty {
 				c.dirty[name] = struct{}{}

@@ -74,6 +74,7 @@ func TestOneServer(t *testing.T) {
 		{"Bounds", testBounds},
 		{"Abandoned", testAbandoned},
 		{"Unfinished", testUnfinished},
+		{"SweepGoesOn", testSweepGoesOn},
 		{"LatePreparation", testLatePreparation},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, server) })
@@ -567,6 +568,37 @@ func testUnfinished(t *testing.T, server *mongotest.Server) {
 		if got := keysOf(t, s); got != result {
 			t.Errorf("%s: readers see %s, want %s", meet, got, result)
 		}
+	}
+}
+
+// testSweepGoesOn: what cannot be finished, or read, keeps nothing else from being.
+func testSweepGoesOn(t *testing.T, server *mongotest.Server) {
+	s := open(t, testConfig(t, server))
+	bad := []any{
+		bson.D{{Key: "_id", Value: bson.ObjectID{1}}, {Key: "state", Value: stateCommitted}, {Key: "at", Value: time.Now()}, {Key: "docs", Value: bson.A{bson.D{{Key: "c", Value: ""}, {Key: "id", Value: "x"}}}}},
+		bson.D{{Key: "_id", Value: bson.ObjectID{2}}, {Key: "state", Value: 7}, {Key: "at", Value: time.Now()}},
+	}
+	for i := range sweepMost {
+		bad = append(bad, bson.D{{Key: "_id", Value: bson.ObjectID{3, byte(i)}}, {Key: "state", Value: 7}, {Key: "at", Value: time.Now()}})
+	}
+	if _, err := s.records().InsertMany(t.Context(), bad); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "c", "a", "old", documents.Absent)
+	put(t, s, "c", "gone", "old", documents.Absent)
+	tx, _ := begin(t, s)
+	if err := s.commit(t.Context(), tx); err != nil {
+		t.Fatal(err)
+	}
+	err := s.sweepOnce(t.Context(), time.Now().Add(time.Hour))
+	if err == nil || strings.Count(err.Error(), "\n") != sweepTold-1 {
+		t.Errorf("it says %v", err)
+	}
+	if n, err := s.records().CountDocuments(t.Context(), bson.D{}); n != int64(len(bad)) || err != nil {
+		t.Errorf("%d records are left of %d that cannot be finished, %v", n, len(bad), err)
+	}
+	if n, err := s.db.Collection(collDocuments).CountDocuments(t.Context(), bson.D{{Key: fieldTx, Value: tx}}); n != 0 || err != nil {
+		t.Errorf("%d documents are at work, %v", n, err)
 	}
 }
 

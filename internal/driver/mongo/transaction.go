@@ -350,8 +350,9 @@ const (
 	// sweepEvery is how often is looked for what ended processes left undone, which
 	// is at least that old.
 	sweepEvery = time.Minute
-	// sweepMost bounds how much of it is taken up at once.
-	sweepMost = 20
+	// sweepMost bounds how much of it is taken up at once, sweepTold how much is said of
+	// what cannot be finished.
+	sweepMost, sweepTold = 20, 5
 )
 
 // sweep finishes what ended processes left. Being early, or wrong about the time, does
@@ -371,30 +372,49 @@ func (s *Store) sweep(ctx context.Context) {
 	}
 }
 
+// sweepOnce goes through all there is, some at a time: what cannot be finished stands in
+// nobody's way.
 func (s *Store) sweepOnce(ctx context.Context, before time.Time) error {
-	filter := bson.D{{Key: "at", Value: bson.D{{Key: "$lt", Value: before}}}}
-	found, err := s.records().Find(ctx, filter, options.Find().SetLimit(sweepMost))
-	if err != nil {
-		return err
-	}
-	var left []record
-	if err := found.All(ctx, &left); err != nil {
-		return err
-	}
-	for i := range left {
-		rec := &left[i]
-		if rec.State == statePending {
-			if err := s.undo(ctx, rec.ID); err != nil {
-				return err
-			}
-		}
-		state, err := s.stateOf(ctx, rec.ID)
+	var failed []error
+	for after := (bson.ObjectID{}); ; {
+		filter := bson.D{{Key: "at", Value: bson.D{{Key: "$lt", Value: before}}}, {Key: "_id", Value: bson.D{{Key: "$gt", Value: after}}}}
+		found, err := s.records().Find(ctx, filter, options.Find().SetSort(bson.D{{Key: "_id", Value: 1}}).SetLimit(sweepMost))
 		if err != nil {
 			return err
 		}
-		if err := s.finish(ctx, rec, state == stateCommitted); err != nil {
+		var left []bson.Raw
+		if err := found.All(ctx, &left); err != nil {
+			return err
+		}
+		if len(left) == 0 {
+			return errors.Join(failed...)
+		}
+		for _, raw := range left {
+			after = raw.Lookup("_id").ObjectID()
+			err := s.sweepRecord(ctx, raw)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil && len(failed) < sweepTold {
+				failed = append(failed, fmt.Errorf("transaction %s: %w", after.Hex(), err))
+			}
+		}
+	}
+}
+
+func (s *Store) sweepRecord(ctx context.Context, raw bson.Raw) error {
+	var rec record
+	if err := bson.Unmarshal(raw, &rec); err != nil {
+		return err
+	}
+	if rec.State == statePending {
+		if err := s.undo(ctx, rec.ID); err != nil {
 			return err
 		}
 	}
-	return nil
+	state, err := s.stateOf(ctx, rec.ID)
+	if err != nil {
+		return err
+	}
+	return s.finish(ctx, &rec, state == stateCommitted)
 }

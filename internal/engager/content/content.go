@@ -23,6 +23,7 @@ type Content struct {
 	parsed   map[string]*render.Template // by source: what is no body
 	bodies   map[string]*render.Template
 	personal bool
+	tells    bool
 }
 
 // Rendered is what a user reads.
@@ -45,7 +46,7 @@ func New(cache *render.Cache, t *definition.Template, mode render.Mode) (*Conten
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		into[source] = made
-		c.personal = c.personal || made.Personal()
+		c.personal, c.tells = c.personal || made.Personal(), c.tells || made.Tells()
 		return nil
 	}
 	add := func(locale string, text definition.Text) error {
@@ -68,6 +69,10 @@ func New(cache *render.Cache, t *definition.Template, mode render.Mode) (*Conten
 // Personal tells whether one of the texts is only for a verified user. Which of
 // them a user gets says no more of him than his language.
 func (c *Content) Personal() bool { return c.personal }
+
+// Tells tells whether one of the texts tells something of the user, or of what the user
+// did.
+func (c *Content) Tells() bool { return c.tells }
 
 // NeedsProfile tells whether the profile is looked at.
 func (c *Content) NeedsProfile() bool { return c.personal || len(c.template.Locales) > 0 }

@@ -598,10 +598,27 @@ func (o *oracle) attribution(a *measure.Attribution) {
 
 func (o *oracle) campaign(r *measure.Return) {
 	res := &measure.ReturnResult{}
+	of := func(e *event.Event) bool {
+		return e.Name == event.NameDelivery && o.property(e, "campaign") == r.Campaign && o.property(e, "test") != "true"
+	}
 	for _, u := range o.order {
+		held, sent := false, false
+		for _, e := range u.evs {
+			if of(e) && e.Timestamp >= o.span.From {
+				held = held || o.property(e, "reason") == "holdout"
+				sent = sent || o.property(e, "status") == "sent"
+			}
+		}
 		for i, e := range u.evs {
-			if e.Name != event.NameDelivery || !o.span.Holds(e.Timestamp) || o.property(e, "campaign") != r.Campaign {
+			if !of(e) || !o.span.Holds(e.Timestamp) {
 				continue
+			}
+			if held && sent {
+				if o.property(e, "reason") != "holdout" && o.property(e, "status") != "sent" {
+					continue
+				}
+				res.Met++
+				break
 			}
 			arm := &res.Treated
 			if o.property(e, "reason") == "holdout" {

@@ -152,3 +152,32 @@ func TestAttributionByExample(t *testing.T) {
 	f(measure.FirstTouch, 1000*time.Minute, "[{letter 2 1 0} {direct 1 1 0}]")
 	f(measure.FirstTouch, 201*time.Minute, "[{direct 2 2 0} {ads 1 1 0}]")
 }
+
+// Whom a campaign reached and whom it held back, by examples: users treated, held back, of
+// both sides.
+func TestReturnByExample(t *testing.T) {
+	f := func(what, want string, outcomes ...string) {
+		t.Helper()
+		h := past(t, "a0") // what Heed does makes nobody a user
+		for i, o := range outcomes {
+			h.Events = append(h.Events, event.Event{
+				Name: event.NameDelivery, UserID: "u0", Timestamp: int64(i+1) * 60e6, Properties: []byte(`{"campaign":"k",` + o + `}`),
+			})
+		}
+		q := &measure.Query{Return: &measure.Return{Campaign: "k", Goal: measure.Match{Event: "bought"}, Within: period.Period(time.Hour)}}
+		res, err := h.Answer(q, 600*60e6)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(res.Return.Treated.Users, res.Return.Holdout.Users, res.Return.Met); got != want {
+			t.Errorf("%s: %s, want %s", what, got, want)
+		}
+	}
+	const sent, held, capped = `"status":"sent"`, `"status":"refused","reason":"holdout"`, `"status":"refused","reason":"cap"`
+	f("sent", "1 0 0", sent, sent)
+	f("held back", "0 1 0", held, held)
+	f("neither", "0 0 0", capped)
+	f("a visitor held back who is a user that got it", "0 0 1", held, sent)
+	f("the other way round", "0 0 1", capped, sent, held)
+	f("a test is no treatment", "0 1 0", sent+`,"test":true`, held)
+}

@@ -63,7 +63,7 @@ func Random(r *rand.Rand) (h *History, now int64) {
 			c.Consent = []byte(pick(r, `{"sms":true}`, `{"sms":false,"email":true}`, `{"sms":{"granted":true,"source":"shop"},"email":{"granted":false}}`))
 		case 2:
 			e.Name = event.NameDelivery
-			e.Properties = []byte(fmt.Sprintf(`{"campaign":"k","status":%q,"reason":%q}`, pick(r, "sent", "refused"), pick(r, "", "holdout", "cap")))
+			e.Properties = []byte(fmt.Sprintf(`{"campaign":"k","status":%q,"reason":%q,"test":%t}`, pick(r, "sent", "refused"), pick(r, "", "holdout", "cap"), r.IntN(10) == 0))
 		case 3:
 			e.Type, e.Name = event.Page, event.NamePage
 		case 4:

@@ -191,6 +191,7 @@ export function measure(q, world) {
       ...base,
       kind: 'return',
       return: {
+        met: 2,
         treated: { users: 3_410, converted: 402, value: 18_211.5 },
         holdout: { users: 379, converted: 29, value: 1_204 },
         lift: { difference: 0.0414, low: 0.0107, high: 0.0669 },

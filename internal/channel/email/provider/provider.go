@@ -50,6 +50,10 @@ type Call struct {
 	// Subscribe is the token by which the provider wants to hear that its calls are
 	// welcome; "" if it does not ask.
 	Subscribe string
+	// Token is good for these reports alone, Signed is when it was: the signature says
+	// nothing of the body. "" of providers who sign all of it, or send a password.
+	Token  string
+	Signed time.Time
 }
 
 // Read checks and reads a call. Its errors are ErrForbidden and ErrUnreadable.

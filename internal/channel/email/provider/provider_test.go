@@ -145,7 +145,7 @@ func TestReports(t *testing.T) {
 	f("later perhaps", failed("temporary", "generic", "4.2.2"), "bounced mg ann@shop.example "+delivery+" 1800000000")
 	f("known to Mailgun", failed("permanent", "suppress-complaint", ""), "complained mg ann@shop.example "+delivery+" 1800000000")
 	f("a complaint", mailgun(now, `{"event":"complained","id":"mg","recipient":"ann@shop.example","timestamp":1800000000}`), "complained mg ann@shop.example  1800000000")
-	f("an old signature", mailgun(now.Add(-25*time.Hour), `{"event":"complained","id":"mg","recipient":"ann@shop.example"}`), "forbidden")
+	f("an old signature", mailgun(now.Add(-10*time.Hour), `{"event":"complained","id":"mg","recipient":"ann@shop.example"}`), "forbidden")
 
 	f("plain", plain(`{"events":[{"id":"1","event":"bounced","hard":true,"address":"ann@shop.example","at":"2027-01-15T08:00:00Z"},{"id":"2","event":"complained","delivery":"`+delivery+`"}]}`),
 		"bounced hard 1 ann@shop.example  1800000000; complained 2  "+delivery+" 0")

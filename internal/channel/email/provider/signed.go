@@ -134,8 +134,8 @@ type mailgun struct {
 	} `json:"event-data"`
 }
 
-// mailgunAge bounds the age of a signature: it is tried again for 8 hours.
-const mailgunAge = 24 * time.Hour
+// TokenAge bounds the age of a signature with a token: it is tried again for 8 hours.
+const TokenAge = 9 * time.Hour
 
 // readMailgun believes a signature by the channel's secret that is not old.
 func readMailgun(f *definition.Feedback, body []byte, now time.Time) (c Call, err error) {
@@ -150,9 +150,10 @@ func readMailgun(f *definition.Feedback, body []byte, now time.Time) (c Call, er
 		return c, ErrForbidden
 	}
 	signed, err := strconv.ParseInt(s.Timestamp.String(), 10, 64)
-	if age := now.Sub(time.Unix(signed, 0)); err != nil || age > mailgunAge || age < -mailgunAge {
-		return c, fmt.Errorf("%w: it was signed more than %s ago", ErrForbidden, mailgunAge)
+	if age := now.Sub(time.Unix(signed, 0)); err != nil || age > TokenAge || age < -TokenAge {
+		return c, fmt.Errorf("%w: it was signed more than %s ago", ErrForbidden, TokenAge)
 	}
+	c.Token, c.Signed = s.Token, time.Unix(signed, 0)
 	e := m.Event
 	r := Report{
 		ID: e.ID, Delivery: deliveryOf(e.Message.Headers.MessageID), Address: e.Recipient, At: seconds(e.Timestamp),

@@ -343,12 +343,18 @@ func (a *asking) campaignReturn(ctx context.Context, r *measure.Return) (*measur
 	if err != nil {
 		return nil, err
 	}
+	test, err := said("test", "true")
+	if err != nil {
+		return nil, err
+	}
 	goal, _, err := a.match(r.Goal)
 	if err != nil {
 		return nil, err
 	}
-	delivery := "(event = " + Quote(event.NameDelivery) + " AND " + a.within(a.span) + " AND " + campaign + ")"
-	over := walk{predicates: []string{delivery + " AND " + held, delivery + " AND " + sent, goal}}
+	since := a.within(measure.Span{From: a.span.From, To: a.frame.AsOf})
+	ever := "(event = " + Quote(event.NameDelivery) + " AND " + since + " AND " + campaign + " AND NOT " + test + ")"
+	delivery := "(" + ever + " AND " + a.within(a.span) + ")"
+	over := walk{predicates: []string{delivery + " AND " + held, delivery + " AND " + sent, goal, ever + " AND " + held, ever + " AND " + sent}}
 	if r.Value != "" {
 		value, err := a.amount(r.Value)
 		if err != nil {
@@ -356,14 +362,19 @@ func (a *asking) campaignReturn(ctx context.Context, r *measure.Return) (*measur
 		}
 		over.amount = "CASE WHEN " + goal + " THEN " + value + " ELSE 0 END"
 	}
-	since := a.within(measure.Span{From: a.span.From, To: a.frame.AsOf})
-	if over.from, err = a.ofThose(delivery, "("+delivery+" OR "+goal+") AND "+since, true); err != nil {
+	if over.from, err = a.ofThose(delivery, "("+ever+" OR "+goal+") AND "+since, true); err != nil {
 		return nil, err
 	}
 	out := &measure.ReturnResult{}
 	err = a.walks(ctx, over, func(_ uint32, steps []step) {
 		at := slices.IndexFunc(steps, func(s step) bool { return s.meets(0) || s.meets(1) })
 		if at < 0 {
+			return
+		}
+		// Exposure wins where arms meet, and the user tells nothing any more.
+		met := func(p int) bool { return slices.ContainsFunc(steps, func(s step) bool { return s.meets(p) }) }
+		if met(3) && met(4) {
+			out.Met++
 			return
 		}
 		arm := &out.Treated

@@ -1645,6 +1645,11 @@ export interface components {
             /** @description Of a channel of type pull */
             collection?: string;
             cap?: components["schemas"]["CapSpec"];
+            /**
+             * @description What becomes of an attempt that may have arrived, by email, sms and push; unless it is said: retry, of sms hold
+             * @enum {string}
+             */
+            onUnknown?: "hold" | "retry";
             /** @description Of a channel of type email */
             smtp?: {
                 host: string;
@@ -2837,9 +2842,11 @@ export interface components {
             at: string;
             /**
              * Format: date-time
-             * @description When it is looked after again
+             * @description When it is looked after again; none: when somebody lifts what holds it back
              */
-            due: string;
+            due?: string;
+            /** @description What it waits for: under_way, stopped, paused, delay, quiet_hours, retry or channel */
+            reason: string;
             attempts: number;
             /** @description In words */
             text: string;
@@ -3199,6 +3206,8 @@ export interface components {
             detail?: string;
             /** @description Of an opening or a click: by a scanner or a proxy */
             machine?: boolean;
+            /** @description Of what followed: the outcome was that it was unknown whether it arrived */
+            settles?: boolean;
             test?: boolean;
         };
         DeliveryList: {
@@ -3260,10 +3269,14 @@ export interface components {
             since?: string;
             /**
              * Format: int64
-             * @description The sum of outcomes
+             * @description The sum of outcomes and of what waits
              */
             activations: number;
             outcomes: components["schemas"]["StatusCount"][];
+            /** @description What has begun and has not ended, by what it waits for; none where this process does not send */
+            waiting: components["schemas"]["WaitingCount"][];
+            /** @description More waits than was counted */
+            more?: boolean;
             /** Format: int64 */
             sent: number;
             /** Format: int64 */
@@ -3297,9 +3310,25 @@ export interface components {
             machineClicked: number;
             /**
              * Format: int64
+             * @description Of those held because it was unknown whether they arrived: a receipt came that they did
+             */
+            unknownArrived: number;
+            /**
+             * Format: int64
+             * @description Likewise, that they did not
+             */
+            unknownBounced: number;
+            /**
+             * Format: int64
              * @description Outcomes of tests; counted nowhere else
              */
             tests: number;
+        };
+        WaitingCount: {
+            /** @description under_way, stopped, paused, delay, quiet_hours, retry or channel */
+            reason: string;
+            /** Format: int64 */
+            count: number;
         };
         Health: {
             /** @enum {string} */

@@ -137,7 +137,13 @@ export interface Answer {
     links: { depth: number; from: number; to: number; users: number }[];
   };
   users?: { total: number };
-  return?: { treated: Arm; holdout: Arm; lift?: Lift };
+  return?: {
+    treated: Arm;
+    holdout: Arm;
+    /** Users who turned out to be two, one on each side: in neither. */
+    met: number;
+    lift?: Lift;
+  };
 }
 
 /** One side of a comparison. */

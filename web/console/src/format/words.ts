@@ -36,7 +36,17 @@ const reasons: Record<string, string> = {
   once: 'Once per user: already had it',
   max_age: 'Arrived too late to count',
   max_stale: 'The timer was overdue for too long',
+  unknown: 'Unknown whether it arrived, and not repeated',
+  stopped: 'All sending is stopped',
+  delay: 'Waits a while before it sends',
+  retry: 'An attempt failed; there will be another one',
+  under_way: 'Under way',
 };
+
+/** What a delivery waits for, in words. */
+export function waitWords(reason: string): string {
+  return reason === 'channel' ? 'The channel takes nothing just now' : reasonWords(reason);
+}
 
 /** A reason in words. Unknown ones are made readable, never hidden. */
 export function reasonWords(reason: string | undefined): string {

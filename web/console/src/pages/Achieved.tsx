@@ -2,6 +2,7 @@ import type { Campaign } from '../api/queries';
 import { type Cell, Table } from '../chart/Table';
 import type { Arm, Lift } from '../explore/measure';
 import { useMeasure } from '../explore/useMeasure';
+import { plural } from '../format/number';
 import { periodWords } from '../format/pattern';
 import { Card } from '../ui/Page';
 import { Failure, Loading } from '../ui/states';
@@ -53,6 +54,12 @@ export function Achieved({ campaign }: { campaign: Campaign }) {
           <p style={{ margin: 0 }} data-testid="lift">
             {verdict(got.treated, got.holdout, got.lift)}
           </p>
+          {got.met > 0 && (
+            <p className={css.statHint} style={{ margin: 0 }} data-testid="met">
+              {plural(got.met, 'user')} turned out to be on both sides and{' '}
+              {got.met === 1 ? 'is' : 'are'} left out.
+            </p>
+          )}
         </div>
       )}
     </Card>

@@ -16,7 +16,7 @@ import { limitWords, startsOnEntering } from '../campaign/spec';
 import { compact, plural } from '../format/number';
 import { list, periodWords, startWords } from '../format/pattern';
 import { dateTime } from '../format/time';
-import { reasonWords, statusWords } from '../format/words';
+import { reasonWords, statusWords, waitWords } from '../format/words';
 import { Deliveries } from '../ui/Deliveries';
 import { DeliveriesCsv } from '../ui/DeliveriesCsv';
 import { Icon } from '../ui/Icon';
@@ -263,12 +263,22 @@ function Results({ name }: { name: string }) {
                 <Bar
                   key={`${o.status} ${o.reason}`}
                   label={statusWords(o.status).label}
-                  hint={reasonWords(o.reason)}
+                  hint={o.reason === 'unknown' ? unknownWords(data) : reasonWords(o.reason)}
                   count={o.count}
                   of={data.activations}
                   soft
                   pressed={status === o.status}
                   onClick={() => pick(o.status as Schema['DeliveryStatus'])}
+                />
+              ))}
+              {data.waiting.map((w) => (
+                <Bar
+                  key={`waiting ${w.reason}`}
+                  label={statusWords('waiting').label}
+                  hint={waitWords(w.reason)}
+                  count={w.count}
+                  of={data.activations}
+                  soft
                 />
               ))}
             </ul>
@@ -278,6 +288,10 @@ function Results({ name }: { name: string }) {
                 (o) =>
                   ` + ${compact(o.count)} ${(reasonWords(o.reason) || statusWords(o.status).label).toLowerCase()}`,
               )}
+              {data.waiting.map(
+                (w) => ` + ${compact(w.count)} waiting: ${lower(waitWords(w.reason))}`,
+              )}
+              {data.more && '. More waits than was counted'}
               {data.tests > 0 && `. Tests, counted nowhere: ${compact(data.tests)}`}
             </p>
           </>
@@ -311,6 +325,18 @@ function Results({ name }: { name: string }) {
   );
 }
 
+const lower = (words: string) => words.charAt(0).toLowerCase() + words.slice(1);
+
+/** What of the deliveries that nobody knows about a receipt has settled since. */
+function unknownWords({ unknownArrived, unknownBounced }: Schema['CampaignReport']): string {
+  const known = [
+    unknownArrived > 0 ? `${compact(unknownArrived)} did` : '',
+    unknownBounced > 0 ? `${compact(unknownBounced)} did not` : '',
+  ].filter((text) => text !== '');
+  const words = reasonWords('unknown');
+  return known.length > 0 ? `${words}. Receipts said since: ${known.join(', ')}` : words;
+}
+
 /** What came back of messages that went to addresses; nothing of other campaigns. */
 function cameBack(data: Schema['CampaignReport']) {
   const machines = (n: number) =>
@@ -341,13 +367,18 @@ function Bar(props: {
   count: number;
   of: number;
   soft?: boolean;
-  pressed: boolean;
-  onClick: () => void;
+  pressed?: boolean;
+  onClick?: () => void;
 }) {
   const share = props.of > 0 ? (props.count / props.of) * 100 : 0;
   return (
     <li>
-      <button type="button" aria-pressed={props.pressed} onClick={props.onClick}>
+      <button
+        type="button"
+        aria-pressed={props.pressed}
+        disabled={!props.onClick}
+        onClick={props.onClick}
+      >
         <span>
           {props.label}
           {props.hint && (
