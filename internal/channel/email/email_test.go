@@ -311,7 +311,7 @@ func TestPlainOnlyHere(t *testing.T) {
 
 // A server with TLS from the first byte, and the other mechanism of AUTH.
 func TestImplicitTLS(t *testing.T) {
-	_, _, pool, pair := certificate(t)
+	cert, _, _, pair := certificate(t)
 	got := make(chan string, 1)
 	srv := gosmtp.NewServer(gosmtp.BackendFunc(func(c *gosmtp.Conn) (gosmtp.Session, error) {
 		_, secure := c.TLSConnectionState()
@@ -325,8 +325,10 @@ func TestImplicitTLS(t *testing.T) {
 	done.Go(func() { _ = srv.Serve(l) })
 	defer done.Wait()
 	defer func() { _ = srv.Close() }()
-	f := newFixture(t, func(d *Deps) { d.TLS = &tls.Config{RootCAs: pool} })
-	if _, err := f.Send(t.Context(), deliver(l.Addr().String(), func(d *channel.Delivery) { d.Channel.SMTP.TLS = definition.ImplicitTLS })); err != nil {
+	f := newFixture(t)
+	if _, err := f.Send(t.Context(), deliver(l.Addr().String(), func(d *channel.Delivery) {
+		d.Channel.SMTP.TLS, d.Channel.TLS = definition.ImplicitTLS, &definition.TLS{CA: cert}
+	})); err != nil {
 		t.Fatal(err)
 	}
 	if body := <-got; !strings.Contains(body, "Message-ID: <"+idOf(1)) {

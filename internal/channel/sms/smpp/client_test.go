@@ -238,7 +238,7 @@ func TestTLS(t *testing.T) {
 	t.Setenv("SSL_CERT_FILE", file) // read once: nothing before it in this process uses TLS
 	p := newPeer(t)
 	p.ln = tls.NewListener(p.ln, &tls.Config{Certificates: known.TLS.Certificates, MinVersion: tls.VersionTLS12})
-	c := p.client(func(cfg *Config) { cfg.TLS = true })
+	c := p.client(func(cfg *Config) { cfg.TLS.Enabled = true })
 	r := submit(c, nil)
 	p.bind()
 	p.taken(p.read(submitSM), "a")
@@ -248,7 +248,7 @@ func TestTLS(t *testing.T) {
 
 	stranger := newPeer(t)
 	stranger.ln = tls.NewListener(stranger.ln, &tls.Config{Certificates: known.TLS.Certificates, MinVersion: tls.VersionTLS12})
-	c = stranger.client(func(cfg *Config) { cfg.TLS, cfg.Host = true, "localhost" }) // not in its certificate
+	c = stranger.client(func(cfg *Config) { cfg.TLS.Enabled, cfg.Host = true, "localhost" }) // not in its certificate
 	conn, err := stranger.ln.Accept()
 	if err != nil {
 		t.Fatal(err)
