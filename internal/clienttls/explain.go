@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"strings"
-	"time"
 )
 
 // Explain says what is wrong with an encrypted connection in words, and what to do
@@ -27,10 +26,8 @@ func reason(err error) string {
 	if e, ok := errors.AsType[x509.HostnameError](err); ok {
 		return fmt.Sprintf("the server's certificate is for %s, and not for %s: correct the address, or give the name in tls.serverName", names(e.Certificate), e.Host)
 	}
-	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok && e.Reason == x509.Expired && e.Cert != nil {
-		if wrong := Valid(e.Cert, time.Now()); wrong != nil {
-			return "the server's certificate is not valid now: " + wrong.Error()
-		}
+	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok && e.Reason == x509.Expired {
+		return "the server's certificate has expired, or is not valid yet: " + e.Detail
 	}
 	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return fmt.Sprintf("the server's certificate cannot be trusted: %v", e.Err)

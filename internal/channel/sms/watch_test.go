@@ -9,7 +9,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"heed/internal/channel"
+	"heed/internal/channel/outbox"
+	"heed/internal/channel/sms"
 	"heed/internal/channel/sms/smstest"
+	"heed/internal/definition"
+	"heed/internal/driver/servertest"
 )
 
 // figures are the metrics of a channel, without their labels.
@@ -106,5 +110,68 @@ func TestSessionIsWatched(t *testing.T) {
 	bring(t, c, partOf(1, 1, 2, "ST"), 0)
 	if m := figures(t, registry); m["heed_sms_long_texts"] != 1 {
 		t.Errorf("%+v", m)
+	}
+}
+
+// A session is encrypted by whom the operator trusts; what is wrong with a certificate is
+// told in words.
+func TestPrivateAuthority(t *testing.T) {
+	ca, keys := servertest.Certify(t)
+	strangeCA, strangeKeys := servertest.Certify(t)
+	guarded := smstest.Start(t, "SMPP_CERT="+ca, "SMPP_KEY="+keys)
+	strict := smstest.Start(t, "SMPP_CERT="+ca, "SMPP_KEY="+keys, "SMPP_CA="+ca)
+	over := func(c *smstest.Centre, trust definition.TLS) (*world, *definition.Channel) {
+		def := overSMPP(c, func(d *definition.Channel) { d.SMPP.TLS, d.TLS = true, &trust })
+		w := newWorld(t, "", def)
+		w.run()
+		return w, def
+	}
+	for c, trust := range map[*smstest.Centre]definition.TLS{
+		guarded: {CA: ca},
+		strict:  {CA: ca, Cert: ca, Key: keys},
+	} {
+		w, def := over(c, trust)
+		if _, err := w.send(def, "d1", ada, "Hello"); err != nil {
+			t.Error(err)
+		}
+		c.Await("submit")
+	}
+	refused := func(c *smstest.Centre, trust definition.TLS, why string) {
+		t.Helper()
+		w, _ := over(c, trust)
+		var told []channel.Outage
+		for deadline := time.Now().Add(patience); len(told) == 0 && time.Now().Before(deadline); told = w.Outages(w.now) {
+			time.Sleep(5 * time.Millisecond)
+		}
+		if len(told) != 1 || !strings.Contains(told[0].Reason, why) {
+			t.Errorf("%+v, want %q", told, why)
+		}
+	}
+	refused(guarded, definition.TLS{}, "an authority that is not known here")
+	refused(guarded, definition.TLS{CA: strangeCA}, "an authority that is not known here")
+	refused(guarded, definition.TLS{CA: ca, ServerName: "smsc.example"}, "and not for smsc.example")
+	refused(strict, definition.TLS{CA: ca}, "give tls.cert and tls.key")
+	refused(strict, definition.TLS{CA: ca, Cert: strangeCA, Key: strangeKeys}, "") // it hangs up without a word
+	refused(guarded, definition.TLS{CA: "/nowhere.pem"}, "tls.ca: open /nowhere.pem")
+}
+
+// What a local channel sends goes to the Outbox as it would have gone to a provider:
+// checked, counted, and to a number in full.
+func TestLocal(t *testing.T) {
+	def := &definition.Channel{
+		Name: "local-sms", Type: sms.Type, Local: true, SMS: &definition.SMS{Country: "DE", Limits: definition.SMSLimits{PerNumberPerDay: 1}},
+	}
+	w := newWorld(t, "", def)
+	if r, err := w.send(def, "d1", "0151 12345678", "Hello <Ada>"); err != nil || !r.Fresh {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	caught, err := outbox.List(t.Context(), w.store, "", 10)
+	if err != nil || len(caught) != 1 || caught[0].To != ada || caught[0].As != sms.Type || caught[0].Channel != "local-sms" || caught[0].Body != "Hello <Ada>" {
+		t.Errorf("%+v, %v", caught, err)
+	}
+	for to, why := range map[string]string{"ada@shop.example": "not a number", ada: "1 messages a day"} {
+		if _, err := w.send(def, "d2", to, "Hello"); failure(t, err).Class != channel.Permanent || !strings.Contains(err.Error(), why) {
+			t.Errorf("%s: %v, want %q", to, err, why)
+		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"heed/internal/channel"
+	"heed/internal/channel/outbox"
 	"heed/internal/channel/sms"
 	"heed/internal/channel/sms/smstest"
 	"heed/internal/definition"
@@ -87,7 +88,7 @@ func newWorld(t *testing.T, public string, list ...*definition.Channel) *world {
 func (w *world) open(public string) *sms.Channel {
 	return sms.New(sms.Deps{
 		Documents: w.store, Definitions: w.defs, Secret: []byte("secret"), PublicURL: public,
-		Now: w.clock, Logger: slog.New(slog.DiscardHandler), Registerer: w.metrics,
+		Local: outbox.New(w.store), Now: w.clock, Logger: slog.New(slog.DiscardHandler), Registerer: w.metrics,
 		Inbound: func(_ context.Context, f channel.Feedback) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()

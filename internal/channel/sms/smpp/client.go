@@ -8,6 +8,7 @@
 package smpp
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -200,10 +201,20 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tls.%w", err)
 	}
-	if secure != nil {
-		return (&tls.Dialer{Config: secure}).DialContext(ctx, "tcp", address)
+	raw, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil || secure == nil {
+		return raw, err
 	}
-	return new(net.Dialer).DialContext(ctx, "tcp", address)
+	secure.ServerName = cmp.Or(secure.ServerName, c.cfg.Host)
+	conn := tls.Client(raw, secure)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		_ = raw.Close() // nothing was said
+		if ctx.Err() != nil {
+			err = fmt.Errorf("it has not answered in TLS within %v: is it the right port? (%w)", c.cfg.Answer, err)
+		}
+		return nil, err
+	}
+	return conn, nil
 }
 
 // bound tells that a session can be used.
