@@ -104,12 +104,14 @@ export function Channels() {
           })}
         {builtIn.map((b) => (
           <li key={b.name} className={rows.row}>
-            <span className={rows.itemText} style={{ padding: '12px 18px' }}>
-              <span className={rows.itemTitle}>{b.name}</span>
-              <span className={rows.itemHint} style={{ display: 'block' }}>
-                {b.about} {use(b.name)}.
+            <div className={rows.item}>
+              <span className={rows.itemText}>
+                <span className={rows.itemTitle}>{b.name}</span>
+                <span className={rows.itemHint} style={{ display: 'block' }}>
+                  {b.about} {sentence(use(b.name))}.
+                </span>
               </span>
-            </span>
+            </div>
           </li>
         ))}
       </ul>
