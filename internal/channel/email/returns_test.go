@@ -146,3 +146,18 @@ func TestReturnPath(t *testing.T) {
 		t.Error("an id that is none has a path to return by")
 	}
 }
+
+// Whatever an address looks like, only one that was signed here names a delivery.
+func FuzzReturned(f *testing.F) {
+	s := newSealer([]byte("0123456789abcdef0123456789abcdef"))
+	path := s.returnPath(idOf(1))
+	for _, seed := range []string{path, "<" + path + "@bounces.shop.example>", strings.ToUpper(path), path[:20], "b-", "", "b-=", "b-\x00@"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, address string) {
+		delivery, ok := s.returned(address)
+		if ok && !strings.Contains(strings.ToLower(address), s.returnPath(delivery)) {
+			t.Errorf("%q names %q", address, delivery)
+		}
+	})
+}

@@ -177,18 +177,22 @@ func (c *Channel) expire(ctx context.Context, d *documents.Document) bool {
 	if err == nil && time.UnixMicro(l.At).Add(partsWait).After(c.deps.Now()) {
 		return false
 	}
-	if err == nil && !l.Whole {
-		if def := c.deps.Definitions.Current().Channels[l.Channel]; def != nil {
-			err = c.hearLong(ctx, def, d.Key, &l)
-		} else {
-			c.deps.Logger.Warn("parts of a text message are dropped: the channel is not defined any more", "channel", l.Channel)
-		}
+	def := c.deps.Definitions.Current().Channels[l.Channel]
+	switch {
+	case err != nil:
+		c.deps.Logger.Error("parts of a text message cannot be read, and are dropped", "key", d.Key, "error", err)
+		err = nil
+	case l.Whole:
+	case def == nil:
+		c.deps.Logger.Warn("parts of a text message are dropped: its channel is not defined any more", "channel", l.Channel)
+	default:
+		err = c.hearLong(ctx, def, d.Key, &l)
 	}
 	if err == nil {
 		err = c.deps.Documents.Apply(ctx, documents.Relaxed, documents.Write{Collection: collectionParts, Key: d.Key, Expect: d.Version})
 	}
 	if err != nil && !errors.Is(err, documents.ErrConflict) { // a part has just come
-		c.deps.Logger.Warn("a text message of which parts are missing could not be read", "error", err)
+		c.deps.Logger.Warn("a text message of which parts are missing waits on", "error", err)
 	}
 	return err == nil
 }

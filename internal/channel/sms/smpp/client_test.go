@@ -421,12 +421,25 @@ func FuzzDeliver(f *testing.F) {
 	f.Add(b)
 	f.Add(appendTLV(b, tagReceiptedID, []byte("abc\x00")))
 	f.Add(appendTLV(appendTLV(b, tagMessageState, []byte{2}), tagPayload, []byte("x")))
+	f.Add(appendTLV(appendTLV(appendTLV(b, tagReference, []byte{1, 2}), tagParts, []byte{3}), tagPart, []byte{2}))
+	m.Part, m.Data = true, []byte("\x05\x00\x03\x07\x03\x02STOP")
+	long, err := m.body()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(long)
 	f.Add([]byte("id:1 stat:DELIVRD"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		parseReceipt(data)
 		d, err := parseDeliver(data)
 		if err == nil && (d.message == nil) == (d.receipt == nil) {
 			t.Errorf("%x is %+v", data, d)
+		}
+		if err == nil && d.message != nil {
+			Text(d.message.Coding, d.message.Data)
+			if p := d.message.Part; p != (Part{}) && (p.Reference == "" || p.Of < 2 || p.Number < 1 || p.Number > p.Of) {
+				t.Errorf("%x is part %+v", data, p)
+			}
 		}
 		if err == nil && d.receipt != nil && len(d.receipt.ID) > maxID {
 			t.Errorf("%x has a long id", data)
