@@ -62,13 +62,15 @@ func (n *node) sessionsHealth(out *api.Health) {
 			Channel: s.Channel, Destination: s.Destination, Bound: s.Bound, Since: s.Since.UTC(), Reason: s.Reason,
 			Window: s.Window, InFlight: s.InFlight, Waiting: s.Waiting, Throttled: s.Throttled,
 		}
+		where := ""
 		if n.peers != nil {
 			row.Process = n.peers.Self().URL
+			where = " from " + row.Process
 		}
 		out.Sessions = append(out.Sessions, row)
 		if !s.Bound && !s.Since.IsZero() {
 			out.Status = api.HealthDegraded
-			out.Notes = append(out.Notes, fmt.Sprintf("Channel %s has no session with %s: %s. What is to be sent by it waits.", s.Channel, s.Destination, s.Reason))
+			out.Notes = append(out.Notes, fmt.Sprintf("Channel %s has no session with %s%s: %s. What is to be sent by it waits.", s.Channel, s.Destination, where, s.Reason))
 		}
 	}
 }

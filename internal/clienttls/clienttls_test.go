@@ -132,7 +132,7 @@ func TestExplain(t *testing.T) {
 	_ = l.Close()
 
 	other := errors.New("connection refused")
-	if told := clienttls.Explain(other); told != other {
+	if told := clienttls.Explain(other); told.Error() != other.Error() {
 		t.Errorf("%v", told)
 	}
 	if told := clienttls.Explain(nil); told != nil {
@@ -173,8 +173,8 @@ func greet(t *testing.T, server, client *tls.Config) error {
 	conn, err := (&tls.Dialer{NetDialer: &net.Dialer{}, Config: client}).DialContext(t.Context(), "tcp", l.Addr().String())
 	if err == nil {
 		_, err = conn.Write([]byte{1})
-		if _, readErr := io.ReadFull(conn, make([]byte, 1)); err == nil {
-			err = readErr
+		if _, readErr := io.ReadFull(conn, make([]byte, 1)); readErr != nil {
+			err = readErr // says more than that the line was cut off
 		}
 		_ = conn.Close()
 	}

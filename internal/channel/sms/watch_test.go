@@ -139,12 +139,15 @@ func TestPrivateAuthority(t *testing.T) {
 	refused := func(c *smstest.Centre, trust definition.TLS, why string) {
 		t.Helper()
 		w, _ := over(c, trust)
-		var told []channel.Outage
-		for deadline := time.Now().Add(patience); len(told) == 0 && time.Now().Before(deadline); told = w.Outages(w.now) {
-			time.Sleep(5 * time.Millisecond)
-		}
-		if len(told) != 1 || !strings.Contains(told[0].Reason, why) {
-			t.Errorf("%+v, want %q", told, why)
+		for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) { // a line that is cut off may hide why, once
+			told := w.Outages(w.now)
+			if len(told) == 1 && strings.Contains(told[0].Reason, why) {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Errorf("%+v, want %q", told, why)
+				return
+			}
 		}
 	}
 	refused(guarded, definition.TLS{}, "an authority that is not known here")

@@ -147,6 +147,7 @@ func (s *session) write(p *pdu) (whole bool, err error) {
 	}
 	if err != nil {
 		s.close(fmt.Errorf("write: %w", err))
+		err = s.err // the first reason: the reader may have known it sooner
 	}
 	return whole, err
 }
