@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 
 	"heed/internal/app"
 	"heed/internal/catalog"
@@ -158,6 +159,9 @@ func (k checkCommand) Run(e *env) error {
 			return placed(docs, problems)
 		}
 		n = len(docs)
+		if err := app.CheckCertificates(set, time.Now()); err != nil {
+			return err
+		}
 		if warning := app.Unreachable(cfg, set); warning != "" {
 			if _, err := fmt.Fprintln(e.out, "warning:", warning); err != nil {
 				return err

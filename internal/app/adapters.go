@@ -274,6 +274,7 @@ func (h health) Health(ctx context.Context) (api.Health, error) {
 		return out, err
 	}
 	n.behaviorHealth(&out)
+	n.sessionsHealth(&out)
 	n.othersHealth(ctx, &out)
 	out.Disk = api.Disk{Path: n.cfg.DataDir}
 	if db := n.db.embedded; db != nil {

@@ -188,7 +188,7 @@ func (c *Config) finish() error {
 			Defaults()
 			Validate() error
 		}
-	}{{"store", &c.Store}, {"gateway", &c.Gateway}, {"decider", &c.Decider}, {"engager", &c.Engager}, {"analytics", &c.Analytics}, {"console", &c.Console}, {"backtest", &c.Backtest}, {"avro", &c.Avro}, {"events_out", &c.EventsOut}, {"facts", &c.Facts}, {"behavior", &c.Behavior}, {"audiences", &c.Audiences}, {"shop", &c.Shop}} {
+	}{{"store", &c.Store}, {"gateway", &c.Gateway}, {"decider", &c.Decider}, {"engager", &c.Engager}, {"analytics", &c.Analytics}, {"console", &c.Console}, {"backtest", &c.Backtest}, {"avro", &c.Avro}, {"events_out", &c.EventsOut}, {"facts", &c.Facts}, {"behavior", &c.Behavior}, {"audiences", &c.Audiences}, {"email", &c.Email}, {"shop", &c.Shop}} {
 		part.cfg.Defaults()
 		if err := part.cfg.Validate(); err != nil {
 			return fmt.Errorf("%s: %w", part.name, err)
@@ -209,6 +209,9 @@ func Check(ctx context.Context, cfg Config) error {
 		if err := tryEngines(ctx, &cfg); err != nil {
 			return err
 		}
+	}
+	if err := cfg.Email.Check(time.Now()); err != nil {
+		return fmt.Errorf("email: %w", err)
 	}
 	if err := eventsout.Check(ctx, cfg.EventsOut); err != nil {
 		return fmt.Errorf("events_out: %w", err)

@@ -69,6 +69,7 @@ type node struct {
 	book       *reach.Book
 	engager    *engager.Engager
 	outages    func(now time.Time) []channel.Outage // nil: nothing is sent by this process
+	sending    []channel.Channel                    // those that this process sends by
 	imports    *intake.Importer                     // nil: not in this process
 	behavior   *analytics.Behavior                  // nil: not in this process
 	audiences  *audiences.Keeper
@@ -313,6 +314,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	channels := n.channels(cmp.Or(n.cfg.PublicURL, base), mux, add)
 	n.book.Keep(channels)
 	if n.cfg.has(RoleEngager) {
+		n.sending = channels
 		n.outages = func(now time.Time) []channel.Outage { return channel.Outages(channels, now) }
 		if warning := Unreachable(n.cfg, n.catalog.Current()); warning != "" {
 			n.log.Warn(warning)

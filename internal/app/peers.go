@@ -396,6 +396,7 @@ func (n *node) othersHealth(ctx context.Context, out *api.Health) {
 	for i := range all {
 		h := &all[i]
 		out.Lags = addLags(out.Lags, h.Lags)
+		out.Sessions = append(out.Sessions, h.Sessions...)
 		out.Notes = append(out.Notes, h.Notes...)
 		if h.Status != api.HealthOK {
 			out.Status = api.HealthDegraded

@@ -15,7 +15,7 @@ import (
 // them; "" if there are no such messages, or the links lead somewhere.
 func Unreachable(cfg Config, set *definition.Set) string {
 	for _, name := range slices.Sorted(maps.Keys(set.Channels)) {
-		if reach.Addressed(set.Channels[name].Type) && loopback(cmp.Or(cfg.PublicURL, "http://"+cfg.Listen)) {
+		if ch := set.Channels[name]; reach.Addressed(ch.Type) && !ch.Local && loopback(cmp.Or(cfg.PublicURL, "http://"+cfg.Listen)) {
 			return "channel " + name + " sends links that only this machine can follow, also those to unsubscribe: set public_url (HEED_PUBLIC_URL)"
 		}
 	}

@@ -86,8 +86,12 @@ func secretsOf(spec any) []*string {
 			feedback = s.Feedback
 		}
 		sasl, tls := kafkaSecrets(s.Kafka)
+		own := new(definition.TLS)
+		if s.TLS != nil {
+			own = s.TLS
+		}
 		return []*string{
-			&s.Secret, &smtp.Password, &feedback.Secret, &dkim.Key, &push.PrivateKey, &smpp.Password, &twilio.AuthToken, sasl, tls,
+			&s.Secret, &smtp.Password, &feedback.Secret, &dkim.Key, &push.PrivateKey, &smpp.Password, &twilio.AuthToken, sasl, tls, &own.Key,
 		}
 	case *definition.Stream:
 		sasl, tls := kafkaSecrets(&s.Kafka)

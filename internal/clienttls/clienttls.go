@@ -1,6 +1,6 @@
 // Package clienttls owns how an operator says that connections to a server are
-// encrypted, and who vouches for whom: the settings that Kafka and Redis have in
-// common.
+// encrypted, and who vouches for whom: the settings that Kafka, Redis and the
+// servers of channels have in common; and what is wrong with a certificate, in words.
 //
 // It does not own the connections, nor TLS of what Heed serves itself.
 package clienttls
@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 )
 
 // Config is what an operator may set. CA, Cert and Key are the paths of files in
@@ -43,27 +44,19 @@ func (c Config) Client() (*tls.Config, error) {
 	if !c.Enabled {
 		return nil, nil //nolint:nilnil // no encryption, no mistake
 	}
+	read, err := c.Read()
+	if err != nil {
+		return nil, err
+	}
 	out := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
-	if c.CA != "" {
-		pem, err := content(c.CA)
-		if err != nil {
-			return nil, fmt.Errorf("ca: %w", err)
-		}
+	if read.CA != "" {
 		out.RootCAs = x509.NewCertPool()
-		if !out.RootCAs.AppendCertsFromPEM(pem) {
+		if !out.RootCAs.AppendCertsFromPEM([]byte(read.CA)) {
 			return nil, errors.New("ca: holds no certificate in PEM")
 		}
 	}
-	if c.Cert != "" {
-		cert, err := content(c.Cert)
-		if err != nil {
-			return nil, fmt.Errorf("cert: %w", err)
-		}
-		key, err := content(c.Key)
-		if err != nil {
-			return nil, fmt.Errorf("key: %w", err)
-		}
-		pair, err := tls.X509KeyPair(cert, key)
+	if read.Cert != "" {
+		pair, err := tls.X509KeyPair([]byte(read.Cert), []byte(read.Key))
 		if err != nil {
 			return nil, fmt.Errorf("cert, key: %w", err)
 		}
@@ -72,10 +65,47 @@ func (c Config) Client() (*tls.Config, error) {
 	return out, nil
 }
 
-// content is PEM itself, or what is in the file.
-func content(text string) ([]byte, error) {
-	if strings.HasPrefix(strings.TrimSpace(text), "-----BEGIN ") {
-		return []byte(text), nil
+// Read is the same with what is in the files in place of their paths: what tells
+// whether they were renewed.
+func (c Config) Read() (Config, error) {
+	for _, f := range []struct {
+		name string
+		text *string
+	}{{"ca", &c.CA}, {"cert", &c.Cert}, {"key", &c.Key}} {
+		if *f.text == "" || strings.HasPrefix(strings.TrimSpace(*f.text), "-----BEGIN ") {
+			continue
+		}
+		content, err := os.ReadFile(*f.text)
+		if err != nil {
+			return Config{}, fmt.Errorf("%s: %w", f.name, err)
+		}
+		*f.text = string(content)
 	}
-	return os.ReadFile(text)
+	return c, nil
+}
+
+// Check tells what is wrong with the files at a time, also that a certificate has
+// expired by then, or is not valid yet.
+func (c Config) Check(now time.Time) error {
+	made, err := c.Client()
+	if err != nil || made == nil {
+		return err
+	}
+	for _, pair := range made.Certificates {
+		if err := Valid(pair.Leaf, now); err != nil {
+			return fmt.Errorf("cert: %w", err)
+		}
+	}
+	return nil
+}
+
+// Valid tells whether a certificate is by its dates.
+func Valid(c *x509.Certificate, now time.Time) error {
+	switch {
+	case now.After(c.NotAfter):
+		return fmt.Errorf("the certificate expired on %s", c.NotAfter.UTC().Format(time.DateTime))
+	case now.Before(c.NotBefore):
+		return fmt.Errorf("the certificate is valid from %s on", c.NotBefore.UTC().Format(time.DateTime))
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -61,7 +62,7 @@ func (s *server) ListDeliveries(ctx context.Context, r api.ListDeliveriesRequest
 // messageOf shows a message of the outbox.
 func (c *Console) messageOf(m outbox.Message) api.OutboxMessage {
 	out := api.OutboxMessage{
-		Id: m.Key, At: api.Time(m.Created), User: m.User, Channel: outbox.Type, Campaign: m.Campaign, Template: m.Template,
+		Id: m.Key, At: api.Time(m.Created), User: m.User, To: m.To, Channel: cmp.Or(m.Channel, outbox.Type), Campaign: m.Campaign, Template: m.Template,
 		Subject: m.Subject, As: m.As, Test: m.Test,
 	}
 	if m.Created == 0 {

@@ -72,6 +72,11 @@ type Channel struct {
 	SMS    *SMS    `yaml:"sms,omitempty" json:"sms,omitempty"`
 	SMPP   *SMPP   `yaml:"smpp,omitempty" json:"smpp,omitempty"`
 	Twilio *Twilio `yaml:"twilio,omitempty" json:"twilio,omitempty"`
+	// Local, of email and sms: what it sends goes to the Outbox, and nowhere else.
+	Local bool `yaml:"local,omitempty" json:"local,omitempty"`
+	// TLS, of email, sms and webhook: whom its connections trust, if not whom the
+	// system trusts.
+	TLS *TLS `yaml:"tls,omitempty" json:"tls,omitempty"`
 }
 
 // What Channel.OnUnknown may say.
@@ -170,7 +175,11 @@ func (c *checker) channel(ch *Channel) {
 	if ch.Push != nil {
 		only(ChannelPush, "push", ch.Type)
 	}
+	if ch.Local && ch.Type != ChannelEmail && ch.Type != ChannelSMS {
+		c.fail("local", "", "only channels of type email and sms have it")
+	}
 	c.sms(ch)
+	c.tls(ch)
 	switch ch.Type {
 	case ChannelWeb, ChannelOutbox, ChannelSMS:
 	case ChannelEmail:

@@ -103,9 +103,23 @@ const FieldUnsubscribe = "unsubscribe_url"
 const FieldConfirm = "confirm_url"
 
 func (c *checker) email(ch *Channel) {
+	if len(ch.Address) > maxPostal || strings.ContainsFunc(ch.Address, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		c.fail("address", "Shop Ltd, 1 High Street, Anytown", "is not a postal address on one line of at most %d bytes", maxPostal)
+	}
+	switch ch.Tracking {
+	case "", TrackAll, TrackClicks, TrackNone:
+	default:
+		c.fail("tracking", "all, clicks or none", "%q is not a way to track", ch.Tracking)
+	}
 	s := ch.SMTP
+	if ch.Local {
+		if s != nil || ch.DKIM != nil || ch.Feedback != nil || ch.Bounces != "" {
+			c.fail("local", "leave smtp, dkim, feedback and bounces out", "what a local channel sends goes nowhere, and there is a server for it")
+		}
+		return
+	}
 	if s == nil {
-		c.fail("smtp", "smtp: {host: smtp.example, from: Shop <news@shop.example>}", "is missing")
+		c.fail("smtp", "smtp: {host: smtp.example, from: Shop <news@shop.example>}, or local: true", "is missing")
 		return
 	}
 	if _, err := netip.ParseAddr(s.Host); err != nil && !validDomain(s.Host) {
@@ -133,16 +147,8 @@ func (c *checker) email(ch *Channel) {
 	if _, err := mail.ParseAddress(s.ReplyTo); s.ReplyTo != "" && err != nil {
 		c.fail("smtp.replyTo", "help@shop.example", "%q is not an address", s.ReplyTo)
 	}
-	if len(ch.Address) > maxPostal || strings.ContainsFunc(ch.Address, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		c.fail("address", "Shop Ltd, 1 High Street, Anytown", "is not a postal address on one line of at most %d bytes", maxPostal)
-	}
 	if ch.Bounces != "" && !validDomain(ch.Bounces) {
 		c.fail("bounces", "bounces.shop.example", "%q is not a domain", ch.Bounces)
-	}
-	switch ch.Tracking {
-	case "", TrackAll, TrackClicks, TrackNone:
-	default:
-		c.fail("tracking", "all, clicks or none", "%q is not a way to track", ch.Tracking)
 	}
 	if ch.Feedback != nil {
 		c.feedback(ch.Feedback)

@@ -101,8 +101,10 @@ func (c *checker) sms(ch *Channel) {
 			}
 		}
 		return
-	case (ch.SMPP == nil) == (ch.Twilio == nil):
-		c.fail("type", "smpp: {host: smsc.example, systemId: …, password: …, sender: …} or twilio: {accountSid: …, authToken: …, from: …}", "a channel of type sms has either smpp or twilio")
+	case ch.Local && (ch.SMPP != nil || ch.Twilio != nil):
+		c.fail("local", "leave one of them out", "what a local channel sends goes nowhere, and there is a provider")
+	case !ch.Local && (ch.SMPP == nil) == (ch.Twilio == nil):
+		c.fail("type", "smpp: {host: smsc.example, systemId: …, password: …, sender: …} or twilio: {accountSid: …, authToken: …, from: …}, or local: true", "a channel of type sms has either smpp or twilio")
 	}
 	if ch.SMS != nil {
 		c.smsLimits(ch.SMS)

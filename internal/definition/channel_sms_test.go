@@ -54,6 +54,24 @@ func TestSMSChannels(t *testing.T) {
 	f(smpp+"}\nsms: {replies: {help: '"+strings.Repeat("a", 500)+"'}}", "has more than 480 bytes")
 	f("type: smpp", "web, outbox, webhook, pull, email, sms, push or kafka")
 
+	// Without a provider, and whom a connection trusts.
+	f("type: sms\nlocal: true\nsms: {country: DE}", "")
+	f("type: email\nlocal: true\naddress: Shop Ltd, 1 High Street", "")
+	f(smpp+"}\nlocal: true", "local: what a local channel sends goes nowhere, and there is a provider")
+	f("type: email\nlocal: true\nbounces: b.example", "local: what a local channel sends goes nowhere")
+	f("type: email\nlocal: true\naddress: \"a\\nb\"", "is not a postal address")
+	f("type: webhook\nurl: https://crm.example\nlocal: true", "only channels of type email and sms have it")
+	f(smpp+", tls: true}\ntls: {ca: /etc/heed/ca.pem, cert: c.pem, key: k.pem, serverName: smsc.internal}", "")
+	f(twilio+", from: Shop}\ntls: {ca: ca.pem}", "")
+	f("type: webhook\nurl: https://crm.example\ntls: {}", "")
+	f("type: webhook\nurl: https://crm.example\ntls: {cacert: x}", `unknown field "cacert"`)
+	f("type: webhook\nurl: https://crm.example\ntls: {cert: c.pem}", "f.yaml:5:6: channel texts: tls: cert and key belong together")
+	f("type: webhook\nurl: http://crm.example\ntls: {ca: ca.pem}", "tls: the channel's connections are not encrypted")
+	f(smpp+"}\ntls: {ca: ca.pem}", "tls: the channel's connections are not encrypted (smpp.tls: true")
+	f("type: email\nsmtp: {host: localhost, from: a@b.example, tls: none}\ntls: {ca: ca.pem}", "tls: the channel's connections are not encrypted")
+	f("type: sms\nlocal: true\ntls: {ca: ca.pem}", "tls: the channel's connections are not encrypted")
+	f("type: outbox\ntls: {ca: ca.pem}", "only channels of type email, sms and webhook have it")
+
 	const template = "type: sms\nsmpp: {host: h, systemId: heed, sender: Shop}\n---\nkind: template\nname: t\nbody: '<b>{{ user }}'\n"
 	f(template+"channel: texts", "nothing is called")
 	f(strings.Replace(template, "{{ user }}", "x", 1)+"channel: outbox\nas: sms", "")

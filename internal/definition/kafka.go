@@ -4,24 +4,14 @@ import (
 	"errors"
 	"time"
 
-	"heed/internal/clienttls"
 	"heed/internal/kafkaconn"
 )
 
 // Kafka is how brokers of others are reached.
 type Kafka struct {
 	Brokers []string   `yaml:"brokers" json:"brokers"` // some of them, as host:port
-	TLS     *KafkaTLS  `yaml:"tls,omitempty" json:"tls,omitempty"`
+	TLS     *TLS       `yaml:"tls,omitempty" json:"tls,omitempty"`
 	SASL    *KafkaSASL `yaml:"sasl,omitempty" json:"sasl,omitempty"`
-}
-
-// KafkaTLS is how connections to brokers are encrypted; {} trusts whom the system
-// trusts. CA, Cert and Key are files in PEM, or their content.
-type KafkaTLS struct {
-	CA         string `yaml:"ca,omitempty" json:"ca,omitempty"`
-	Cert       string `yaml:"cert,omitempty" json:"cert,omitempty"`
-	Key        string `yaml:"key,omitempty" json:"key,omitempty"`
-	ServerName string `yaml:"serverName,omitempty" json:"serverName,omitempty"`
 }
 
 // KafkaSASL is how Heed proves to brokers who it is.
@@ -34,8 +24,8 @@ type KafkaSASL struct {
 // Conn is what connects; timeout is how long that may take.
 func (k *Kafka) Conn(timeout time.Duration) kafkaconn.Config {
 	c := kafkaconn.Config{Brokers: k.Brokers, Timeout: timeout}
-	if t := k.TLS; t != nil {
-		c.TLS = clienttls.Config{Enabled: true, CA: t.CA, Cert: t.Cert, Key: t.Key, ServerName: t.ServerName}
+	if k.TLS != nil {
+		c.TLS = k.TLS.client()
 	}
 	if s := k.SASL; s != nil {
 		c.SASL = kafkaconn.SASL{Mechanism: s.Mechanism, User: s.User, Password: s.Password}

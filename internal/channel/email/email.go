@@ -8,7 +8,6 @@ package email
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,6 +18,7 @@ import (
 
 	"heed/internal/channel"
 	"heed/internal/channel/outward"
+	"heed/internal/clienttls"
 	"heed/internal/definition"
 	"heed/internal/documents"
 )
@@ -30,6 +30,39 @@ const Type = definition.ChannelEmail
 type Config struct {
 	// BounceListen is where mail that comes back is taken; empty: nowhere.
 	BounceListen string `yaml:"bounce_listen"`
+	// BounceCert and BounceKey are the files of the certificate, in PEM, with which
+	// STARTTLS is offered there; empty: it is not. They may be renewed at any time.
+	BounceCert string `yaml:"bounce_cert"`
+	BounceKey  string `yaml:"bounce_key"`
+}
+
+// Defaults sets what is not set.
+func (*Config) Defaults() {}
+
+// Validate tells what is wrong, without looking at files.
+func (c *Config) Validate() error {
+	switch {
+	case (c.BounceCert == "") != (c.BounceKey == ""):
+		return errors.New("bounce_cert and bounce_key belong together: set both, or neither")
+	case c.BounceCert != "" && c.BounceListen == "":
+		return errors.New("bounce_cert is set, and nothing listens: set bounce_listen")
+	}
+	return nil
+}
+
+// Check tells what is wrong with the files.
+func (c *Config) Check(now time.Time) error {
+	if c.BounceCert == "" {
+		return nil
+	}
+	loaded, err := newKeyPair(c.BounceCert, c.BounceKey).load()
+	if err == nil {
+		err = clienttls.Valid(loaded.Leaf, now)
+	}
+	if err != nil {
+		return fmt.Errorf("bounce_cert, bounce_key: %w", err)
+	}
+	return nil
 }
 
 // Deps is what the channel works with.
@@ -39,8 +72,9 @@ type Deps struct {
 	Inbound   channel.Inbound
 	Logger    *slog.Logger
 	Now       func() time.Time
-	TLS       *tls.Config     // of sessions with servers; nil: the system's roots
 	Documents documents.Store // remembers the tokens of providers' reports
+	// Local takes what channels send that are local; nil: there are none.
+	Local channel.Channel
 	// Definitions name the channels whose providers report; nil: none does.
 	Definitions interface{ Current() *definition.Set }
 }
@@ -61,7 +95,7 @@ type Channel struct {
 // New makes the channel.
 func New(cfg Config, deps Deps) *Channel {
 	return &Channel{
-		cfg: cfg, deps: deps, seal: newSealer(deps.Secret), servers: servers{tls: deps.TLS}, destinations: outward.Destinations{InFlight: maxInFlight},
+		cfg: cfg, deps: deps, seal: newSealer(deps.Secret), destinations: outward.Destinations{InFlight: maxInFlight},
 		pace: pace{lines: map[string]*line{}}, visits: visits{seen: map[string]*burst{}},
 		outside: outward.NewClient(true),
 	}
@@ -80,6 +114,9 @@ func (c *Channel) Outages(now time.Time) []channel.Outage { return c.destination
 // Send implements channel.Channel.
 func (c *Channel) Send(ctx context.Context, d *channel.Delivery) (channel.Receipt, error) {
 	def := d.Channel
+	if def != nil && def.Local {
+		return c.keep(ctx, d)
+	}
 	if def == nil || def.SMTP == nil {
 		return channel.Receipt{}, permanent(errors.New("email: the channel has no smtp"))
 	}
@@ -97,7 +134,7 @@ func (c *Channel) Send(ctx context.Context, d *channel.Delivery) (channel.Receip
 	if err != nil {
 		return channel.Receipt{}, fmt.Errorf("email: %w", err)
 	}
-	err = c.servers.send(ctx, def.SMTP, m, c.deps.Now)
+	err = c.servers.send(ctx, accountOf(def), m, c.deps.Now)
 	f, _ := errors.AsType[*failure](err)
 	if f == nil {
 		leave(c.deps.Now(), err)
@@ -110,6 +147,17 @@ func (c *Channel) Send(ctx context.Context, d *channel.Delivery) (channel.Receip
 		}
 	}
 	return channel.Receipt{}, &channel.Error{Class: f.class(), Err: fmt.Errorf("email: %w", f)}
+}
+
+// keep puts what a local channel would send where people look at it.
+func (c *Channel) keep(ctx context.Context, d *channel.Delivery) (channel.Receipt, error) {
+	to, content, err := c.write(d)
+	if err != nil {
+		return channel.Receipt{}, permanent(fmt.Errorf("email: %w", err))
+	}
+	local := *d
+	local.Kind, local.To, local.Body = Type, to, content.HTML
+	return c.deps.Local.Send(ctx, &local)
 }
 
 // bounced tells of an address that the server knows to be dead. If that cannot be

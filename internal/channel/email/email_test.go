@@ -15,8 +15,10 @@ import (
 	gosmtp "github.com/emersion/go-smtp"
 
 	"heed/internal/channel"
+	"heed/internal/channel/outbox"
 	"heed/internal/channel/outward"
 	"heed/internal/definition"
+	"heed/internal/driver/memory"
 )
 
 func TestReplies(t *testing.T) {
@@ -311,7 +313,7 @@ func TestPlainOnlyHere(t *testing.T) {
 
 // A server with TLS from the first byte, and the other mechanism of AUTH.
 func TestImplicitTLS(t *testing.T) {
-	_, _, pool, pair := certificate(t)
+	cert, _, _, pair := certificate(t)
 	got := make(chan string, 1)
 	srv := gosmtp.NewServer(gosmtp.BackendFunc(func(c *gosmtp.Conn) (gosmtp.Session, error) {
 		_, secure := c.TLSConnectionState()
@@ -325,8 +327,10 @@ func TestImplicitTLS(t *testing.T) {
 	done.Go(func() { _ = srv.Serve(l) })
 	defer done.Wait()
 	defer func() { _ = srv.Close() }()
-	f := newFixture(t, func(d *Deps) { d.TLS = &tls.Config{RootCAs: pool} })
-	if _, err := f.Send(t.Context(), deliver(l.Addr().String(), func(d *channel.Delivery) { d.Channel.SMTP.TLS = definition.ImplicitTLS })); err != nil {
+	f := newFixture(t)
+	if _, err := f.Send(t.Context(), deliver(l.Addr().String(), func(d *channel.Delivery) {
+		d.Channel.SMTP.TLS, d.Channel.TLS = definition.ImplicitTLS, &definition.TLS{CA: cert}
+	})); err != nil {
 		t.Fatal(err)
 	}
 	if body := <-got; !strings.Contains(body, "Message-ID: <"+idOf(1)) {
@@ -352,4 +356,30 @@ func (p plainSession) Data(r io.Reader) error {
 	b, err := io.ReadAll(r)
 	p.got <- string(b)
 	return err
+}
+
+// What a local channel sends goes to the Outbox as its reader would see it, but tells of
+// nobody who looks at it there.
+func TestLocal(t *testing.T) {
+	store := memory.Open(memory.Config{}).Documents()
+	f := newFixture(t, func(d *Deps) { d.Local = outbox.New(store) })
+	local := func(d *channel.Delivery) {
+		d.Channel = &definition.Channel{Name: "local-email", Type: Type, Local: true, Address: "Shop Ltd, 1 High Street"}
+	}
+	if r, err := f.Send(t.Context(), deliver("localhost:1", local)); err != nil || !r.Fresh {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	caught, err := outbox.List(t.Context(), store, "", 10)
+	if err != nil || len(caught) != 1 {
+		t.Fatalf("%+v, %v", caught, err)
+	}
+	m := caught[0]
+	if m.To != "ada@shop.example" || m.As != Type || m.Channel != "local-email" || m.Subject != "Grüße, Ada" ||
+		!strings.Contains(m.Body, "1 High Street") || !strings.Contains(m.Body, base+clickPath) || strings.Contains(m.Body, base+openPath) {
+		t.Errorf("%+v", m)
+	}
+	_, err = f.Send(t.Context(), deliver("localhost:1", local, func(d *channel.Delivery) { d.To = "ada@shop.example\r\nBcc: eve@evil.example" }))
+	if failureOf(t, err).Class != channel.Permanent {
+		t.Error(err)
+	}
 }

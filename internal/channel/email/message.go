@@ -42,21 +42,10 @@ func (c *Channel) compose(d *channel.Delivery) (*message, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the sender: %w", err)
 	}
-	to, err := address(d.To)
+	to, content, err := c.write(d)
 	if err != nil {
 		return nil, err
 	}
-	if err := oneLine("subject", d.Subject, maxSubject); err != nil {
-		return nil, err
-	}
-	if err := oneLine("link to unsubscribe", d.Unsubscribe, maxLink); err != nil {
-		return nil, err
-	}
-	content, err := letter.New(d.Body, c.options(d))
-	if err != nil {
-		return nil, err
-	}
-
 	m := gomail.NewMsg(gomail.WithNoDefaultUserAgent(), gomail.WithBoundary("heed-"+d.ID))
 	m.SetAddrHeaderFromMailAddress(gomail.HeaderFrom, from)
 	m.SetAddrHeaderFromMailAddress(gomail.HeaderTo, &mail.Address{Address: to})
@@ -98,6 +87,21 @@ func (c *Channel) compose(d *channel.Delivery) (*message, error) {
 	return out, nil
 }
 
+// write makes the letter of a delivery, and checks where it goes.
+func (c *Channel) write(d *channel.Delivery) (to string, content letter.Letter, err error) {
+	if to, err = address(d.To); err != nil {
+		return "", content, err
+	}
+	if err := oneLine("subject", d.Subject, maxSubject); err != nil {
+		return "", content, err
+	}
+	if err := oneLine("link to unsubscribe", d.Unsubscribe, maxLink); err != nil {
+		return "", content, err
+	}
+	content, err = letter.New(d.Body, c.options(d))
+	return to, content, err
+}
+
 // options are what the channel does to the content: count, if it may, and say who
 // sends it.
 func (c *Channel) options(d *channel.Delivery) letter.Options {
@@ -118,6 +122,9 @@ func (c *Channel) options(d *channel.Delivery) letter.Options {
 			v.to = to
 			return base + clickPath + c.seal.link(purposeClick, v)
 		}
+	}
+	if d.Channel.Local {
+		return o // who looks at it is no reader of it
 	}
 	if d.Channel.Tracking == "" || d.Channel.Tracking == definition.TrackAll {
 		o.Pixel = base + openPath + c.seal.link(purposeOpen, v)

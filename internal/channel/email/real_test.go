@@ -3,7 +3,6 @@ package email
 import (
 	"bufio"
 	"bytes"
-	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -51,9 +50,10 @@ type taken struct {
 }
 
 // mailbox runs a mail server that is none of ours.
-func mailbox(t *testing.T, cert, key, user, password string) (address string, next func() taken) {
+// Of clients it wants certificates of an authority, if one is given.
+func mailbox(t *testing.T, cert, key, user, password string, authority ...string) (address string, next func() taken) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), python(t), "testdata/mailbox.py", cert, key, user, password)
+	cmd := exec.CommandContext(t.Context(), python(t), append([]string{"testdata/mailbox.py", cert, key, user, password}, authority...)...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -119,13 +119,13 @@ func parts(t *testing.T, m *mail.Message) map[string]string {
 // A message goes through a server of others, with STARTTLS and AUTH, and two
 // strangers verify its signature.
 func TestRealServer(t *testing.T) {
-	cert, keyFile, pool, _ := certificate(t)
+	cert, keyFile, _, _ := certificate(t)
 	address, next := mailbox(t, cert, keyFile, "heed", "s3cret")
 	key, record := dkimKey(t)
-	f := newFixture(t, func(d *Deps) { d.TLS = &tls.Config{RootCAs: pool} })
+	f := newFixture(t)
 	d := deliver(address, func(d *channel.Delivery) {
 		d.Channel.SMTP.TLS, d.Channel.SMTP.User, d.Channel.SMTP.Password = "", "heed", "s3cret"
-		d.Channel.DKIM = key
+		d.Channel.DKIM, d.Channel.TLS = key, &definition.TLS{CA: cert}
 		d.Body += strings.Repeat("<p>.\n..\nDöts and =signs and a long line "+strings.Repeat("x", 2000)+"</p>", 3)
 	})
 	if receipt, err := f.Send(t.Context(), d); err != nil || !receipt.Fresh {
@@ -207,25 +207,42 @@ func TestRealServer(t *testing.T) {
 	}
 }
 
-// What is wrong with the connection costs nobody a message: it is tried again.
+// What is wrong with the connection costs nobody a message: it is tried again, and the
+// reason says what is wrong.
 func TestRealServerRefuses(t *testing.T) {
-	cert, keyFile, pool, _ := certificate(t)
+	cert, keyFile, _, _ := certificate(t)
+	strange, strangeKey, _, _ := certificate(t)
 	address, _ := mailbox(t, cert, keyFile, "heed", "s3cret")
-	try := func(what string, change func(*definition.SMTP), trust func(*Deps)) {
+	strict, next := mailbox(t, cert, keyFile, "heed", "s3cret", cert)
+	try := func(address, what, why string, change func(*definition.Channel)) {
 		t.Helper()
-		f := newFixture(t, trust)
-		_, err := f.Send(t.Context(), deliver(address, func(d *channel.Delivery) {
+		_, err := newFixture(t).Send(t.Context(), deliver(address, func(d *channel.Delivery) {
 			d.Channel.SMTP.TLS, d.Channel.SMTP.User, d.Channel.SMTP.Password = "", "heed", "s3cret"
-			change(d.Channel.SMTP)
+			d.Channel.TLS = &definition.TLS{CA: cert}
+			change(d.Channel)
 		}))
-		if e := failureOf(t, err); e.Class != channel.Temporary || e.Untried || strings.Contains(err.Error(), "s3cret") {
-			t.Errorf("%s: %v", what, err)
+		if e := failureOf(t, err); e.Class != channel.Temporary || e.Untried || strings.Contains(err.Error(), "s3cret") || !strings.Contains(err.Error(), why) {
+			t.Errorf("%s: %v, want %q", what, err, why)
 		}
 	}
-	trusted := func(d *Deps) { d.TLS = &tls.Config{RootCAs: pool} }
-	try("a wrong password", func(s *definition.SMTP) { s.Password = "guess" }, trusted)
-	try("no password", func(s *definition.SMTP) { s.User, s.Password = "", "" }, trusted)
-	try("a certificate that nobody trusts", func(*definition.SMTP) {}, func(*Deps) {})
-	try("no TLS", func(s *definition.SMTP) { s.TLS, s.User, s.Password = definition.NoTLS, "", "" }, trusted)
-	try("TLS too early", func(s *definition.SMTP) { s.TLS = definition.ImplicitTLS }, trusted)
+	try(address, "a wrong password", "", func(ch *definition.Channel) { ch.SMTP.Password = "guess" })
+	try(address, "no password", "", func(ch *definition.Channel) { ch.SMTP.User, ch.SMTP.Password = "", "" })
+	try(address, "no TLS", "", func(ch *definition.Channel) {
+		ch.SMTP.TLS, ch.SMTP.User, ch.SMTP.Password, ch.TLS = definition.NoTLS, "", "", nil
+	})
+	try(address, "TLS too early", "does not answer in TLS", func(ch *definition.Channel) { ch.SMTP.TLS = definition.ImplicitTLS })
+	try(address, "a certificate that nobody trusts", "name its certificate in tls.ca", func(ch *definition.Channel) { ch.TLS = nil })
+	try(address, "another authority", "name its certificate in tls.ca", func(ch *definition.Channel) { ch.TLS.CA = strange })
+	try(address, "another name", "is for localhost, 127.0.0.1, and not for mail.example", func(ch *definition.Channel) { ch.TLS.ServerName = "mail.example" })
+	try(address, "no such file", "tls.ca: open /nowhere.pem", func(ch *definition.Channel) { ch.TLS.CA = "/nowhere.pem" })
+	// This server hangs up without a word.
+	try(strict, "without a certificate", "", func(*definition.Channel) {})
+	try(strict, "with a stranger's certificate", "", func(ch *definition.Channel) { ch.TLS.Cert, ch.TLS.Key = strange, strangeKey })
+
+	if _, err := newFixture(t).Send(t.Context(), deliver(strict, func(d *channel.Delivery) {
+		d.Channel.SMTP.TLS, d.Channel.SMTP.User, d.Channel.SMTP.Password = "", "heed", "s3cret"
+		d.Channel.TLS = &definition.TLS{CA: cert, Cert: cert, Key: keyFile}
+	})); err != nil || !next().TLS {
+		t.Errorf("with the certificate that it wants: %v", err)
+	}
 }

@@ -2,6 +2,7 @@ package email
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,7 +21,9 @@ import (
 // Bounds of what comes back.
 const (
 	maxReturning     = 64 // sessions at a time
-	returnTimeout    = time.Minute
+	maxOfOneHost     = 16 // of them
+	longestReturn    = 10 * time.Minute
+	returnTimeout    = time.Minute // of one step
 	maxReturnTargets = 10
 )
 
@@ -29,22 +32,47 @@ const complaintsBox = "complaints"
 
 // takeReturns listens for mail that comes back until ctx ends.
 func (c *Channel) takeReturns(ctx context.Context) error {
+	var secure *tls.Config
+	if c.cfg.BounceCert != "" {
+		var err error
+		if secure, err = c.offerTLS(); err != nil {
+			return fmt.Errorf("email: the certificate for mail that comes back (email.bounce_cert, email.bounce_key): %w", err)
+		}
+	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", c.cfg.BounceListen)
 	if err != nil {
 		return fmt.Errorf("email: listen for mail that comes back (email.bounce_listen): %w", err)
 	}
-	return c.serveReturns(ctx, l)
+	return c.serveReturns(ctx, l, secure)
 }
 
-func (c *Channel) serveReturns(ctx context.Context, l net.Listener) error {
+// offerTLS is how sessions are encrypted with who asks for it.
+func (c *Channel) offerTLS() (*tls.Config, error) {
+	files := newKeyPair(c.cfg.BounceCert, c.cfg.BounceKey)
+	if _, err := files.load(); err != nil {
+		return nil, err
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		loaded, err := files.load()
+		if err != nil {
+			c.deps.Logger.Warn("a renewed certificate cannot be used; the one before it is", "setting", "email.bounce_cert", "error", err)
+		}
+		return loaded, nil
+	}}, nil
+}
+
+// serveReturns takes mail at a listener, which it closes; secure is nil if encryption
+// is not offered.
+func (c *Channel) serveReturns(ctx context.Context, l net.Listener, secure *tls.Config) error {
 	s := gosmtp.NewServer(gosmtp.BackendFunc(func(*gosmtp.Conn) (gosmtp.Session, error) {
 		return &returning{channel: c, ctx: ctx}, nil
 	}))
+	s.TLSConfig = secure
 	s.Domain, s.MaxMessageBytes, s.MaxRecipients = "heed", report.MaxBytes, maxReturnTargets
 	s.ReadTimeout, s.WriteTimeout = returnTimeout, returnTimeout
 	s.ErrorLog = quietLog{c.deps.Logger}
 	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
-	if err := s.Serve(netutil.LimitListener(l, maxReturning)); err != nil && ctx.Err() == nil {
+	if err := s.Serve(netutil.LimitListener(&door{Listener: l, inside: map[string]int{}}, maxReturning)); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("email: take mail that comes back: %w", err)
 	}
 	return nil

@@ -2,6 +2,7 @@ package email
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/smtp"
@@ -17,6 +18,15 @@ import (
 // returns runs the listener, and gives what sends to it: as a server does.
 func (f *fixture) returns(t *testing.T) (send func(from, to, message string) error) {
 	t.Helper()
+	address := f.listen(t, nil)
+	return func(from, to, message string) error {
+		return smtp.SendMail(address, nil, from, []string{to}, []byte(message))
+	}
+}
+
+// listen runs the listener until the test ends.
+func (f *fixture) listen(t *testing.T, secure *tls.Config) (address string) {
+	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -24,14 +34,12 @@ func (f *fixture) returns(t *testing.T) (send func(from, to, message string) err
 	ctx, cancel := context.WithCancel(t.Context())
 	var done sync.WaitGroup
 	done.Go(func() {
-		if err := f.serveReturns(ctx, l); err != nil {
+		if err := f.serveReturns(ctx, l, secure); err != nil {
 			t.Error(err)
 		}
 	})
 	t.Cleanup(func() { cancel(); done.Wait() })
-	return func(from, to, message string) error {
-		return smtp.SendMail(l.Addr().String(), nil, from, []string{to}, []byte(message))
-	}
+	return l.Addr().String()
 }
 
 func example(t *testing.T, file string) string {
@@ -137,4 +145,19 @@ func TestReturnPath(t *testing.T) {
 	if s.returnPath("d1") != "" {
 		t.Error("an id that is none has a path to return by")
 	}
+}
+
+// Whatever an address looks like, only one that was signed here names a delivery.
+func FuzzReturned(f *testing.F) {
+	s := newSealer([]byte("0123456789abcdef0123456789abcdef"))
+	path := s.returnPath(idOf(1))
+	for _, seed := range []string{path, "<" + path + "@bounces.shop.example>", strings.ToUpper(path), path[:20], "b-", "", "b-=", "b-\x00@"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, address string) {
+		delivery, ok := s.returned(address)
+		if ok && !strings.Contains(strings.ToLower(address), s.returnPath(delivery)) {
+			t.Errorf("%q names %q", address, delivery)
+		}
+	})
 }

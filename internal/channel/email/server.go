@@ -1,6 +1,7 @@
 package email
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	gomail "github.com/wneessen/go-mail"
 	"github.com/wneessen/go-mail/smtp"
 
+	"heed/internal/clienttls"
 	"heed/internal/definition"
 )
 
@@ -30,12 +32,18 @@ const (
 // servers are the connections that may be used again, by what they were made
 // with.
 type servers struct {
-	tls *tls.Config // nil: the system's roots
-
 	mu   sync.Mutex
-	idle map[definition.SMTP][]*connection
+	idle map[account][]*connection
 	shut bool
 }
+
+// account is what connections are made with.
+type account struct {
+	definition.SMTP
+	tls clienttls.Config
+}
+
+func accountOf(def *definition.Channel) account { return account{*def.SMTP, def.Encryption(true)} }
 
 // connection is a session with a server.
 type connection struct {
@@ -48,18 +56,18 @@ type connection struct {
 func (c *connection) close() { _ = c.wire.Close() }
 
 // send makes one attempt. Its failures are *failure. The context bounds it.
-func (s *servers) send(ctx context.Context, def *definition.SMTP, m *message, now func() time.Time) error {
+func (s *servers) send(ctx context.Context, of account, m *message, now func() time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
 	defer cancel()
-	c := s.take(*def, now())
+	c := s.take(of, now())
 	if c != nil && c.ready(ctx) != nil {
 		c.close()
 		c = nil
 	}
 	if c == nil {
 		var err error
-		if c, err = s.dial(ctx, def); err != nil {
-			return failed(stageConnect, err)
+		if c, err = of.dial(ctx); err != nil {
+			return failed(stageConnect, clienttls.Explain(err))
 		}
 	}
 	err := c.transact(ctx, m)
@@ -67,7 +75,7 @@ func (s *servers) send(ctx context.Context, def *definition.SMTP, m *message, no
 		c.close()
 		return err
 	}
-	s.give(*def, c, now())
+	s.give(of, c, now())
 	return err
 }
 
@@ -109,13 +117,13 @@ func (c *connection) transact(ctx context.Context, m *message) error {
 }
 
 // dial opens a session: greeting, TLS and AUTH.
-func (s *servers) dial(bound context.Context, def *definition.SMTP) (*connection, error) {
-	c, release := &connection{}, func() {}
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if s.tls != nil {
-		config = s.tls.Clone()
+func (of *account) dial(bound context.Context) (*connection, error) {
+	c, release, def := &connection{}, func() {}, &of.SMTP
+	config, err := of.tls.Client() // files are renewed
+	if err != nil {
+		return nil, fmt.Errorf("tls.%w", err)
 	}
-	config.ServerName = def.Host
+	config.ServerName = cmp.Or(config.ServerName, def.Host)
 	options := []gomail.Option{
 		gomail.WithPort(def.PortOrUsual()), gomail.WithTLSConfig(config), gomail.WithTLSPolicy(gomail.TLSMandatory), gomail.WithTimeout(attemptLimit),
 		gomail.WithDialContextFunc(func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -167,7 +175,7 @@ func loopback(a net.Addr) bool {
 	return ok && tcp.IP.IsLoopback()
 }
 
-func (s *servers) take(key definition.SMTP, now time.Time) *connection {
+func (s *servers) take(key account, now time.Time) *connection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	list := s.idle[key]
@@ -183,7 +191,7 @@ func (s *servers) take(key definition.SMTP, now time.Time) *connection {
 	return nil
 }
 
-func (s *servers) give(key definition.SMTP, c *connection, now time.Time) {
+func (s *servers) give(key account, c *connection, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.shut || c.uses >= maxUses || len(s.idle[key]) >= maxInFlight {
@@ -191,7 +199,7 @@ func (s *servers) give(key definition.SMTP, c *connection, now time.Time) {
 		return
 	}
 	if s.idle == nil {
-		s.idle = map[definition.SMTP][]*connection{}
+		s.idle = map[account][]*connection{}
 	}
 	c.since = now
 	s.idle[key] = append(s.idle[key], c)

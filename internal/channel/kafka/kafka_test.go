@@ -160,7 +160,7 @@ func (w *world) testSecure(t *testing.T) {
 	c, s := start(t), w.cluster.Secure()
 	secure := func(password string) func(*definition.Channel, *channel.Delivery) {
 		return func(def *definition.Channel, _ *channel.Delivery) {
-			def.Kafka.TLS = &definition.KafkaTLS{CA: s.CA}
+			def.Kafka.TLS = &definition.TLS{CA: s.CA}
 			def.Kafka.SASL = &definition.KafkaSASL{Mechanism: "scram-sha-512", User: s.User, Password: password}
 		}
 	}
@@ -243,7 +243,7 @@ func TestSweep(t *testing.T) {
 	if of() == second {
 		t.Error("brokers were changed, and the connections are those of before")
 	}
-	def.Kafka.TLS = &definition.KafkaTLS{CA: "missing.pem"}
+	def.Kafka.TLS = &definition.TLS{CA: "missing.pem"}
 	if _, err := c.producers.of(def, time.Second); err == nil || !strings.Contains(err.Error(), "tls: ca: open missing.pem") {
 		t.Error(err)
 	}

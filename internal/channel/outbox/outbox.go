@@ -1,6 +1,7 @@
 // Package outbox owns the channel that needs no provider: a local mailbox in
 // the store of documents, which the console shows. It stands in for e-mail and
-// text messages until one is connected.
+// text messages until one is connected; channels of these types that are local
+// hand over to it what they would have sent.
 //
 // It does not own the store (documents) or the page (console), which shows an
 // author's HTML only inside a sandboxed frame.
@@ -28,6 +29,8 @@ type Message struct {
 	ID         string `json:"id"`
 	Activation string `json:"activation"`
 	User       string `json:"user"`
+	To         string `json:"to,omitempty"`      // the address, of a channel that sends to addresses
+	Channel    string `json:"channel,omitempty"` // that it came by; "" for the outbox itself
 	Campaign   string `json:"campaign"`
 	Template   string `json:"template"`
 	As         string `json:"as,omitempty"` // what it stands for: email | sms | push
@@ -57,10 +60,14 @@ func Key(at int64, id string) string { return fmt.Sprintf("%016x-%s", uint64(max
 
 // Send implements channel.Channel.
 func (c *Channel) Send(ctx context.Context, d *channel.Delivery) (channel.Receipt, error) {
-	value, err := json.Marshal(Message{
-		ID: d.ID, Activation: d.ActivationID, User: d.User, Campaign: d.Campaign, Template: d.Template, As: d.Kind,
+	m := Message{
+		ID: d.ID, Activation: d.ActivationID, User: d.User, To: d.To, Campaign: d.Campaign, Template: d.Template, As: d.Kind,
 		Subject: d.Subject, Body: d.Body, At: d.At, Created: d.Created, Cause: d.CauseID, Test: d.Test,
-	})
+	}
+	if d.Channel != nil && d.Channel.Local {
+		m.Channel = d.Channel.Name
+	}
+	value, err := json.Marshal(m)
 	if err != nil {
 		return channel.Receipt{}, &channel.Error{Class: channel.Permanent, Err: fmt.Errorf("outbox: encode message %s: %w", d.ID, err)}
 	}

@@ -6,6 +6,7 @@
 package outward
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"strconv"
@@ -23,14 +24,16 @@ const (
 // NewClient makes a client that never follows redirects and uses no proxy: where
 // a request goes is what its address says. A guarded one connects to public
 // addresses only, else the error is ErrPrivate.
-func NewClient(guarded bool) *http.Client {
+func NewClient(guarded bool) *http.Client { return newClient(guarded, nil) }
+
+func newClient(guarded bool, secure *tls.Config) *http.Client {
 	d := &net.Dialer{Timeout: dialTimeout}
 	if guarded {
 		d.Control = refusePrivate
 	}
 	return &http.Client{
 		Transport: &http.Transport{
-			DialContext: d.DialContext, ForceAttemptHTTP2: true, TLSHandshakeTimeout: dialTimeout, MaxResponseHeaderBytes: maxHeader,
+			DialContext: d.DialContext, TLSClientConfig: secure, ForceAttemptHTTP2: true, TLSHandshakeTimeout: dialTimeout, MaxResponseHeaderBytes: maxHeader,
 			MaxIdleConnsPerHost: idleConns, IdleConnTimeout: time.Minute,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -19,6 +19,8 @@ func TestPublic(t *testing.T) {
 		"93.184.216.34": true, "2606:2800:220:1::1": true, "127.0.0.1": false, "10.1.2.3": false, "172.16.0.1": false, "192.168.1.1": false,
 		"169.254.169.254": false, "100.64.0.1": false, "0.0.0.0": false, "224.0.0.1": false, "255.255.255.255": false, "240.0.0.1": false,
 		"::1": false, "::": false, "fe80::1": false, "fd00::1": false, "ff02::1": false, "::ffff:10.0.0.1": false, "64:ff9b::a00:1": false, "2002:a00:1::": false,
+		"::127.0.0.1": false, "::a00:1": false, "fe80::1%eth0": false, "fec0::1%eth0": false, "2002:7f00:1::%1": false, "::ffff:169.254.169.254": false,
+		"192.88.99.1": false, "100::1": false, "3fff::1": false, "fd00:ec2::254": false,
 	} {
 		if got := public(netip.MustParseAddr(a)); got != want {
 			t.Errorf("%s is public: %t", a, got)

@@ -24,7 +24,10 @@ func (l *listener) Message(ctx context.Context, m smpp.Message) error {
 	if def == nil {
 		return fmt.Errorf("sms: channel %s is not defined any more", l.name)
 	}
-	return l.hear(ctx, def, &heard{from: m.From, text: m.Text})
+	if m.Part.Of > 1 {
+		return l.join(ctx, def, &m)
+	}
+	return l.hear(ctx, def, &heard{from: m.From, text: smpp.Text(m.Coding, m.Data)})
 }
 
 // Receipt implements smpp.Handler. A message has one receipt that it arrived, that

@@ -46,6 +46,7 @@ type heard struct {
 	from, text string
 	id         string // the provider's, "" if it gives none
 	answered   bool   // by the provider
+	came       string // of a text of which parts are missing: "2 of 3 parts"
 }
 
 // hash stands for a number among those that write with a sender.
@@ -58,7 +59,13 @@ func (c *Channel) hash(def *definition.Channel, number string) string {
 // hear acts on a message: what it asks for is kept when hear returns. The same
 // message again has no further effect, and no further answer.
 func (c *Channel) hear(ctx context.Context, def *definition.Channel, h *heard) error {
-	command := keyword.Parse(h.text)
+	command, detail := keyword.Parse(h.text), ""
+	if h.came != "" {
+		detail = " (" + h.came + " came)"
+		if command == keyword.Start || command == keyword.Yes { // "please do not" may be what is missing
+			command = keyword.None
+		}
+	}
 	number, ok := numberOf(h.from, def.Country())
 	if command == keyword.None || !ok {
 		c.deps.Logger.Debug("a text message that asks for nothing", "channel", def.Name)
@@ -83,7 +90,7 @@ func (c *Channel) hear(ctx context.Context, def *definition.Channel, h *heard) e
 		}
 		if kind != "" {
 			err := c.deps.Inbound(ctx, channel.Feedback{
-				Kind: kind, Type: Type, Channel: def.Name, Address: number, Sender: def.Sender(), Detail: "text message: " + command.String(),
+				Kind: kind, Type: Type, Channel: def.Name, Address: number, Sender: def.Sender(), Detail: "text message: " + command.String() + detail,
 				ID: key + "/" + strconv.Itoa(s.Changes), At: c.deps.Now().UnixMicro(),
 			})
 			if err != nil {

@@ -23,14 +23,15 @@ type running struct {
 	stop   context.CancelFunc
 }
 
-func configOf(s *definition.SMPP) smpp.Config {
+func configOf(def *definition.Channel) smpp.Config {
+	s := def.SMPP
 	host, port := s.Address()
 	window := s.Window
 	if window == 0 {
 		window = 10
 	}
 	return smpp.Config{
-		Host: host, Port: port, TLS: s.TLS, SystemID: s.SystemID, Password: s.Password, SystemType: s.SystemType,
+		Host: host, Port: port, TLS: def.Encryption(s.TLS), SystemID: s.SystemID, Password: s.Password, SystemType: s.SystemType,
 		Window: window, PerSecond: s.PerSecond,
 	}
 }
@@ -39,7 +40,7 @@ func configOf(s *definition.SMPP) smpp.Config {
 func (s *sessions) of(def *definition.Channel) *smpp.Client {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r := s.byName[def.Name]; r != nil && r.config == configOf(def.SMPP) {
+	if r := s.byName[def.Name]; r != nil && r.config == configOf(def) {
 		return r.client
 	}
 	return nil
@@ -64,7 +65,7 @@ func (c *Channel) follow(ctx context.Context, channels map[string]*definition.Ch
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name, r := range s.byName {
-		if def := channels[name]; def == nil || def.SMPP == nil || configOf(def.SMPP) != r.config {
+		if def := channels[name]; def == nil || def.SMPP == nil || configOf(def) != r.config {
 			r.stop()
 			delete(s.byName, name)
 		}
@@ -74,8 +75,12 @@ func (c *Channel) follow(ctx context.Context, channels map[string]*definition.Ch
 			continue
 		}
 		ctx, stop := context.WithCancel(ctx)
-		r := &running{config: configOf(def.SMPP), stop: stop}
+		r := &running{config: configOf(def), stop: stop}
 		r.client = smpp.New(r.config, &listener{c, name}, c.deps.Logger.With("channel", name))
+		if c.answered != nil {
+			answered := c.answered.WithLabelValues(name)
+			r.client.Answered = func(d time.Duration) { answered.Observe(d.Seconds()) }
+		}
 		s.byName[name] = r
 		s.ended.Go(func() { r.client.Run(ctx) })
 	}
@@ -96,6 +101,8 @@ func (c *Channel) Run(ctx context.Context) error {
 	defer cancel()
 	hourly := time.NewTicker(time.Hour)
 	defer hourly.Stop()
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
 	for {
 		c.follow(ctx, c.deps.Definitions.Current().Channels)
 		select {
@@ -104,6 +111,8 @@ func (c *Channel) Run(ctx context.Context) error {
 		case <-changed:
 		case <-hourly.C:
 			c.prune(ctx)
+		case <-sweep.C:
+			c.sweep(ctx)
 		}
 	}
 }

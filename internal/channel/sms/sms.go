@@ -16,7 +16,10 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"heed/internal/channel"
 	"heed/internal/channel/sms/segment"
@@ -48,8 +51,11 @@ type Deps struct {
 	// PublicURL is where providers reach Heed; "" if they do not, and then nothing
 	// comes back over HTTP.
 	PublicURL string
-	Now       func() time.Time
-	Logger    *slog.Logger
+	// Local takes what channels send that are local; nil: there are none.
+	Local      channel.Channel
+	Now        func() time.Time
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer // nil: nothing is counted
 }
 
 // Channel implements channel.Channel, channel.Receiver and channel.Runner.
@@ -60,14 +66,18 @@ type Channel struct {
 	sent     sent
 	limits   limits
 	replies  chan reply
+	long     atomic.Int64             // texts of which parts are waited for, about
+	answered *prometheus.HistogramVec // nil: nothing is counted
 }
 
 // New makes the channel.
 func New(d Deps) *Channel {
-	return &Channel{
+	c := &Channel{
 		deps: d, http: twilio.New(d.Now), sent: sent{store: d.Documents, now: d.Now, fresh: map[string]part{}},
 		limits: limits{store: d.Documents, now: d.Now}, replies: make(chan reply, maxReplies),
 	}
+	c.watch(d.Registerer)
+	return c
 }
 
 // Type implements channel.Channel.
@@ -94,7 +104,7 @@ type text struct {
 // Send implements channel.Channel.
 func (c *Channel) Send(ctx context.Context, d *channel.Delivery) (channel.Receipt, error) {
 	def := d.Channel
-	if def == nil || def.SMPP == nil && def.Twilio == nil {
+	if def == nil || def.SMPP == nil && def.Twilio == nil && !def.Local {
 		return channel.Receipt{}, permanent(errors.New("sms: the channel has no provider"))
 	}
 	to, err := phone.Parse(d.To, def.Country())
@@ -110,6 +120,11 @@ func (c *Channel) Send(ctx context.Context, d *channel.Delivery) (channel.Receip
 	}
 	if err := c.limits.take(ctx, def, c.hash(def, to.E164), n); err != nil {
 		return channel.Receipt{}, err
+	}
+	if def.Local {
+		local := *d
+		local.Kind, local.To = Type, to.E164
+		return c.deps.Local.Send(ctx, &local)
 	}
 	reference, taken, err := c.carry(ctx, def, &text{id: d.ID, to: to.E164, body: d.Body, delivery: d.ID})
 	if err == nil {

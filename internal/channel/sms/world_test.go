@@ -11,7 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"heed/internal/channel"
+	"heed/internal/channel/outbox"
 	"heed/internal/channel/sms"
 	"heed/internal/channel/sms/smstest"
 	"heed/internal/definition"
@@ -69,6 +72,8 @@ type world struct {
 
 	mu     sync.Mutex
 	refuse error // what Inbound answers
+
+	metrics prometheus.Registerer // nil: none
 }
 
 func newWorld(t *testing.T, public string, list ...*definition.Channel) *world {
@@ -83,7 +88,7 @@ func newWorld(t *testing.T, public string, list ...*definition.Channel) *world {
 func (w *world) open(public string) *sms.Channel {
 	return sms.New(sms.Deps{
 		Documents: w.store, Definitions: w.defs, Secret: []byte("secret"), PublicURL: public,
-		Now: func() time.Time { return w.now }, Logger: slog.New(slog.DiscardHandler),
+		Local: outbox.New(w.store), Now: w.clock, Logger: slog.New(slog.DiscardHandler), Registerer: w.metrics,
 		Inbound: func(_ context.Context, f channel.Feedback) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -93,6 +98,18 @@ func (w *world) open(public string) *sms.Channel {
 			return w.refuse
 		},
 	})
+}
+
+func (w *world) clock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
+func (w *world) pass(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(d)
 }
 
 // run runs the channel until the test, or stop, ends.

@@ -23,6 +23,7 @@ import (
 
 	"heed/internal/channel"
 	"heed/internal/channel/outward"
+	"heed/internal/clienttls"
 	"heed/internal/definition"
 )
 
@@ -38,14 +39,14 @@ const (
 
 // Channel implements channel.Channel.
 type Channel struct {
-	guarded, free *http.Client // by whether private addresses are refused
-	now           func() time.Time
-	destinations  outward.Destinations
+	now          func() time.Time
+	clients      outward.Clients
+	destinations outward.Destinations
 }
 
 // New makes the channel.
 func New(now func() time.Time) *Channel {
-	return &Channel{guarded: outward.NewClient(true), free: outward.NewClient(false), now: now}
+	return &Channel{now: now}
 }
 
 // Type implements channel.Channel.
@@ -122,9 +123,9 @@ func (c *Channel) post(ctx context.Context, def *definition.Channel, d *channel.
 	if def.Secret != "" {
 		req.Header.Set(SignatureHeader, Sign(def.Secret, c.now(), body))
 	}
-	client := c.guarded
-	if def.AllowPrivate {
-		client = c.free
+	client, err := c.clients.Of(def, c.now())
+	if err != nil {
+		return channel.Receipt{}, unreached(err)
 	}
 	resp, err := client.Do(req)
 	if err != nil {
@@ -165,7 +166,7 @@ func unreached(err error) error {
 	if errors.Is(err, outward.ErrPrivate) {
 		return permanent(fmt.Errorf("webhook: %w", outward.ErrPrivate))
 	}
-	return &channel.Error{Class: channel.Temporary, Err: fmt.Errorf("webhook: %w", err)}
+	return &channel.Error{Class: channel.Temporary, Err: fmt.Errorf("webhook: %w", clienttls.Explain(err))}
 }
 
 // SignatureHeader carries the time and the signature of a message.

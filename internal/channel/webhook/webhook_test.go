@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"io"
 	"net/http"
@@ -164,6 +165,35 @@ func TestPrivateAddresses(t *testing.T) {
 		if err == nil {
 			t.Errorf("%s was reached", host)
 		}
+	}
+}
+
+// Redirects lead nowhere, wherever they point: what is asked for is in the address alone.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	inside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was reached") }))
+	defer inside.Close()
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		front := httptest.NewServer(http.RedirectHandler(inside.URL, status))
+		_, err := New(time.Now).Send(t.Context(), delivery(front.URL))
+		if class, _, _ := failure(t, err); class != channel.Permanent || !strings.Contains(err.Error(), "redirects are not followed") {
+			t.Errorf("%d: %v", status, err)
+		}
+		front.Close()
+	}
+}
+
+// A certificate that nobody vouches for is told in words, and of a private authority it is
+// trusted.
+func TestPrivateAuthority(t *testing.T) {
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer srv.Close()
+	_, err := New(time.Now).Send(t.Context(), delivery(srv.URL))
+	if class, _, _ := failure(t, err); class != channel.Temporary || !strings.Contains(err.Error(), "name its certificate in tls.ca") {
+		t.Error(err)
+	}
+	ca := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}))
+	if _, err := New(time.Now).Send(t.Context(), delivery(srv.URL, func(def *definition.Channel, _ *channel.Delivery) { def.TLS = &definition.TLS{CA: ca} })); err != nil {
+		t.Error(err)
 	}
 }
 

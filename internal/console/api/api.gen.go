@@ -1303,6 +1303,36 @@ type ChannelReach struct {
 	Type          string        `json:"type"`
 }
 
+// ChannelSession A standing connection of a channel with its provider. One that is down is no reason for a process not to be ready; what is to be sent waits
+type ChannelSession struct {
+	Bound   bool   `json:"bound"`
+	Channel string `json:"channel"`
+
+	// Destination Host and port
+	Destination string `json:"destination"`
+
+	// InFlight Messages that do
+	InFlight int `json:"inFlight"`
+
+	// Process By which address the others reach the process that holds it; left out if it is the only one there can be
+	Process string `json:"process,omitempty,omitzero"`
+
+	// Reason Why it is not bound
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// Since It is bound, or fails; left out while it is being begun
+	Since time.Time `json:"since,omitempty,omitzero"`
+
+	// Throttled The provider has asked for a pause
+	Throttled bool `json:"throttled"`
+
+	// Waiting Messages that wait for a place in the window
+	Waiting int `json:"waiting"`
+
+	// Window Messages that may wait for their answer
+	Window int `json:"window"`
+}
+
 // CheckRequest defines model for CheckRequest.
 type CheckRequest struct {
 	Kind string `json:"kind"`
@@ -1616,6 +1646,9 @@ type Health struct {
 	// Revision Of the definitions in force
 	Revision int64        `json:"revision,omitempty,omitzero"`
 	Roles    []RoleHealth `json:"roles"`
+
+	// Sessions Standing connections of channels with their providers; left out if there are none
+	Sessions []ChannelSession `json:"sessions,omitempty,omitzero"`
 
 	// Shape embedded or distributed
 	Shape     string       `json:"shape,omitempty,omitzero"`

@@ -518,7 +518,7 @@ func testSecure(t *testing.T, c *kafkatest.Cluster) {
 	w.produce(0, record("u1", `{}`))
 	password := "wrong"
 	w.edit = func(d *definition.Stream) {
-		d.Kafka.TLS = &definition.KafkaTLS{CA: secure.CA}
+		d.Kafka.TLS = &definition.TLS{CA: secure.CA}
 		d.Kafka.SASL = &definition.KafkaSASL{Mechanism: "scram-sha-512", User: secure.User, Password: password}
 	}
 	const rest = "userId: key\nevent: e\nstart: earliest"

@@ -59,6 +59,32 @@ func TestWhatCannotBeRead(t *testing.T) {
 	}
 }
 
+// What is made to take long takes no longer than its length: parts in parts, parts and
+// headers without number, boundaries everywhere.
+func TestBombs(t *testing.T) {
+	const head = "Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n"
+	status := "--b\r\nContent-Type: message/delivery-status\r\n\r\n"
+	fill := func(unit string) string { return strings.Repeat(unit, (MaxBytes-len(head)-len(status)-10)/len(unit)) }
+	for what, message := range map[string]string{
+		"nested":          strings.Repeat("Content-Type: multipart/report; boundary=b\r\n\r\n--b\r\n", 4000),
+		"parts":           head + fill("--b\r\nContent-Type: message/delivery-status\r\n\r\n\r\n"),
+		"headers":         fill("A: b\r\n") + "\r\n",
+		"headers of one":  head + "--b\r\n" + fill("A: b\r\n"),
+		"recipients":      head + status + fill("Action: delayed\r\n\r\n"),
+		"fields":          head + status + fill("A: b\r\n"),
+		"one long field":  head + status + fill("Action"),
+		"continued lines": head + status + "Action: x\r\n" + fill(" \r\n"),
+		"boundaries":      head + fill("--b"),
+		"base64":          head + "--b\r\nContent-Type: message/delivery-status\r\nContent-Transfer-Encoding: base64\r\n\r\n" + strings.Repeat("QQ==", 60_000),
+		"quoted":          head + "--b\r\nContent-Type: message/delivery-status\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" + strings.Repeat("=\r\n", 60_000),
+	} {
+		got, err := Parse([]byte(message), header)
+		if err == nil && (got.Kind != Other || len(got.Names) > 3*maxParts) {
+			t.Errorf("%s is %+v", what, got)
+		}
+	}
+}
+
 func TestHard(t *testing.T) {
 	for status, want := range map[string]bool{"5.1.1": true, "5.1.10": true, "5.2.1": true, "5.2.2": false, "5.7.1": false, "4.1.1": false, "": false} {
 		if Hard(status) != want {

@@ -1,7 +1,8 @@
 """A mail server that is none of ours: aiosmtpd with STARTTLS, AUTH and SIZE.
 
-mailbox.py [CERTIFICATE KEY USER PASSWORD] prints its port, then a line of JSON for
-each message that it takes. Without arguments it asks for neither TLS nor AUTH.
+mailbox.py [CERTIFICATE KEY USER PASSWORD [AUTHORITY]] prints its port, then a line of
+JSON for each message that it takes. Without arguments it asks for neither TLS nor AUTH;
+with an authority, for a certificate of it.
 """
 import asyncio, base64, json, ssl, sys
 from aiosmtpd.smtp import AuthResult, SMTP
@@ -29,6 +30,9 @@ def authenticate(server, session, envelope, mechanism, data):
 if guarded:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert, key)
+    if len(sys.argv) > 5:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(sys.argv[5])
 
 
 def session():

@@ -8,6 +8,7 @@
 package smpp
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -17,18 +18,20 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
 
 	"heed/internal/channel"
+	"heed/internal/clienttls"
 )
 
 // Config is an account at a message centre. Zero durations mean the defaults.
 type Config struct {
 	Host       string
 	Port       int
-	TLS        bool
+	TLS        clienttls.Config
 	SystemID   string
 	Password   string
 	SystemType string
@@ -63,19 +66,65 @@ type Handler interface {
 
 // Client keeps a session. All methods may be called concurrently.
 type Client struct {
+	// Answered is told how long each submit waited for its answer; set it before
+	// Run. It must not block. May be nil.
+	Answered func(time.Duration)
+
 	cfg     Config
 	handler Handler
 	log     *slog.Logger
 	limit   *rate.Limiter
+	counts  counts
 
 	mu        sync.Mutex
 	session   *session  // nil: there is none
 	why       error     // that there is none
+	begun     time.Time // of the session
 	since     time.Time // of the first of the attempts in a row that failed
 	failures  int
 	nextBind  time.Time
 	throttled time.Time // nothing is submitted until then
 	throttle  time.Duration
+}
+
+// counts are what a client has seen since it was made.
+type counts struct {
+	waiting                             atomic.Int64
+	binds, breaks, unanswered, throttle atomic.Uint64
+}
+
+// Figures are how a session fares. The totals are since the client was made.
+type Figures struct {
+	Bound bool
+	Since time.Time // it is bound, or fails; zero if neither: it is being begun
+	Why   string    // it is not bound; "" if it is
+
+	Window   int  // places in it
+	InFlight int  // submits that wait for their answer
+	Waiting  int  // submits that wait for a place, or for the rate
+	Throttle bool // the message centre has asked for a pause
+
+	Binds      uint64
+	Breaks     uint64 // sessions that broke, and attempts that came to none
+	Unanswered uint64 // enquiries
+	Throttled  uint64 // submits that were refused for being too many
+}
+
+// Figures tells how the session fares.
+func (c *Client) Figures() Figures {
+	f := Figures{
+		Window: c.cfg.Window, Waiting: int(c.counts.waiting.Load()),
+		Binds: c.counts.binds.Load(), Breaks: c.counts.breaks.Load(), Unanswered: c.counts.unanswered.Load(), Throttled: c.counts.throttle.Load(),
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f.Throttle = time.Now().Before(c.throttled)
+	if c.session == nil {
+		f.Since, f.Why = c.since, c.why.Error()
+		return f
+	}
+	f.Bound, f.Since, f.InFlight = true, c.begun, len(c.session.window)
+	return f
 }
 
 // New makes the client; Run keeps its session.
@@ -113,6 +162,7 @@ func (c *Client) Run(ctx context.Context) {
 			pause = c.cfg.Pause // it had been well
 		}
 		wait := pause + rand.N(pause/4+1)
+		c.counts.breaks.Add(1)
 		c.mu.Lock()
 		c.session, c.why, c.nextBind = nil, err, time.Now().Add(wait)
 		if c.failures == 0 {
@@ -136,28 +186,43 @@ func (c *Client) Run(ctx context.Context) {
 func (c *Client) serve(ctx context.Context) error {
 	conn, err := c.dial(ctx)
 	if err != nil {
-		return fmt.Errorf("connect: %w", err)
+		return fmt.Errorf("connect: %w", clienttls.Explain(err))
 	}
 	s := newSession(c, conn)
 	defer s.close(errors.New("it was ended"))
-	return s.run(ctx)
+	return clienttls.Explain(s.run(ctx)) // some refuse a certificate only once they are spoken to
 }
 
 func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Answer)
 	defer cancel()
 	address := net.JoinHostPort(c.cfg.Host, strconv.Itoa(c.cfg.Port))
-	if c.cfg.TLS {
-		return (&tls.Dialer{Config: &tls.Config{MinVersion: tls.VersionTLS12}}).DialContext(ctx, "tcp", address)
+	secure, err := c.cfg.TLS.Client() // read anew each time: files are renewed
+	if err != nil {
+		return nil, fmt.Errorf("tls.%w", err)
 	}
-	return new(net.Dialer).DialContext(ctx, "tcp", address)
+	raw, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil || secure == nil {
+		return raw, err
+	}
+	secure.ServerName = cmp.Or(secure.ServerName, c.cfg.Host)
+	conn := tls.Client(raw, secure)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		_ = raw.Close() // nothing was said
+		if ctx.Err() != nil {
+			err = fmt.Errorf("it has not answered in TLS within %v: is it the right port? (%w)", c.cfg.Answer, err)
+		}
+		return nil, err
+	}
+	return conn, nil
 }
 
 // bound tells that a session can be used.
 func (c *Client) bound(s *session) {
+	c.counts.binds.Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.session, c.why, c.failures = s, nil, 0
+	c.session, c.why, c.failures, c.since, c.begun = s, nil, 0, time.Time{}, time.Now()
 }
 
 // Outage tells whether the message centre cannot be reached: one that is lost
@@ -194,6 +259,7 @@ func (c *Client) answered(s Status) (pause time.Duration) {
 		c.throttle = throttlePause
 		return 0
 	}
+	c.counts.throttle.Add(1)
 	now := time.Now()
 	if now.Before(c.throttled) { // said of a submit that was under way already
 		return c.throttled.Sub(now)
@@ -217,7 +283,13 @@ func (c *Client) Submit(ctx context.Context, m *Submit) (id string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if err := c.await(ctx); err != nil {
+	c.counts.waiting.Add(1)
+	err = c.await(ctx)
+	if err == nil {
+		err = s.enter(ctx)
+	}
+	c.counts.waiting.Add(-1)
+	if err != nil {
 		return "", err
 	}
 	return s.submit(ctx, body, m.Accepted)

@@ -238,7 +238,7 @@ func TestTLS(t *testing.T) {
 	t.Setenv("SSL_CERT_FILE", file) // read once: nothing before it in this process uses TLS
 	p := newPeer(t)
 	p.ln = tls.NewListener(p.ln, &tls.Config{Certificates: known.TLS.Certificates, MinVersion: tls.VersionTLS12})
-	c := p.client(func(cfg *Config) { cfg.TLS = true })
+	c := p.client(func(cfg *Config) { cfg.TLS.Enabled = true })
 	r := submit(c, nil)
 	p.bind()
 	p.taken(p.read(submitSM), "a")
@@ -248,7 +248,7 @@ func TestTLS(t *testing.T) {
 
 	stranger := newPeer(t)
 	stranger.ln = tls.NewListener(stranger.ln, &tls.Config{Certificates: known.TLS.Certificates, MinVersion: tls.VersionTLS12})
-	c = stranger.client(func(cfg *Config) { cfg.TLS, cfg.Host = true, "localhost" }) // not in its certificate
+	c = stranger.client(func(cfg *Config) { cfg.TLS.Enabled, cfg.Host = true, "localhost" }) // not in its certificate
 	conn, err := stranger.ln.Accept()
 	if err != nil {
 		t.Fatal(err)
@@ -259,6 +259,24 @@ func TestTLS(t *testing.T) {
 	}
 	if _, err := c.ready(); err == nil {
 		t.Error("a session with a stranger")
+	}
+}
+
+// Who says nothing in TLS is told from who is not there.
+func TestSilentInTLS(t *testing.T) {
+	p := newPeer(t)
+	c := p.client(func(cfg *Config) { cfg.TLS.Enabled, cfg.Answer = true, 200*time.Millisecond })
+	conn, err := p.ln.Accept() // and it waits for a PDU
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Conn = conn
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		if why := c.Figures().Why; strings.Contains(why, "not answered in TLS within 200ms") {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatal(why)
+		}
 	}
 }
 
@@ -275,6 +293,84 @@ func TestBadPDUs(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.bind()
+}
+
+// Which part of a text a message is stands in a header or in parameters; what makes no
+// sense is no part, and what is left is the text.
+func TestPartOf(t *testing.T) {
+	f := func(header, data string, tlvs func([]byte) []byte, want Part, text string) {
+		t.Helper()
+		m := Submit{Sender: "+4915112345678", To: "12345", Data: []byte(header + data), Part: header != ""}
+		b, err := m.body()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tlvs != nil {
+			b = tlvs(b)
+		}
+		d, err := parseDeliver(b)
+		if err != nil || d.message == nil || d.message.Part != want || Text(d.message.Coding, d.message.Data) != text {
+			t.Errorf("%q: %+v, %v", header, d.message, err)
+		}
+	}
+	sar := func(ref uint16, of, number byte) func([]byte) []byte {
+		return func(b []byte) []byte {
+			b = appendTLV(b, tagReference, []byte{byte(ref >> 8), byte(ref)})
+			return appendTLV(appendTLV(b, tagParts, []byte{of}), tagPart, []byte{number})
+		}
+	}
+	f("", "hi", nil, Part{}, "hi")
+	f("\x05\x00\x03\x07\x03\x02", "hi", nil, Part{"8bit7", 2, 3}, "hi")
+	f("\x06\x08\x04\x01\x07\x03\x02", "hi", nil, Part{"16bit263", 2, 3}, "hi")
+	f("\x09\x24\x01\x01\x00\x03\x07\x03\x02\x00", "hi", nil, Part{"8bit7", 2, 3}, "hi") // behind another element
+	f("", "hi", sar(263, 3, 2), Part{"sar263", 2, 3}, "hi")
+	f("\x05\x00\x03\x07\x03\x02", "hi", sar(1, 2, 1), Part{"8bit7", 2, 3}, "hi")
+	f("\x05\x00\x03\x07\x01\x01", "hi", nil, Part{}, "hi") // the only one
+	f("\x05\x00\x03\x07\x03\x04", "hi", nil, Part{}, "hi")
+	f("\x05\x00\x03\x07\x03\x00", "hi", nil, Part{}, "hi")
+	f("\x05\x00\xff\x07\x03\x00", "hi", nil, Part{}, "hi")
+	f("\x00", "hi", nil, Part{}, "hi")
+	f("\xff", "hi", nil, Part{}, "")
+	f("", "hi", sar(1, 1, 1), Part{}, "hi")
+}
+
+// Whatever a message centre does, the session is given up and begun anew: garbage, a byte
+// at a time, silence, answers to what nobody asked.
+func TestHostileCentre(t *testing.T) {
+	p := newPeer(t)
+	c := p.client(func(cfg *Config) { cfg.Answer, cfg.Enquire = 500*time.Millisecond, 20*time.Millisecond })
+	p.bind()
+	garbage := make([]byte, 64<<10)
+	for i := range garbage {
+		garbage[i] = byte(i*7 + i>>8)
+	}
+	_, _ = p.Write(garbage) // it may have hung up
+
+	p.bind() // and then a byte at a time of a PDU that never ends
+	for _, b := range append([]byte{0, 1, 0, 0, 0, 0, 0, 5}, garbage...) {
+		if _, err := p.Write([]byte{b}); err != nil {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+
+	p.bind() // answers without questions, and more requests than anybody handles
+	for i := range uint32(1000) {
+		p.write(pdu{command: submitSM | answer, seq: i + 1000, body: []byte("x\x00")})
+		if _, err := p.Write((&pdu{command: deliverSM, seq: i, body: []byte("rubbish")}).append(nil)); err != nil {
+			break
+		}
+	}
+	p.bind() // for enquiries were not answered
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		f := c.Figures()
+		if f.Binds >= 4 && f.Breaks >= 3 && f.Unanswered >= 1 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v", f)
+		}
+	}
 }
 
 func TestParseReceipt(t *testing.T) {
@@ -325,12 +421,25 @@ func FuzzDeliver(f *testing.F) {
 	f.Add(b)
 	f.Add(appendTLV(b, tagReceiptedID, []byte("abc\x00")))
 	f.Add(appendTLV(appendTLV(b, tagMessageState, []byte{2}), tagPayload, []byte("x")))
+	f.Add(appendTLV(appendTLV(appendTLV(b, tagReference, []byte{1, 2}), tagParts, []byte{3}), tagPart, []byte{2}))
+	m.Part, m.Data = true, []byte("\x05\x00\x03\x07\x03\x02STOP")
+	long, err := m.body()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(long)
 	f.Add([]byte("id:1 stat:DELIVRD"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		parseReceipt(data)
 		d, err := parseDeliver(data)
 		if err == nil && (d.message == nil) == (d.receipt == nil) {
 			t.Errorf("%x is %+v", data, d)
+		}
+		if err == nil && d.message != nil {
+			Text(d.message.Coding, d.message.Data)
+			if p := d.message.Part; p != (Part{}) && (p.Reference == "" || p.Of < 2 || p.Number < 1 || p.Number > p.Of) {
+				t.Errorf("%x is part %+v", data, p)
+			}
 		}
 		if err == nil && d.receipt != nil && len(d.receipt.ID) > maxID {
 			t.Errorf("%x has a long id", data)

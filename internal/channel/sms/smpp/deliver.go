@@ -1,16 +1,28 @@
 package smpp
 
 import (
+	"encoding/binary"
+	"fmt"
 	"strings"
 
 	"heed/internal/channel/sms/segment"
 )
 
-// Message is a text that somebody sent to a number of the account.
+// Message is a text that somebody sent to a number of the account, or a part of a
+// long one.
 type Message struct {
-	From string // with "+" if it is an international number
-	To   string
-	Text string // of a long message: one of its parts
+	From   string // with "+" if it is an international number
+	To     string
+	Coding byte
+	Data   []byte // Text reads it
+	Part   Part
+}
+
+// Part says which part of a long text a message is; the zero value: it is all of it.
+// What a sender writes at about the same time has another reference each.
+type Part struct {
+	Reference  string
+	Number, Of int // Number counts from 1
 }
 
 // Receipt says what became of a segment.
@@ -78,6 +90,7 @@ func parseDeliver(body []byte) (deliver, error) {
 	}
 	var receipted string
 	var state State
+	var sar Part
 	for {
 		tag, value, ok := f.tlv()
 		if !ok {
@@ -90,6 +103,12 @@ func parseDeliver(body []byte) (deliver, error) {
 			state = stateOf(value[0])
 		case tag == tagPayload && len(data) == 0:
 			data = value
+		case tag == tagReference && len(value) == 2:
+			sar.Reference = fmt.Sprintf("sar%d", binary.BigEndian.Uint16(value))
+		case tag == tagParts && len(value) == 1:
+			sar.Of = int(value[0])
+		case tag == tagPart && len(value) == 1:
+			sar.Number = int(value[0])
 		}
 	}
 	if f.err != nil {
@@ -110,10 +129,44 @@ func parseDeliver(body []byte) (deliver, error) {
 	case esmIntermediate:
 		return deliver{receipt: &Receipt{From: from, State: Underway}}, nil
 	}
+	part := sar
 	if class&esmHeader != 0 && len(data) > 0 {
-		data = data[min(len(data), 1+int(data[0])):]
+		header := data[1:min(len(data), 1+int(data[0]))]
+		data = data[1+len(header):]
+		if p := partOf(header); p.Reference != "" {
+			part = p
+		}
 	}
-	return deliver{message: &Message{From: from, To: to, Text: textOf(coding, data)}}, nil
+	if part.Reference == "" || part.Of < 2 || part.Number < 1 || part.Number > part.Of {
+		part = Part{}
+	}
+	return deliver{message: &Message{From: from, To: to, Coding: coding, Data: data, Part: part}}, nil
+}
+
+// Elements of a user data header that say which part of a text follows (3GPP TS
+// 23.040, 9.2.3.24): with a reference of one byte, and of two.
+const (
+	elementPart     = 0x00
+	elementPartWide = 0x08
+)
+
+// partOf reads a user data header; what it does not say stays empty.
+func partOf(header []byte) (p Part) {
+	for len(header) >= 2 {
+		kind, n := header[0], int(header[1])
+		if header = header[2:]; n > len(header) {
+			return p
+		}
+		e := header[:n]
+		header = header[n:]
+		switch {
+		case kind == elementPart && n == 3:
+			p = Part{fmt.Sprintf("8bit%d", e[0]), int(e[2]), int(e[1])}
+		case kind == elementPartWide && n == 4:
+			p = Part{fmt.Sprintf("16bit%d", binary.BigEndian.Uint16(e)), int(e[3]), int(e[2])}
+		}
+	}
+	return p
 }
 
 func international(ton byte, number string) string {
@@ -123,7 +176,8 @@ func international(ton byte, number string) string {
 	return number
 }
 
-func textOf(coding byte, data []byte) string {
+// Text reads what somebody wrote.
+func Text(coding byte, data []byte) string {
 	switch coding {
 	case UCS2:
 		return segment.TextUCS2(data)

@@ -108,6 +108,9 @@ const (
 	tagReceiptedID  = 0x001e
 	tagMessageState = 0x0427
 	tagPayload      = 0x0424
+	tagReference    = 0x020c // of a long text, and which part it is
+	tagParts        = 0x020e
+	tagPart         = 0x020f
 )
 
 // tlv reads the next optional parameter; ok is false at the end.

@@ -108,6 +108,7 @@ func (s *session) run(ctx context.Context) error {
 			return ctx.Err()
 		case <-t.C:
 			if _, err := s.ask(ctx, enquireLink, nil); err != nil && ctx.Err() == nil {
+				s.client.counts.unanswered.Add(1)
 				return fmt.Errorf("the line is dead: %w", err)
 			}
 		}
@@ -146,6 +147,7 @@ func (s *session) write(p *pdu) (whole bool, err error) {
 	}
 	if err != nil {
 		s.close(fmt.Errorf("write: %w", err))
+		err = s.err // the first reason: the reader may have known it sooner
 	}
 	return whole, err
 }
@@ -215,23 +217,29 @@ func (s *session) ask(ctx context.Context, c command, body []byte) (pdu, error) 
 	}
 }
 
-// submit hands over a segment within the window.
+// enter waits for a place in the window, which submit leaves.
+func (s *session) enter(ctx context.Context) error {
+	select {
+	case s.window <- struct{}{}:
+		return nil
+	case <-s.closed:
+		return untried(fmt.Errorf("smpp: the session broke: %w", s.err), time.Second)
+	case <-ctx.Done():
+		return untried(fmt.Errorf("smpp: wait for the window: %w", ctx.Err()), time.Second)
+	}
+}
+
+// submit hands over a segment, from a place in the window.
 func (s *session) submit(ctx context.Context, body []byte, accepted func(string)) (string, error) {
+	defer func() { <-s.window }()
 	if accepted == nil {
 		accepted = func(string) {}
 	}
-	select {
-	case s.window <- struct{}{}:
-	case <-s.closed:
-		return "", untried(fmt.Errorf("smpp: the session broke: %w", s.err), time.Second)
-	case <-ctx.Done():
-		return "", untried(fmt.Errorf("smpp: wait for the window: %w", ctx.Err()), time.Second)
-	}
-	defer func() { <-s.window }()
 	seq, r, err := s.begin(accepted)
 	if err != nil {
 		return "", untried(fmt.Errorf("smpp: %w", err), time.Second)
 	}
+	written := time.Now()
 	whole, err := s.write(&pdu{command: submitSM, seq: seq, body: body})
 	if err != nil && !whole {
 		s.forget(seq)
@@ -242,6 +250,9 @@ func (s *session) submit(ctx context.Context, body []byte, accepted func(string)
 	var why string
 	select {
 	case p := <-r.answer:
+		if s.client.Answered != nil {
+			s.client.Answered(time.Since(written))
+		}
 		return s.answered(p)
 	case <-timeout.C:
 		why = fmt.Sprintf("no answer within %v", s.client.cfg.Answer)

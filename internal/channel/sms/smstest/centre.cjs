@@ -2,9 +2,13 @@
 // client that is tested. It says what happens as JSON lines and takes orders as
 // JSON lines:
 //   {"do":"behave","submit":"ok"|"hang"|"cut"|STATUS,"times":N,"after":N,"bind":STATUS}   only so often, and after so many that go well
-//   {"do":"deliver","from","to","text","coding"}   somebody writes
+//   {"do":"deliver","from","to","text","coding"}   somebody writes; "data" in hexadecimal in place of "text",
+//     "udh" (hexadecimal) or "sar": [reference, of, number] for a part of a long text, "payload": true as message_payload
 //   {"do":"receipt","id","to","stat"}
 //   {"do":"drop"}                                  the connections break
+// With SMPP_CERT and SMPP_KEY, files in PEM, it speaks TLS; with SMPP_CA it wants to see
+// a certificate of its clients, too.
+const fs = require('node:fs');
 const smpp = require('smpp');
 const readline = require('node:readline');
 
@@ -13,7 +17,11 @@ const sessions = new Set();
 let behave = { submit: 'ok', bind: 0, times: 0, after: 0 };
 let ids = 0;
 
-const server = smpp.createServer((session) => {
+const pem = (name) => (process.env[name] ? fs.readFileSync(process.env[name]) : undefined);
+const tls = { key: pem('SMPP_KEY'), cert: pem('SMPP_CERT'), ca: pem('SMPP_CA') };
+if (tls.ca) Object.assign(tls, { requestCert: true, rejectUnauthorized: true });
+
+const server = smpp.createServer(tls, (session) => {
   sessions.add(session);
   session.on('error', () => {});
   session.on('close', () => {
@@ -69,12 +77,18 @@ readline.createInterface({ input: process.stdin }).on('line', (line) => {
       behave = { submit: 'ok', bind: 0, times: 0, after: 0, ...order };
       say({ event: 'behaving' });
       break;
-    case 'deliver':
+    case 'deliver': {
+      const message = order.data !== undefined ? Buffer.from(order.data, 'hex') : order.text;
+      const content = order.udh ? { udh: Buffer.from(order.udh, 'hex'), message } : message;
+      const [sar_msg_ref_num, sar_total_segments, sar_segment_seqnum] = order.sar ?? [];
       deliver({
         source_addr_ton: 1, source_addr_npi: 1, source_addr: order.from,
-        destination_addr: order.to, data_coding: order.coding ?? 0, short_message: order.text,
+        destination_addr: order.to, data_coding: order.coding ?? 0, esm_class: order.udh ? 0x40 : 0,
+        ...(order.payload ? { message_payload: content } : { short_message: content }),
+        ...(order.sar && { sar_msg_ref_num, sar_total_segments, sar_segment_seqnum }),
       });
       break;
+    }
     case 'receipt':
       deliver({
         source_addr_ton: 1, source_addr_npi: 1, source_addr: order.to, destination_addr: 'Heed', esm_class: 4,

@@ -41,11 +41,11 @@ type Centre struct {
 }
 
 // Start starts one, which ends with the test. It needs node, and what web's lock
-// file installs.
-func Start(t *testing.T) *Centre {
+// file installs. env are variables that centre.cjs names.
+func Start(t *testing.T, env ...string) *Centre {
 	t.Helper()
 	cmd := exec.CommandContext(context.Background(), "node", "-e", script) // it ends with its input
-	cmd.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(root(t), "web", "node_modules"))
+	cmd.Env = append(append(os.Environ(), "NODE_PATH="+filepath.Join(root(t), "web", "node_modules")), env...)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

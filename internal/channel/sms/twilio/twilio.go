@@ -26,6 +26,7 @@ import (
 
 	"heed/internal/channel"
 	"heed/internal/channel/outward"
+	"heed/internal/clienttls"
 	"heed/internal/definition"
 )
 
@@ -39,14 +40,14 @@ const (
 
 // Client sends. It may be used concurrently.
 type Client struct {
-	guarded, free *http.Client // by whether private addresses are refused
-	destinations  outward.Destinations
-	now           func() time.Time
+	clients      outward.Clients
+	destinations outward.Destinations
+	now          func() time.Time
 }
 
 // New makes the client.
 func New(now func() time.Time) *Client {
-	return &Client{guarded: outward.NewClient(true), free: outward.NewClient(false), now: now}
+	return &Client{now: now}
 }
 
 // Message is one to be sent.
@@ -123,9 +124,9 @@ func (c *Client) post(ctx context.Context, def *definition.Channel, m *Message) 
 		// Only then: net/http itself repeats a request that has this header.
 		req.Header.Set("Idempotency-Key", m.Key)
 	}
-	client := c.guarded
-	if def.AllowPrivate {
-		client = c.free
+	client, err := c.clients.Of(def, c.now())
+	if err != nil {
+		return "", unreached(err, false)
 	}
 	resp, err := client.Do(req)
 	if err != nil {
@@ -176,6 +177,7 @@ func unreached(err error, uncertain bool) error {
 	if errors.Is(err, outward.ErrPrivate) {
 		return permanent(outward.ErrPrivate)
 	}
+	err = clienttls.Explain(err)
 	e := &channel.Error{Class: channel.Temporary, Err: fmt.Errorf("twilio: %w", err)}
 	if uncertain {
 		e.Class = channel.Uncertain

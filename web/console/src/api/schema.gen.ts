@@ -3353,6 +3353,8 @@ export interface components {
             memoryBytes?: number;
             facts?: components["schemas"]["FactsHealth"];
             behavior?: components["schemas"]["BehaviorHealth"];
+            /** @description Standing connections of channels with their providers; left out if there are none */
+            sessions?: components["schemas"]["ChannelSession"][];
             notes?: string[];
             /** @description Those of the installation, this one first; left out if it is the only one there can be */
             processes?: components["schemas"]["Process"][];
@@ -3372,6 +3374,30 @@ export interface components {
             parts: components["schemas"]["RoleHealth"][];
             /** Format: int64 */
             memoryBytes?: number;
+        };
+        /** @description A standing connection of a channel with its provider. One that is down is no reason for a process not to be ready; what is to be sent waits */
+        ChannelSession: {
+            channel: string;
+            /** @description Host and port */
+            destination: string;
+            /** @description By which address the others reach the process that holds it; left out if it is the only one there can be */
+            process?: string;
+            bound: boolean;
+            /**
+             * Format: date-time
+             * @description It is bound, or fails; left out while it is being begun
+             */
+            since?: string;
+            /** @description Why it is not bound */
+            reason?: string;
+            /** @description Messages that may wait for their answer */
+            window: number;
+            /** @description Messages that do */
+            inFlight: number;
+            /** @description Messages that wait for a place in the window */
+            waiting: number;
+            /** @description The provider has asked for a pause */
+            throttled: boolean;
         };
         /** @description The events kept for analysis */
         FactsHealth: {

@@ -140,6 +140,12 @@ function Message({ id }: { id: string | undefined }) {
           </Link>
           {data.to && data.to !== data.user ? `, ${data.to}` : ''}
         </dd>
+        {data.channel && (
+          <>
+            <dt>Channel</dt>
+            <dd>{data.channel}, which sends it nowhere else</dd>
+          </>
+        )}
         <dt>Campaign</dt>
         <dd>
           <Link to="/campaigns/$name" params={{ name: data.campaign }} className={css.link}>

@@ -1,3 +1,4 @@
+import type { Schema } from '../../api/client';
 import { useHealth } from '../../api/queries';
 import { bytes, compact } from '../../format/number';
 import { span } from '../../format/time';
@@ -8,6 +9,12 @@ import { Pill } from '../../ui/Status';
 import { Failure, Loading } from '../../ui/states';
 import { AsOf, useNow } from '../../ui/time';
 import css from '../../ui/ui.module.css';
+
+/** Whether a session is there: one that is begun for the first time is no failure yet. */
+export function SessionPill({ session: s }: { session: Schema['ChannelSession'] }) {
+  if (s.bound) return <Pill color="teal">Bound</Pill>;
+  return <Pill color={s.since ? 'orange' : 'gray'}>{s.since ? 'Down' : 'Connecting'}</Pill>;
+}
 
 const share = (done: number, of: number) => `${of > 0 ? Math.floor((100 * done) / of) : 0} %`;
 
@@ -126,6 +133,40 @@ export function Health() {
               />
             )}
           </div>
+        </Card>
+      )}
+      {data.sessions && data.sessions.length > 0 && (
+        <Card title="Sessions with message centres" flush>
+          <ul className={rows.rows} data-testid="sessions">
+            {data.sessions.map((s) => (
+              <li key={`${s.channel} ${s.process}`} className={rows.row}>
+                <div className={rows.item}>
+                  <span className={rows.itemText}>
+                    <span className={rows.itemTitle}>{s.channel}</span>
+                    <span className={rows.itemHint} style={{ display: 'block' }}>
+                      {[
+                        s.destination,
+                        s.process,
+                        s.since &&
+                          `${s.bound ? 'bound' : 'down'} for ${span((now.getTime() - new Date(s.since).getTime()) / 1000)}`,
+                        `${s.inFlight} of ${s.window} submits under way`,
+                        s.waiting > 0 && `${compact(s.waiting)} wait`,
+                        s.throttled && 'the message centre has asked for a pause',
+                      ]
+                        .filter(Boolean)
+                        .join(', ')}
+                    </span>
+                    {s.reason && (
+                      <span className={rows.itemHint} style={{ display: 'block' }}>
+                        {sentence(s.reason)}
+                      </span>
+                    )}
+                  </span>
+                  <SessionPill session={s} />
+                </div>
+              </li>
+            ))}
+          </ul>
         </Card>
       )}
       {processes.length > 0 && (
