@@ -146,7 +146,7 @@ func (s *server) partitions() int {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return bytes.Count(text, []byte("\nheed_decider_lag_events{"))
+	return bytes.Count(text, []byte("\nheed_decider_behind_seconds{"))
 }
 
 // TestFaults: whatever is killed, paused and restarted under load, every

@@ -158,6 +158,9 @@ func (k checkCommand) Run(e *env) error {
 			return placed(docs, problems)
 		}
 		n = len(docs)
+		if err := app.CheckBrokers(e.ctx, cfg, set); err != nil {
+			return err
+		}
 		if warning := app.Unreachable(cfg, set); warning != "" {
 			if _, err := fmt.Fprintln(e.out, "warning:", warning); err != nil {
 				return err

@@ -56,8 +56,8 @@ func TestAddUp(t *testing.T) {
 		t.Errorf("the sum is %+v, want %+v", sum, want)
 	}
 
-	lag := func(partition int, events int64) api.Lag {
-		return api.Lag{Role: RoleDecider, Stream: "events", Partition: partition, Events: events}
+	lag := func(partition int, ms int64) api.Lag {
+		return api.Lag{Role: RoleDecider, Stream: "events", Partition: partition, Ms: ms}
 	}
 	lags := addLags([]api.Lag{lag(0, 5), lag(1, 900)}, []api.Lag{lag(0, 700), lag(1, 7), lag(2, 3)})
 	if want := []api.Lag{lag(0, 5), lag(1, 7), lag(2, 3)}; !slices.Equal(lags, want) {

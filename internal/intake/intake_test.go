@@ -55,7 +55,7 @@ func (s *shop) clock() time.Time { return time.UnixMicro(s.now.Load()) }
 func (s *shop) build() {
 	var err error
 	s.m, err = intake.Open(s.t.Context(), intake.Deps{
-		MaxBytes: s.most, Log: s.log, Documents: s.db.Documents(), Book: s.book, Logger: slog.New(slog.DiscardHandler), Clock: s.clock,
+		MaxBytes: s.most, Log: s.log, Documents: s.db.Documents(), Book: s.book, Logger: slog.New(slog.DiscardHandler), Clock: s.clock, Alone: true,
 		Random: func(b []byte) { s.seeds++; b[0] = s.seeds },
 	})
 	if err != nil {
