@@ -218,10 +218,13 @@ func (w *wholeProgress) ask(ctx context.Context, path string, own func(progress)
 		err = w.peers.Ask(ctx, p, http.MethodGet, "/api/v1"+path, nil, into)
 		cancel()
 		if refused, ok := errors.AsType[*peer.RefusedError](err); err == nil || ok && refused.Status == http.StatusNotFound {
-			break
+			return refusal(err)
 		}
 	}
-	return refusal(err)
+	if _, none := errors.AsType[*peer.NobodyError](err); none {
+		return refusal(err)
+	}
+	return api.Fail(http.StatusServiceUnavailable, "unavailable", "the process that decides about this user does not answer, or another one takes the user over", "ask again in some seconds")
 }
 
 // Explain is empty if no process decides: the rest of what is known of a user is
