@@ -33,7 +33,7 @@ func (c Config) Check(ctx context.Context, u Use) error {
 		return err
 	}
 	dials := new(dials)
-	client, err := kgo.NewClient(append(opts, kgo.WithHooks(dials), kgo.RequestRetries(2), kgo.RetryTimeout(c.Timeout))...)
+	client, err := kgo.NewClient(append(opts, kgo.WithHooks(dials), kgo.RetryTimeout(c.Timeout))...)
 	if err != nil {
 		return fmt.Errorf("make a client: %w", err)
 	}
@@ -110,8 +110,25 @@ func inSync(ctx context.Context, client *kgo.Client, found *kmsg.MetadataRespons
 	return nil
 }
 
-// member tells whether the client may read as a group.
+// member tells whether the client may read as a group. The first group ever has to
+// wait until the brokers have made where groups are kept.
 func member(ctx context.Context, client *kgo.Client, group string) error {
+	again := time.NewTicker(200 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err := describe(ctx, client, group)
+		if !errors.Is(err, kerr.CoordinatorNotAvailable) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-again.C:
+		}
+	}
+}
+
+func describe(ctx context.Context, client *kgo.Client, group string) error {
 	req := kmsg.NewPtrDescribeGroupsRequest()
 	req.Groups, req.IncludeAuthorizedOperations = []string{group}, true
 	resp, err := req.RequestWith(ctx, client)
@@ -120,10 +137,7 @@ func member(ctx context.Context, client *kgo.Client, group string) error {
 	}
 	for _, g := range resp.Groups {
 		err := kerr.ErrorForCode(g.ErrorCode)
-		if errors.Is(err, kerr.GroupIDNotFound) { // it is made when it is joined
-			err = nil
-		}
-		if err != nil {
+		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // it is made when it is joined
 			return err
 		}
 		if !may(g.AuthorizedOperations, kmsg.ACLOperationRead) {
