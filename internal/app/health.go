@@ -37,6 +37,19 @@ func (n *node) watch(role, metric string, s eventlog.Stream, next func(context.C
 	return nil
 }
 
+// intentsDone is the first offset whose intent the ledger may lack, of each partition
+// that the Engager has here.
+func (n *node) intentsDone(ctx context.Context) (map[int]uint64, error) {
+	all, err := n.engager.Consumed(ctx)
+	out := map[int]uint64{}
+	for p, next := range all {
+		if n.engager.Has(p) {
+			out[p] = next
+		}
+	}
+	return out, err
+}
+
 // lagTimeout bounds how long the log is asked how far roles are behind.
 const lagTimeout = 2 * time.Second
 

@@ -366,7 +366,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	}
 	if n.engager != nil {
 		add(RoleEngager, n.engager.Run, n.engager.Ready)
-		if err := n.watch(RoleEngager, "engager", eventlog.Intents, n.engager.Next); err != nil {
+		if err := n.watch(RoleEngager, "engager", eventlog.Intents, n.intentsDone); err != nil {
 			return nil, err
 		}
 	}

@@ -402,19 +402,8 @@ func (e *Engager) Consumed(ctx context.Context) ([]uint64, error) {
 	return out, nil
 }
 
-// Next is the first offset whose intent is not in the ledger yet, of each partition
-// that is this process's.
-func (e *Engager) Next(ctx context.Context) (map[int]uint64, error) {
-	out := map[int]uint64{}
-	own, _ := e.share.Own()
-	for _, p := range own {
-		var err error
-		if out[p], err = e.position(ctx, p); err != nil {
-			return nil, fmt.Errorf("engager: position of partition %d: %w", p, err)
-		}
-	}
-	return out, nil
-}
+// Has tells whether a partition is this process's.
+func (e *Engager) Has(partition int) bool { return e.share.Has(partition) }
 
 // position is what was kept of a partition's.
 func (e *Engager) position(ctx context.Context, partition int) (uint64, error) {

@@ -7,7 +7,6 @@ package backlog
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -46,14 +45,16 @@ func (r *Reader) Behind(ctx context.Context) (map[int]time.Duration, error) {
 		group errgroup.Group
 	)
 	group.SetLimit(atOnce)
-	var failed error
+	var first error
 	for p, offset := range next {
 		group.Go(func() error {
 			behind, err := r.partition(ctx, p, offset)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
-				failed = errors.Join(failed, fmt.Errorf("how far %s/%d was read: %w", r.Stream, p, err))
+				if first == nil {
+					first = err
+				}
 				return nil //nolint:nilerr // the others are told of
 			}
 			out[p] = behind
@@ -61,7 +62,10 @@ func (r *Reader) Behind(ctx context.Context) (map[int]time.Duration, error) {
 		})
 	}
 	_ = group.Wait() // always nil
-	return out, failed
+	if first != nil {
+		first = fmt.Errorf("how far %d of %d partitions of %s were read: %w", len(next)-len(out), len(next), r.Stream, first)
+	}
+	return out, first
 }
 
 func (r *Reader) partition(ctx context.Context, p int, next uint64) (time.Duration, error) {
@@ -96,7 +100,7 @@ type metric struct {
 }
 
 // askTimeout bounds what a scrape may wait for the log.
-const askTimeout = 2 * time.Second
+const askTimeout = 5 * time.Second
 
 // Describe implements prometheus.Collector.
 func (m *metric) Describe(ch chan<- *prometheus.Desc) { ch <- m.desc }
