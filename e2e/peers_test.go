@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -214,6 +215,12 @@ func TestTwoOfEach(t *testing.T) {
 			status, text := console.tryAdmin(http.MethodGet, "/users/"+name(n)+"/campaigns/winners", "")
 			return status == http.StatusOK && strings.Count(text, `"status":"sent"`) == 1
 		})
+	}
+	// A process with another idea of what is a repeat is told which one has the other.
+	stranger := exec.Command(must(binary()), "run", "--config", i.config, "--roles", "decider")
+	stranger.Env = append(os.Environ(), "HEED_DATA_DIR="+t.TempDir(), "HEED_LISTEN=127.0.0.1:0", "HEED_DEDUP_IDS=5")
+	if out, err := stranger.CombinedOutput(); err == nil || !strings.Contains(string(out), "dedup.ids is 5 here and 1000000 in the process at http://") {
+		t.Errorf("a process with other settings of dedup: %v\n%s", err, out)
 	}
 	i.imports(consoles)
 }

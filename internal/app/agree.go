@@ -31,7 +31,7 @@ type installation struct {
 	Horizon    string `json:"dedupHorizon"` // dedup.horizon: what counts as a repeat
 }
 
-// installation is what this process takes for it.
+// ours is what this process takes for it.
 func (n *node) ours() installation {
 	sum := hmac.New(sha256.New, n.secret)
 	sum.Write([]byte("heed installation"))
@@ -114,7 +114,7 @@ func (n *node) differs(ctx context.Context, theirs, mine installation) error {
 // do the work what comes of it.
 func common() map[string][]string {
 	return map[string][]string{
-		"":          {"retention.log", "zone", "week_start", "public_url", "trusted_proxies"},
+		"":          {"retention.log", "zone", "week_start", "public_url"},
 		RoleGateway: {"gateway.query_parameters"},
 		RoleEngager: {
 			"engager.expires", "engager.give_up", "engager.hold_for", "engager.ledger_keep", "engager.max_attempts", "engager.on_unknown", "engager.schedule_grace",

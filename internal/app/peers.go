@@ -138,13 +138,17 @@ type wholeProgress struct {
 	peers      *peer.Directory
 	partitions int // of users
 
-	mu   sync.Mutex
-	last api.TriggerProgressList
-	at   time.Time
+	mu    sync.Mutex
+	last  api.TriggerProgressList
+	until time.Time // it need not be asked for again
 }
 
-// progressEvery is how old the sum may be: every live view asks once a second.
-const progressEvery = time.Second
+// progressEvery is how old the sum may be: every live view asks once a second. Live
+// views must not wait each time for a process that is silent.
+const (
+	progressEvery  = time.Second
+	progressSilent = 5 * time.Second
+)
 
 // Progress is of fewer than all partitions while a process does not answer, and while
 // partitions are dealt anew.
@@ -154,20 +158,24 @@ func (w *wholeProgress) Progress(ctx context.Context) (api.TriggerProgressList, 
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.at.IsZero() && time.Since(w.at) < progressEvery {
+	if time.Now().Before(w.until) {
 		return w.last, nil
 	}
 	sum, err := w.here(ctx)
 	if err != nil {
 		return sum, err
 	}
-	lists, _ := gather[api.TriggerProgressList](ctx, w.peers, w.peers.Others(RoleDecider), "/triggers/progress") // who is silent is not counted
+	// Others get the same answer, so whoever asks first and leaves does not spoil it.
+	lists, silent := gather[api.TriggerProgressList](context.WithoutCancel(ctx), w.peers, w.peers.Others(RoleDecider), "/triggers/progress")
 	for i := range lists {
 		sum.Triggers = addProgress(sum.Triggers, lists[i].Triggers)
 		sum.Partitions += lists[i].Partitions
 	}
 	sum.Partitions = min(sum.Partitions, sum.Of) // one that is handed over may be counted by both for a moment
-	w.last, w.at = sum, time.Now()
+	w.last, w.until = sum, time.Now().Add(progressEvery)
+	if silent != nil { // who is silent is not counted
+		w.until = time.Now().Add(progressSilent)
+	}
 	return sum, nil
 }
 
