@@ -49,7 +49,7 @@ func (c Config) Check(ctx context.Context, u Use) error {
 func check(ctx context.Context, client *kgo.Client, u Use) error {
 	req := kmsg.NewPtrMetadataRequest()
 	topic := kmsg.NewMetadataRequestTopic()
-	topic.Topic = kmsg.StringPtr(u.Topic)
+	topic.Topic = new(u.Topic)
 	req.Topics, req.IncludeTopicAuthorizedOperations = append(req.Topics, topic), true
 	resp, err := req.RequestWith(ctx, client)
 	if err != nil {

@@ -55,7 +55,7 @@ func (r *Reader) Behind(ctx context.Context) (map[int]time.Duration, error) {
 				if first == nil {
 					first = err
 				}
-				return nil //nolint:nilerr // the others are told of
+				return nil // the others are told of
 			}
 			out[p] = behind
 			return nil

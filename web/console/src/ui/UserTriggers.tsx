@@ -37,7 +37,7 @@ export function UserTriggers({
       {busy.length === 0 && (
         <p className={css.none}>
           {unknown
-            ? `Where this user stands is not known at the moment: ${unknown}`
+            ? `Where this user stands is not known at the moment: ${unknown}.`
             : 'No trigger has seen a first step of this user lately.'}
         </p>
       )}

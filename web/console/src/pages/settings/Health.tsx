@@ -188,7 +188,7 @@ export function Health() {
                           ? behind === 0
                             ? `has caught up on ${lags.length} partitions`
                             : `up to ${span(behind / 1000)} behind on ${lags.filter((l) => l.ms > 0).length} of ${lags.length} partitions`
-                          : 'reads no stream')}
+                          : '')}
                     </span>
                   </span>
                   {role && (
