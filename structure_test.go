@@ -38,7 +38,7 @@ var layers = [][]string{
 	{"internal/driver/pebble", "internal/driver/memory", "internal/driver/duckdb", "internal/driver/kafka", "internal/driver/redis", "internal/driver/mongo"},
 	{"internal/driver/duckdb/statement", "internal/driver/kafka/kafkatest", "internal/driver/redis/redistest", "internal/driver/mongo/mongotest"},
 	{"internal/driver/duckdb/ask", "internal/driver/duckdb/rows", "internal/driver/servertest"},
-	{"internal/catalog", "internal/peer", "internal/pull", "internal/device", "internal/share", "internal/eventlog/distinct", "internal/eventlog/logsearch", "internal/eventlog/logread", "internal/intake/message"},
+	{"internal/catalog", "internal/peer", "internal/pull", "internal/device", "internal/share", "internal/eventlog/distinct", "internal/eventlog/backlog", "internal/eventlog/sink", "internal/eventlog/logsearch", "internal/eventlog/logread", "internal/intake/message"},
 	{"internal/eventlog/eventlogtest", "internal/userstate/userstatetest", "internal/inbox/inboxtest", "internal/documents/documentstest", "internal/facts/factstest", "internal/facts/export"},
 	{"internal/facts"},
 	{"internal/eventlog", "internal/userstate", "internal/inbox", "internal/documents"},

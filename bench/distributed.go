@@ -238,7 +238,7 @@ func (b *bench) behind(deciders []*process) (bool, error) {
 			return false, err
 		}
 		for line := range strings.Lines(string(text)) {
-			if strings.HasPrefix(line, "heed_decider_lag_events{") {
+			if strings.HasPrefix(line, "heed_decider_behind_seconds{") {
 				partitions++
 				if !strings.HasSuffix(line, " 0\n") {
 					return true, nil

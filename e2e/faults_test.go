@@ -168,7 +168,7 @@ func (s *server) partitions() int {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return bytes.Count(text, []byte("\nheed_decider_lag_events{"))
+	return bytes.Count(text, []byte("\nheed_decider_behind_seconds{"))
 }
 
 // readiness is what a process says of itself.

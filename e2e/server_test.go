@@ -203,12 +203,29 @@ func (s *server) ask(path, body string) (status int, answer string) {
 
 func (s *server) tryAdmin(method, path, body string) (status int, answer string) {
 	s.t.Helper()
+	return s.tryAdminAs("application/json", method, path, body)
+}
+
+// adminAs is admin with a body of another type.
+func (s *server) adminAs(contentType, method, path, body string, answer any) {
+	s.t.Helper()
+	status, text := s.tryAdminAs(contentType, method, path, body)
+	if status/100 != 2 {
+		s.t.Fatalf("%s %s: %d %s", method, path, status, text)
+	}
+	if err := json.Unmarshal([]byte(text), answer); err != nil {
+		s.t.Fatalf("%s %s: %v in %s", method, path, err, text)
+	}
+}
+
+func (s *server) tryAdminAs(contentType, method, path, body string) (status int, answer string) {
+	s.t.Helper()
 	req, err := http.NewRequestWithContext(s.t.Context(), method, s.url+"/api/v1"+path, strings.NewReader(body))
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+adminToken)
-	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Content-Type", contentType)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		s.t.Fatalf("%s %s: %v", method, path, err)

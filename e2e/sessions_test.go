@@ -114,7 +114,7 @@ func TestSessionStarts(t *testing.T) {
 		return len(count) >= users
 	})
 	eventually(t, 30*time.Second, "everything is decided", func() bool {
-		return s.metric("heed_decider_lag_events", "") == 0 && s.metric("heed_decider_sessions_pending", "") == 0
+		return s.metric("heed_decider_behind_seconds", "") == 0 && s.metric("heed_decider_sessions_pending", "") == 0
 	})
 	count, _ := began()
 	for i := range users {

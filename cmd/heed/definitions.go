@@ -159,7 +159,7 @@ func (k checkCommand) Run(e *env) error {
 			return placed(docs, problems)
 		}
 		n = len(docs)
-		if err := app.CheckCertificates(set, time.Now()); err != nil {
+		if err := errors.Join(app.CheckCertificates(set, time.Now()), app.CheckBrokers(e.ctx, cfg, set)); err != nil {
 			return err
 		}
 		if warning := app.Unreachable(cfg, set); warning != "" {

@@ -110,15 +110,11 @@ func (f *Fold) Behind() time.Duration {
 	return time.Duration(behind) * time.Microsecond
 }
 
-// Lag is, partition by partition, how many offsets of the log are not in yet.
-func (f *Fold) Lag(ctx context.Context) ([]uint64, error) {
-	out := make([]uint64, len(f.tails))
+// Next is the first offset of each partition that is not in yet.
+func (f *Fold) Next(context.Context) (map[int]uint64, error) {
+	out := make(map[int]uint64, len(f.tails))
 	for p := range f.tails {
-		b, err := f.deps.Log.Bounds(ctx, eventlog.Events, p)
-		if err != nil {
-			return nil, fmt.Errorf("facts: %w", err)
-		}
-		out[p] = b.Next - min(b.Next, f.tails[p].next.Load())
+		out[p] = f.tails[p].next.Load()
 	}
 	return out, nil
 }

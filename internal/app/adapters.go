@@ -4,14 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
-	"runtime"
-	"runtime/metrics"
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"heed/internal/analytics"
 	"heed/internal/console/api"
@@ -68,19 +63,21 @@ func (p profiles) In(ctx context.Context, user, audience string) (bool, error) {
 type progress struct {
 	decider     *decider.Decider
 	definitions interface{ Current() *definition.Set }
+	partitions  int // of users
 }
 
-func (p progress) Progress(context.Context) ([]api.TriggerProgress, error) {
+func (p progress) Progress(context.Context) (out api.TriggerProgressList, err error) {
 	set := p.definitions.Current()
-	var out []api.TriggerProgress
-	for _, t := range p.decider.Progress() {
+	all := p.decider.Progress()
+	out.Partitions, out.Of = all.Partitions, p.partitions
+	for _, t := range all.Triggers {
 		labels := stepLabels(set, t.Trigger)
 		row := api.TriggerProgress{Trigger: t.Trigger, Firings: t.Fired, Steps: []api.StepProgress{}}
 		for i, users := range t.Steps {
 			row.Users += users
 			row.Steps = append(row.Steps, api.StepProgress{Step: i + 1, Label: label(labels, i), Users: users})
 		}
-		out = append(out, row)
+		out.Triggers = append(out.Triggers, row)
 	}
 	return out, nil
 }
@@ -231,83 +228,6 @@ func (t tries) Tried(ctx context.Context, id string) (api.Trial, bool, error) {
 		out.Sentence = tried.Reason.Sentence()
 	}
 	return out, known, err
-}
-
-// health tells how the process fares.
-type health struct {
-	node    *node
-	version string
-}
-
-func (h health) Health(ctx context.Context) (api.Health, error) {
-	n := h.node
-	out := api.Health{
-		AsOf: time.Now().UTC(), Status: api.HealthOK, Version: h.version, GoVersion: runtime.Version(), Shape: n.cfg.Shape,
-		StartedAt: n.started.UTC(), Revision: n.catalog.Current().Revision, MemoryBytes: residentBytes(),
-		Roles: []api.RoleHealth{}, Lags: []api.Lag{},
-	}
-	for _, p := range n.parts() {
-		out.Roles = append(out.Roles, api.RoleHealth{Role: p.Name, Ready: p.Ready, Message: p.Message})
-		if !p.Ready {
-			out.Status = api.HealthDegraded
-		}
-	}
-	if n.decider != nil {
-		consumed, err := n.decider.Consumed(ctx)
-		if err != nil {
-			return out, fmt.Errorf("the decider's lag: %w", err)
-		}
-		for p, next := range consumed {
-			if !n.decider.Has(p) {
-				continue // another process tells
-			}
-			at, err := n.db.log.Bounds(ctx, eventlog.Events, p)
-			if err != nil {
-				return out, fmt.Errorf("the decider's lag: %w", err)
-			}
-			out.Lags = append(out.Lags, api.Lag{
-				Role: RoleDecider, Stream: string(eventlog.Events), Partition: p, Events: int64(at.Next - min(next, at.Next)),
-			})
-		}
-	}
-	if err := n.factsHealth(ctx, &out); err != nil {
-		return out, err
-	}
-	n.behaviorHealth(&out)
-	n.sessionsHealth(&out)
-	n.othersHealth(ctx, &out)
-	out.Disk = api.Disk{Path: n.cfg.DataDir}
-	if db := n.db.embedded; db != nil {
-		used, err := db.DiskUsage()
-		if err != nil {
-			return out, fmt.Errorf("disk usage: %w", err)
-		}
-		out.Disk.UsedBytes = int64(used)
-	}
-	var fs unix.Statfs_t
-	if err := unix.Statfs(n.cfg.DataDir, &fs); err != nil {
-		return out, fmt.Errorf("free disk space: %w", err)
-	}
-	out.Disk.FreeBytes = int64(fs.Bavail) * fs.Bsize
-	if n.db.embedded != nil && out.Disk.FreeBytes < n.cfg.Store.Reserve {
-		out.Disk.ReserveReached, out.Status = true, api.HealthDegraded
-		out.Notes = append(out.Notes, "The disk reserve is reached: events are refused with 503 until there is space again.")
-	}
-	return out, nil
-}
-
-// residentBytes is the memory that the process occupies; where the system does
-// not tell, what the Go runtime has mapped.
-func residentBytes() int64 {
-	if text, err := os.ReadFile("/proc/self/statm"); err == nil {
-		var size, resident int64
-		if _, err := fmt.Sscan(string(text), &size, &resident); err == nil {
-			return resident * int64(os.Getpagesize())
-		}
-	}
-	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}}
-	metrics.Read(sample)
-	return int64(sample[0].Value.Uint64())
 }
 
 // showcase is the demo's crowd and the sample history for the console.

@@ -199,26 +199,6 @@ func (c *Config) finish() error {
 
 func (c *Config) has(role string) bool { return slices.Contains(c.Roles, role) }
 
-// Check tells what is wrong with a configuration. Servers that it names are
-// asked; topics that are missing are made, as a start would.
-func Check(ctx context.Context, cfg Config) error {
-	if err := cfg.finish(); err != nil {
-		return err
-	}
-	if cfg.Shape != Embedded {
-		if err := tryEngines(ctx, &cfg); err != nil {
-			return err
-		}
-	}
-	if err := cfg.Email.Check(time.Now()); err != nil {
-		return fmt.Errorf("email: %w", err)
-	}
-	if err := eventsout.Check(ctx, cfg.EventsOut); err != nil {
-		return fmt.Errorf("events_out: %w", err)
-	}
-	return nil
-}
-
 // Process is what a run gets from the command line.
 type Process struct {
 	Version  string

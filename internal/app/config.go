@@ -189,6 +189,22 @@ func set(v reflect.Value, name, text string) error {
 	return fmt.Errorf("no setting %q", name)
 }
 
+// get is the leaf that a dotted name leads to.
+func get(v reflect.Value, name string) any {
+	first, rest, more := strings.Cut(name, ".")
+	for f := range v.Type().Fields() {
+		if yamlName(f) != first {
+			continue
+		}
+		leaf := v.FieldByIndex(f.Index)
+		if more {
+			return get(leaf, rest)
+		}
+		return leaf.Interface()
+	}
+	return nil
+}
+
 func suggest(word string, names []string) string {
 	best, score := "", 0
 	for _, n := range names {

@@ -2,13 +2,9 @@ package app
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"time"
@@ -138,25 +134,7 @@ func (n *node) openEngines(ctx context.Context, die context.CancelCauseFunc) (er
 	if n.secret, err = n.folder.secret(preset, missing); err != nil {
 		return err
 	}
-	return n.db.join(ctx, n.secret)
-}
-
-// tryEngines tells what is wrong with the servers of a configuration: of each,
-// what it says.
-func tryEngines(ctx context.Context, cfg *Config) error {
-	return errors.Join(
-		tryEngine(func() (io.Closer, error) { return mongo.Open(ctx, cfg.Mongo, mongo.Deps{}) }),
-		tryEngine(func() (io.Closer, error) { return redis.OpenInbox(ctx, cfg.Redis, redis.Deps{}) }),
-		tryEngine(func() (io.Closer, error) { return kafka.Open(ctx, cfg.Kafka, kafka.Deps{}) }),
-	)
-}
-
-func tryEngine(open func() (io.Closer, error)) error {
-	e, err := open()
-	if err != nil {
-		return err
-	}
-	return e.Close()
+	return n.join(ctx)
 }
 
 // finishShape checks that the settings are of one shape only, and finishes those
@@ -210,59 +188,4 @@ func (e *engines) Err() error {
 		return e.embedded.Err()
 	}
 	return nil
-}
-
-// installations holds one document about the installation, so that a process
-// that does not belong to it is noticed.
-const installations = "installation"
-
-// installation is what all processes must agree on.
-type installation struct {
-	Secret     string `json:"secret"`     // a fingerprint of the secret
-	Partitions int    `json:"partitions"` // users were dealt to so many
-}
-
-// join checks that this process belongs to the installation whose engines these
-// are, and founds it if there is none yet.
-func (e *engines) join(ctx context.Context, secret []byte) error {
-	sum := hmac.New(sha256.New, secret)
-	sum.Write([]byte("heed installation"))
-	mine := installation{Secret: hex.EncodeToString(sum.Sum(nil)), Partitions: e.log.Partitions()}
-	for {
-		doc, err := e.documents.Get(ctx, installations, "it")
-		if errors.Is(err, documents.ErrNotFound) {
-			value, err := json.Marshal(mine)
-			if err != nil {
-				return err
-			}
-			err = e.documents.Apply(ctx, documents.Durable, documents.Write{Collection: installations, Key: "it", Value: value, Expect: documents.Absent})
-			if errors.Is(err, documents.ErrConflict) {
-				continue // another process was first
-			}
-			return err
-		}
-		if err != nil {
-			return fmt.Errorf("read what the installation is: %w", err)
-		}
-		var theirs installation
-		if err := json.Unmarshal(doc.Value, &theirs); err != nil {
-			return fmt.Errorf("read what the installation is: %w", err)
-		}
-		if theirs.Secret != mine.Secret {
-			return errors.New("the secret is not the installation's: give every process the same HEED_SECRET, or a copy of the first one's " + secretFile)
-		}
-		if theirs.Partitions != mine.Partitions {
-			return fmt.Errorf("the topics have %d partitions, and users were dealt to %d: their number cannot change", mine.Partitions, theirs.Partitions)
-		}
-		return nil
-	}
-}
-
-// founded tells whether the installation is there already.
-func (e *engines) founded(ctx context.Context) (bool, error) {
-	_, err := e.documents.Get(ctx, installations, "it")
-	if errors.Is(err, documents.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil, err
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"heed/internal/analytics"
+	"heed/internal/analytics/avrofiles"
+	"heed/internal/analytics/eventsout"
 	"heed/internal/console/api"
 	"heed/internal/driver/duckdb"
 	"heed/internal/eventlog"
@@ -45,22 +47,15 @@ func (f *factsStore) run(ctx context.Context) error {
 
 // factsHealth tells how the facts store stands. That it is behind, damaged or
 // away degrades analysis only, and is said.
-func (n *node) factsHealth(ctx context.Context, out *api.Health) error {
+func (n *node) factsHealth(out *api.Health) {
 	if n.noFacts != nil {
 		out.Status = api.HealthDegraded
 		out.Notes = append(out.Notes, fmt.Sprintf("There is no analysis: the facts store could not be opened: %v", n.noFacts))
 	}
 	if n.facts == nil {
-		return nil
-	}
-	lag, err := n.facts.fold.Lag(ctx)
-	if err != nil {
-		return err
+		return
 	}
 	behind := n.facts.fold.Behind()
-	for p, events := range lag {
-		out.Lags = append(out.Lags, api.Lag{Role: "facts", Stream: string(eventlog.Events), Partition: p, Events: int64(events)})
-	}
 	st := n.facts.store.Status()
 	h := api.FactsHealth{
 		BehindMs: behind.Milliseconds(), Rows: st.Rows, HotRows: st.Hot, Bytes: st.Bytes, Files: st.Files, Users: st.Users,
@@ -87,7 +82,6 @@ func (n *node) factsHealth(ctx context.Context, out *api.Health) error {
 		out.Notes = append(out.Notes, fmt.Sprintf("Analysis is %s behind.", behind.Round(time.Second)))
 	}
 	out.Facts = h
-	return nil
 }
 
 // behaviorHealth tells how the behavioral index stands. While it loads, and when
@@ -157,4 +151,27 @@ func (o *folderFacts) close() error {
 		return nil
 	}
 	return o.f.store.Close()
+}
+
+// addSinks makes what writes events for others.
+func (n *node) addSinks(add func(name string, run func(context.Context) error, ready func() error)) error {
+	if !n.cfg.Avro.Off {
+		files, err := avrofiles.New(n.cfg.Avro, avrofiles.Deps{Log: n.db.log, Dir: n.folder.path(avroFolder), Logger: n.log, Registerer: n.registry, Clock: time.Now})
+		if err != nil {
+			return err
+		}
+		add("avro files", files.Run, files.Ready)
+		if err := n.watch("avro files", "avro", eventlog.Events, files.Next); err != nil {
+			return err
+		}
+	}
+	if n.cfg.EventsOut.Off() {
+		return nil
+	}
+	out, err := eventsout.New(n.cfg.EventsOut, eventsout.Deps{Log: n.db.log, Documents: n.db.documents, Logger: n.log, Registerer: n.registry})
+	if err != nil {
+		return err
+	}
+	add("events out", out.Run, out.Ready)
+	return n.watch("events out", "events_out", eventlog.Events, out.Next)
 }

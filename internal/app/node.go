@@ -20,8 +20,6 @@ import (
 
 	"heed/internal/analytics"
 	"heed/internal/analytics/audiences"
-	"heed/internal/analytics/avrofiles"
-	"heed/internal/analytics/eventsout"
 	"heed/internal/backtest"
 	"heed/internal/catalog"
 	"heed/internal/channel"
@@ -78,6 +76,7 @@ type node struct {
 	folderSQL  *folderFacts    // of a folder in which nothing runs
 	peers      *peer.Directory // nil: this is the only process there can be
 	halt       *halt.Switch    // nil: the Engager in this process knows
+	followers  []*follower     // roles of which is told how far they are behind
 	started    time.Time
 
 	unannounced bool // the newest definitions wait for space on the disk
@@ -272,7 +271,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	}
 	if n.cfg.has(RoleConsole) {
 		n.imports, err = intake.Open(ctx, intake.Deps{
-			Log: n.db.log, Documents: n.db.documents, Book: n.book, Logger: n.log, Clock: time.Now, Random: randomBytes,
+			Log: n.db.log, Documents: n.db.documents, Book: n.book, Alone: n.cfg.Shape == Embedded, Logger: n.log, Clock: time.Now, Random: randomBytes,
 		})
 		if err != nil {
 			return nil, err
@@ -358,6 +357,9 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	}
 	if n.decider != nil {
 		add(RoleDecider, n.decider.Run, n.decider.Ready)
+		if err := n.watch(RoleDecider, "decider", eventlog.Events, n.decider.Next); err != nil {
+			return nil, err
+		}
 		// Here, since it has to know how far profiles have come.
 		asker := optin.New(optin.Deps{
 			Log: n.db.log, Documents: n.db.documents, Definitions: n.catalog, Profiles: n.profiles(), Book: n.book, Consumed: n.decider.Consumed, Logger: n.log,
@@ -366,29 +368,24 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	}
 	if n.engager != nil {
 		add(RoleEngager, n.engager.Run, n.engager.Ready)
+		if err := n.watch(RoleEngager, "engager", eventlog.Intents, n.intentsDone); err != nil {
+			return nil, err
+		}
 	}
 	if feed != nil {
 		add(RoleAnalytics, feed.Run, feed.Ready)
 		if n.facts != nil {
 			add("facts", n.facts.run, n.facts.fold.Ready)
+			if err := n.watch("facts", "", eventlog.Events, n.facts.fold.Next); err != nil { // it has a metric already
+				return nil, err
+			}
 		}
 		if n.behavior != nil {
 			add("behavior", n.behavior.Run, n.behavior.Ready)
 		}
 		add("audiences", n.audiences.Run, n.audiences.Ready)
-		if !n.cfg.Avro.Off {
-			files, err := avrofiles.New(n.cfg.Avro, avrofiles.Deps{Log: n.db.log, Dir: n.folder.path(avroFolder), Logger: n.log, Registerer: n.registry, Clock: time.Now})
-			if err != nil {
-				return nil, err
-			}
-			add("avro files", files.Run, files.Ready)
-		}
-		if !n.cfg.EventsOut.Off() {
-			out, err := eventsout.New(n.cfg.EventsOut, eventsout.Deps{Log: n.db.log, Documents: n.db.documents, Logger: n.log, Registerer: n.registry})
-			if err != nil {
-				return nil, err
-			}
-			add("events out", out.Run, out.Ready)
+		if err := n.addSinks(add); err != nil {
+			return nil, err
 		}
 	}
 	for _, s := range n.db.servers {
@@ -432,7 +429,11 @@ func (n *node) followHalt(ctx context.Context) error {
 
 // installation is a short name of this one, which says nothing of its secret.
 func (n *node) installation() string {
-	sum := sha256.Sum256(append([]byte("installation "), n.secret...))
+	return installationOf(n.secret)
+}
+
+func installationOf(secret []byte) string {
+	sum := sha256.Sum256(append([]byte("installation "), secret...))
 	return hex.EncodeToString(sum[:4])
 }
 
@@ -538,64 +539,6 @@ func (n *node) greet(w io.Writer, base string) {
 	}
 }
 
-// Offline is the admin API on a data folder that no server uses.
-type Offline struct {
-	Handler http.Handler
-	Token   string
-	node    *node
-}
-
-// Close closes the folder.
-func (o *Offline) Close() error { return o.node.close() }
-
-// OpenOffline opens a data folder for the length of a command. Nothing is
-// decided or sent meanwhile.
-func OpenOffline(ctx context.Context, cfg Config) (*Offline, error) {
-	cfg.Demo, cfg.Definitions = false, ""
-	if err := cfg.finish(); err != nil {
-		return nil, err
-	}
-	if cfg.Shape != Embedded {
-		return nil, errors.New("no server answers: in the distributed shape commands ask a running one; name it with --server or HEED_SERVER")
-	}
-	log := slog.New(slog.DiscardHandler)
-	n, err := openNode(ctx, cfg, log, prometheus.NewRegistry(), func(error) {})
-	if err != nil {
-		return nil, err
-	}
-	c, err := n.offline(ctx)
-	if err != nil {
-		return nil, errors.Join(err, n.close())
-	}
-	mux := http.NewServeMux()
-	c.Register(mux)
-	return &Offline{Handler: mux, Token: n.localToken, node: n}, nil
-}
-
-// offline makes the console of a folder in which nothing runs; it reads what the
-// Decider had committed.
-func (n *node) offline(ctx context.Context) (_ *console.Console, err error) {
-	n.decider, err = decider.New(n.cfg.Decider, decider.Deps{
-		Log: n.db.log, State: n.db.state, Definitions: n.catalog, Logger: n.log, Clock: time.Now,
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := n.decider.Load(ctx); err != nil {
-		return nil, err
-	}
-	if !n.cfg.Facts.Off {
-		n.folderSQL = &folderFacts{node: n}
-	}
-	if n.book, err = n.newBook(""); err != nil {
-		return nil, err
-	}
-	if n.audiences, err = n.newAudiences(nil); err != nil {
-		return nil, err
-	}
-	return n.console("", nil, nil)
-}
-
 // newBook makes what knows whom Heed may write to.
 func (n *node) newBook(publicURL string) (*reach.Book, error) {
 	return reach.New(reach.Deps{
@@ -678,11 +621,11 @@ func (n *node) console(version string, feed *analytics.Analytics, shop *demo.Sho
 	}
 	var own *progress
 	if n.decider != nil {
-		own = &progress{n.decider, n.catalog}
+		own = &progress{n.decider, n.catalog, n.db.log.Partitions()}
 		deps.Progress = *own
 	}
 	if n.peers != nil {
-		deps.Progress = &wholeProgress{own: own, peers: n.peers}
+		deps.Progress = &wholeProgress{own: own, peers: n.peers, partitions: n.db.log.Partitions()}
 	}
 	if n.engager != nil {
 		deps.Sends, deps.Sender, deps.Tries = sends{n.engager}, sender{n.engager}, tries{n.engager}

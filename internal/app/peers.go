@@ -40,12 +40,12 @@ func (n *node) meet(version, base string) {
 	if n.cfg.Demo {
 		roles = append(roles, roleDemo)
 	}
-	address := advertised(&n.cfg, base)
+	address, settings := advertised(&n.cfg, base), n.cfg.settings()
 	n.peers = peer.New(peer.Deps{
 		Documents: n.db.documents, Secret: n.secret, Logger: n.log, Clock: time.Now,
 		Self: func() peer.Peer {
 			return peer.Peer{
-				URL: address, Version: version, Roles: roles, Parts: n.parts(), Started: n.started.UTC(), Memory: residentBytes(),
+				URL: address, Version: version, Roles: roles, Parts: n.parts(), Started: n.started.UTC(), Memory: residentBytes(), Settings: settings,
 			}
 		},
 	})
@@ -134,44 +134,54 @@ func gather[T any](ctx context.Context, peers *peer.Directory, of []peer.Peer, p
 // wholeProgress adds up the figures of all processes with the role decider; what
 // concerns one user, the one that decides about the user knows.
 type wholeProgress struct {
-	own   *progress // nil: this process does not decide
-	peers *peer.Directory
+	own        *progress // nil: this process does not decide
+	peers      *peer.Directory
+	partitions int // of users
 
-	mu   sync.Mutex
-	last []api.TriggerProgress
-	at   time.Time
+	mu    sync.Mutex
+	last  api.TriggerProgressList
+	until time.Time // it need not be asked for again
 }
 
-// progressEvery is how old the sum may be: every live view asks once a second.
-const progressEvery = time.Second
+// progressEvery is how old the sum may be: every live view asks once a second. Live
+// views must not wait each time for a process that is silent.
+const (
+	progressEvery  = time.Second
+	progressSilent = 5 * time.Second
+)
 
-func (w *wholeProgress) Progress(ctx context.Context) ([]api.TriggerProgress, error) {
+// Progress is of fewer than all partitions while a process does not answer, and while
+// partitions are dealt anew.
+func (w *wholeProgress) Progress(ctx context.Context) (api.TriggerProgressList, error) {
 	if peer.Own(ctx) {
 		return w.here(ctx)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.at.IsZero() && time.Since(w.at) < progressEvery {
+	if time.Now().Before(w.until) {
 		return w.last, nil
 	}
 	sum, err := w.here(ctx)
 	if err != nil {
-		return nil, err
+		return sum, err
 	}
-	lists, err := gather[api.TriggerProgressList](ctx, w.peers, w.peers.Others(RoleDecider), "/triggers/progress")
-	if err != nil {
-		return nil, err
-	}
+	// Others get the same answer, so whoever asks first and leaves does not spoil it.
+	lists, silent := gather[api.TriggerProgressList](context.WithoutCancel(ctx), w.peers, w.peers.Others(RoleDecider), "/triggers/progress")
 	for i := range lists {
-		sum = addProgress(sum, lists[i].Triggers)
+		sum.Triggers = addProgress(sum.Triggers, lists[i].Triggers)
+		sum.Partitions += lists[i].Partitions
 	}
-	w.last, w.at = sum, time.Now()
+	sum.Partitions = min(sum.Partitions, sum.Of) // one that is handed over may be counted by both for a moment
+	w.last, w.until = sum, time.Now().Add(progressEvery)
+	if silent != nil { // who is silent is not counted
+		w.until = time.Now().Add(progressSilent)
+	}
 	return sum, nil
 }
 
-func (w *wholeProgress) here(ctx context.Context) ([]api.TriggerProgress, error) {
+func (w *wholeProgress) here(ctx context.Context) (api.TriggerProgressList, error) {
 	if w.own == nil {
-		return nil, nil
+		return api.TriggerProgressList{Of: w.partitions}, nil
 	}
 	return w.own.Progress(ctx)
 }
@@ -216,10 +226,13 @@ func (w *wholeProgress) ask(ctx context.Context, path string, own func(progress)
 		err = w.peers.Ask(ctx, p, http.MethodGet, "/api/v1"+path, nil, into)
 		cancel()
 		if refused, ok := errors.AsType[*peer.RefusedError](err); err == nil || ok && refused.Status == http.StatusNotFound {
-			break
+			return refusal(err)
 		}
 	}
-	return refusal(err)
+	if _, none := errors.AsType[*peer.NobodyError](err); none {
+		return refusal(err)
+	}
+	return api.Fail(http.StatusServiceUnavailable, "unavailable", "the process that decides about this user does not answer, or another one takes the user over", "ask again in some seconds")
 }
 
 // Explain is empty if no process decides: the rest of what is known of a user is
@@ -370,7 +383,9 @@ func (n *node) othersHealth(ctx context.Context, out *api.Health) {
 	ask := slices.DeleteFunc(slices.Clone(others), func(p peer.Peer) bool {
 		return !slices.ContainsFunc([]string{RoleDecider, RoleEngager, RoleAnalytics}, func(r string) bool { return slices.Contains(p.Roles, r) })
 	})
-	for _, p := range append([]peer.Peer{n.peers.Self()}, others...) {
+	all := append([]peer.Peer{n.peers.Self()}, others...)
+	n.agreement(out, all)
+	for _, p := range all {
 		row := api.Process{
 			Id: p.ID, Url: p.URL, Version: p.Version, StartedAt: p.Started, Roles: p.Roles, Parts: []api.RoleHealth{}, MemoryBytes: p.Memory,
 		}
@@ -388,13 +403,13 @@ func (n *node) othersHealth(ctx context.Context, out *api.Health) {
 			out.Notes = append(out.Notes, fmt.Sprintf("No process with the role %s runs.", role))
 		}
 	}
-	all, err := gather[api.Health](ctx, n.peers, ask, "/health")
+	health, err := gather[api.Health](ctx, n.peers, ask, "/health")
 	if err != nil {
 		out.Status = api.HealthDegraded
 		out.Notes = append(out.Notes, fmt.Sprintf("A process does not answer: %v.", err))
 	}
-	for i := range all {
-		h := &all[i]
+	for i := range health {
+		h := &health[i]
 		out.Lags = addLags(out.Lags, h.Lags)
 		out.Sessions = append(out.Sessions, h.Sessions...)
 		out.Notes = append(out.Notes, h.Notes...)
@@ -414,7 +429,7 @@ func addLags(to, from []api.Lag) []api.Lag {
 		same := func(x api.Lag) bool { return x.Role == l.Role && x.Stream == l.Stream && x.Partition == l.Partition }
 		if at := slices.IndexFunc(to, same); at < 0 {
 			to = append(to, l)
-		} else if l.Events < to[at].Events {
+		} else if l.Ms < to[at].Ms {
 			to[at] = l
 		}
 	}

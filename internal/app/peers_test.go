@@ -2,10 +2,12 @@ package app
 
 import (
 	"os"
+	"reflect"
 	"slices"
 	"testing"
 
 	"heed/internal/console/api"
+	"heed/internal/peer"
 )
 
 // Others reach a process where it listens, unless it listens everywhere.
@@ -56,11 +58,46 @@ func TestAddUp(t *testing.T) {
 		t.Errorf("the sum is %+v, want %+v", sum, want)
 	}
 
-	lag := func(partition int, events int64) api.Lag {
-		return api.Lag{Role: RoleDecider, Stream: "events", Partition: partition, Events: events}
+	lag := func(partition int, ms int64) api.Lag {
+		return api.Lag{Role: RoleDecider, Stream: "events", Partition: partition, Ms: ms}
 	}
 	lags := addLags([]api.Lag{lag(0, 5), lag(1, 900)}, []api.Lag{lag(0, 700), lag(1, 7), lag(2, 3)})
 	if want := []api.Lag{lag(0, 5), lag(1, 7), lag(2, 3)}; !slices.Equal(lags, want) {
 		t.Errorf("lags are %+v, want %+v", lags, want)
+	}
+}
+
+// What should be equal in all processes and is not, is said with where it is.
+func TestDisagree(t *testing.T) {
+	process := func(url, zone, unknown string, roles ...string) peer.Peer {
+		cfg := Defaults()
+		cfg.Roles, cfg.Zone, cfg.Engager.OnUnknown = roles, zone, unknown
+		return peer.Peer{URL: url, Roles: roles, Settings: cfg.settings()}
+	}
+	a := process("http://a", "UTC", "hold", RoleEngager)
+	b := process("http://b", "UTC", "hold", RoleEngager, RoleAnalytics)
+	f := func(want []string, all ...peer.Peer) {
+		t.Helper()
+		if got := disagree(all); !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	f(nil, a)
+	f(nil, a, b)
+	// What an engager is told counts where one is.
+	f(nil, a, process("http://c", "UTC", "retry", RoleGateway))
+	const more = " Give all of them the same and restart those that are changed."
+	f([]string{
+		`The setting engager.on_unknown differs: "hold" at http://a, http://b; "retry" at http://c.` + more,
+		`The setting zone differs: "Europe/Berlin" at http://c; "UTC" at http://a, http://b.` + more,
+	}, a, b, process("http://c", "Europe/Berlin", "retry", RoleEngager))
+	f([]string{"2 processes have the role analytics: each would keep audiences and write events out. Let one have it."}, b, process("http://d", "UTC", "hold", RoleAnalytics))
+
+	for _, names := range common() {
+		for _, name := range names {
+			if !slices.Contains(settingNames(reflect.TypeFor[Config](), ""), name) {
+				t.Errorf("there is no setting %s", name)
+			}
+		}
 	}
 }

@@ -113,7 +113,8 @@ type Live interface {
 
 // Progress tells how far the users are in triggers.
 type Progress interface {
-	Progress(ctx context.Context) ([]api.TriggerProgress, error)
+	// Progress need not be in order, nor say when it was so.
+	Progress(ctx context.Context) (api.TriggerProgressList, error)
 	Explain(ctx context.Context, user string) ([]api.UserTrigger, error)
 	ExplainTrigger(ctx context.Context, user, trigger string) (api.TriggerExplanation, error)
 }

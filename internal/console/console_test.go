@@ -48,8 +48,9 @@ const (
 
 type progress struct{}
 
-func (progress) Progress(context.Context) ([]api.TriggerProgress, error) {
-	return []api.TriggerProgress{{Trigger: "three-wins", Users: 2, Firings: 1, Steps: []api.StepProgress{{Step: 1, Label: "win", Users: 2}}}}, nil
+func (progress) Progress(context.Context) (api.TriggerProgressList, error) {
+	three := api.TriggerProgress{Trigger: "three-wins", Users: 2, Firings: 1, Steps: []api.StepProgress{{Step: 1, Label: "win", Users: 2}}}
+	return api.TriggerProgressList{Triggers: []api.TriggerProgress{three}, Partitions: 1, Of: 1}, nil
 }
 
 func (progress) ExplainTrigger(_ context.Context, user, name string) (api.TriggerExplanation, error) {

@@ -131,22 +131,25 @@ func (c *Console) sendTriggers(ctx context.Context, out *sse, last []byte) ([]by
 	if bytes.Equal(now, last) {
 		return last, nil
 	}
-	return now, out.send("triggers", api.TriggerProgressList{AsOf: c.now().UTC(), Triggers: progress})
+	progress.AsOf = c.now().UTC()
+	return now, out.send("triggers", progress)
 }
 
-func (c *Console) progress(ctx context.Context) ([]api.TriggerProgress, error) {
-	out := []api.TriggerProgress{}
-	if c.deps.Progress == nil {
-		return out, nil
+// progress leaves AsOf out.
+func (c *Console) progress(ctx context.Context) (out api.TriggerProgressList, err error) {
+	out.Of = c.deps.Log.Partitions()
+	if c.deps.Progress != nil {
+		out, err = c.deps.Progress.Progress(ctx)
 	}
-	p, err := c.deps.Progress.Progress(ctx)
-	return append(out, p...), err
+	out.Triggers = append([]api.TriggerProgress{}, out.Triggers...)
+	return out, err
 }
 
 // GetTriggerProgress answers once.
 func (s *server) GetTriggerProgress(ctx context.Context, _ api.GetTriggerProgressRequestObject) (api.GetTriggerProgressResponseObject, error) {
 	progress, err := s.c.progress(ctx)
-	return api.GetTriggerProgress200JSONResponse{AsOf: s.c.now().UTC(), Triggers: progress}, err
+	progress.AsOf = s.c.now().UTC()
+	return api.GetTriggerProgress200JSONResponse(progress), err
 }
 
 func (c *Console) openStream() bool {

@@ -14,6 +14,7 @@ import (
 	"heed/internal/event"
 	"heed/internal/eventlog"
 	"heed/internal/eventlog/logsearch"
+	"heed/internal/peer"
 	"heed/internal/profile"
 	"heed/internal/userstate"
 )
@@ -227,10 +228,15 @@ func (s *server) GetUser(ctx context.Context, r api.GetUserRequestObject) (api.G
 	}
 	if c.deps.Progress != nil {
 		triggers, err := c.deps.Progress.Explain(ctx, r.Id)
-		if err != nil {
+		switch {
+		case err == nil:
+			out.Triggers = append(out.Triggers, triggers...)
+		case peer.Own(ctx):
 			return nil, fmt.Errorf("explain %.40q: %w", r.Id, err)
+		default: // the rest of what is known of a user is worth showing
+			c.log.Warn("where a user stands with triggers is not known", "user", r.Id, "error", err)
+			out.TriggersUnknown = err.Error()
 		}
-		out.Triggers = append(out.Triggers, triggers...)
 	}
 	return out, nil
 }

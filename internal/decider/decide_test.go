@@ -363,7 +363,7 @@ func TestProgressAgreesWithRows(t *testing.T) {
 	})
 	count := func() map[string]int64 {
 		sum := make(map[string]int64)
-		for _, p := range h.decider().Progress() {
+		for _, p := range h.decider().Progress().Triggers {
 			for i, k := range p.Steps {
 				if k != 0 {
 					sum[fmt.Sprintf("%s/%d", p.Trigger, i+1)] += k
@@ -391,7 +391,7 @@ func TestProgressAgreesWithRows(t *testing.T) {
 		t.Errorf("progress (-rows +counted):\n%s", diff)
 	}
 	fired := int64(0)
-	for _, p := range h.decider().Progress() {
+	for _, p := range h.decider().Progress().Triggers {
 		fired += p.Fired
 	}
 	if got := int64(len(h.intents())); fired != got {
@@ -721,7 +721,7 @@ func TestFencedOwnerWritesNothing(t *testing.T) {
 	if n := len(h.intents()); n != 0 {
 		t.Fatalf("%d intents", n)
 	}
-	if p := h.d.Progress(); len(p) != 0 {
+	if p := h.d.Progress().Triggers; len(p) != 0 {
 		t.Fatalf("progress of what was not committed: %+v", p)
 	}
 }

@@ -62,9 +62,9 @@ func (d *Decider) Explain(ctx context.Context, id string) (Explanation, error) {
 		return fail(fmt.Errorf("partition %d %w", w.number, errNotOurs))
 	}
 	w.shared.mu.Lock()
-	rules, logTime := w.shared.rules, w.shared.board.logTime
+	rules, logTime, known := w.shared.rules, w.shared.board.logTime, w.shared.known()
 	w.shared.mu.Unlock()
-	if rules == nil {
+	if !known {
 		return fail(fmt.Errorf("partition %d: %w", w.number, errStarting))
 	}
 	rows, err := d.deps.State.Get(ctx, w.number, userstate.Rows, id)

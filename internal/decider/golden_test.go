@@ -274,7 +274,7 @@ func (s *script) explain(user string) string {
 
 func (s *script) progress() string {
 	var out strings.Builder
-	for _, p := range s.decider().Progress() {
+	for _, p := range s.decider().Progress().Triggers {
 		fmt.Fprintf(&out, "%s steps=%v fired=%d", p.Trigger, p.Steps, p.Fired)
 		if len(p.Refused) > 0 {
 			fmt.Fprintf(&out, " refused=%v", p.Refused)

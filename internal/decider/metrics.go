@@ -1,14 +1,9 @@
 package decider
 
 import (
-	"context"
 	"fmt"
-	"strconv"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"heed/internal/eventlog"
 )
 
 // metrics are what an operator watches. Counters grow when a batch is
@@ -96,7 +91,6 @@ func (m *metrics) register(r prometheus.Registerer, d *Decider) error {
 			Namespace: namespace, Subsystem: subsystem, Name: "sessions_pending",
 			Help: "Commits with a session_start that is not in the log yet.",
 		}, func() float64 { return float64(d.Telling()) }),
-		&lag{d: d, desc: prometheus.NewDesc("heed_decider_lag_events", "Offsets that are durable and not decided.", []string{"partition"}, nil)},
 	}
 	for _, c := range append(all, m.ids.all()...) {
 		if err := r.Register(c); err != nil {
@@ -104,35 +98,6 @@ func (m *metrics) register(r prometheus.Registerer, d *Decider) error {
 		}
 	}
 	return nil
-}
-
-// lag is read when it is asked for.
-type lag struct {
-	d    *Decider
-	desc *prometheus.Desc
-}
-
-// Describe implements prometheus.Collector.
-func (l *lag) Describe(ch chan<- *prometheus.Desc) { ch <- l.desc }
-
-// Collect implements prometheus.Collector.
-func (l *lag) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	for _, w := range l.d.own() {
-		bounds, err := l.d.deps.Log.Bounds(ctx, eventlog.Events, w.number)
-		if err != nil {
-			continue // the log is closing; the other metrics stand
-		}
-		w.shared.mu.Lock()
-		next := w.shared.next
-		w.shared.mu.Unlock()
-		behind := 0.0
-		if bounds.Next > next {
-			behind = float64(bounds.Next - next)
-		}
-		ch <- prometheus.MustNewConstMetric(l.desc, prometheus.GaugeValue, behind, strconv.Itoa(w.number))
-	}
 }
 
 // report counts a committed batch.

@@ -3,6 +3,7 @@ package decider
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,34 +29,48 @@ type TriggerProgress struct {
 	Refused map[string]int64
 }
 
-// Progress tells it for every trigger in force, in order of name.
-func (d *Decider) Progress() []TriggerProgress {
+// Progress is how far users are with every trigger in force, in order of name.
+type Progress struct {
+	Triggers   []TriggerProgress
+	Partitions int // that are counted
+}
+
+// Progress tells it of the partitions that are this process's and in hand.
+func (d *Decider) Progress() (out Progress) {
 	byName := make(map[string]*TriggerProgress)
 	revision := int64(-1)
 	own := d.own()
 	for _, w := range own {
 		w.shared.mu.Lock()
-		revision = max(revision, w.shared.board.revision)
+		if w.shared.known() {
+			revision = max(revision, w.shared.board.revision)
+		}
 		w.shared.mu.Unlock()
 	}
 	for _, w := range own {
-		w.shared.add(revision, byName)
+		if w.shared.add(revision, byName) {
+			out.Partitions++
+		}
 	}
-	out := make([]TriggerProgress, 0, len(byName))
+	out.Triggers = make([]TriggerProgress, 0, len(byName))
 	for _, p := range byName {
-		out = append(out, *p)
+		out.Triggers = append(out.Triggers, *p)
 	}
-	slices.SortFunc(out, func(a, b TriggerProgress) int { return cmp.Compare(a.Trigger, b.Trigger) })
+	slices.SortFunc(out.Triggers, func(a, b TriggerProgress) int { return cmp.Compare(a.Trigger, b.Trigger) })
 	return out
 }
 
+// known tells whether the partition was opened since it became this process's. The
+// caller holds the lock.
+func (s *shared) known() bool { return s.rules != nil && !errors.Is(s.err, errStopped) }
+
 // add sums the partition's counts up, unless it still decides by an older
 // revision: it switches within moments.
-func (s *shared) add(revision int64, byName map[string]*TriggerProgress) {
+func (s *shared) add(revision int64, byName map[string]*TriggerProgress) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.board.revision != revision {
-		return
+	if !s.known() || s.board.revision != revision {
+		return false
 	}
 	for i := range s.board.scores {
 		from := &s.board.scores[i]
@@ -78,6 +93,7 @@ func (s *shared) add(revision int64, byName map[string]*TriggerProgress) {
 			}
 		}
 	}
+	return true
 }
 
 // Consumed tells, partition by partition, the offset of the stream of events
@@ -88,6 +104,20 @@ func (d *Decider) Consumed(context.Context) ([]uint64, error) {
 	for _, w := range d.own() {
 		w.shared.mu.Lock()
 		out[w.number] = w.shared.next
+		w.shared.mu.Unlock()
+	}
+	return out, nil
+}
+
+// Next is the first offset that is not decided, of each partition that is this
+// process's.
+func (d *Decider) Next(context.Context) (map[int]uint64, error) {
+	out := map[int]uint64{}
+	for _, w := range d.own() {
+		w.shared.mu.Lock()
+		if w.shared.known() {
+			out[w.number] = w.shared.next
+		}
 		w.shared.mu.Unlock()
 	}
 	return out, nil

@@ -117,7 +117,7 @@ func TestOutage(t *testing.T) {
 			seen[in.User] = true
 		}
 		dropped := int64(0)
-		for _, p := range h.decider().Progress() {
+		for _, p := range h.decider().Progress().Triggers {
 			dropped += p.Refused["stale"]
 		}
 		if len(seen) != fired || dropped != int64(stale) {

@@ -73,7 +73,7 @@ func TestEditKeepsWhatIsUnderWay(t *testing.T) {
 	if diff := gocmp.Diff([]int64{200, 304}, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	if p := h.decider().Progress(); len(p) != 1 || p[0].Fired != 2 {
+	if p := h.decider().Progress().Triggers; len(p) != 1 || p[0].Fired != 2 {
 		t.Errorf("progress: %+v", p)
 	}
 }

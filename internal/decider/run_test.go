@@ -251,7 +251,10 @@ func TestMetrics(t *testing.T) {
 		f(r.d.metrics.discarded.WithLabelValues("name"), 1)
 		f(r.d.metrics.firings, 1)
 		f(r.d.metrics.poisoned, 0)
-		f(&lag{d: r.d, desc: prometheus.NewDesc("lag", "", []string{"partition"}, nil)}, 0)
+		bounds, err := r.stores.log.Bounds(t.Context(), eventlog.Events, 0)
+		if next, _ := r.d.Next(t.Context()); err != nil || len(next) != 1 || next[0] != bounds.Next {
+			t.Errorf("decided up to %v of %+v, %v", next, bounds, err)
+		}
 		if _, err := r.registry.Gather(); err != nil {
 			t.Error(err)
 		}

@@ -228,7 +228,7 @@ func TestRefusalsOfOutsiders(t *testing.T) {
 		h.append(track("u", "look"))
 		h.pump()
 	}
-	if n := h.decider().Progress()[1].Refused[trigger.Outside.String()]; n != 10 {
+	if n := h.decider().Progress().Triggers[1].Refused[trigger.Outside.String()]; n != 10 {
 		t.Errorf("%d refusals are counted, want 10", n)
 	}
 	if n := h.discardedBy("user"); n != 9 {

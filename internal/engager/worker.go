@@ -402,6 +402,9 @@ func (e *Engager) Consumed(ctx context.Context) ([]uint64, error) {
 	return out, nil
 }
 
+// Has tells whether a partition is this process's.
+func (e *Engager) Has(partition int) bool { return e.share.Has(partition) }
+
 // position is what was kept of a partition's.
 func (e *Engager) position(ctx context.Context, partition int) (uint64, error) {
 	d, err := e.deps.Documents.Get(ctx, CollectionPosition, strconv.Itoa(partition))

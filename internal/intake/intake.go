@@ -1,8 +1,14 @@
 // Package intake owns imports of files: CSV files of users become historical
 // events in the log that say what identify events say and are no activity
 // (event.NameImported), those of addresses go to the list of what is
-// suppressed. One file works at a time, in the background; a restart goes on
-// where it had come to, and the same file again changes nothing.
+// suppressed. A process works at one file at a time, in the background; a restart
+// goes on where it had come to, and the same file again changes nothing.
+//
+// Where several processes have an Importer on the same documents, one of them works
+// on a file: it claims it, each step that it keeps shows that it lives, and only
+// who has seen the newest step can keep the next. Another one goes on once the
+// claimant has been silent for a while. What a process still does that has lost its
+// claim is a repeat: of events with the same ids, and of the same suppressions.
 //
 // It does not own what an address is (reach), or what events do (decider).
 package intake
@@ -49,6 +55,9 @@ const (
 	batchRows    = 500
 	pace         = 25 * time.Millisecond // between batches: live events go first
 	retry        = time.Second
+	lost         = 15 * time.Second // a claimant who keeps nothing for so long is gone
+	release      = 2 * time.Second  // to give a claim back
+	cutOff       = 24 * time.Hour   // no upload takes so long
 )
 
 // Book takes addresses onto the list of what is suppressed: a reach.Book.
@@ -65,17 +74,35 @@ type Deps struct {
 	Clock     func() time.Time
 	Random    func(b []byte)
 	MaxBytes  int64 // of a file; 0: MaxFileBytes
+	// Alone: no other process has an Importer on these documents.
+	Alone bool
 }
 
-// Importer keeps files and works them off. It may be used concurrently.
-type Importer struct{ deps Deps }
+// Importer keeps files and works them off. It may be used concurrently; Run once.
+type Importer struct {
+	deps Deps
+	id   string // of this process, in claims
+	seen map[string]sighting
+}
 
-// Open makes an Importer, and removes what uploads have left that were cut off:
-// nobody uploads yet.
+// sighting is when another process's claim on an import was last seen to move.
+type sighting struct {
+	version int64
+	at      time.Time
+}
+
+// Open makes an Importer, and removes what uploads have left that were cut off.
 func Open(ctx context.Context, deps Deps) (*Importer, error) {
 	deps.MaxBytes = cmp.Or(deps.MaxBytes, MaxFileBytes)
-	m := &Importer{deps}
+	m := &Importer{deps: deps, seen: map[string]sighting{}}
+	m.id = m.random()
 	return m, m.sweep(ctx)
+}
+
+func (m *Importer) random() string {
+	var b [12]byte
+	m.deps.Random(b[:])
+	return hex.EncodeToString(b[:])
 }
 
 // head is how an import stands. Times are µs since the Unix epoch.
@@ -90,6 +117,7 @@ type head struct {
 	Comma    rune              `json:"comma"`
 	Sample   [][]string        `json:"sample"`
 	State    api.ImportState   `json:"state"`
+	By       string            `json:"by,omitempty"` // the process that works on it; "": none does yet
 	Plan     *api.ImportPlan   `json:"plan,omitempty"`
 	Uploaded int64             `json:"uploaded"`
 	Began    int64             `json:"began,omitempty"` // time of the events: of the first import, so that a repeat is none
@@ -149,6 +177,10 @@ func bad(format string, args ...any) error {
 	return api.Fail(http.StatusBadRequest, "bad_request", fmt.Sprintf(format, args...), "")
 }
 
+// dataTime is how many hexadecimal digits of the time of its upload, in seconds, the
+// key of a file's parts begins with.
+const dataTime = 10
+
 func partKey(data string, number int) string { return fmt.Sprintf("%s/%08x", data, number) }
 
 // Upload keeps a file. The same content is the same import.
@@ -160,9 +192,8 @@ func (m *Importer) Upload(ctx context.Context, name string, body io.Reader) (api
 	if len(all) >= maxImports {
 		return api.Import{}, api.Fail(http.StatusConflict, "conflict", fmt.Sprintf("there are %d imports already", len(all)), "forget some of them")
 	}
-	var random [12]byte
-	m.deps.Random(random[:])
-	h := head{Name: name, Data: hex.EncodeToString(random[:]), State: api.ImportUploaded, Uploaded: m.deps.Clock().UnixMicro()}
+	now := m.deps.Clock()
+	h := head{Name: name, Data: fmt.Sprintf("%0*x", dataTime, now.Unix()) + m.random(), State: api.ImportUploaded, Uploaded: now.UnixMicro()}
 	keep := false
 	defer func() {
 		if !keep {
@@ -198,26 +229,31 @@ func (m *Importer) Upload(ctx context.Context, name string, body io.Reader) (api
 	if err := h.look(start); err != nil {
 		return api.Import{}, err
 	}
-	was, version, err := m.read(ctx, h.ID)
-	if err != nil {
-		return api.Import{}, err
-	}
-	if version != 0 {
-		if was.Data != "" || was.works() {
-			return was.shown(), nil
+	for {
+		was, version, err := m.read(ctx, h.ID)
+		if err != nil {
+			return api.Import{}, err
 		}
-		was.Data, was.Parts = h.Data, h.Parts
-		h = was
+		if version != 0 {
+			if was.Data != "" || was.works() {
+				return was.shown(), nil
+			}
+			was.Data, was.Parts = h.Data, h.Parts
+			h = was
+		}
+		w, err := h.write(version)
+		if err == nil {
+			err = m.deps.Documents.Apply(ctx, documents.Durable, w)
+		}
+		if errors.Is(err, documents.ErrConflict) { // somebody else uploads the same
+			continue
+		}
+		if err != nil {
+			return api.Import{}, fmt.Errorf("intake: keep the import: %w", err)
+		}
+		keep = true
+		return h.shown(), nil
 	}
-	w, err := h.write(version)
-	if err == nil {
-		err = m.deps.Documents.Apply(ctx, documents.Durable, w)
-	}
-	if err != nil {
-		return api.Import{}, fmt.Errorf("intake: keep the import: %w", err)
-	}
-	keep = true
-	return h.shown(), nil
 }
 
 // forget removes the documents below a key.
@@ -329,7 +365,7 @@ func (m *Importer) Start(ctx context.Context, id string, plan *api.ImportPlan) (
 		} else if h.Plan == nil || !same(h.Plan, plan) {
 			h.Began = 0
 		}
-		h.Plan = plan
+		h.Plan, h.By = plan, ""
 		h.Started, h.Ended, h.Next, h.Rows, h.Imported, h.Wrong, h.Pages, h.First, h.Error = now, 0, 0, 0, 0, 0, 0, nil, ""
 		return nil
 	})

@@ -34,6 +34,8 @@ type shop struct {
 	log   eventlog.Log
 	seeds byte
 	most  int64
+
+	shared bool // other processes may import too
 }
 
 func newShop(t *testing.T) *shop {
@@ -55,7 +57,7 @@ func (s *shop) clock() time.Time { return time.UnixMicro(s.now.Load()) }
 func (s *shop) build() {
 	var err error
 	s.m, err = intake.Open(s.t.Context(), intake.Deps{
-		MaxBytes: s.most, Log: s.log, Documents: s.db.Documents(), Book: s.book, Logger: slog.New(slog.DiscardHandler), Clock: s.clock,
+		MaxBytes: s.most, Log: s.log, Documents: s.db.Documents(), Book: s.book, Logger: slog.New(slog.DiscardHandler), Clock: s.clock, Alone: !s.shared,
 		Random: func(b []byte) { s.seeds++; b[0] = s.seeds },
 	})
 	if err != nil {

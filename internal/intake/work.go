@@ -29,17 +29,21 @@ func (m *Importer) Run(ctx context.Context) error {
 	wake, cancel := m.deps.Documents.Watch(collImports)
 	defer cancel()
 	for {
-		err := m.workOff(ctx)
+		others, err := m.workOff(ctx)
 		if ctx.Err() != nil || errors.Is(err, eventlog.ErrClosed) || errors.Is(err, documents.ErrClosed) {
+			m.giveBack(ctx)
 			return nil
 		}
 		again := (<-chan time.Time)(nil)
 		if err != nil {
 			m.deps.Logger.Warn("an import waits", "error", err)
+		}
+		if err != nil || others {
 			again = time.After(retry)
 		}
 		select {
 		case <-ctx.Done():
+			m.giveBack(ctx)
 			return nil
 		case <-wake:
 		case <-again:
@@ -47,7 +51,29 @@ func (m *Importer) Run(ctx context.Context) error {
 	}
 }
 
-// sweep removes parts of files that no import owns.
+// giveBack lets another process go on at once with what this one has claimed.
+func (m *Importer) giveBack(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), release)
+	defer cancel()
+	all, err := m.heads(ctx)
+	for i := range all {
+		if h := &all[i]; h.works() && h.By == m.id {
+			_, changed := m.change(ctx, h.ID, func(h *head) error {
+				if h.By == m.id {
+					h.By = ""
+				}
+				return nil
+			})
+			err = errors.Join(err, changed)
+		}
+	}
+	if err != nil { // the others notice the silence
+		m.deps.Logger.Info("an import is not given back", "error", err)
+	}
+}
+
+// sweep removes parts of files that no import owns. Another process may be taking
+// in an upload now.
 func (m *Importer) sweep(ctx context.Context) error {
 	all, err := m.heads(ctx)
 	if err != nil {
@@ -62,62 +88,110 @@ func (m *Importer) sweep(ctx context.Context) error {
 			return nil
 		}
 		data, _, _ := strings.Cut(docs[0].Key, "/")
-		if !slices.ContainsFunc(all, func(h head) bool { return h.Data == data }) {
+		if !slices.ContainsFunc(all, func(h head) bool { return h.Data == data }) && (m.deps.Alone || m.old(data)) {
 			m.forget(ctx, collBytes, data)
 		}
 		after = data + "0" // behind all of its parts
 	}
 }
 
-// workOff works until no import is left that should.
-func (m *Importer) workOff(ctx context.Context) error {
+// old tells of the key of a file's parts that no upload is still adding to it.
+func (m *Importer) old(data string) bool {
+	at, err := strconv.ParseInt(data[:min(dataTime, len(data))], 16, 64)
+	return err != nil || m.deps.Clock().Sub(time.Unix(at, 0)) > cutOff
+}
+
+// workOff works until no import is left that should be this process's; others tells
+// whether another one works at some.
+func (m *Importer) workOff(ctx context.Context) (others bool, err error) {
 	for {
 		all, err := m.heads(ctx)
 		if err != nil {
-			return err
+			return others, err
 		}
 		slices.SortFunc(all, func(a, b head) int { return int(min(max(a.Started-b.Started, -1), 1)) })
-		i := slices.IndexFunc(all, func(h head) bool { return h.works() })
-		if i < 0 {
-			return nil
+		worked := false
+		others = false
+		for _, h := range all {
+			if !h.works() {
+				continue
+			}
+			ours, err := m.work(ctx, h.ID)
+			if err != nil {
+				return others, fmt.Errorf("import %s: %w", h.ID, err)
+			}
+			if worked = ours; worked {
+				break // which is the next may have changed
+			}
+			others = true
 		}
-		if err := m.work(ctx, all[i].ID); err != nil {
-			return fmt.Errorf("import %s: %w", all[i].ID, err)
+		if !worked {
+			return others, nil
 		}
 	}
 }
 
-// work goes on with an import until it ends or is cancelled.
-func (m *Importer) work(ctx context.Context, id string) error {
+// claim makes an import this process's, unless another one works on it.
+func (m *Importer) claim(ctx context.Context, h *head, version int64) (int64, bool, error) {
+	if h.By != "" && h.By != m.id && !m.deps.Alone {
+		now := m.deps.Clock()
+		last, known := m.seen[h.ID]
+		if !known || last.version != version {
+			m.seen[h.ID] = sighting{version, now}
+			return version, false, nil
+		}
+		if now.Sub(last.at) < lost {
+			return version, false, nil
+		}
+		m.deps.Logger.Info("an import is taken over: the process that worked on it is silent", "import", h.ID)
+	}
+	delete(m.seen, h.ID)
+	h.By = m.id
+	version, err := m.save(ctx, h, version, nil)
+	return version, version != 0, err
+}
+
+// work goes on with an import until it ends, is cancelled or taken over; it is false
+// if the import is another process's.
+func (m *Importer) work(ctx context.Context, id string) (ours bool, err error) {
 	h, version, err := m.read(ctx, id)
 	if err != nil || version == 0 || !h.works() {
-		return err
+		return true, err
 	}
+	version, ours, err = m.claim(ctx, &h, version)
+	if err != nil || !ours {
+		return false, err
+	}
+	return true, m.goOn(ctx, &h, version)
+}
+
+// goOn works at an import from where its head stands.
+func (m *Importer) goOn(ctx context.Context, h *head, version int64) error {
 	p, err := planOf(h.Columns, h.Plan)
 	if err != nil {
-		return m.end(ctx, &h, version, nil, err)
+		return m.end(ctx, h, version, nil, err)
 	}
-	rows, err := m.open(ctx, &h)
+	rows, err := m.open(ctx, h)
 	if err != nil {
-		return m.end(ctx, &h, version, nil, err)
+		return m.end(ctx, h, version, nil, err)
 	}
 	pacer := time.NewTicker(pace)
 	defer pacer.Stop()
 	for {
-		b, ended := rows.batch(&h, p)
+		b, ended := rows.batch(h, p)
 		if b.err != nil && ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if h.State == api.ImportRunning {
-			if err := m.put(ctx, &h, b); err != nil {
+			if err := m.put(ctx, h, b); err != nil {
 				return err // from where the head stands, which was not moved
 			}
 		}
 		if ended {
-			return m.end(ctx, &h, version, b.errors, b.err)
+			return m.end(ctx, h, version, b.errors, b.err)
 		}
-		if version, err = m.save(ctx, &h, version, b.errors); err != nil || version == 0 {
-			return err // cancelled
+		if version, err = m.save(ctx, h, version, b.errors); err != nil || version == 0 {
+			return err // cancelled, or another process's
 		}
 		select {
 		case <-ctx.Done():
@@ -275,7 +349,8 @@ func (m *Importer) put(ctx context.Context, h *head, b batch) error {
 	return nil
 }
 
-// save keeps how far it came; version 0 means that it was cancelled meanwhile.
+// save keeps how far it came; version 0 means that it was cancelled or taken over
+// meanwhile.
 func (m *Importer) save(ctx context.Context, h *head, version int64, wrong []api.ImportError) (int64, error) {
 	var writes []documents.Write
 	if room := maxErrors - h.Pages*batchRows; len(wrong) > 0 && room > 0 {

@@ -46,6 +46,8 @@ type Peer struct {
 	Parts   []Part    `json:"parts"` // what runs in it
 	Started time.Time `json:"started"`
 	Memory  int64     `json:"memory"` // bytes that it occupies
+	// Settings are those that should be equal in all processes that have them.
+	Settings map[string]string `json:"settings,omitempty"`
 }
 
 // Part is something that runs in a process.
@@ -133,6 +135,39 @@ func (d *Directory) Run(ctx context.Context) error {
 			case <-wake:
 				say, waits = false, false
 			}
+		}
+	}
+}
+
+// Living waits until one of the processes that are told of in the store shows that it
+// lives, and gives it; nil if none does in the time in which each has to.
+func Living(ctx context.Context, store documents.Store) (*Peer, error) {
+	seen := map[string]int64{}
+	tick := time.NewTicker(beat / 10)
+	defer tick.Stop()
+	const looks = 10 * missed
+	for left := looks; ; left-- {
+		docs, err := store.List(ctx, documents.Query{Collection: Collection})
+		if err != nil {
+			return nil, fmt.Errorf("look for other processes: %w", err)
+		}
+		for _, doc := range docs {
+			if version, known := seen[doc.Key]; left < looks && (!known || version != doc.Version) {
+				p := new(Peer)
+				if err := json.Unmarshal(doc.Value, p); err != nil {
+					return nil, fmt.Errorf("what process %s says of itself: %w", doc.Key, err)
+				}
+				return p, nil
+			}
+			seen[doc.Key] = doc.Version
+		}
+		if left == 0 {
+			return nil, nil //nolint:nilnil // nobody lives
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-tick.C:
 		}
 	}
 }

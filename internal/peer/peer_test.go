@@ -371,3 +371,39 @@ func TestAsk(t *testing.T) {
 		t.Error("a context does not tell whether others are asked")
 	}
 }
+
+// Who lives shows it; what somebody has left behind who was killed does not.
+func TestLiving(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		docs := memory.Open(memory.Config{Partitions: 1}).Documents()
+		f := func(want string) {
+			t.Helper()
+			began := time.Now()
+			got := ""
+			p, err := Living(t.Context(), docs)
+			if p != nil {
+				got = p.URL
+			}
+			if err != nil || got != want || time.Since(began) > missed*beat {
+				t.Errorf("%q, %v after %s, want %q", got, err, time.Since(began), want)
+			}
+		}
+		f("")
+		killed := directory(docs, "http://killed", time.Now, "decider")
+		me := killed.Self()
+		if err := killed.announce(t.Context(), &me); err != nil {
+			t.Fatal(err)
+		}
+		f("")
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- directory(docs, "http://alive", time.Now, "decider").Run(ctx) }()
+		time.Sleep(beat / 2)
+		f("http://alive")
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		f("")
+	})
+}

@@ -12,14 +12,14 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/errgroup"
 
-	"heed/internal/event"
 	"heed/internal/event/ocf"
 	"heed/internal/eventlog"
+	"heed/internal/eventlog/sink"
 )
 
 // Config is what an operator may set.
@@ -100,6 +100,7 @@ type Sink struct {
 	log     *slog.Logger
 	now     func() time.Time
 	folder  *folder
+	source  *sink.Source
 	written prometheus.Counter
 	files   prometheus.Counter
 }
@@ -124,6 +125,7 @@ func New(cfg Config, deps Deps) (*Sink, error) {
 	}
 	s := &Sink{
 		cfg: cfg, deps: deps, log: deps.Logger, now: deps.Clock, folder: &folder{dir: deps.Dir},
+		source:  sink.New(deps.Log, deps.Logger, "Avro files"),
 		written: prometheus.NewCounter(prometheus.CounterOpts{Name: "heed_avro_events_total", Help: "Events written to Avro files."}),
 		files:   prometheus.NewCounter(prometheus.CounterOpts{Name: "heed_avro_files_total", Help: "Avro files finished."}),
 	}
@@ -143,93 +145,24 @@ func New(cfg Config, deps Deps) (*Sink, error) {
 // Ready is nil: nobody waits for the files.
 func (s *Sink) Ready() error { return nil }
 
+// Next is the first offset of each partition that is in no file yet, the one in
+// hand included.
+func (s *Sink) Next(ctx context.Context) (map[int]uint64, error) { return s.source.Next(ctx) }
+
 // Run writes until ctx ends, then finishes the file in hand. What fails (a full
 // disk, say) is tried again from what is safely there; it stops nobody else.
-func (s *Sink) Run(ctx context.Context) error {
-	for pause := time.Second; ; pause = min(2*pause, time.Minute) {
-		began := s.now()
-		err := s.session(ctx)
-		if ctx.Err() != nil || errors.Is(err, eventlog.ErrClosed) {
-			if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, eventlog.ErrClosed) {
-				s.log.Warn("the last Avro file is not finished; it will be written anew", "error", err)
-			}
-			return nil
-		}
-		if errors.Is(err, event.ErrCorrupt) {
-			return fmt.Errorf("avro: %w", err)
-		}
-		if s.now().Sub(began) > time.Minute {
-			pause = time.Second
-		}
-		s.log.Warn("Avro files cannot be written; it will be tried again", "error", err, "after", pause)
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(pause):
-		}
-	}
-}
-
-// arrival is a record of a partition.
-type arrival struct {
-	partition int
-	chunk     eventlog.Chunk
-}
+func (s *Sink) Run(ctx context.Context) error { return s.source.Run(ctx, s.session) }
 
 // session reads all partitions into one file after the other.
-func (s *Sink) session(ctx context.Context) error {
+func (s *Sink) session(ctx context.Context) (moved bool, err error) {
 	pos, err := s.folder.recover(s.deps.Log.Partitions())
 	if err != nil {
-		return err
-	}
-	inner, cancel := context.WithCancel(ctx)
-	defer cancel()
-	group, inner := errgroup.WithContext(inner)
-	arrivals := make(chan arrival, s.deps.Log.Partitions())
-	for p := range s.deps.Log.Partitions() {
-		group.Go(func() error { return s.tail(inner, p, pos.Next[p], arrivals) })
+		return false, err
 	}
 	w := &writing{s: s, pos: pos, roll: s.cfg.FirstRoll}
-	err = w.loop(inner, arrivals)
-	cancel()
-	tailErr := group.Wait()
-	if err == nil && ctx.Err() != nil {
-		// What is in the file is whole: it stays.
-		return w.finish()
+	if err := s.source.Follow(ctx, slices.Clone(pos.Next), w.loop); err != nil {
+		w.discard()
+		return w.finished, err
 	}
-	w.discard()
-	if err == nil {
-		err = tailErr
-	}
-	return err
-}
-
-// tail passes a partition's records on.
-func (s *Sink) tail(ctx context.Context, partition int, from uint64, out chan<- arrival) error {
-	bounds, err := s.deps.Log.Bounds(ctx, eventlog.Events, partition)
-	if err != nil {
-		return fmt.Errorf("read partition %d: %w", partition, err)
-	}
-	if from < bounds.First {
-		if from > 0 {
-			s.log.Warn("retention has removed events that no Avro file holds", "partition", partition, "from", from, "to", bounds.First)
-		}
-		from = bounds.First
-	}
-	reader, err := s.deps.Log.Read(ctx, eventlog.Events, partition, from)
-	if err != nil {
-		return fmt.Errorf("read partition %d: %w", partition, err)
-	}
-	defer func() { _ = reader.Close() }() // nothing was written
-	for {
-		chunk, err := reader.Next(ctx)
-		if err != nil {
-			return fmt.Errorf("read partition %d: %w", partition, err)
-		}
-		select {
-		case out <- arrival{partition, chunk}:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	return w.finished, w.finish() // what is in the file is whole: it stays
 }

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"heed/internal/event"
 	"heed/internal/event/ocf"
+	"heed/internal/eventlog/sink"
 )
 
 // writing is the file in hand and what it will have read when it is finished.
@@ -26,12 +26,13 @@ type writing struct {
 	last   time.Time // of the last event
 	moved  bool      // Next has moved since the last finish
 	events int64
-	header event.Header
+
+	finished bool // a file was
 }
 
 // loop takes records in until ctx ends (nil) or something fails. It wakes up
 // only while a file is in hand.
-func (w *writing) loop(ctx context.Context, arrivals <-chan arrival) error {
+func (w *writing) loop(ctx context.Context, arrivals <-chan sink.Arrival) error {
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
 	defer timer.Stop()
@@ -85,27 +86,8 @@ func (w *writing) look() error {
 }
 
 // take appends the events of a record that are new.
-func (w *writing) take(a arrival) error {
-	next := w.pos.Next[a.partition]
-	d := event.NewDecoder(a.chunk.Data)
-	for offset := a.chunk.Base; ; offset++ {
-		raw, ok, err := d.Raw()
-		if err != nil {
-			return fmt.Errorf("partition %d, offset %d: %w", a.partition, offset, err)
-		}
-		if !ok {
-			break
-		}
-		if offset < next { // shown again
-			continue
-		}
-		next = offset + 1
-		if err := event.DecodeHeader(raw, &w.header); err != nil {
-			return fmt.Errorf("partition %d, offset %d: %w", a.partition, offset, err)
-		}
-		if w.header.Type == event.System && event.Plumbing(w.header.Name) {
-			continue
-		}
+func (w *writing) take(a sink.Arrival) error {
+	next, err := a.Each(w.pos.Next[a.Partition], func(raw []byte) error {
 		if w.file == nil {
 			if err := w.open(); err != nil {
 				return err
@@ -116,9 +98,14 @@ func (w *writing) take(a arrival) error {
 		}
 		w.events++
 		w.last = w.s.now()
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	if next != w.pos.Next[a.partition] {
-		w.pos.Next[a.partition], w.moved = next, true
+	if next != w.pos.Next[a.Partition] {
+		w.pos.Next[a.Partition], w.moved = next, true
+		w.s.source.Done(w.pos.Next)
 	}
 	return nil
 }
@@ -166,7 +153,7 @@ func (w *writing) finish() error {
 	}
 	w.s.written.Add(float64(w.events))
 	w.s.files.Inc()
-	w.moved, w.events, w.out = false, 0, nil
+	w.moved, w.events, w.out, w.finished = false, 0, nil, true
 	if _, err := w.s.folder.retain(w.s.now(), w.s.cfg.KeepDays, w.s.cfg.KeepBytes); err != nil {
 		w.s.log.Warn("old Avro files could not be removed", "error", err)
 	}

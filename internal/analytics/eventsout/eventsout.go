@@ -17,7 +17,6 @@ import (
 
 	"github.com/hamba/avro/v2"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -25,6 +24,7 @@ import (
 	"heed/internal/documents"
 	"heed/internal/event"
 	"heed/internal/eventlog"
+	"heed/internal/eventlog/sink"
 	"heed/internal/kafkaconn"
 )
 
@@ -81,30 +81,13 @@ func (c *Config) conn() kafkaconn.Config {
 	return kafkaconn.Config{Brokers: c.Brokers, TLS: c.TLS, SASL: c.SASL, Timeout: c.Timeout}
 }
 
-// Check asks the brokers for the topic.
+// Check asks the brokers whether the topic can be written.
 func Check(ctx context.Context, cfg Config) error {
 	if cfg.Off() {
 		return nil
 	}
-	opts, err := cfg.conn().Options(slog.New(slog.DiscardHandler))
-	if err != nil {
-		return err
-	}
-	client, err := kgo.NewClient(opts...)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	ctx, cancel := context.WithTimeout(ctx, 2*cfg.Timeout)
-	defer cancel()
-	found, err := kadm.NewClient(client).ListTopics(ctx, cfg.Topic)
-	if err == nil {
-		err = found[cfg.Topic].Err
-	}
-	if err != nil {
-		return fmt.Errorf("topic %s at %v: %w", cfg.Topic, cfg.Brokers, explain(cfg.Topic, err))
-	}
-	return nil
+	cfg.Defaults()
+	return cfg.conn().Check(ctx, kafkaconn.Use{Topic: cfg.Topic, Write: true})
 }
 
 func explain(topic string, err error) error {
@@ -130,6 +113,7 @@ type Sink struct {
 	cfg     Config
 	deps    Deps
 	log     *slog.Logger
+	source  *sink.Source
 	headers []kgo.RecordHeader // of every record
 	prefix  []byte             // of every value
 
@@ -150,6 +134,7 @@ func New(cfg Config, deps Deps) (*Sink, error) {
 	}
 	s := &Sink{
 		cfg: cfg, deps: deps, log: deps.Logger.With("topic", cfg.Topic),
+		source:  sink.New(deps.Log, deps.Logger.With("topic", cfg.Topic), "the topic for others"),
 		written: prometheus.NewCounter(prometheus.CounterOpts{Name: "heed_events_out_records_total", Help: "Events that brokers took as records for others."}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "heed_events_out_refused_total", Help: "Events that are larger than the topic for others takes."}),
 	}
@@ -176,25 +161,9 @@ func New(cfg Config, deps Deps) (*Sink, error) {
 // Ready is nil: nobody waits for the topic.
 func (s *Sink) Ready() error { return nil }
 
+// Next is the first offset of each partition that the topic may not have yet.
+func (s *Sink) Next(ctx context.Context) (map[int]uint64, error) { return s.source.Next(ctx) }
+
 // Run writes until ctx ends. What fails is tried again from the kept position; it
 // stops nobody else.
-func (s *Sink) Run(ctx context.Context) error {
-	for pause := time.Second; ; pause = min(2*pause, time.Minute) {
-		moved, err := s.session(ctx)
-		if ctx.Err() != nil || errors.Is(err, eventlog.ErrClosed) {
-			return nil //nolint:nilerr // what was not written comes with the next start
-		}
-		if errors.Is(err, event.ErrCorrupt) {
-			return fmt.Errorf("events_out: %w", err)
-		}
-		if moved {
-			pause = time.Second
-		}
-		s.log.Warn("events cannot be written to the topic for others; it will be tried again", "error", err, "after", pause)
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(pause):
-		}
-	}
-}
+func (s *Sink) Run(ctx context.Context) error { return s.source.Run(ctx, s.session) }

@@ -12,11 +12,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"golang.org/x/sync/errgroup"
 
 	"heed/internal/documents"
 	"heed/internal/event"
-	"heed/internal/eventlog"
+	"heed/internal/eventlog/sink"
 )
 
 // collection holds the positions: for each topic and partition of the log the
@@ -39,15 +38,14 @@ const (
 	room = 256
 )
 
-// arrival is a record of a partition.
-type arrival struct {
-	partition int
-	chunk     eventlog.Chunk
-}
-
 // session reads all partitions and writes until something fails; moved tells
 // whether it came further.
 func (s *Sink) session(ctx context.Context) (moved bool, err error) {
+	next, err := s.positions(ctx)
+	if err != nil {
+		return false, err
+	}
+	s.source.Done(next)
 	opts, err := s.cfg.conn().Options(s.log)
 	if err != nil {
 		return false, err
@@ -65,18 +63,8 @@ func (s *Sink) session(ctx context.Context) (moved bool, err error) {
 		return false, fmt.Errorf("make a client: %w", err)
 	}
 	defer client.Close()
-	w := &writing{s: s, client: client, limit: int(limit)}
-	if w.next, err = s.positions(ctx); err != nil {
-		return false, err
-	}
-	w.kept = slices.Clone(w.next)
-	group, inner := errgroup.WithContext(ctx)
-	arrivals := make(chan arrival, len(w.next))
-	for p, from := range w.next {
-		group.Go(func() error { return s.tail(inner, p, from, arrivals) })
-	}
-	group.Go(func() error { return w.loop(inner, arrivals) })
-	err = group.Wait()
+	w := &writing{s: s, client: client, limit: int(limit), next: next, kept: slices.Clone(next)}
+	err = s.source.Follow(ctx, w.kept, w.loop)
 	return w.moved, err
 }
 
@@ -129,36 +117,6 @@ func (s *Sink) positions(ctx context.Context) ([]uint64, error) {
 
 func (s *Sink) key(partition int) string { return s.cfg.Topic + "/" + strconv.Itoa(partition) }
 
-// tail passes a partition's records on.
-func (s *Sink) tail(ctx context.Context, partition int, from uint64, out chan<- arrival) error {
-	bounds, err := s.deps.Log.Bounds(ctx, eventlog.Events, partition)
-	if err != nil {
-		return fmt.Errorf("read partition %d: %w", partition, err)
-	}
-	if from < bounds.First {
-		if from > 0 {
-			s.log.Warn("retention has removed events that were not written to the topic for others", "partition", partition, "from", from, "to", bounds.First)
-		}
-		from = bounds.First
-	}
-	reader, err := s.deps.Log.Read(ctx, eventlog.Events, partition, from)
-	if err != nil {
-		return fmt.Errorf("read partition %d: %w", partition, err)
-	}
-	defer func() { _ = reader.Close() }() // nothing was written
-	for {
-		chunk, err := reader.Next(ctx)
-		if err != nil {
-			return fmt.Errorf("read partition %d: %w", partition, err)
-		}
-		select {
-		case out <- arrival{partition, chunk}:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
 // writing is what was handed to the client, and how far the topic surely has it.
 type writing struct {
 	s          *Sink
@@ -173,7 +131,7 @@ type writing struct {
 }
 
 // loop takes records in until ctx ends or something fails.
-func (w *writing) loop(ctx context.Context, arrivals <-chan arrival) error {
+func (w *writing) loop(ctx context.Context, arrivals <-chan sink.Arrival) error {
 	timer := time.NewTimer(keepEvery)
 	timer.Stop()
 	defer timer.Stop()
@@ -183,7 +141,7 @@ func (w *writing) loop(ctx context.Context, arrivals <-chan arrival) error {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 			defer cancel()
-			return errors.Join(ctx.Err(), w.keep(last)) // what it cannot keep comes again
+			return w.keep(last) // what it cannot keep comes again
 		case a := <-arrivals:
 			if err := w.take(ctx, a); err != nil {
 				return err
@@ -207,32 +165,20 @@ func (w *writing) loop(ctx context.Context, arrivals <-chan arrival) error {
 
 // take hands the events of a record that are new to the client. It waits while
 // much waits for the brokers.
-func (w *writing) take(ctx context.Context, a arrival) error {
-	next := w.next[a.partition]
-	d := event.NewDecoder(a.chunk.Data)
-	for offset := a.chunk.Base; ; offset++ {
-		raw, ok, err := d.Raw()
-		if err != nil {
-			return fmt.Errorf("partition %d, offset %d: %w", a.partition, offset, err)
-		}
-		if !ok {
-			break
-		}
-		if offset < next { // shown again
-			continue
-		}
-		next = offset + 1
+func (w *writing) take(ctx context.Context, a sink.Arrival) error {
+	next, err := a.Each(w.next[a.Partition], func(raw []byte) error {
 		var e event.Event
 		if err := event.DecodeAvro(raw, &e); err != nil {
-			return fmt.Errorf("partition %d, offset %d: %w", a.partition, offset, err)
-		}
-		if e.Type == event.System && event.Plumbing(e.Name) {
-			continue
+			return fmt.Errorf("an event of partition %d: %w", a.Partition, err)
 		}
 		w.events++
 		w.client.Produce(ctx, w.s.record(raw, &e), w.promise)
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	w.next[a.partition] = next
+	w.next[a.Partition] = next
 	return w.failure()
 }
 
@@ -310,6 +256,7 @@ func (w *writing) keep(ctx context.Context) error {
 		return fmt.Errorf("keep the position: %w", err)
 	}
 	copy(w.kept, w.next)
+	w.s.source.Done(w.kept)
 	w.events, w.moved = 0, true
 	return nil
 }

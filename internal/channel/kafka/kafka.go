@@ -28,6 +28,7 @@ import (
 	"heed/internal/channel"
 	"heed/internal/channel/outward"
 	"heed/internal/definition"
+	"heed/internal/kafkaconn"
 )
 
 // Type is the type of the channel.
@@ -103,11 +104,20 @@ func (c *Channel) Send(ctx context.Context, d *channel.Delivery) (channel.Receip
 	return channel.Receipt{Fresh: true, Reference: fmt.Sprintf("%s/%d/%d", written.Topic, written.Partition, written.Offset)}, nil
 }
 
-func (c *Channel) write(ctx context.Context, def *definition.Channel, id string, record *kgo.Record) (*kgo.Record, error) {
-	timeout := defaultTimeout
+// Check asks the brokers of a channel whether its topic can be written.
+func Check(ctx context.Context, def *definition.Channel) error {
+	return def.Kafka.Conn(timeoutOf(def)).Check(ctx, kafkaconn.Use{Topic: def.Topic, Write: true})
+}
+
+func timeoutOf(def *definition.Channel) time.Duration {
 	if def.Timeout > 0 {
-		timeout = def.Timeout.Duration()
+		return def.Timeout.Duration()
 	}
+	return defaultTimeout
+}
+
+func (c *Channel) write(ctx context.Context, def *definition.Channel, id string, record *kgo.Record) (*kgo.Record, error) {
+	timeout := timeoutOf(def)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	p, err := c.producers.of(def, timeout)

@@ -1672,16 +1672,16 @@ type Home struct {
 
 // HomeFigures defines model for HomeFigures.
 type HomeFigures struct {
-	ActiveUsers              int64 `json:"activeUsers"`
-	ActiveUsersWindowSeconds int   `json:"activeUsersWindowSeconds"`
-
-	// Events In the log
-	Events          int64   `json:"events"`
-	EventsPerSecond float64 `json:"eventsPerSecond"`
+	ActiveUsers              int64   `json:"activeUsers"`
+	ActiveUsersWindowSeconds int     `json:"activeUsersWindowSeconds"`
+	EventsPerSecond          float64 `json:"eventsPerSecond"`
 
 	// Failures Deliveries that failed in the last hour
 	Failures      int64 `json:"failures"`
 	LiveCampaigns int   `json:"liveCampaigns"`
+
+	// Newest When the newest record came into the log; absent while there is none
+	Newest time.Time `json:"newest,omitempty,omitzero"`
 }
 
 // HomeSource defines model for HomeSource.
@@ -1840,10 +1840,10 @@ type KnownTraits struct {
 	Users *int64 `json:"users,omitempty"`
 }
 
-// Lag defines model for Lag.
+// Lag How far a role is behind on a partition of the log
 type Lag struct {
-	Events    int64  `json:"events"`
-	Ms        int64  `json:"ms,omitempty,omitzero"`
+	// Ms How long the oldest record that it has not handled has waited; 0: none waits
+	Ms        int64  `json:"ms"`
 	Partition int    `json:"partition"`
 	Role      string `json:"role"`
 	Stream    string `json:"stream"`
@@ -2701,7 +2701,7 @@ type TriggerOutcome string
 
 // TriggerProgress defines model for TriggerProgress.
 type TriggerProgress struct {
-	// Firings Since the start of the process
+	// Firings Since a trigger of the name exists
 	Firings int64          `json:"firings"`
 	Steps   []StepProgress `json:"steps"`
 	Trigger string         `json:"trigger"`
@@ -2712,8 +2712,14 @@ type TriggerProgress struct {
 
 // TriggerProgressList defines model for TriggerProgressList.
 type TriggerProgressList struct {
-	AsOf     time.Time         `json:"asOf"`
-	Triggers []TriggerProgress `json:"triggers"`
+	AsOf time.Time `json:"asOf"`
+
+	// Of All partitions
+	Of int `json:"of"`
+
+	// Partitions Users are dealt to partitions: so many are counted. Fewer than all while a process with the role decider starts, was killed or does not answer
+	Partitions int               `json:"partitions"`
+	Triggers   []TriggerProgress `json:"triggers"`
 }
 
 // User defines model for User.
@@ -2745,7 +2751,10 @@ type User struct {
 	Timezone string        `json:"timezone,omitempty,omitzero"`
 	Traits   []Trait       `json:"traits"`
 	Triggers []UserTrigger `json:"triggers"`
-	UserId   string        `json:"userId,omitempty,omitzero"`
+
+	// TriggersUnknown Why it is not known how far the user is in triggers; left out if it is
+	TriggersUnknown string `json:"triggersUnknown,omitempty,omitzero"`
+	UserId          string `json:"userId,omitempty,omitzero"`
 }
 
 // UserList defines model for UserList.

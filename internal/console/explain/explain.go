@@ -231,10 +231,12 @@ func (c *Campaigns) explain(ctx context.Context, u *user, name string, found *ou
 		x.Trigger = def.When.Trigger
 		if x.Trigger != "" && c.Triggers != nil {
 			t, err := c.Triggers.ExplainTrigger(ctx, u.id, x.Trigger)
-			if err != nil {
-				return x, fmt.Errorf("explain trigger %s: %w", x.Trigger, err)
+			if ctx.Err() != nil {
+				return x, ctx.Err()
 			}
-			steps = t.Text
+			if steps = t.Text; err != nil { // the rest is worth knowing
+				steps = []string{fmt.Sprintf("Where the user stands is not known at the moment: %v.", err)}
+			}
 		}
 		if c.Sender != nil {
 			p, err := c.Sender.Prospect(ctx, u.id, name)

@@ -53,6 +53,13 @@ func (w *world) Prospect(context.Context, string, string) (explain.Prospect, err
 
 func (w *world) Waiting(context.Context, []string) ([]explain.Waiting, error) { return w.waiting, nil }
 
+// silent is a process that does not tell of triggers.
+type silent struct{}
+
+func (silent) ExplainTrigger(context.Context, string, string) (api.TriggerExplanation, error) {
+	return api.TriggerExplanation{}, errors.New("nobody decides")
+}
+
 func (w *world) ExplainTrigger(_ context.Context, user, name string) (api.TriggerExplanation, error) {
 	return api.TriggerExplanation{User: user, Trigger: name, Text: w.steps}, nil
 }
@@ -199,6 +206,12 @@ func TestUsers(t *testing.T) {
 		if e, ok := errors.AsType[*api.Refusal](err); !ok || e.Status != 404 {
 			t.Errorf("%v: %v", bad, err)
 		}
+	}
+	// While nobody tells of the trigger, the rest is told.
+	w.define("d", definition.Live, definition.When{Trigger: "t"})
+	w.Triggers = silent{}
+	if x := w.explain("ada", "d"); !strings.Contains(strings.Join(x.Text, " "), "is not known at the moment: nobody decides.") || x.Now.Text == "" {
+		t.Errorf("%+v", x)
 	}
 	// Where nothing is sent from and no trigger is known, these parts are missing.
 	w.Sender, w.Triggers = nil, nil

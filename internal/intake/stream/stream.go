@@ -24,6 +24,7 @@ import (
 	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/eventlog"
+	"heed/internal/kafkaconn"
 )
 
 // Definitions tells which streams there are; *catalog.Catalog does.
@@ -154,10 +155,24 @@ func (s *Streams) Ready() error { return nil }
 
 // group is the consumer group that keeps a stream's position.
 func (s *Streams) group(d *definition.Stream) string {
+	return groupOf(d, s.deps.Installation)
+}
+
+func groupOf(d *definition.Stream, installation string) string {
 	if d.Group != "" {
 		return d.Group
 	}
-	return "heed-" + s.deps.Installation + "-" + d.Name
+	return "heed-" + installation + "-" + d.Name
+}
+
+// Check asks the brokers whether a stream's topic can be read; without the name of
+// the installation the consumer group is asked for only if the stream names it.
+func Check(ctx context.Context, d *definition.Stream, installation string) error {
+	use := kafkaconn.Use{Topic: d.Topic, Group: d.Group}
+	if installation != "" {
+		use.Group = groupOf(d, installation)
+	}
+	return d.Kafka.Conn(askTimeout).Check(ctx, use)
 }
 
 // Pauses between attempts.

@@ -2157,10 +2157,10 @@ export interface components {
             /** Format: double */
             eventsPerSecond: number;
             /**
-             * Format: int64
-             * @description In the log
+             * Format: date-time
+             * @description When the newest record came into the log; absent while there is none
              */
-            events: number;
+            newest?: string;
             /** Format: int64 */
             activeUsers: number;
             activeUsersWindowSeconds: number;
@@ -2416,6 +2416,10 @@ export interface components {
             /** Format: date-time */
             asOf: string;
             triggers: components["schemas"]["TriggerProgress"][];
+            /** @description Users are dealt to partitions: so many are counted. Fewer than all while a process with the role decider starts, was killed or does not answer */
+            partitions: number;
+            /** @description All partitions */
+            of: number;
         };
         TriggerProgress: {
             trigger: string;
@@ -2427,7 +2431,7 @@ export interface components {
             users: number;
             /**
              * Format: int64
-             * @description Since the start of the process
+             * @description Since a trigger of the name exists
              */
             firings: number;
         };
@@ -2918,6 +2922,8 @@ export interface components {
             acquisition: components["schemas"]["Acquisition"];
             lastTouch: components["schemas"]["LastTouch"];
             triggers: components["schemas"]["UserTrigger"][];
+            /** @description Why it is not known how far the user is in triggers; left out if it is */
+            triggersUnknown?: string;
             audiences: string[];
         };
         Audience: {
@@ -3480,14 +3486,16 @@ export interface components {
             ready: boolean;
             message?: string;
         };
+        /** @description How far a role is behind on a partition of the log */
         Lag: {
             role: string;
             stream: string;
             partition: number;
-            /** Format: int64 */
-            events: number;
-            /** Format: int64 */
-            ms?: number;
+            /**
+             * Format: int64
+             * @description How long the oldest record that it has not handled has waited; 0: none waits
+             */
+            ms: number;
         };
         Disk: {
             path: string;

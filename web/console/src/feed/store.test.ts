@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { LiveStore, merge } from './store';
+import { LiveStore, merge, partly } from './store';
 
 const item = (id: string, second: number) => ({
   id,
@@ -30,4 +30,11 @@ test('a recap rebuilds the same view', () => {
   const other = new LiveStore();
   for (const message of store.recap()) other.apply(message);
   expect(other.live).toEqual(store.live);
+});
+
+test('it says how much is missing', () => {
+  const of = (partitions: number) => partly({ asOf: '', triggers: [], partitions, of: 16 });
+  expect(of(12)).toMatch(/^About 25 % of all users are missing here/);
+  expect(of(15)).toMatch(/^About 7 %/);
+  expect(of(0)).toMatch(/^All users are missing/);
 });

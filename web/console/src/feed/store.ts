@@ -6,6 +6,15 @@ export type LiveDelivery = Schema['Delivery'];
 export type LiveStats = Schema['LiveStats'];
 export type Progress = Schema['TriggerProgressList'];
 
+/** What is missing in the figures of triggers. */
+export function partly({ partitions, of }: Progress): string {
+  const share =
+    partitions === 0
+      ? 'All users'
+      : `About ${Math.ceil((100 * (of - partitions)) / of)} % of all users`;
+  return `${share} are missing here: the process that decides about them starts, stops or does not answer.`;
+}
+
 export interface Live {
   /** Newest first. */
   events: readonly LiveEvent[];

@@ -5,7 +5,7 @@ import { useCrowd, useDemo, useHome, useLoadSample, useSample } from '../api/que
 import { useMay } from '../api/session';
 import { useLive } from '../feed/useFeed';
 import { compact, plural, rate } from '../format/number';
-import { span } from '../format/time';
+import { clockTime, span } from '../format/time';
 import { Icon } from '../ui/Icon';
 import { Card, Page, Stat } from '../ui/Page';
 import { Snippet } from '../ui/Snippet';
@@ -63,8 +63,8 @@ function Body({ data }: { data: Schema['Home'] }) {
           label="Events per second"
           value={rate(figures.eventsPerSecond)}
           hint={
-            started
-              ? `${compact(figures.events)} records in the log`
+            started && figures.newest
+              ? `the newest at ${clockTime(new Date(figures.newest))}`
               : 'None: nothing has been sent yet'
           }
           chart={

@@ -1,7 +1,7 @@
 import { Button, SegmentedControl, TextInput, Tooltip } from '@mantine/core';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useMemo, useRef, useState } from 'react';
-import type { Live as LiveView } from '../feed/store';
+import { type Live as LiveView, partly } from '../feed/store';
 import { useFeedState, useLive } from '../feed/useFeed';
 import { compact, rate } from '../format/number';
 import { behind } from '../format/time';
@@ -152,6 +152,11 @@ export default function Live() {
         )}
       </Card>
       <Card title="Triggers" flush aside={<span className={css.asOf}>users under way</span>}>
+        {view.progress && view.progress.partitions < view.progress.of && (
+          <p className={live.none} role="status">
+            {partly(view.progress)}
+          </p>
+        )}
         {view.progress?.triggers.length ? (
           view.progress.triggers.map((p) => <TriggerFunnel key={p.trigger} progress={p} />)
         ) : (

@@ -75,7 +75,7 @@ export default function User() {
             {data ? (
               <>
                 <UserCampaigns user={id} />
-                <UserTriggers user={id} rows={data.triggers} />
+                <UserTriggers user={id} rows={data.triggers} unknown={data.triggersUnknown} />
                 <UserReach id={id} />
                 <Profile user={data} />
               </>

@@ -17,7 +17,15 @@ import own from './userTriggers.module.css';
 type Row = Schema['UserTrigger'];
 
 /** Where a user stands with each trigger, and why it did not fire. */
-export function UserTriggers({ user, rows }: { user: string; rows: readonly Row[] }) {
+export function UserTriggers({
+  user,
+  rows,
+  unknown,
+}: {
+  user: string;
+  rows: readonly Row[];
+  unknown?: string;
+}) {
   const triggers = useTriggers();
   const [all, setAll] = useState(false);
   const busy = [...new Set(rows.map((r) => r.trigger))];
@@ -27,7 +35,11 @@ export function UserTriggers({ user, rows }: { user: string; rows: readonly Row[
   return (
     <Card title="Triggers" flush>
       {busy.length === 0 && (
-        <p className={css.none}>No trigger has seen a first step of this user lately.</p>
+        <p className={css.none}>
+          {unknown
+            ? `Where this user stands is not known at the moment: ${unknown}.`
+            : 'No trigger has seen a first step of this user lately.'}
+        </p>
       )}
       {busy.map((name) => (
         <One key={name} user={user} name={name} rows={rows.filter((r) => r.trigger === name)} />

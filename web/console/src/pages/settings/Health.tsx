@@ -36,8 +36,10 @@ export function Health() {
       </Card>
     );
   }
-  const waiting = data.lags.reduce((sum, lag) => sum + lag.events, 0);
-  const slowest = Math.max(0, ...data.lags.map((lag) => lag.ms ?? 0));
+  const slowest = data.lags.reduce<(typeof data.lags)[number] | undefined>(
+    (most, lag) => (lag.ms > (most?.ms ?? 0) ? lag : most),
+    undefined,
+  );
   const processes = data.processes ?? [];
   const parts = processes.length > 0 ? processes.flatMap((p) => p.parts) : data.roles;
   const roles = [...new Set([...parts.map((r) => r.role), ...data.lags.map((l) => l.role)])];
@@ -60,12 +62,12 @@ export function Health() {
       )}
       <div className={css.statGrid}>
         <Stat
-          label="Waiting in queues"
-          value={compact(waiting)}
+          label="Furthest behind"
+          value={slowest ? span(slowest.ms / 1000) : 'Nothing'}
           hint={
-            waiting === 0
-              ? 'Everything that arrived has been handled'
-              : `the oldest for ${span(slowest / 1000)}`
+            slowest
+              ? `${slowest.role}, partition ${slowest.partition} of ${slowest.stream}`
+              : 'Everything that arrived has been handled'
           }
         />
         <Stat
@@ -215,7 +217,7 @@ export function Health() {
             const role =
               parts.find((r) => r.role === name && !r.ready) ?? parts.find((r) => r.role === name);
             const lags = data.lags.filter((l) => l.role === name);
-            const behind = lags.reduce((sum, l) => sum + l.events, 0);
+            const behind = Math.max(0, ...lags.map((l) => l.ms));
             return (
               <li key={name} className={rows.row}>
                 <div className={rows.item}>
@@ -226,8 +228,8 @@ export function Health() {
                         (lags.length > 0
                           ? behind === 0
                             ? `has caught up on ${lags.length} partitions`
-                            : `${compact(behind)} behind on ${lags.filter((l) => l.events > 0).length} of ${lags.length} partitions`
-                          : 'reads no stream')}
+                            : `up to ${span(behind / 1000)} behind on ${lags.filter((l) => l.ms > 0).length} of ${lags.length} partitions`
+                          : '')}
                     </span>
                   </span>
                   {role && (
