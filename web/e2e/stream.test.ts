@@ -1,6 +1,6 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { launch, type Profile, presentable, profile, setUp } from './browser';
+import { launch, type Profile, profile, setUp } from './browser';
 import { type Kafka, kafka } from './kafka';
 import { type Heed, start } from './server';
 
@@ -40,12 +40,14 @@ test('a stream is connected, picked as segment and as field, and its message goe
     await page.getByRole('option', { name: option }).click();
   };
   const save = () => button('Save').click();
+  const shows = (what: string) => page.getByRole('heading', { name: what }).waitFor();
 
   // where streams will be picked, before there is one
   const segment = await admin.open('/new/audience');
   await button('a condition', segment).click();
   expect(await segment.getByRole('menuitem', { name: /^Came by/ }).count()).toBe(0);
   await segment.keyboard.press('Escape');
+  await page.bringToFront();
 
   await page.getByRole('link', { name: 'Data' }).click();
   await page.getByRole('link', { name: 'Streams' }).click();
@@ -73,10 +75,8 @@ test('a stream is connected, picked as segment and as field, and its message goe
   await page.getByRole('option', { name: 'New event: registered' }).click();
   await button('Test').click();
   await page.getByTestId('messages').getByText('old-1 · registered').waitFor();
-  await presentable(page);
-  await page.setViewportSize({ width: 1280, height: 860 });
   await save();
-  await page.getByRole('heading', { name: 'registrations' }).waitFor();
+  await shows('registrations');
   // what is stored is not shown again, and keeps working
   expect(await page.getByLabel('Password', { exact: true }).inputValue()).toBe('***');
   await button('Test').click();
@@ -93,14 +93,14 @@ test('a stream is connected, picked as segment and as field, and its message goe
   // as a field of what is said
   await page.getByRole('link', { name: 'Templates' }).click();
   await page.getByRole('link', { name: 'New template' }).click();
-  await page.getByRole('link', { name: 'outbox' }).click();
+  await page.getByRole('link', { name: 'outbox', exact: true }).click();
   const text = page.getByRole('textbox', { name: 'Text', exact: true });
   await text.fill('Your plan: ');
   await pick('Insert a field: Insert a field', 'event.properties.plan');
   expect(await text.inputValue()).toBe('Your plan: {{ event.properties.plan }}');
   await page.getByLabel('Name', { exact: true }).fill('welcome');
   await save();
-  await page.getByRole('heading', { name: 'welcome' }).waitFor();
+  await shows('welcome');
   const applied = await admin.context.request.post(`${heed.url}/api/v1/definitions:apply`, {
     headers: { 'content-type': 'application/yaml', origin: heed.url },
     data: `kind: campaign
