@@ -1037,10 +1037,7 @@ export function streamSample(spec) {
       body: {
         error: {
           code: 'invalid',
-          message: 'the definitions are not valid',
-          problems: [
-            { message: 'the sample cannot be taken: no broker answers at nowhere.example:9092' },
-          ],
+          message: 'the sample cannot be taken: no broker answers at nowhere.example:9092',
         },
       },
     };

@@ -1,4 +1,4 @@
-import { Alert } from '@mantine/core';
+import { Alert, Text } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
 import type { Schema } from '../api/client';
 import { useBadEvents } from '../api/queries';
@@ -65,8 +65,12 @@ export function Standing({ name }: { name: string }) {
             <dd>{plural(state.taken, 'message')}</dd>
             <dt>Left out</dt>
             <dd>
-              {plural(state.bad, 'bad one')}
-              {state.empty > 0 && ` and ${count(state.empty)} without a value`}
+              {[
+                state.bad > 0 && `${count(state.bad)} bad`,
+                state.empty > 0 && `${count(state.empty)} without a value`,
+              ]
+                .filter(Boolean)
+                .join(', ') || 'None'}
             </dd>
           </dl>
         </div>
@@ -90,9 +94,11 @@ export function LeftOut({ name }: { name: string }) {
       title="Left out lately"
       flush
       aside={
-        <Link to="/data/events" className={ui.link}>
-          All refused events
-        </Link>
+        <Text size="sm" component="span">
+          <Link to="/data/events" className={ui.link}>
+            All refused events
+          </Link>
+        </Text>
       }
     >
       {bad.error && !mine ? (
