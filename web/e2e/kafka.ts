@@ -19,8 +19,8 @@ interface Secure {
 }
 
 export interface Kafka extends Secure {
-  /** Writes a message; its topic is made if it is missing. */
-  write(topic: string, key: string, value: unknown): void;
+  /** Writes a message, and waits until it is there; its topic is made if it is missing. */
+  write(topic: string, key: string, value: unknown): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -41,11 +41,13 @@ export async function kafka(): Promise<Kafka | undefined> {
   const gone = new Promise<number | null>((ended) => child.once('exit', ended));
   void gone.then(remove);
   const said = createInterface({ input: child.stdout });
+  const written: (() => void)[] = [];
   const secure = await new Promise<Secure | undefined>((reached, failed) => {
     const words: string[] = [];
     said.on('line', (line) => {
       if (line.startsWith('{')) reached(JSON.parse(line) as Secure);
-      words.push(line);
+      else if (line === '"written"') written.shift()?.();
+      else words.push(line);
     });
     void gone.then((code) =>
       code === 0 ? reached(undefined) : failed(new Error(`no Kafka:\n${words.join('\n')}`)),
@@ -55,7 +57,10 @@ export async function kafka(): Promise<Kafka | undefined> {
     secure && {
       ...secure,
       write: (topic, key, value) =>
-        void child.stdin.write(`${JSON.stringify({ topic, key, value: JSON.stringify(value) })}\n`),
+        new Promise((done) => {
+          written.push(done);
+          child.stdin.write(`${JSON.stringify({ topic, key, value: JSON.stringify(value) })}\n`);
+        }),
       close: async () => {
         child.stdin.end();
         await gone;

@@ -32,7 +32,7 @@ test('a stream is connected, picked as segment and as field, and its message goe
 }, async ({ skip }) => {
   if (!broker) return skip('there is no Kafka here');
   const topic = 'crm.registrations';
-  broker.write(topic, '1', registration('old-1', 'Grace', 'silver'));
+  await broker.write(topic, '1', registration('old-1', 'Grace', 'silver'));
   const button = (name: string | RegExp, on = page) =>
     on.getByRole('button', { name, exact: typeof name === 'string' });
   const pick = async (chip: string | RegExp, option: string | RegExp) => {
@@ -113,7 +113,7 @@ status: live
   });
   expect(applied.status()).toBe(200);
 
-  broker.write(topic, '2', registration('new-1', 'Ada', 'gold'));
+  await broker.write(topic, '2', registration('new-1', 'Ada', 'gold'));
   await page.getByRole('link', { name: 'Outbox' }).click();
   await page.getByTestId('outbox').getByText('new-1').click();
   await page.getByText('Your plan: gold').first().waitFor();

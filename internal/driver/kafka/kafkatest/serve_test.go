@@ -26,7 +26,8 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	if err := json.NewEncoder(os.Stdout).Encode(c.Secure()); err != nil {
+	say := json.NewEncoder(os.Stdout).Encode
+	if err := say(c.Secure()); err != nil {
 		t.Fatal(err)
 	}
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
@@ -40,6 +41,9 @@ func TestServe(t *testing.T) {
 		}
 		record := &kgo.Record{Topic: r.Topic, Key: []byte(r.Key), Value: []byte(r.Value)}
 		if err := client.ProduceSync(t.Context(), record).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		if err := say("written"); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -130,6 +130,7 @@ export function useEditor<S extends object>(asked: {
   };
 }
 
+/** Why what has problems is not saved; they are shown where they are. */
 export const wrong = 'Something is wrong with it';
 
 export type Editor<S extends object> = ReturnType<typeof useEditor<S>>;

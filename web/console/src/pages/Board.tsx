@@ -11,6 +11,7 @@ import css from '../explore/explore.module.css';
 import type { FunnelSpec } from '../explore/SavedFunnels';
 import type { Opened } from '../explore/state';
 import { suggest } from '../explore/words';
+import { Mistakes, wordsOf } from '../trigger/Mistakes';
 import { put } from '../trigger/spec';
 import { textOf } from '../trigger/yaml';
 import { LinkButton } from '../ui/LinkButton';
@@ -88,6 +89,11 @@ function Editor({
         )
       }
     >
+      {!yaml && (
+        <Mistakes
+          all={editor.problems.map((p) => ({ where: p.path ?? '', message: wordsOf(p) }))}
+        />
+      )}
       {yaml ? null : charts.length === 0 ? (
         <Card>
           <Empty
