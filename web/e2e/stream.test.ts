@@ -15,7 +15,7 @@ beforeAll(async () => {
   [browser, heed, broker] = await Promise.all([launch(), start({ admin: false }), kafka()]);
   admin = await profile(browser, heed, { calm: true });
   page = await setUp(admin);
-}, 120_000);
+}, 300_000); // where everything is slow, the broker takes a while
 afterAll(async () => {
   await admin?.context.close();
   await Promise.all([browser?.close(), heed?.remove(), broker?.close()]);
