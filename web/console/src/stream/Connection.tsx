@@ -9,7 +9,7 @@ import {
   Textarea,
   TextInput,
 } from '@mantine/core';
-import { useState } from 'react';
+import { type ReactNode, useState } from 'react';
 import { messageOf } from '../api/problem';
 import { plural } from '../format/number';
 import { Mistakes, wordsOf } from '../trigger/Mistakes';
@@ -192,8 +192,7 @@ const certificates = [
 function Certificates({ kafka, set, readOnly }: Part) {
   const { tls = {} } = kafka;
   return (
-    <details open={Object.keys(tls).length > 0}>
-      <summary>Certificates</summary>
+    <Fold title="Certificates" open={Object.keys(tls).length > 0}>
       <div className={css.fields}>
         {certificates.map(([key, label, about]) => (
           <Textarea
@@ -216,6 +215,17 @@ function Certificates({ kafka, set, readOnly }: Part) {
           onChange={(e) => set({ ...kafka, tls: put(tls, 'serverName', e.currentTarget.value) })}
         />
       </div>
+    </Fold>
+  );
+}
+
+/** What is seldom said, folded away unless something is said there when it appears. */
+export function Fold(props: { title: string; open: boolean; children: ReactNode }) {
+  const [open] = useState(props.open);
+  return (
+    <details open={open}>
+      <summary>{props.title}</summary>
+      {props.children}
     </details>
   );
 }

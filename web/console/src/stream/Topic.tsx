@@ -5,7 +5,7 @@ import { type Problem, put } from '../trigger/spec';
 import sentence from '../trigger/trigger.module.css';
 import { Card } from '../ui/Page';
 import ui from '../ui/ui.module.css';
-import { Secret } from './Connection';
+import { Fold, Secret } from './Connection';
 import type { Spec } from './spec';
 import css from './stream.module.css';
 import type { Editing } from './useSampling';
@@ -62,8 +62,7 @@ export function Topic(props: Editing & { saved: boolean; problems: readonly Prob
             It has begun: where it begins matters again only if the brokers forget its position.
           </p>
         )}
-        <details open={spec.group !== undefined}>
-          <summary>Consumer group</summary>
+        <Fold title="Consumer group" open={spec.group !== undefined}>
           <TextInput
             label="Consumer group"
             description="Keeps the position on the brokers"
@@ -72,7 +71,7 @@ export function Topic(props: Editing & { saved: boolean; problems: readonly Prob
             readOnly={readOnly}
             onChange={(e) => set(put(spec, 'group', e.currentTarget.value))}
           />
-        </details>
+        </Fold>
         <Mistakes all={props.problems.map((p) => ({ where: p.path ?? '', message: wordsOf(p) }))} />
       </div>
     </Card>
