@@ -156,6 +156,8 @@ test('a stream can be connected by keyboard alone', { timeout: slow }, async () 
     }
     throw new Error(`nothing called ${name} is reached`);
   };
+  await page.getByLabel('Name', { exact: true }).focus();
+  await keyboard.type('by-keys');
   await page.getByLabel('Addresses').focus();
   await keyboard.type('k1.example:9092');
   await keyboard.press('Shift+Tab');
@@ -189,7 +191,14 @@ test('a stream can be connected by keyboard alone', { timeout: slow }, async () 
   await page.getByTestId('fields').getByText('Trait email').waitFor();
   await button(page, 'Save').focus();
   await keyboard.press('Enter');
-  await page.getByText('registrations').first().waitFor();
+  await page.getByText('by-keys is saved.').waitFor();
+  expect(world.mock.stored('stream', 'by-keys')?.spec).toEqual({
+    kafka: { brokers: ['k1.example:9092'] },
+    topic: 'crm.registrations',
+    userId: 'value.customer.id',
+    event: 'registered',
+    traits: { email: 'value.customer.email' },
+  });
 });
 
 test('a stream says how it fares, and is written as text, too', { timeout: slow }, async () => {
