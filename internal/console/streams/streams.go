@@ -82,7 +82,7 @@ func (s *Streams) SampleStream(ctx context.Context, r api.SampleStreamRequestObj
 	}
 	sample, err := stream.Sample(ctx, d, min(max(n, 1), 20), s.deps.Clock(), s.deps.Logger)
 	if errors.Is(err, stream.ErrUnreachable) {
-		return nil, definition.Problems{doc.Problem("kafka", err.Error(), "")}
+		return nil, api.Fail(http.StatusUnprocessableEntity, "invalid", err.Error(), "")
 	}
 	if err != nil {
 		return nil, err

@@ -138,7 +138,11 @@ test('the settings for sending, in a form and as YAML', { timeout: slow }, async
   await page.getByLabel('Quiet from').fill('22:00');
   await page.getByLabel('E-mail', { exact: true }).check();
   await page.getByText('Shop Ltd, 1 High Street').waitFor();
-  const yaml = page.getByLabel('The settings as YAML').last();
+  await presentable(page);
+  const text = () => page.getByText('YAML', { exact: true }).click();
+  const form = () => page.getByText('Form', { exact: true }).click();
+  await text();
+  const yaml = page.getByLabel('The settings as YAML');
   expect(await yaml.inputValue()).toContain('quiet: {from: 22:00, to: 08:00}');
   await presentable(page);
   await yaml.fill('kind: settings\nname: sending\nholdout: [');
@@ -146,12 +150,15 @@ test('the settings for sending, in a form and as YAML', { timeout: slow }, async
   expect(await page.getByRole('button', { name: 'Save' }).isDisabled()).toBe(true);
   // a line that is being written takes nothing away
   await yaml.fill('kind: settings\nname: sending\nquiet:');
+  await form();
   await page.getByText('none: marketing is sent at any hour').waitFor();
+  await text();
   await yaml.fill('kind: settings\nname: sending\ncap: {count: 3, per: {}}');
   await page.getByText('Line 3: cap.per is text').waitFor();
   await yaml.fill(
     'kind: settings\nname: sending\nholdout: 5%\noptIn: {email: {channel: news, template: confirm}}\n',
   );
+  await form();
   expect(await page.getByLabel('Held back from all marketing, in percent').inputValue()).toBe(
     '5 %',
   );

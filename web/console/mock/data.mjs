@@ -710,7 +710,7 @@ export function explanation(user, trigger) {
 
 export function badEvents({ empty }) {
   return {
-    total: empty ? 0 : 2,
+    total: empty ? 0 : 3,
     events: empty
       ? []
       : [
@@ -723,6 +723,13 @@ export function badEvents({ empty }) {
             sample: '{"event":"win","properties":{}}',
           },
           { at: ago(600), source: 'shop', reason: 'properties are deeper than 32', event: 'win' },
+          {
+            at: ago(900),
+            source: 'registrations',
+            protocol: 'kafka',
+            reason: 'is not a JSON object',
+            sample: 'garbage',
+          },
         ],
   };
 }
@@ -1032,8 +1039,20 @@ export const streamState = (d) => ({
 /** What there is in a topic, and what a draft makes of it. */
 export function streamSample(spec) {
   const nothing = { topics: [], partitions: 3, messages: [], fields: [], problems: [] };
-  if (!spec.topic) return { ...nothing, topics: ['crm.contracts', 'crm.registrations'] };
-  const named = spec.userId && spec.event;
+  if (spec.kafka.brokers[0].startsWith('nowhere'))
+    return {
+      status: 422,
+      body: {
+        error: {
+          code: 'invalid',
+          message: 'the sample cannot be taken: no broker answers at nowhere.example:9092',
+        },
+      },
+    };
+  if (!spec.topic)
+    return { ...nothing, topics: ['crm.contracts', 'crm.empty', 'crm.registrations'] };
+  if (spec.topic === 'crm.empty') return nothing;
+  const named = spec.userId && (spec.event || spec.eventFrom);
   const at = new Date(Date.now() - 60_000).toISOString();
   const message = (n, value, problem) => ({
     partition: n % 3,
@@ -1049,7 +1068,7 @@ export function streamSample(spec) {
               id: '0-0',
               messageId: `crm.registrations/${n % 3}/${n}@1`,
               type: 'track',
-              event: spec.event,
+              event: spec.event ?? 'registered',
               user: `c${n}`,
               userId: `c${n}`,
               source: 'registrations',
@@ -1065,13 +1084,13 @@ export function streamSample(spec) {
     messages: [
       message(
         42,
-        '{"customer":{"id":"c42","email":"ada@example.com"},"plan":"gold","at":"2026-11-28T07:00:00Z"}',
+        '{"customer":{"id":"c42","email":"ada@example.com"},"plan":"gold","at":1795849200000}',
       ),
       message(41, 'garbage', 'is not a JSON object'),
     ],
     fields: [
       { place: 'key', type: 'text', messages: 2, examples: ['k42', 'k41'] },
-      { place: 'value.at', type: 'time', messages: 1, examples: ['2026-11-28T07:00:00Z'] },
+      { place: 'value.at', type: 'number', messages: 1, examples: ['1795849200000'] },
       { place: 'value.customer.email', type: 'text', messages: 1, examples: ['ada@example.com'] },
       { place: 'value.customer.id', type: 'text', messages: 1, examples: ['c42'] },
       { place: 'value.plan', type: 'text', messages: 1, examples: ['gold'] },

@@ -270,11 +270,13 @@ const streams = createRoute({
 const stream = createRoute({
   getParentRoute: () => root,
   path: '/data/streams/$name',
+  validateSearch: editAs,
   component: page(() => import('./pages/Stream')),
 });
 const newStream = createRoute({
   getParentRoute: () => root,
   path: '/new/stream',
+  validateSearch: editAs,
   component: page(() => import('./pages/Stream'), 'NewStream'),
 });
 const traits = createRoute({
@@ -342,6 +344,7 @@ const settings = createRoute({
 const sending = createRoute({
   getParentRoute: () => root,
   path: '/settings/sending',
+  validateSearch: editAs,
   component: page(() => import('./pages/Sending')),
 });
 

@@ -1,5 +1,5 @@
 import { Menu } from '@mantine/core';
-import { useKind } from '../api/queries';
+import { useDefinitions } from '../api/queries';
 import type { Stream } from '../api/streams';
 import { ChoiceChip, QuietMenu } from '../trigger/Chip';
 import { Drop } from '../trigger/Sentence';
@@ -34,7 +34,7 @@ export function Group(props: {
   onAdd: (node: Node) => void;
 }) {
   const { join, list, set, readOnly } = props;
-  const streams = useKind<Stream>('stream');
+  const streams = useDefinitions<Stream>('stream');
   const add = (node: Node) => {
     props.onAdd(node);
     set(join, [...list, node]);

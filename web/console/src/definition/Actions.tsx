@@ -18,8 +18,10 @@ export function Actions<S extends object>(props: {
   why: string | undefined;
   /** What the form is called, unless it is a sentence. */
   form?: string | undefined;
+  /** Saves it, if that takes more than storing what is typed. */
+  save?: (() => void) | undefined;
   /** How it is edited was changed; without it, there is one way only. */
-  onEditAs?: () => void;
+  onEditAs?: (() => void) | undefined;
   children: ReactNode;
 }) {
   const { draft, name, broken, unchanged, onEditAs } = props;
@@ -49,7 +51,7 @@ export function Actions<S extends object>(props: {
       )}
       <Button
         size="xs"
-        onClick={() => draft.store(name, draft.base.version)}
+        onClick={props.save ?? (() => draft.store(name, draft.base.version))}
         disabled={why !== undefined || broken || unchanged}
         title={why}
         loading={draft.saving}

@@ -8,21 +8,48 @@ import { Card, Page } from '../ui/Page';
 import ui from '../ui/ui.module.css';
 import { Actions } from './Actions';
 import { More, Newer, Questions } from './Guards';
+import { homes } from './homes';
 import { Naming } from './Naming';
 import type { Editor } from './useEditor';
 
+/** What the page around a form needs of its editor. */
+export type Framed<S extends object> = Pick<
+  Editor<S>,
+  | 'kind'
+  | 'saved'
+  | 'fixed'
+  | 'draft'
+  | 'spec'
+  | 'name'
+  | 'typed'
+  | 'setTyped'
+  | 'suggested'
+  | 'readOnly'
+  | 'yaml'
+  | 'yamlOnly'
+  | 'text'
+  | 'toText'
+  | 'showText'
+  | 'broken'
+  | 'problems'
+  | 'change'
+  | 'write'
+  | 'why'
+>;
+
 /** The page around the form of a definition: its name, the same as YAML, saving and deleting it. */
-export function Frame<S extends { description?: string }>(props: {
-  editor: Editor<S>;
+export function Frame<S extends object>(props: {
+  editor: Framed<S>;
   title: string;
   lede: ReactNode;
-  /** What the menu calls deleting it, and what is lost with it. */
+  /** What the menu calls deleting it. */
   remove?: string;
-  cost: ReactNode;
-  /** Where the others are. */
-  home: '/audiences' | '/data/traits' | '/templates' | '/triggers';
+  /** What is lost by deleting it; what says nothing of that cannot be deleted. */
+  cost?: ReactNode;
   /** Stands in the card, where YAML is not asked for. */
-  form: ReactNode;
+  form?: ReactNode;
+  /** Neither its name nor what it is for can be said here. */
+  nameless?: boolean;
   /** What else is edited, below the card. */
   children?: ReactNode;
   /** What it comes to, beside it. */
@@ -34,41 +61,50 @@ export function Frame<S extends { description?: string }>(props: {
   unnamed?: string;
   /** What the form is called, unless it is a sentence. */
   called?: string;
+  /** What else can be done with it. */
+  actions?: ReactNode;
+  /** What saving it is called, and how, where it is not just stored. */
+  label?: string | undefined;
+  save?: () => void;
+  /** It is not known yet whether the form can draw what was written. */
+  unsure?: boolean;
 }) {
   const { editor } = props;
   const { kind, saved, draft, spec, readOnly, yaml } = editor;
+  const home = homes[kind];
   const navigate = useNavigate();
+  const named = !yaml && !props.nameless;
   const main = (
     <>
-      <Card flush label={`The ${kind}`}>
-        {!yaml && (
-          <Naming
-            saved={editor.fixed !== undefined}
-            typed={editor.typed}
-            suggested={editor.suggested || (props.unnamed ?? '')}
-            setTyped={editor.setTyped}
-            description={spec.description}
-            setDescription={(said) =>
-              editor.change(
-                put<{ description?: string }, 'description'>(spec, 'description', said) as S,
-              )
-            }
-            readOnly={readOnly}
-          />
-        )}
-        {yaml ? (
-          <Yaml
-            kind={kind}
-            text={editor.text}
-            set={editor.write}
-            broken={editor.broken}
-            problems={editor.problems}
-            readOnly={readOnly}
-          />
-        ) : (
-          props.form
-        )}
-      </Card>
+      {(yaml || named || props.form) && (
+        <Card flush label={kind === 'settings' ? 'The settings' : `The ${kind}`}>
+          {named && (
+            <Naming
+              saved={editor.fixed !== undefined}
+              typed={editor.typed}
+              suggested={editor.suggested || (props.unnamed ?? '')}
+              setTyped={editor.setTyped}
+              description={(spec as Described).description}
+              setDescription={(said) =>
+                editor.change(put<Described, 'description'>(spec, 'description', said) as S)
+              }
+              readOnly={readOnly}
+            />
+          )}
+          {yaml ? (
+            <Yaml
+              kind={kind}
+              text={editor.text}
+              set={editor.write}
+              broken={editor.broken}
+              problems={editor.problems}
+              readOnly={readOnly}
+            />
+          ) : (
+            props.form
+          )}
+        </Card>
+      )}
       {props.children}
       {readOnly && (
         <Text size="sm" c="dimmed">
@@ -80,19 +116,23 @@ export function Frame<S extends { description?: string }>(props: {
   return (
     <Page
       title={props.title}
+      home={home}
       lede={props.lede}
       actions={
         <Actions
           draft={draft}
           name={editor.name}
           yaml={yaml}
-          broken={editor.broken !== undefined}
+          broken={editor.broken !== undefined || props.unsure === true}
           unchanged={editor.fixed !== undefined && !draft.dirty}
+          label={props.label}
           why={editor.why}
           form={props.called}
-          onEditAs={editor.showText}
+          save={props.save}
+          onEditAs={editor.yamlOnly ? undefined : editor.showText}
         >
-          {saved && !readOnly && (
+          {props.actions}
+          {saved && !readOnly && props.cost && (
             <More
               kind={kind}
               saved={saved}
@@ -100,7 +140,7 @@ export function Frame<S extends { description?: string }>(props: {
               cost={props.cost}
               onGone={() => {
                 draft.gone();
-                void navigate({ to: props.home });
+                void navigate(home.link);
               }}
             />
           )}
@@ -124,3 +164,5 @@ export function Frame<S extends { description?: string }>(props: {
     </Page>
   );
 }
+
+type Described = { description?: string };

@@ -5,11 +5,14 @@ import { type Definition, useCheck } from '../api/queries';
 import { useMay } from '../api/session';
 import type { Problem } from '../trigger/spec';
 import { type Parsed, readText, type Shape } from '../trigger/yaml';
+import type { Kind } from './homes';
 import { goodName, useDraft } from './useDraft';
 
 /** A definition that is edited in a form or as YAML, and is checked while it is. */
-export function useEditor<S extends { description?: string }>(asked: {
-  kind: string;
+export function useEditor<S extends object>(asked: {
+  kind: Kind;
+  /** Who may change it. */
+  role?: 'marketer' | 'admin';
   saved: Definition<S> | undefined;
   /** The name it has although it was never saved. */
   fixed?: string | undefined;
@@ -20,6 +23,8 @@ export function useEditor<S extends { description?: string }>(asked: {
   /** What it is called while nobody names it. */
   suggest: (spec: S) => string;
   toText: (name: string, spec: S) => string;
+  /** There is no form of it. */
+  yamlOnly?: boolean;
   /** What the form can draw, and how the text is read if not by that. */
   shape?: Shape;
   read?: (text: string) => Parsed<S>;
@@ -31,7 +36,7 @@ export function useEditor<S extends { description?: string }>(asked: {
 }) {
   const { kind, saved } = asked;
   const { as } = useSearch({ strict: false });
-  const may = useMay('marketer');
+  const may = useMay(asked.role ?? 'marketer');
   const readOnly = !may || saved?.readOnly === true;
   const [typed, setTyped] = useState(asked.called ?? '');
   const [text, setText] = useState<string>();
@@ -58,7 +63,7 @@ export function useEditor<S extends { description?: string }>(asked: {
 
   // what it is called changes nothing about what it does
   const rule = useMemo(() => {
-    const { description: _, ...rest } = spec;
+    const { description: _, ...rest } = spec as { description?: string };
     return rest as S;
   }, [spec]);
   const [wanted] = useDebouncedValue(rule, 150);
@@ -77,8 +82,11 @@ export function useEditor<S extends { description?: string }>(asked: {
     setTyped,
     suggested,
     readOnly,
-    yaml: as === 'yaml',
+    yaml: asked.yamlOnly === true || as === 'yaml',
+    yamlOnly: asked.yamlOnly === true,
     text: text ?? toText(spec),
+    /** It was written as text since it was last drawn. */
+    written: text !== undefined,
     toText,
     showText: () => setText(undefined),
     broken,
@@ -100,18 +108,29 @@ export function useEditor<S extends { description?: string }>(asked: {
       const read = asked.read?.(next) ?? (readText(kind, next, asked.shape) as Parsed<S>);
       if ('line' in read) return setBroken(read);
       if (fixed && read.name !== '' && read.name !== fixed)
-        return setBroken({ line: 2, message: `A saved ${kind} keeps its name, ${fixed}` });
+        return setBroken({
+          line: 2,
+          message:
+            kind === 'settings'
+              ? `These settings are called ${fixed}`
+              : `A saved ${kind} keeps its name, ${fixed}`,
+        });
       setBroken(undefined);
       draft.setSpec(read.spec);
       if (!fixed && read.name !== asked.suggest(read.spec)) setTyped(read.name);
     },
     /** Why it cannot be saved. */
     why: saved?.readOnly
-      ? `This ${kind} is loaded from a folder at start; change it there`
+      ? kind === 'settings'
+        ? 'These settings are loaded from a folder at start; change them there'
+        : `This ${kind} is loaded from a folder at start; change it there`
       : !may
-        ? `Your role cannot change ${kind}s`
-        : asked.lacks?.(spec),
+        ? `Your role cannot change ${kind.replace(/s?$/, 's')}`
+        : (asked.lacks?.(spec) ?? (problems.length > 0 ? wrong : undefined)),
   };
 }
 
-export type Editor<S extends { description?: string }> = ReturnType<typeof useEditor<S>>;
+/** Why what has problems is not saved; they are shown where they are. */
+export const wrong = 'Something is wrong with it';
+
+export type Editor<S extends object> = ReturnType<typeof useEditor<S>>;

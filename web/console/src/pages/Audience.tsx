@@ -25,7 +25,6 @@ import { Mistakes, wordsOf } from '../trigger/Mistakes';
 import { put } from '../trigger/spec';
 import css from '../trigger/trigger.module.css';
 import { textOf } from '../trigger/yaml';
-import { LinkButton } from '../ui/LinkButton';
 import { Card } from '../ui/Page';
 import { At } from '../ui/time';
 import ui from '../ui/ui.module.css';
@@ -38,15 +37,7 @@ export default function Audience() {
   const answer = useDefinition<Spec>('audience', name);
   const { saved } = answer;
   if (saved) return <Editor key={name} saved={saved} start={saved.spec} />;
-  return (
-    <Absent
-      kind="audience"
-      name={name}
-      icon="audience"
-      answer={answer}
-      others={<LinkButton to="/audiences">See all audiences</LinkButton>}
-    />
-  );
+  return <Absent kind="audience" name={name} answer={answer} />;
 }
 
 /** An audience that does not exist yet. */
@@ -105,7 +96,6 @@ function Editor(props: { saved: Saved | undefined; start: Spec; called?: string 
           : 'Who should it be? Say it in sentences.'
       }
       cost="Who entered and left is forgotten. Its versions stay and it can be written again."
-      home="/audiences"
       form={
         <div className={css.body}>
           <Group

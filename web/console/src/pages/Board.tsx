@@ -1,25 +1,21 @@
 import { TextInput } from '@mantine/core';
-import { useDebouncedValue } from '@mantine/hooks';
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router';
-import { useMemo, useState } from 'react';
-import { type Definition, useCheck, useDefinition, useDefinitions } from '../api/queries';
-import { useMay } from '../api/session';
+import { useMemo } from 'react';
+import { type Definition, useDefinition, useDefinitions } from '../api/queries';
 import { BoardChart } from '../board/BoardChart';
 import { type BoardSpec, readBoard, withSteps } from '../board/spec';
 import { Absent } from '../definition/Absent';
-import { Actions } from '../definition/Actions';
-import { More, Newer, Questions } from '../definition/Guards';
-import { Naming } from '../definition/Naming';
-import { goodName, useDraft } from '../definition/useDraft';
+import { Frame } from '../definition/Frame';
+import { useEditor } from '../definition/useEditor';
 import css from '../explore/explore.module.css';
 import type { FunnelSpec } from '../explore/SavedFunnels';
 import type { Opened } from '../explore/state';
 import { suggest } from '../explore/words';
+import { Mistakes, wordsOf } from '../trigger/Mistakes';
 import { put } from '../trigger/spec';
-import { Yaml } from '../trigger/Yaml';
 import { textOf } from '../trigger/yaml';
 import { LinkButton } from '../ui/LinkButton';
-import { Card, Page } from '../ui/Page';
+import { Card } from '../ui/Page';
 import { Empty } from '../ui/states';
 
 type Saved = Definition<BoardSpec>;
@@ -38,15 +34,7 @@ export default function Board() {
     [answer.saved],
   );
   if (saved) return <Editor key={name} saved={saved} open={open} />;
-  return (
-    <Absent
-      kind="board"
-      name={name}
-      icon="explore"
-      answer={answer}
-      others={<LinkButton to="/boards">See all boards</LinkButton>}
-    />
-  );
+  return <Absent kind="board" name={name} answer={answer} />;
 }
 
 /** A board that does not exist yet. */
@@ -64,173 +52,91 @@ function Editor({
   open: (Opened & { chart: number }) | undefined;
 }) {
   const navigate = useNavigate();
-  const { as } = useSearch({ strict: false });
-  const may = useMay('marketer');
-  const readOnly = !may || saved?.readOnly === true;
-  const [typed, setTyped] = useState('');
-  const [text, setText] = useState<string>();
-  const [broken, setBroken] = useState<{ line: number; message: string }>();
-  const draft = useDraft<BoardSpec>({
+  const editor = useEditor<BoardSpec>({
     kind: 'board',
     saved,
     blank,
-    readOnly,
-    broken: broken !== undefined,
-    onReset: () => {
-      setText(undefined);
-      setBroken(undefined);
-    },
+    suggest: (spec) => suggest(spec.title ?? '', []),
+    toText: (name, spec) => textOf('board', name, spec, ['range', 'steps', 'by', 'of']),
+    read: readBoard,
     onMade: (name) => void navigate({ to: '/boards/$name', params: { name }, replace: true }),
   });
-  const { spec, setSpec, dirty } = draft;
-  const suggested = suggest(spec.title ?? '', []);
-  const name = saved?.name ?? (typed || suggested);
+  const { spec, yaml, readOnly } = editor;
+  const { charts } = spec;
   const funnels = useDefinitions<FunnelSpec>('funnel');
   const named = (funnel: string) => funnels.data?.definitions.find((d) => d.name === funnel)?.spec;
-  const { charts } = spec;
-  const yaml = as === 'yaml';
-  const toText = (of: BoardSpec) => textOf('board', name, of, ['range', 'steps', 'by', 'of']);
-  const [asked] = useDebouncedValue(spec, 150);
-  const check = useCheck('board', goodName(name) ? name : 'draft', asked, yaml && !broken);
-  const problems = yaml && !broken ? (check.data?.problems ?? []) : [];
-  // what was written is only drawn once it is known to be a board
-  const written = yaml && text !== undefined;
-  const checked = asked === spec && !check.isPlaceholderData && check.data?.problems.length === 0;
-  const write = (next: string) => {
-    setText(next);
-    const read = readBoard(next);
-    if ('line' in read) return setBroken(read);
-    if (saved && read.name !== '' && read.name !== saved.name)
-      return setBroken({ line: 2, message: `A saved board keeps its name, ${saved.name}` });
-    setBroken(undefined);
-    setSpec(read.spec);
-    if (!saved && read.name !== suggested) setTyped(read.name);
-  };
-  const change = (next: BoardSpec['charts']) => setSpec({ ...spec, charts: next });
-  const unchanged = saved !== undefined && !dirty;
-  const why = saved?.readOnly
-    ? 'This board is loaded from a folder at start; change it there'
-    : !may
-      ? 'Your role cannot change boards'
-      : problems.length > 0
-        ? 'Something is wrong with it'
-        : undefined;
+  const change = (next: BoardSpec['charts']) => editor.change({ ...spec, charts: next });
+  const nameless = readOnly || (saved !== undefined && !editor.draft.dirty);
   return (
-    <Page
+    <Frame
+      editor={editor}
       title={spec.title || saved?.name || 'New board'}
       lede={spec.description ?? 'Charts that answer again by themselves, every 5 s.'}
-      actions={
-        <>
-          <LinkButton to="/boards" size="xs" variant="default">
-            Boards
-          </LinkButton>
-          <Actions
-            draft={draft}
-            name={name}
-            yaml={yaml}
-            form="Charts"
-            broken={broken !== undefined || (written && !checked)}
-            unchanged={unchanged}
-            why={why}
-            onEditAs={() => setText(undefined)}
-          >
-            {saved && !readOnly && (
-              <More
-                kind="board"
-                saved={saved}
-                label="Delete the board"
-                cost="Its versions stay, and it can be made again."
-                onGone={() => {
-                  draft.gone();
-                  void navigate({ to: '/boards' });
-                }}
-              />
-            )}
-          </Actions>
-        </>
+      cost="Its versions stay, and it can be made again."
+      called="Charts"
+      unsure={yaml && editor.written && !(editor.checked && !editor.waiting)}
+      nameless={nameless}
+      form={
+        !nameless && (
+          <TextInput
+            label="Title"
+            placeholder="What it is for"
+            maxLength={120}
+            p="md"
+            value={spec.title ?? ''}
+            onChange={(e) => editor.change(put(spec, 'title', e.currentTarget.value || undefined))}
+          />
+        )
       }
     >
-      <Newer draft={draft} />
-      <div data-quiet>
-        {yaml && (
-          <Card flush label="The board">
-            <Yaml
-              kind="board"
-              text={text ?? toText(spec)}
-              set={write}
-              broken={broken}
-              problems={problems}
+      {!yaml && (
+        <Mistakes
+          all={editor.problems.map((p) => ({ where: p.path ?? '', message: wordsOf(p) }))}
+        />
+      )}
+      {yaml ? null : charts.length === 0 ? (
+        <Card>
+          <Empty
+            icon="explore"
+            title="Nothing is on this board yet"
+            cause="Charts come from Explore: look for what you want to keep an eye on, and choose “Add to a board” there."
+            action={<LinkButton to="/explore">Open Explore</LinkButton>}
+          />
+        </Card>
+      ) : (
+        <div className={css.board}>
+          {charts.map((chart, i) => (
+            <BoardChart
+              // the same question stays the same chart wherever it is moved
+              key={`${JSON.stringify(chart.query)}-${charts.slice(0, i).filter((c) => c.title === chart.title).length}`}
+              chart={chart}
+              query={withSteps(chart.query, named)}
+              at={i}
+              of={charts.length}
+              opened={open?.chart === i ? open : undefined}
+              setOpened={(next) =>
+                void navigate({
+                  to: '.',
+                  search: (old: object) => ({
+                    ...old,
+                    open: next && { ...next, chart: i },
+                  }),
+                  resetScroll: false,
+                })
+              }
               readOnly={readOnly}
+              change={(next) =>
+                change(charts.flatMap((other, n) => (n === i ? (next ?? []) : [other])))
+              }
+              move={(by) => {
+                const next = charts.toSpliced(i, 1);
+                next.splice(i + by, 0, chart);
+                change(next);
+              }}
             />
-          </Card>
-        )}
-        {!yaml && (!saved || dirty) && !readOnly && (
-          <Card flush label="The board">
-            <TextInput
-              label="Title"
-              placeholder="What it is for"
-              maxLength={120}
-              m="md"
-              mb={0}
-              value={spec.title ?? ''}
-              onChange={(e) => setSpec(put(spec, 'title', e.currentTarget.value || undefined))}
-            />
-            <Naming
-              saved={saved !== undefined}
-              typed={typed}
-              suggested={suggested}
-              setTyped={setTyped}
-              description={spec.description}
-              setDescription={(said) => setSpec(put(spec, 'description', said))}
-              readOnly={readOnly}
-            />
-          </Card>
-        )}
-        {yaml ? null : charts.length === 0 ? (
-          <Card>
-            <Empty
-              icon="explore"
-              title="Nothing is on this board yet"
-              cause="Charts come from Explore: look for what you want to keep an eye on, and choose “Add to a board” there."
-              action={<LinkButton to="/explore">Open Explore</LinkButton>}
-            />
-          </Card>
-        ) : (
-          <div className={css.board}>
-            {charts.map((chart, i) => (
-              <BoardChart
-                // the same question stays the same chart wherever it is moved
-                key={`${JSON.stringify(chart.query)}-${charts.slice(0, i).filter((c) => c.title === chart.title).length}`}
-                chart={chart}
-                query={withSteps(chart.query, named)}
-                at={i}
-                of={charts.length}
-                opened={open?.chart === i ? open : undefined}
-                setOpened={(next) =>
-                  void navigate({
-                    to: '.',
-                    search: (old: object) => ({
-                      ...old,
-                      open: next && { ...next, chart: i },
-                    }),
-                    resetScroll: false,
-                  })
-                }
-                readOnly={readOnly}
-                change={(next) =>
-                  change(charts.flatMap((other, n) => (n === i ? (next ?? []) : [other])))
-                }
-                move={(by) => {
-                  const next = charts.toSpliced(i, 1);
-                  next.splice(i + by, 0, chart);
-                  change(next);
-                }}
-              />
-            ))}
-          </div>
-        )}
-      </div>
-      <Questions draft={draft} saved={saved} yaml={toText} />
-    </Page>
+          ))}
+        </div>
+      )}
+    </Frame>
   );
 }

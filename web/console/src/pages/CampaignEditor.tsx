@@ -1,4 +1,4 @@
-import { Button, Text } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
@@ -24,43 +24,22 @@ import { What } from '../campaign/What';
 import { When } from '../campaign/When';
 import { Who } from '../campaign/Who';
 import { Absent } from '../definition/Absent';
-import { Actions } from '../definition/Actions';
-import { More, Newer, Questions } from '../definition/Guards';
-import { Naming } from '../definition/Naming';
+import { Frame } from '../definition/Frame';
 import { goodName, useDraft } from '../definition/useDraft';
+import { wrong } from '../definition/useEditor';
 import { startWords, triggerWords } from '../format/pattern';
 import { Mistakes, wordsOf } from '../trigger/Mistakes';
 import { Rail } from '../trigger/Rail';
-import {
-  complete,
-  put,
-  same,
-  stepEvents,
-  suggestName,
-  type Spec as Trigger,
-} from '../trigger/spec';
-import css from '../trigger/trigger.module.css';
-import { Yaml } from '../trigger/Yaml';
+import { complete, same, stepEvents, suggestName, type Spec as Trigger } from '../trigger/spec';
 import { readText, textOf } from '../trigger/yaml';
-import { LinkButton } from '../ui/LinkButton';
 import { failed } from '../ui/notice';
-import { Card, Page } from '../ui/Page';
-import ui from '../ui/ui.module.css';
 
 /** A campaign that exists. */
 export default function CampaignEditor() {
   const { name } = useParams({ from: '/campaigns/$name/edit' });
   const answer = useDefinition<Spec>('campaign', name);
   if (answer.saved) return <Editor key={name} saved={answer.saved} />;
-  return (
-    <Absent
-      kind="campaign"
-      name={name}
-      icon="campaign"
-      answer={answer}
-      others={<LinkButton to="/campaigns">See all campaigns</LinkButton>}
-    />
-  );
+  return <Absent kind="campaign" name={name} answer={answer} />;
 }
 
 /** A campaign that does not exist yet. */
@@ -126,7 +105,7 @@ function Editor(props: { saved: Campaign | undefined; trigger?: string | undefin
     onReset: reset,
     onMade: open,
   });
-  const { spec, dirty } = draft;
+  const { spec } = draft;
 
   // The trigger that is written here is saved with the campaign; one that says the same is used.
   const known = triggers.data?.definitions ?? [];
@@ -183,8 +162,7 @@ function Editor(props: { saved: Campaign | undefined; trigger?: string | undefin
     ? 'This campaign is loaded from a folder at start; change it there'
     : !may
       ? 'Your role cannot change campaigns'
-      : (missing ??
-        (ownProblems.length + problems.length > 0 ? 'Something is wrong with it' : undefined));
+      : (missing ?? (ownProblems.length + problems.length > 0 ? wrong : undefined));
 
   /** Saves the trigger that was written here, then the campaign. */
   const store = async (status: Spec['status'], withMembers = false) => {
@@ -223,94 +201,50 @@ function Editor(props: { saved: Campaign | undefined; trigger?: string | undefin
         known.find((t) => t.name === spec.when.trigger),
       );
   return (
-    <Page
+    <Frame
+      editor={{
+        kind: 'campaign',
+        saved,
+        fixed: saved?.name,
+        draft,
+        spec,
+        name,
+        typed,
+        setTyped,
+        suggested: suggestion,
+        readOnly,
+        yaml,
+        yamlOnly: false,
+        text: text ?? toText(whole),
+        toText,
+        showText: () => setText(undefined),
+        broken,
+        problems,
+        change,
+        write,
+        why,
+      }}
       title={saved?.name ?? 'New campaign'}
       lede="When something happens, who gets what, and how often."
+      cost="It sends nothing any more. What it has sent stays counted, and its versions stay."
+      label={saved ? undefined : 'Save as draft'}
+      save={() => void store(saved?.spec.status ?? 'draft')}
       actions={
-        <Actions
-          draft={{ ...draft, store: () => void store(saved?.spec.status ?? 'draft') }}
-          name={name}
-          yaml={yaml}
-          broken={broken !== undefined}
-          unchanged={saved !== undefined && !dirty}
-          label={saved ? undefined : 'Save as draft'}
-          why={why}
-          onEditAs={() => setText(undefined)}
-        >
-          {spec.status !== 'live' && spec.status !== 'ended' && (
-            <Button
-              size="xs"
-              disabled={why !== undefined || broken !== undefined || !goodName(name)}
-              title={why}
-              onClick={() => setReviewing(true)}
-            >
-              Review
-            </Button>
-          )}
-          {saved && !readOnly && (
-            <More
-              kind="campaign"
-              saved={saved}
-              label="Delete the campaign"
-              cost="It sends nothing any more. What it has sent stays counted, and its versions stay."
-              onGone={() => {
-                draft.gone();
-                void navigate({ to: '/campaigns' });
-              }}
-            />
-          )}
-        </Actions>
+        spec.status !== 'live' &&
+        spec.status !== 'ended' && (
+          <Button
+            size="xs"
+            disabled={why !== undefined || broken !== undefined || !goodName(name)}
+            title={why}
+            onClick={() => setReviewing(true)}
+          >
+            Review
+          </Button>
+        )
       }
-    >
-      <Newer draft={draft} />
-      <div className={css.columns} data-quiet>
-        <div className={ui.stack}>
-          <Card flush label="The campaign">
-            {!yaml && (
-              <Naming
-                saved={saved !== undefined}
-                typed={typed}
-                suggested={suggestion}
-                setTyped={setTyped}
-                description={spec.description}
-                setDescription={(said) => change(put(spec, 'description', said))}
-                readOnly={readOnly}
-              />
-            )}
-            {yaml && (
-              <Yaml
-                kind="campaign"
-                text={text ?? toText(whole)}
-                set={write}
-                broken={broken}
-                problems={problems}
-                readOnly={readOnly}
-              />
-            )}
-          </Card>
-          {!yaml && (
-            <>
-              <When
-                spec={spec}
-                set={change}
-                own={own}
-                setOwn={setOwn}
-                problems={ownProblems}
-                readOnly={readOnly}
-              />
-              <Who spec={spec} set={change} readOnly={readOnly} />
-              <What spec={spec} set={change} readOnly={readOnly} />
-              <Limits spec={spec} set={change} readOnly={readOnly} />
-              <Mistakes all={problems.map((p) => ({ where: p.path ?? '', message: wordsOf(p) }))} />
-            </>
-          )}
-          {readOnly && (
-            <Text size="sm" c="dimmed">
-              {why}.
-            </Text>
-          )}
-        </div>
-        <aside className={ui.stack} aria-label="What it would do">
+      asideLabel="What it would do"
+      aside={
+        <>
           {(own || existing) && (
             <Rail
               name={own ? ownName : (spec.when.trigger ?? 'draft')}
@@ -337,13 +271,27 @@ function Editor(props: { saved: Campaign | undefined; trigger?: string | undefin
             documents={documents}
             address={addressOf(channels.data?.definitions, spec.what[0]?.channel)}
             event={pattern && stepEvents(pattern).at(-1)}
-            why={
-              missing ??
-              (ownProblems.length + problems.length > 0 ? 'Something is wrong with it' : undefined)
-            }
+            why={missing ?? (ownProblems.length + problems.length > 0 ? wrong : undefined)}
           />
-        </aside>
-      </div>
+        </>
+      }
+    >
+      {!yaml && (
+        <>
+          <When
+            spec={spec}
+            set={change}
+            own={own}
+            setOwn={setOwn}
+            problems={ownProblems}
+            readOnly={readOnly}
+          />
+          <Who spec={spec} set={change} readOnly={readOnly} />
+          <What spec={spec} set={change} readOnly={readOnly} />
+          <Limits spec={spec} set={change} readOnly={readOnly} />
+          <Mistakes all={problems.map((p) => ({ where: p.path ?? '', message: wordsOf(p) }))} />
+        </>
+      )}
       <Review
         opened={reviewing}
         onClose={() => setReviewing(false)}
@@ -353,7 +301,6 @@ function Editor(props: { saved: Campaign | undefined; trigger?: string | undefin
         launching={saveTrigger.isPending || draft.saving}
         onLaunch={(withMembers) => void store('live', withMembers)}
       />
-      <Questions draft={draft} saved={saved} yaml={toText} />
-    </Page>
+    </Frame>
   );
 }

@@ -66,7 +66,6 @@ export default function Dimension() {
       kind="dimension"
       name={name}
       title={dimensionTitle(name)}
-      icon="audience"
       answer={{
         data: defined.data && all.data,
         error,
@@ -75,7 +74,6 @@ export default function Dimension() {
           void all.refetch();
         },
       }}
-      others={<LinkButton to="/data/traits">See all dimensions</LinkButton>}
     />
   );
 }
@@ -133,7 +131,6 @@ function Editor(props: {
           ? 'What was edited is dropped, and the dimension that comes with Heed takes its place.'
           : 'Charts that use it will say that it does not exist. Its versions stay and it can be written again.'
       }
-      home="/data/traits"
       form={
         <div className={trigger.body}>
           <Source spec={spec} set={change} readOnly={readOnly} />

@@ -1,26 +1,16 @@
 import { Checkbox, Group, NumberInput, Select, Stack, Text, TextInput } from '@mantine/core';
-import { useDebouncedValue } from '@mantine/hooks';
 import { Link } from '@tanstack/react-router';
-import { type ReactNode, useState } from 'react';
+import type { ReactNode } from 'react';
 import type { Schema } from '../api/client';
-import {
-  type Definition,
-  useChannels,
-  useCheck,
-  useDefinition,
-  useTemplates,
-} from '../api/queries';
-import { useMay } from '../api/session';
-import { Actions } from '../definition/Actions';
-import { Newer, Questions } from '../definition/Guards';
-import { useDraft } from '../definition/useDraft';
+import { type Definition, useChannels, useDefinition, useTemplates } from '../api/queries';
+import { Absent } from '../definition/Absent';
+import { Frame } from '../definition/Frame';
+import { useEditor } from '../definition/useEditor';
 import { PeriodChip } from '../trigger/Chip';
 import { wordsOf } from '../trigger/Mistakes';
 import { put } from '../trigger/spec';
-import { Yaml } from '../trigger/Yaml';
-import { readText, textOf } from '../trigger/yaml';
-import { Card, Page } from '../ui/Page';
-import { Failure, Loading } from '../ui/states';
+import { textOf } from '../trigger/yaml';
+import { Card } from '../ui/Page';
 import ui from '../ui/ui.module.css';
 
 type Spec = Schema['SendingSettingsSpec'];
@@ -36,132 +26,66 @@ const shape = {
   release: 'number',
   optIn: { email: asking, sms: asking },
 } as const;
-const toText = (of: Spec) => textOf('settings', name, of, ['cap', 'quiet', 'email', 'sms']);
 
 /** What holds for all campaigns together: settings/sending. */
 export default function Sending() {
   const answer = useDefinition<Spec>('settings', name);
   if (answer.data) return <Editor saved={answer.saved} />;
-  return (
-    <Page title={title}>
-      <Card>
-        {answer.error ? (
-          <Failure error={answer.error} retry={answer.refetch} />
-        ) : (
-          <Loading rows={8} />
-        )}
-      </Card>
-    </Page>
-  );
+  return <Absent kind="settings" name={name} title={title} answer={answer} />;
 }
 
 function Editor({ saved }: { saved: Saved | undefined }) {
-  const may = useMay('admin');
-  const readOnly = !may || saved?.readOnly === true;
-  const [text, setText] = useState<string>();
-  const [broken, setBroken] = useState<{ line: number; message: string }>();
-  const reset = () => {
-    setText(undefined);
-    setBroken(undefined);
-  };
-  const draft = useDraft<Spec>({
+  const editor = useEditor<Spec>({
     kind: 'settings',
+    role: 'admin',
     saved,
+    fixed: name,
     blank: {},
-    readOnly,
-    broken: broken !== undefined,
-    onReset: reset,
+    suggest: () => name,
+    toText: (_, spec) => textOf('settings', name, spec, ['cap', 'quiet', 'email', 'sms']),
+    shape,
   });
-  const { spec } = draft;
-  const [asked] = useDebouncedValue(spec, 150);
-  const check = useCheck('settings', name, asked, !broken);
-  const problems = broken ? [] : (check.data?.problems ?? []);
-  const write = (next: string) => {
-    setText(next);
-    const read = readText('settings', next, shape);
-    if ('line' in read) return setBroken(read);
-    if (read.name !== name)
-      return setBroken({ line: 2, message: `These settings are called ${name}` });
-    setBroken(undefined);
-    draft.setSpec(read.spec as Spec);
-  };
-  const set = (next: Spec) => {
-    reset();
-    draft.setSpec(next);
-  };
+  const { spec, problems, readOnly, yaml } = editor;
   /** What is wrong at a place of the form. */
   const wrong = (path: string) => {
     const p = problems.find((p) => p.path === path || p.path?.startsWith(`${path}.`));
     return p && wordsOf(p);
   };
-  const why = saved?.readOnly
-    ? 'These settings are loaded from a folder at start; change them there'
-    : !may
-      ? 'Your role cannot change settings'
-      : problems.length > 0
-        ? 'Something is wrong with them'
-        : undefined;
-  const form = { spec, set, wrong, readOnly: readOnly || broken !== undefined };
+  const form = { spec, set: editor.change, wrong, readOnly };
   return (
-    <Page
+    <Frame
+      editor={editor}
       title={title}
       lede="What holds for all campaigns together. A campaign may have limits of its own beside them."
-      actions={
-        <Actions
-          draft={draft}
-          name={name}
-          yaml
-          broken={broken !== undefined}
-          unchanged={!draft.dirty}
-          why={why}
-        >
-          <Link to="/settings" search={{ tab: 'channels' }} className={ui.link ?? ''}>
-            All settings
-          </Link>
-        </Actions>
-      }
+      nameless
+      called="Form"
     >
-      <Newer draft={draft} />
-      <div className={ui.stack}>
-        <Card title="Limits" label="Limits">
-          <Stack gap="lg">
-            <Quiet {...form} />
-            <CapOfAll {...form} />
-            <Shares {...form} />
-          </Stack>
-        </Card>
-        <Card title="Double opt-in" label="Double opt-in">
-          <Stack gap="lg">
-            <Asking {...form} type="email" label="E-mail" />
-            <Asking {...form} type="sms" label="Text messages" />
-            <Text size="sm" c="dimmed">
-              A yes counts once the owner of the address has confirmed it: by the link that the
-              template prints as {'{{ confirm_url }}'}, or by answering YES to a text message. Until
-              then nothing but that question is sent.
-            </Text>
-          </Stack>
-        </Card>
-        <Card title="Postal addresses" label="Postal addresses">
-          <Postal />
-        </Card>
-        <Card flush label="The settings as YAML">
-          <Yaml
-            kind="settings"
-            text={text ?? toText(spec)}
-            set={write}
-            broken={broken}
-            problems={problems}
-            readOnly={readOnly}
-          />
-        </Card>
-        {readOnly && (
-          <Text size="sm" c="dimmed">
-            {why}.
-          </Text>
-        )}
-      </div>
-      <Questions draft={draft} saved={saved} yaml={toText} />
-    </Page>
+      {!yaml && (
+        <>
+          <Card title="Limits" label="Limits">
+            <Stack gap="lg">
+              <Quiet {...form} />
+              <CapOfAll {...form} />
+              <Shares {...form} />
+            </Stack>
+          </Card>
+          <Card title="Double opt-in" label="Double opt-in">
+            <Stack gap="lg">
+              <Asking {...form} type="email" label="E-mail" />
+              <Asking {...form} type="sms" label="Text messages" />
+              <Text size="sm" c="dimmed">
+                A yes counts once the owner of the address has confirmed it: by the link that the
+                template prints as {'{{ confirm_url }}'}, or by answering YES to a text message.
+                Until then nothing but that question is sent.
+              </Text>
+            </Stack>
+          </Card>
+          <Card title="Postal addresses" label="Postal addresses">
+            <Postal />
+          </Card>
+        </>
+      )}
+    </Frame>
   );
 }
 

@@ -4,11 +4,11 @@ import { useMay } from '../api/session';
 import { useStreams } from '../api/streams';
 import { count, plural } from '../format/number';
 import { DataTabs } from '../shell/DataTabs';
+import { Health } from '../stream/Standing';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
 import rows from '../ui/rows.module.css';
-import { Pill } from '../ui/Status';
 import { Empty, Failure, Loading } from '../ui/states';
 import { Ago } from '../ui/time';
 
@@ -66,7 +66,7 @@ export default function Streams() {
 }
 
 /** What it did lately, in words. */
-export function Fares({ state: s }: { state: State }) {
+function Fares({ state: s }: { state: State }) {
   return (
     <>
       {s.lastMessageAt ? (
@@ -81,10 +81,4 @@ export function Fares({ state: s }: { state: State }) {
       {s.bad > 0 && ` · ${count(s.bad)} bad`}
     </>
   );
-}
-
-function Health({ state }: { state: State }) {
-  if (state.paused) return <Pill color="gray">paused</Pill>;
-  if (state.error) return <Pill color="red">{state.lagAt ? 'waits' : 'not connected'}</Pill>;
-  return <Pill color="teal">{state.lagAt ? 'follows' : 'connecting'}</Pill>;
 }

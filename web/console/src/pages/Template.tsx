@@ -33,15 +33,7 @@ export default function Template() {
   const { name } = useParams({ from: '/templates/$name' });
   const answer = useDefinition<Spec>('template', name);
   if (answer.saved) return <Editor key={name} saved={answer.saved} start={answer.saved.spec} />;
-  return (
-    <Absent
-      kind="template"
-      name={name}
-      icon="template"
-      answer={answer}
-      others={<LinkButton to="/templates">See all templates</LinkButton>}
-    />
-  );
+  return <Absent kind="template" name={name} answer={answer} />;
 }
 
 /** A template that does not exist yet: what it begins with, then its editor. */
@@ -187,7 +179,6 @@ function Editor(props: { saved: Saved | undefined; start: Spec; called?: string 
           ? 'Campaigns that use it fail until they get another one. Its versions stay and it can be written again.'
           : 'Its versions stay and it can be written again.'
       }
-      home="/templates"
       form={<Form editor={editor} type={type} locale={locale} setLocale={setLocale} />}
       called="Form"
       wide

@@ -15,7 +15,6 @@ import { blank, complete, eventsOf, type Problem, type Spec, suggestName } from 
 import css from '../trigger/trigger.module.css';
 import { fromYaml, toYaml } from '../trigger/yaml';
 import { Icon } from '../ui/Icon';
-import { LinkButton } from '../ui/LinkButton';
 import { Card } from '../ui/Page';
 import { TriggerFunnel } from '../ui/Progress';
 import { Status } from '../ui/Status';
@@ -29,15 +28,7 @@ export default function Trigger() {
   const { name } = useParams({ from: '/triggers/$name' });
   const answer = useDefinition<Spec>('trigger', name);
   if (answer.saved) return <Editor key={name} saved={answer.saved} />;
-  return (
-    <Absent
-      kind="trigger"
-      name={name}
-      icon="bolt"
-      answer={answer}
-      others={<LinkButton to="/triggers">See all triggers</LinkButton>}
-    />
-  );
+  return <Absent kind="trigger" name={name} answer={answer} />;
 }
 
 /** A trigger that does not exist yet. */
@@ -75,7 +66,6 @@ function Editor({ saved, event = '' }: { saved: Saved | undefined; event?: strin
           : 'When should Heed answer? Say it in a sentence.'
       }
       cost="The progress that users have made is forgotten. Its versions stay and it can be written again."
-      home="/triggers"
       unnamed="named after its events"
       form={
         <div className={css.body}>

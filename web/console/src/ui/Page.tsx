@@ -1,10 +1,14 @@
 import { Text, Title } from '@mantine/core';
+import { Link, type LinkProps } from '@tanstack/react-router';
 import { type ReactNode, useEffect } from 'react';
+import { Icon } from './Icon';
 import css from './ui.module.css';
 
-/** A page: its title, one sentence, what can be done, and the body. */
+/** A page: where it belongs, its title, one sentence, what can be done, and the body. */
 export function Page(props: {
   title: string;
+  /** The page that lists it among others. */
+  home?: { label: string; link: LinkProps };
   heading?: ReactNode;
   lede?: ReactNode;
   actions?: ReactNode;
@@ -17,6 +21,14 @@ export function Page(props: {
     <div className={css.page}>
       <div className={css.head}>
         <div className={css.headText}>
+          {props.home && (
+            <nav className={css.crumbs} aria-label="Breadcrumb">
+              <Link {...props.home.link} className={css.link ?? ''}>
+                {props.home.label}
+              </Link>
+              <Icon name="chevron" size={13} />
+            </nav>
+          )}
           <Title order={1}>{props.heading ?? props.title}</Title>
           {props.lede && (
             <Text className={css.lede} size="sm" component="div">
