@@ -56,8 +56,8 @@ type Order struct {
 	Next     int    `json:"next"` // pages below it have become intents; Pages: all have
 }
 
-// SendOnce orders that a campaign which is started once (When.Once names the
-// order) goes to the users. Repeating it is no harm, whatever the users then:
+// SendOnce orders that a campaign goes to the users: one that is started once (When.Once
+// names the order), or one that goes to who enters an audience, for those who are in it. Repeating it is no harm, whatever the users then:
 // the first list counts. Campaign and users must not be empty.
 func (e *Engager) SendOnce(ctx context.Context, campaign, id string, users []string) (Order, error) {
 	switch {
@@ -153,13 +153,33 @@ func (e *Engager) Reachable(ctx context.Context, c *definition.Campaign, users [
 // HeldBack is how many of the users a campaign of that name would hold back, with
 // those that no marketing goes to.
 func (e *Engager) HeldBack(campaign string, share float64, users []string) (n int) {
-	global := e.current().global
 	for _, u := range users {
-		if policy.HeldOut(e.salt, "", u, global) || policy.HeldOut(e.salt, campaign, u, share) {
+		if e.heldBack(campaign, share, u) {
 			n++
 		}
 	}
 	return n
+}
+
+func (e *Engager) heldBack(campaign string, share float64, user string) bool {
+	return policy.HeldOut(e.salt, "", user, e.current().global) || policy.HeldOut(e.salt, campaign, user, share)
+}
+
+// Languages tells which text of a template how many of the users would get from a
+// campaign of that name, but for those who would be held back.
+func (e *Engager) Languages(ctx context.Context, t *definition.Template, campaign string, share float64, users []string) ([]content.Readers, error) {
+	tally := content.NewTally(t)
+	for _, u := range users {
+		if e.heldBack(campaign, share, u) {
+			continue
+		}
+		_, p, err := reach.Whose(ctx, e.deps.Profiles, u)
+		if err != nil {
+			return nil, err
+		}
+		tally.Add(u, p)
+	}
+	return tally.Readers(), nil
 }
 
 func (o *Order) write(expect int64) (documents.Write, error) {

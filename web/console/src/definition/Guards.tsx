@@ -1,6 +1,7 @@
-import { ActionIcon, Alert, Button, Menu, Modal } from '@mantine/core';
+import { ActionIcon, Alert, Button, Group, Menu, Modal } from '@mantine/core';
 import { type ReactNode, useState } from 'react';
 import { type Definition, useDeleteDefinition } from '../api/queries';
+import { minuteTime } from '../format/time';
 import { Difference } from '../trigger/Difference';
 import css from '../trigger/trigger.module.css';
 import { Icon } from '../ui/Icon';
@@ -8,8 +9,43 @@ import { done, failed } from '../ui/notice';
 import { At } from '../ui/time';
 import type { Draft } from './useDraft';
 
-/** Somebody else saved while this was edited. */
+/** What there is beside what is edited: changes that were never saved, and what somebody else saved. */
 export function Newer<S extends object>({ draft }: { draft: Draft<S> }) {
+  return (
+    <>
+      <Unsaved draft={draft} />
+      <Theirs draft={draft} />
+    </>
+  );
+}
+
+/** Changes from before a reload, a crash, or leaving the page. */
+function Unsaved<S extends object>({ draft }: { draft: Draft<S> }) {
+  const { offer } = draft;
+  if (!offer) return null;
+  return (
+    <Alert
+      variant="outline"
+      mb="md"
+      icon={<Icon name="clock" />}
+      title="You have changes that were never saved"
+      styles={{ body: { color: 'var(--mantine-color-text)' } }}
+      data-testid="unsaved"
+    >
+      <Group gap="xs">
+        <Button size="xs" onClick={() => draft.restore(offer)}>
+          Restore your unsaved changes from {minuteTime(new Date(offer.at), new Date())}
+        </Button>
+        <Button size="xs" variant="default" onClick={() => draft.discard(offer)}>
+          Discard them
+        </Button>
+      </Group>
+    </Alert>
+  );
+}
+
+/** Somebody else saved while this was edited. */
+function Theirs<S extends object>({ draft }: { draft: Draft<S> }) {
   const { newer } = draft;
   if (!newer) return null;
   return (
@@ -67,7 +103,11 @@ export function Questions<S extends object>(props: {
         title="Leave without saving?"
         closeButtonProps={{ 'aria-label': 'Stay' }}
       >
-        <p className={css.plain}>What you changed is not stored anywhere yet.</p>
+        <p className={css.plain}>
+          {draft.stays
+            ? 'What you changed stays in this browser and is offered when you come back.'
+            : 'What you changed is not stored anywhere yet.'}
+        </p>
         <div className={css.foot}>
           <Button color="red.8" onClick={() => blocker.proceed?.()}>
             Leave

@@ -49,12 +49,32 @@ export function useEditor<S extends { description?: string }>(asked: {
     broken: broken !== undefined,
     onReset: reset,
     onMade: asked.onMade,
+    kept: {
+      name: asked.fixed,
+      also: { typed, text: broken && text },
+      onRestore: (also) => {
+        const { typed = '', text } = also as { typed?: string; text?: string };
+        setTyped(typed);
+        if (text !== undefined) write(text);
+      },
+    },
   });
   const { spec } = draft;
   const fixed = asked.fixed ?? saved?.name;
   const suggested = asked.suggest(spec);
   const name = fixed ?? (typed || suggested);
   const toText = (of: S) => asked.toText(name, of);
+
+  const write = (next: string) => {
+    setText(next);
+    const read = asked.read?.(next) ?? (readText(kind, next, asked.shape) as Parsed<S>);
+    if ('line' in read) return setBroken(read);
+    if (fixed && read.name !== '' && read.name !== fixed)
+      return setBroken({ line: 2, message: `A saved ${kind} keeps its name, ${fixed}` });
+    setBroken(undefined);
+    draft.setSpec(read.spec);
+    if (!fixed && read.name !== asked.suggest(read.spec)) setTyped(read.name);
+  };
 
   // what it is called changes nothing about what it does
   const rule = useMemo(() => {
@@ -95,16 +115,7 @@ export function useEditor<S extends { description?: string }>(asked: {
       draft.setSpec(next);
       reset();
     },
-    write: (next: string) => {
-      setText(next);
-      const read = asked.read?.(next) ?? (readText(kind, next, asked.shape) as Parsed<S>);
-      if ('line' in read) return setBroken(read);
-      if (fixed && read.name !== '' && read.name !== fixed)
-        return setBroken({ line: 2, message: `A saved ${kind} keeps its name, ${fixed}` });
-      setBroken(undefined);
-      draft.setSpec(read.spec);
-      if (!fixed && read.name !== asked.suggest(read.spec)) setTyped(read.name);
-    },
+    write,
     /** Why it cannot be saved. */
     why: saved?.readOnly
       ? `This ${kind} is loaded from a folder at start; change it there`

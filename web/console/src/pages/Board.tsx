@@ -81,6 +81,14 @@ function Editor({
       setBroken(undefined);
     },
     onMade: (name) => void navigate({ to: '/boards/$name', params: { name }, replace: true }),
+    kept: {
+      also: { typed, text: broken && text },
+      onRestore: (also) => {
+        const { typed = '', text } = also as { typed?: string; text?: string };
+        setTyped(typed);
+        if (text !== undefined) write(text);
+      },
+    },
   });
   const { spec, setSpec, dirty } = draft;
   const suggested = suggest(spec.title ?? '', []);

@@ -125,6 +125,15 @@ function Editor(props: { saved: Campaign | undefined; trigger?: string | undefin
     broken: broken !== undefined,
     onReset: reset,
     onMade: open,
+    kept: {
+      also: { typed, own, text: broken && text },
+      onRestore: (also) => {
+        const { typed = '', own, text } = also as { typed?: string; own?: Trigger; text?: string };
+        setTyped(typed);
+        setOwn(own);
+        if (text !== undefined) write(text);
+      },
+    },
   });
   const { spec, dirty } = draft;
 
