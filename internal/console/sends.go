@@ -30,11 +30,10 @@ type Sends interface {
 	// Reachable is who of the users the campaign may write to, and how many others
 	// by reason.
 	Reachable(ctx context.Context, c *definition.Campaign, users []string) (left []string, refused map[policy.Reason]int, err error)
-	// HeldBack is how many of the users would be held back.
-	HeldBack(campaign string, share float64, users []string) int
-	// Languages tells which text of the template how many of the users would get,
-	// but for those who would be held back.
-	Languages(ctx context.Context, t *definition.Template, campaign string, share float64, users []string) ([]content.Readers, error)
+	// Treated are those of the users who would not be held back.
+	Treated(campaign string, share float64, users []string) []string
+	// Languages tells which text of the template how many of the users would get.
+	Languages(ctx context.Context, t *definition.Template, users []string) ([]content.Readers, error)
 	// Preview renders what a user would read, in the language of locale or the user's.
 	Preview(ctx context.Context, t *definition.Template, campaign, user, locale string) (content.Rendered, error)
 }
@@ -159,10 +158,10 @@ func (s *server) ReviewSend(ctx context.Context, r api.ReviewSendRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	held := c.deps.Sends.HeldBack(r.Body.Name, share, left)
-	refused[policy.Holdout] = held
+	treated := c.deps.Sends.Treated(r.Body.Name, share, left)
+	refused[policy.Holdout] = len(left) - len(treated)
 	out := api.ReviewSend200JSONResponse{
-		AsOf: now.UTC(), Matched: int64(len(users)), Sending: int64(len(left) - held), Excluded: []api.Exclusion{},
+		AsOf: now.UTC(), Matched: int64(len(users)), Sending: int64(len(treated)), Excluded: []api.Exclusion{},
 	}
 	for _, why := range policy.Reasons() {
 		if n := refused[why]; n > 0 {
@@ -173,7 +172,7 @@ func (s *server) ReviewSend(ctx context.Context, r api.ReviewSendRequestObject) 
 		out.Preview = c.preview(ctx, draft.template, users[0], "")
 	}
 	if len(draft.template.Locales) > 0 {
-		if out.Languages, err = c.languages(ctx, draft.template, share, left); err != nil {
+		if out.Languages, err = c.languages(ctx, draft.template, treated); err != nil {
 			return nil, err
 		}
 	}
@@ -181,8 +180,8 @@ func (s *server) ReviewSend(ctx context.Context, r api.ReviewSendRequestObject) 
 }
 
 // languages tells which text how many of the users get, and shows it to one of them.
-func (c *Console) languages(ctx context.Context, t *definition.Template, share float64, users []string) ([]api.SendLanguage, error) {
-	all, err := c.deps.Sends.Languages(ctx, t, t.Name, share, users)
+func (c *Console) languages(ctx context.Context, t *definition.Template, users []string) ([]api.SendLanguage, error) {
+	all, err := c.deps.Sends.Languages(ctx, t, users)
 	if err != nil {
 		return nil, err
 	}

@@ -150,29 +150,19 @@ func (e *Engager) Reachable(ctx context.Context, c *definition.Campaign, users [
 	return left, refused, nil
 }
 
-// HeldBack is how many of the users a campaign of that name would hold back, with
-// those that no marketing goes to.
-func (e *Engager) HeldBack(campaign string, share float64, users []string) (n int) {
-	for _, u := range users {
-		if e.heldBack(campaign, share, u) {
-			n++
-		}
-	}
-	return n
+// Treated are those of the users whom a campaign of that name would not hold back,
+// nor would all marketing.
+func (e *Engager) Treated(campaign string, share float64, users []string) []string {
+	global := e.current().global
+	return slices.DeleteFunc(slices.Clone(users), func(u string) bool {
+		return policy.HeldOut(e.salt, "", u, global) || policy.HeldOut(e.salt, campaign, u, share)
+	})
 }
 
-func (e *Engager) heldBack(campaign string, share float64, user string) bool {
-	return policy.HeldOut(e.salt, "", user, e.current().global) || policy.HeldOut(e.salt, campaign, user, share)
-}
-
-// Languages tells which text of a template how many of the users would get from a
-// campaign of that name, but for those who would be held back.
-func (e *Engager) Languages(ctx context.Context, t *definition.Template, campaign string, share float64, users []string) ([]content.Readers, error) {
+// Languages tells which text of a template how many of the users would get.
+func (e *Engager) Languages(ctx context.Context, t *definition.Template, users []string) ([]content.Readers, error) {
 	tally := content.NewTally(t)
 	for _, u := range users {
-		if e.heldBack(campaign, share, u) {
-			continue
-		}
 		_, p, err := reach.Whose(ctx, e.deps.Profiles, u)
 		if err != nil {
 			return nil, err

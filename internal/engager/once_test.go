@@ -86,7 +86,7 @@ func TestSendOnceHoldsBack(t *testing.T) {
 	for i := range 300 {
 		users = append(users, fmt.Sprint("u", i))
 	}
-	want := v.e.HeldBack("letter", 0.3, users)
+	want := len(users) - len(v.e.Treated("letter", 0.3, users))
 	if want < 60 || want > 120 {
 		t.Errorf("%d of 300 are held back", want)
 	}

@@ -250,19 +250,16 @@ function Readings(props: {
   return (
     <Radio.Group
       label={`“Dropped at level ${level}” can mean`}
-      size="xs"
       value={`${mark.step}`}
       onChange={(step) => props.choose(Number(step))}
       data-testid="readings"
     >
-      <Stack gap={4} mt={4}>
+      <Stack gap={6} mt={6}>
         <Radio
-          size="xs"
           value={`${level}`}
           label={`got to level ${level} and no further: did ${stepWords(here)}, not ${stepWords(after)}`}
         />
         <Radio
-          size="xs"
           value={`${level - 1}`}
           label={`did not get to level ${level}: did ${stepWords(before)}, not ${stepWords(here)}`}
         />
