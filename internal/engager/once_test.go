@@ -12,6 +12,7 @@ import (
 	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/engager"
+	"heed/internal/measure"
 	"heed/internal/policy"
 	"heed/internal/profile"
 )
@@ -53,6 +54,30 @@ func TestSendOnce(t *testing.T) {
 	}
 	if o, err = v.e.Ordered(t.Context(), "letter", "o1"); err != nil || o.Next != o.Pages {
 		t.Errorf("%+v, %v", o, err)
+	}
+}
+
+// A campaign for who enters an audience goes to those of a list too, who are in it by
+// what was asked for the list: who is in it may not be known yet.
+func TestSendOnceToMembers(t *testing.T) {
+	v := newEnv(t)
+	v.set.Audiences["stuck"] = &definition.Audience{Name: "stuck", Audience: measure.Audience{Did: &measure.Did{Event: "click"}}}
+	on := func(on string) func(*definition.Campaign, *definition.Template) {
+		return func(c *definition.Campaign, _ *definition.Template) {
+			c.When, c.Who = definition.When{Audience: "stuck", On: on}, []string{"stuck"}
+		}
+	}
+	v.campaign("entering", "outbox", "Hello", on(definition.Enter))
+	v.campaign("leaving", "outbox", "Hello", on(definition.Leave))
+	v.start()
+	for name, want := range map[string]string{"entering": "sent", "leaving": "refused"} {
+		user := "u-" + name
+		if _, err := v.e.SendOnce(t.Context(), name, "o1", []string{user}); err != nil {
+			t.Fatal(err)
+		}
+		if got := v.outcomes(user, 1)[0]; got.Status != want {
+			t.Errorf("%s: %+v, want %s", name, got, want)
+		}
 	}
 }
 
