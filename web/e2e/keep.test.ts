@@ -184,31 +184,74 @@ test('each reads their own language, and new drop-outs get it too', patient, asy
   expect(marketer.trouble).toEqual([]);
 });
 
-test('the audience that is left keeps updating, is frozen, and is taken back', patient, async () => {
-  const page = await stuck();
-  const n = await total(page);
-  const composer = page.getByTestId('composer');
-  await composer.getByText('Outbox SMS', { exact: true }).click();
-  await composer.getByRole('textbox', { name: 'Text' }).fill('Once');
-  await composer.getByRole('button', { name: 'Review' }).click();
-  await composer.getByRole('button', { name: `Send to ${n}` }).click();
-  const sent = page.getByTestId('sent');
-  await sent.getByText('which keeps updating').waitFor();
-  const campaign = (await sent.getByRole('link').first().textContent()) ?? '';
-  await expect.poll(async () => (await letters(campaign)).size, patient).toBe(n);
-  const spec = async (kind: string) => {
-    const { definitions } = await heed.admin<{
-      definitions: { name: string; spec: Record<string, unknown> }[];
-    }>(`/definitions/${kind}`);
-    return definitions.find((d) => d.name === campaign)?.spec;
+test(
+  'the audience that is left keeps updating, is frozen, and is taken back',
+  patient,
+  async () => {
+    const page = await stuck();
+    const n = await total(page);
+    const composer = page.getByTestId('composer');
+    await composer.getByText('Outbox SMS', { exact: true }).click();
+    await composer.getByRole('textbox', { name: 'Text' }).fill('Once');
+    await composer.getByRole('button', { name: 'Review' }).click();
+    await composer.getByRole('button', { name: `Send to ${n}` }).click();
+    const sent = page.getByTestId('sent');
+    await sent.getByText('which keeps updating').waitFor();
+    const campaign = (await sent.getByRole('link').first().textContent()) ?? '';
+    await expect.poll(async () => (await letters(campaign)).size, patient).toBe(n);
+    const spec = async (kind: string) => {
+      const { definitions } = await heed.admin<{
+        definitions: { name: string; spec: Record<string, unknown> }[];
+      }>(`/definitions/${kind}`);
+      return definitions.find((d) => d.name === campaign)?.spec;
+    };
+    await sent.getByRole('button', { name: `Keep just these ${n}` }).click();
+    await sent.getByText('as they were then').waitFor();
+    expect(await spec('audience')).toHaveProperty('frozen');
+    await sent.getByRole('button', { name: 'Undo' }).click();
+    await sent.getByText('They are not kept as an audience').waitFor();
+    expect(await spec('audience')).toBeUndefined();
+    expect(await spec('campaign')).not.toHaveProperty('who');
+    await page.close();
+    expect(marketer.trouble).toEqual([]);
+  },
+);
+
+test('it goes on to whom the profile alone tells apart', patient, async () => {
+  const vip = (userId: string) =>
+    post('/v1/batch', {
+      writeKey: 'crm-server-key-0123456789',
+      batch: [{ type: 'identify', userId, traits: { vip: true, locale: 'pt' } }],
+    });
+  await vip('rita');
+  const draft = {
+    name: 'vips',
+    channel: 'outbox',
+    as: 'sms',
+    body: 'Hello',
+    locales: { 'pt-BR': { body: 'Oi' } },
+    audience: { where: { field: 'traits.vip', op: 'eq', value: true } },
+    keep: true,
   };
-  await sent.getByRole('button', { name: `Keep just these ${n}` }).click();
-  await sent.getByText('as they were then').waitFor();
-  expect(await spec('audience')).toHaveProperty('frozen');
-  await sent.getByRole('button', { name: 'Undo' }).click();
-  await sent.getByText('They are not kept as an audience').waitFor();
-  expect(await spec('audience')).toBeUndefined();
-  expect(await spec('campaign')).not.toHaveProperty('who');
-  await page.close();
-  expect(marketer.trouble).toEqual([]);
+  const review = () => post('/api/v1/sends:review', draft);
+  await expect.poll(async () => (await review()).matched, patient).toBe(1);
+  const { languages } = await review();
+  expect(languages).toMatchObject([
+    { locale: 'pt-BR', users: 1, preview: { user: 'rita', body: 'Oi' } },
+    { fallback: true, users: 0 },
+  ]);
+  const order = { ...draft, id: 'order-of-vips', matched: 1 };
+  await post('/api/v1/sends', order);
+  expect(await post('/api/v1/sends', order)).toMatchObject({ users: 1, audience: 'vips' });
+  await expect.poll(async () => [...(await letters('vips'))], patient).toEqual([['rita', 'Oi']]);
+  await vip('sara');
+  await expect.poll(async () => (await letters('vips')).get('sara'), patient).toBe('Oi');
+  // everybody is in it already
+  const { audience: _, ...all } = draft;
+  const refused = await fetch(`${heed.url}/api/v1/sends:review`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${ADMIN_TOKEN}` },
+    body: JSON.stringify({ ...all, name: 'all' }),
+  });
+  expect(refused.status).toBe(400);
 });

@@ -141,3 +141,23 @@ test('what may hold a password is not kept', async () => {
   await page.waitForTimeout(600); // longer than anything is waited with
   expect(await kept(page)).toEqual([]);
 });
+
+test.each([
+  ['/campaigns/winners/edit', 'campaign', 'winners'],
+  ['/templates/wow', 'template', 'wow'],
+])('%s is copied', async (path, kind, name) => {
+  const page = await go(path);
+  const button = (name: string) => page.getByRole('button', { name, exact: true });
+  await button('More').click();
+  await page.getByRole('menuitem', { name: 'Make a copy' }).click();
+  await page.getByRole('heading', { name: `New ${kind}` }).waitFor();
+  await page.getByLabel('Description', { exact: true }).fill('another one');
+  await button(kind === 'campaign' ? 'Save as draft' : 'Save').click();
+  await page.getByRole('heading', { name: `${name}-2` }).waitFor();
+  const { description: _, ...spec } = world.mock.stored(kind, name)?.spec ?? {};
+  expect(world.mock.stored(kind, `${name}-2`)?.spec).toEqual({
+    ...spec,
+    description: 'another one',
+    ...(kind === 'campaign' ? { status: 'draft' } : {}),
+  });
+});

@@ -19,6 +19,7 @@ export function Frame<S extends { description?: string }>(props: {
   /** What the menu calls deleting it, and what is lost with it. */
   remove?: string;
   cost: ReactNode;
+  onCopy?: () => void;
   /** Where the others are. */
   home: '/audiences' | '/data/traits' | '/templates' | '/triggers';
   /** Stands in the card, where YAML is not asked for. */
@@ -98,6 +99,7 @@ export function Frame<S extends { description?: string }>(props: {
               saved={saved}
               label={props.remove ?? `Delete the ${kind}`}
               cost={props.cost}
+              onCopy={props.onCopy}
               onGone={() => {
                 draft.gone();
                 void navigate({ to: props.home });

@@ -121,7 +121,7 @@ export function Questions<S extends object>(props: {
   );
 }
 
-/** What is done seldom: deleting it. */
+/** What is done seldom: copying it, and deleting it. */
 export function More(props: {
   kind: string;
   saved: Pick<Definition<object>, 'name' | 'version'>;
@@ -129,6 +129,8 @@ export function More(props: {
   label: string;
   /** What is lost with it. */
   cost: ReactNode;
+  /** Begins another one that says the same. */
+  onCopy?: (() => void) | undefined;
   onGone: () => void;
 }) {
   const { kind, saved } = props;
@@ -143,6 +145,11 @@ export function More(props: {
           </ActionIcon>
         </Menu.Target>
         <Menu.Dropdown>
+          {props.onCopy && (
+            <Menu.Item leftSection={<Icon name="copy" size={15} />} onClick={props.onCopy}>
+              Make a copy
+            </Menu.Item>
+          )}
           <Menu.Item
             leftSection={<Icon name="trash" size={15} />}
             onClick={() => setSure(true)}
