@@ -29,11 +29,18 @@ function Unsaved<S extends object>({ draft }: { draft: Draft<S> }) {
       mb="md"
       icon={<Icon name="clock" />}
       title="You have changes that were never saved"
-      styles={{ body: { color: 'var(--mantine-color-text)' } }}
+      styles={{ body: { color: 'var(--mantine-color-text)', minWidth: 0 } }}
       data-testid="unsaved"
     >
       <Group gap="xs">
-        <Button size="xs" onClick={() => draft.restore(offer)}>
+        <Button
+          size="xs"
+          h="auto"
+          py={6}
+          maw="100%"
+          styles={{ label: { whiteSpace: 'normal', textAlign: 'start' } }} // on a phone
+          onClick={() => draft.restore(offer)}
+        >
           Restore your unsaved changes from {minuteTime(new Date(offer.at), new Date())}
         </Button>
         <Button size="xs" variant="default" onClick={() => draft.discard(offer)}>
