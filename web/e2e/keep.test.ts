@@ -104,6 +104,17 @@ async function letters(campaign: string): Promise<Map<string, string>> {
   return new Map(ours.map((m) => [m.user, m.text]));
 }
 
+/** Who enters an audience is told from when it has been counted. */
+const counted = (audience: string) =>
+  expect
+    .poll(async () => {
+      const { audiences } = await heed.admin<{ audiences: { name: string; state: string }[] }>(
+        '/audiences',
+      );
+      return audiences.find((a) => a.name === audience)?.state;
+    }, patient)
+    .toBe('ready');
+
 test('each reads their own language, and new drop-outs get it too', patient, async () => {
   const page = await stuck();
   const readings = page.getByTestId('readings');
@@ -172,6 +183,7 @@ test('each reads their own language, and new drop-outs get it too', patient, asy
     'Hello',
   ]);
   // who drops out now gets it, in their language
+  await counted(campaign);
   await dropsOut('nora', 'nb-NO');
   await dropsOut('dora', 'de-CH');
   await expect
@@ -244,6 +256,7 @@ test('it goes on to whom the profile alone tells apart', patient, async () => {
   await post('/api/v1/sends', order);
   expect(await post('/api/v1/sends', order)).toMatchObject({ users: 1, audience: 'vips' });
   await expect.poll(async () => [...(await letters('vips'))], patient).toEqual([['rita', 'Oi']]);
+  await counted('vips-entering');
   await vip('sara');
   await expect.poll(async () => (await letters('vips')).get('sara'), patient).toBe('Oi');
   // everybody is in it already
