@@ -215,7 +215,8 @@ func (s *shard) tally(h *event.Header, appended int64, shown bool) (learn bool) 
 	if appended-h.Timestamp < int64(activeWindow/time.Microsecond) && !strings.HasPrefix(h.Name, event.ReservedPrefix) {
 		s.active[s.slot%activeSlots].add(xxhash.Sum64String(h.User()))
 	}
-	return t != nil && !strings.HasPrefix(h.Name, event.ReservedPrefix) && t.learns(shown)
+	carries := !strings.HasPrefix(h.Name, event.ReservedPrefix) || h.Name == event.NameImported
+	return t != nil && carries && t.learns(shown)
 }
 
 func (s *shard) outcome(e *event.Event, offset uint64, show, live, fresh bool) {

@@ -6,18 +6,20 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"time"
 
 	"heed/internal/catalog"
 	"heed/internal/console/analysis"
 	"heed/internal/console/api"
+	"heed/internal/console/drafts"
 	"heed/internal/definition"
 	"heed/internal/engager/content"
 	"heed/internal/measure"
 	"heed/internal/policy"
 )
 
-// Sends sends once, to a list of users; the Engager does. Times are µs since the
+// Sends sends to a list of users; the Engager does. Times are µs since the
 // Unix epoch.
 type Sends interface {
 	// SendOnce orders that a campaign goes to the users. Repeating an order is no
@@ -28,8 +30,10 @@ type Sends interface {
 	// Reachable is who of the users the campaign may write to, and how many others
 	// by reason.
 	Reachable(ctx context.Context, c *definition.Campaign, users []string) (left []string, refused map[policy.Reason]int, err error)
-	// HeldBack is how many of the users would be held back.
-	HeldBack(campaign string, share float64, users []string) int
+	// Treated are those of the users who would not be held back.
+	Treated(campaign string, share float64, users []string) []string
+	// Languages tells which text of the template how many of the users would get.
+	Languages(ctx context.Context, t *definition.Template, users []string) ([]content.Readers, error)
 	// Preview renders what a user would read, in the language of locale or the user's.
 	Preview(ctx context.Context, t *definition.Template, campaign, user, locale string) (content.Rendered, error)
 }
@@ -50,7 +54,10 @@ const (
 // sendOf makes definitions of a draft, all under its name.
 func sendOf(d *api.SendDraft, order string) (*send, error) {
 	s := &send{
-		template: &definition.Template{Name: d.Name, Channel: d.Channel, As: d.As, Text: definition.Text{Subject: d.Subject, Body: d.Body}},
+		template: &definition.Template{
+			Name: d.Name, Channel: d.Channel, As: d.As, Locale: d.Locale,
+			Text: definition.Text{Subject: d.Subject, Body: d.Body}, Locales: drafts.Texts(d.Locales),
+		},
 		campaign: &definition.Campaign{
 			Name: d.Name, Description: d.Description, When: definition.When{Once: order}, Status: definition.Live,
 			What:   []definition.Variant{{Channel: d.Channel, Template: d.Name}},
@@ -67,10 +74,32 @@ func sendOf(d *api.SendDraft, order string) (*send, error) {
 		s.campaign.Who = []string{d.Name}
 		s.docs = append(s.docs, definition.NewDocument(definition.KindAudience, d.Name, s.audience))
 	}
+	if d.Keep {
+		if len(s.campaign.Who) == 0 {
+			return nil, api.BadRequest("everybody is in it already", "name the users that it goes to, or send once")
+		}
+		s.campaign.When = definition.When{Audience: s.entered(), On: definition.Enter}
+	}
 	s.docs = append(s.docs,
 		definition.NewDocument(definition.KindTemplate, d.Name, s.template),
 		definition.NewDocument(definition.KindCampaign, d.Name, s.campaign))
 	return s, nil
+}
+
+// entered is the audience that users enter who come later. Nobody is told to enter
+// one that the profile decides on when it is asked for: another one names it then.
+func (s *send) entered() string {
+	name := s.audience.Name
+	if _, err := s.audience.Program(); errors.Is(err, definition.ErrBehavior) {
+		return name
+	}
+	const suffix = "-entering"
+	entering := &definition.Audience{
+		Name: name[:min(len(name), 64-len(suffix))] + suffix, Description: "Who enters " + name,
+		Audience: measure.Audience{All: []measure.Audience{{Audience: name}}},
+	}
+	s.docs = append(s.docs, definition.NewDocument(definition.KindAudience, entering.Name, entering))
+	return entering.Name
 }
 
 // unused expects that none of the definitions exists.
@@ -129,10 +158,10 @@ func (s *server) ReviewSend(ctx context.Context, r api.ReviewSendRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	held := c.deps.Sends.HeldBack(r.Body.Name, share, left)
-	refused[policy.Holdout] = held
+	treated := c.deps.Sends.Treated(r.Body.Name, share, left)
+	refused[policy.Holdout] = len(left) - len(treated)
 	out := api.ReviewSend200JSONResponse{
-		AsOf: now.UTC(), Matched: int64(len(users)), Sending: int64(len(left) - held), Excluded: []api.Exclusion{},
+		AsOf: now.UTC(), Matched: int64(len(users)), Sending: int64(len(treated)), Excluded: []api.Exclusion{},
 	}
 	for _, why := range policy.Reasons() {
 		if n := refused[why]; n > 0 {
@@ -140,14 +169,35 @@ func (s *server) ReviewSend(ctx context.Context, r api.ReviewSendRequestObject) 
 		}
 	}
 	if len(users) > 0 {
-		out.Preview = c.preview(ctx, draft.template, users[0])
+		out.Preview = c.preview(ctx, draft.template, users[0], "")
+	}
+	if len(draft.template.Locales) > 0 {
+		if out.Languages, err = c.languages(ctx, draft.template, treated); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 }
 
-func (c *Console) preview(ctx context.Context, t *definition.Template, user string) api.SendPreview {
+// languages tells which text how many of the users get, and shows it to one of them.
+func (c *Console) languages(ctx context.Context, t *definition.Template, users []string) ([]api.SendLanguage, error) {
+	all, err := c.deps.Sends.Languages(ctx, t, users)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]api.SendLanguage, len(all))
+	for i, r := range all {
+		out[i] = api.SendLanguage{Locale: r.Locale, Fallback: r.Fallback, Users: int64(r.Users), Unknown: int64(r.Unknown)}
+		if r.First != "" {
+			out[i].Preview = c.preview(ctx, t, r.First, "")
+		}
+	}
+	return out, nil
+}
+
+func (c *Console) preview(ctx context.Context, t *definition.Template, user, reader string) api.SendPreview {
 	p := api.SendPreview{User: user, Missing: []string{}}
-	made, err := c.deps.Sends.Preview(ctx, t, t.Name, user, "")
+	made, err := c.deps.Sends.Preview(ctx, t, t.Name, user, reader)
 	if err != nil {
 		p.Error = err.Error()
 		return p
@@ -164,7 +214,7 @@ func sendConflict(name string, err error) error {
 	return err
 }
 
-// PostSend sends once.
+// PostSend sends once, or goes on.
 func (s *server) PostSend(ctx context.Context, r api.PostSendRequestObject) (api.PostSendResponseObject, error) {
 	c, asked := s.c, r.Body
 	if err := c.canSend(asked.Name); err != nil {
@@ -173,21 +223,25 @@ func (s *server) PostSend(ctx context.Context, r api.PostSendRequestObject) (api
 	if !definition.ValidName(asked.Id) || asked.Id == reviewOrder {
 		return nil, api.BadRequest("id is not one of an order", "8 to 64 letters, digits, - _ and .")
 	}
+	order, err := sendOf(&api.SendDraft{
+		Name: asked.Name, Description: asked.Description, Audience: asked.Audience, Zone: asked.Zone, WeekStart: asked.WeekStart, Channel: asked.Channel,
+		As: asked.As, Locale: asked.Locale, Subject: asked.Subject, Body: asked.Body, Locales: asked.Locales, Holdout: asked.Holdout, Keep: asked.Keep,
+	}, asked.Id)
+	if err != nil {
+		return nil, err
+	}
 	sent := func(at int64, of int, err error) (api.PostSendResponseObject, error) {
 		if err != nil {
 			return nil, err
 		}
-		return api.PostSend200JSONResponse{Campaign: asked.Name, At: api.Time(at), Users: int64(of)}, nil
+		out := api.PostSend200JSONResponse{Campaign: asked.Name, At: api.Time(at), Users: int64(of)}
+		if len(order.campaign.Who) > 0 {
+			out.Audience = asked.Name
+		}
+		return out, nil
 	}
 	if at, of, err := c.deps.Sends.Ordered(ctx, asked.Name, asked.Id); err != nil || of > 0 {
 		return sent(at, of, err)
-	}
-	order, err := sendOf(&api.SendDraft{
-		Name: asked.Name, Description: asked.Description, Audience: asked.Audience, Zone: asked.Zone, WeekStart: asked.WeekStart, Channel: asked.Channel,
-		As: asked.As, Subject: asked.Subject, Body: asked.Body, Holdout: asked.Holdout,
-	}, asked.Id)
-	if err != nil {
-		return nil, err
 	}
 	users, err := c.everybody(ctx, order.audience, c.now())
 	if err != nil {
@@ -199,16 +253,16 @@ func (s *server) PostSend(ctx context.Context, r api.PostSendRequestObject) (api
 	case n == 0:
 		return nil, api.BadRequest("nobody is in the audience", "")
 	}
-	if err := c.define(ctx, order, asked.Id); err != nil {
+	if err := c.define(ctx, order); err != nil {
 		return nil, err
 	}
 	return sent(c.deps.Sends.SendOnce(ctx, asked.Name, asked.Id, users))
 }
 
 // define puts the definitions of an order in force. An earlier try may have got
-// as far as that.
-func (c *Console) define(ctx context.Context, s *send, order string) error {
-	if have := c.deps.Definitions.Current().Campaigns[s.campaign.Name]; have != nil && have.When.Once == order {
+// as far as that: then the campaign under the name is this one.
+func (c *Console) define(ctx context.Context, s *send) error {
+	if have := c.deps.Definitions.Current().Campaigns[s.campaign.Name]; have != nil && reflect.DeepEqual(have, s.campaign) {
 		return nil
 	}
 	_, err := c.apply(ctx, s.docs, catalog.Options{Expect: s.unused()})

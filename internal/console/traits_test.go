@@ -28,6 +28,13 @@ func TestTraits(t *testing.T) {
 		Type: event.Identify, Name: event.NameIdentify, UserID: "ann",
 		Traits: []byte(`{"email":"a@x.example","vip":true,"home":{"city":"Bonn"},"tags":["a"]}`),
 	})
+	// what an import says is known as well
+	w.add(event.Event{
+		Type: event.Identify, Name: event.NameImported, UserID: "ben",
+		Traits: []byte(`{"plan":"gold","vip":"yes"}`),
+	})
+	// the traits of a group are not those of its members
+	w.add(event.Event{Type: event.Group, Name: event.NameGroup, GroupID: "g", UserID: "ann", Traits: []byte(`{"seats":3}`)})
 	names := func() (out []string, list api.KnownTraits) {
 		list = ok[api.KnownTraits](w.as(adminToken).get("/traits"))
 		for _, trait := range list.Traits {
@@ -37,14 +44,18 @@ func TestTraits(t *testing.T) {
 	}
 	eventually(t, "the traits that were seen", func() bool {
 		got, list := names()
-		return cmp.Equal(got, []string{"email", "vip"}) && list.Users == nil && !list.Complete
+		return cmp.Equal(got, []string{"email", "plan", "vip"}) && list.Users == nil && !list.Complete
 	})
-	known.there = true
 	_, list := names()
-	if list.Users == nil || *list.Users != 3 || len(list.Traits) != 2 {
+	if types := list.Traits[2].Types; !cmp.Equal(types, []api.KnownTraitTypes{api.TraitIsBoolean, api.TraitIsText}) {
+		t.Errorf("the types of what was set in two ways: %v", types)
+	}
+	known.there = true
+	_, list = names()
+	if list.Users == nil || *list.Users != 3 || len(list.Traits) != 3 {
 		t.Fatalf("%+v", list)
 	}
-	email, vip := list.Traits[0], list.Traits[1]
+	email, vip := list.Traits[0], list.Traits[2]
 	if email.Users != nil || len(email.Types) != 1 || string(email.Values[0].Value) != `"a@x.example"` {
 		t.Errorf("what the index cannot know is not filled in: %+v", email)
 	}

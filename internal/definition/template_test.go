@@ -80,6 +80,7 @@ func TestTemplateProblems(t *testing.T) {
 	f("locale: en", "locale: de", "f.yaml:8:7: template greeting: locales.de: is the language of the text for everybody already")
 	f("locale: en", "locale: EN", `f.yaml:4:9: template greeting: locale: "EN" is not how the locale is written (write en)`)
 	f("body: 你好", "body: '{{ evnt.name }}'", `f.yaml:10:19: template greeting: locales.zh-Hant.body: line 1: nothing is called "evnt" here: templates read event, profile, pull, campaign, activation, unsubscribe_url and confirm_url`)
+	f("body: 你好", `body: "你好\n{{ 2 | plural: 'one: a', 'few: b' }}"`, `f.yaml:10:19: template greeting: locales.zh-Hant.body: line 2: plural: the form for all other numbers is missing: "other: ..."`)
 	f("body: 你好", "link: /cart", "f.yaml:10:19: template greeting: locales.zh-Hant.link: only push templates have it: elsewhere write links into the body")
 	f("body: 你好", "bodyFile: zh.html", "f.yaml:10:23: template greeting: locales.zh-Hant.bodyFile: no file can be read here (give body)")
 }

@@ -236,7 +236,7 @@ func TestOutcomes(t *testing.T) {
 	f("no such channel", "web", "hi", func(c *definition.Campaign, _ *definition.Template) { c.What[0].Channel = "?" }, nil, "failed definition")
 	f("no such audience", "web", "hi", who("?"), nil, "failed definition")
 	f("bad template", "web", "{{ nonsense }}", nil, nil, "failed definition")
-	f("failing template", "web", "{{ 1 | divided_by: 0 }}", nil, nil, "failed render")
+	f("failing template", "web", "{{ 1 | divided_by: event.properties.none }}", nil, nil, "failed render")
 	f("runaway template", "web", "{% for i in (1..100000000) %}{% endfor %}", nil, nil, "failed render")
 	f("empty", "web", "{% if profile.traits.x %}hi{% endif %} ", nil, nil, "refused empty")
 	f("event gone", "web", "hi {{ event.name }}", nil, func(in *event.Intent) { in.Offset = event.NoOffset }, "sent")

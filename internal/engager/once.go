@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"heed/internal/consent"
 	"heed/internal/definition"
@@ -55,16 +56,26 @@ func (e *Engager) Reachable(ctx context.Context, c *definition.Campaign, users [
 	return left, refused, nil
 }
 
-// HeldBack is how many of the users a campaign of that name would hold back, with
-// those that no marketing goes to.
-func (e *Engager) HeldBack(campaign string, share float64, users []string) (n int) {
+// Treated are those of the users whom a campaign of that name would not hold back,
+// nor would all marketing.
+func (e *Engager) Treated(campaign string, share float64, users []string) []string {
 	global := e.current().global
+	return slices.DeleteFunc(slices.Clone(users), func(u string) bool {
+		return policy.HeldOut(e.salt, "", u, global) || policy.HeldOut(e.salt, campaign, u, share)
+	})
+}
+
+// Languages tells which text of a template how many of the users would get.
+func (e *Engager) Languages(ctx context.Context, t *definition.Template, users []string) ([]content.Readers, error) {
+	tally := content.NewTally(t)
 	for _, u := range users {
-		if policy.HeldOut(e.salt, "", u, global) || policy.HeldOut(e.salt, campaign, u, share) {
-			n++
+		_, p, err := reach.Whose(ctx, e.deps.Profiles, u)
+		if err != nil {
+			return nil, err
 		}
+		tally.Add(u, p)
 	}
-	return n
+	return tally.Readers(), nil
 }
 
 // Preview renders what a campaign's template would say to a user, by what is

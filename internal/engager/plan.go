@@ -122,11 +122,18 @@ func (e *Engager) compile(set *definition.Set) *plan {
 	return p
 }
 
+// listed tells whether what starts the campaign has just asked for its audiences: an
+// order, a run, or that a user has entered the only one there is.
+func listed(def *definition.Campaign) bool {
+	w := &def.When
+	return w.Once != "" || w.Schedule != "" || w.Audience != "" && w.On != definition.Leave && slices.Equal(def.Who, []string{w.Audience})
+}
+
 func (e *Engager) campaign(set *definition.Set, def *definition.Campaign) *campaign {
 	c := &campaign{
 		name: def.Name, live: def.Status == definition.Live, paused: def.Status == definition.Paused,
 		purpose: cmp.Or(def.Purpose, consent.Marketing), once: def.OncePerUser(), cap: def.Limits.Cap, delay: def.Delay.Duration(),
-		listed: def.When.Once != "" || def.When.Schedule != "", rule: def.When.Schedule + " " + def.When.Zone, audiences: def.Who,
+		listed: listed(def), rule: def.When.Schedule + " " + def.When.Zone, audiences: def.Who,
 	}
 	if set.Sending != nil {
 		c.capAll = set.Sending.Cap

@@ -20,9 +20,9 @@ type (
 		parts expression
 	}
 	assignNode struct {
-		name string
-		expr expressions.Expression
-		cost int
+		name  string
+		expr  expressions.Expression
+		parts expression
 	}
 	captureNode struct {
 		name string
@@ -31,18 +31,18 @@ type (
 	// branchNode is if, unless and case: the first branch that holds.
 	branchNode struct {
 		subject expressions.Expression // case; nil for if and unless
-		cost    int
+		parts   expression             // of the subject
 		arms    []arm
 	}
 	arm struct {
 		tests  []expressions.Expression // any of them; nil: else
 		negate bool
-		cost   int
+		parts  expression
 		body   []node
 	}
 	loopNode struct {
 		loop  expressions.Loop
-		cost  int
+		parts expression
 		body  []node
 		empty []node // else
 	}
@@ -113,6 +113,7 @@ func (grammar) BlockSyntax(name string) (parser.BlockSyntax, bool) {
 type compiler struct {
 	filters  map[string]filter
 	locals   map[string]bool // names given by assign, capture and for, anywhere
+	loops    int             // that what is compiled stands in
 	fields   []field
 	personal bool
 	tells    bool
@@ -244,6 +245,12 @@ func (c *compiler) analyse(args string, t parser.Token) (expression, error) {
 	if err != nil {
 		return x, at(t, err)
 	}
+	x.line = t.SourceLoc.LineNo
+	for _, use := range x.calls {
+		if err := c.filters[use.name].check(use); err != nil {
+			return x, at(t, fmt.Errorf("%s: %w", use.name, err))
+		}
+	}
 	for _, f := range x.fields {
 		if err := checkField(f, c.locals); err != nil {
 			return x, at(t, err)
@@ -271,10 +278,14 @@ func (c *compiler) tag(t parser.Token) (node, error) {
 		if err != nil {
 			return nil, at(t, err)
 		}
-		return &assignNode{name: stmt.Assignment.Variable, expr: stmt.ValueFn, cost: x.cost}, nil
-	case "break":
-		return &jumpNode{errBreak}, nil
-	case "continue":
+		return &assignNode{name: stmt.Assignment.Variable, expr: stmt.ValueFn, parts: x}, nil
+	case "break", "continue":
+		if c.loops == 0 {
+			return nil, at(t, fmt.Errorf("%s stands outside of a loop", t.Name))
+		}
+		if t.Name == "break" {
+			return &jumpNode{errBreak}, nil
+		}
 		return &jumpNode{errContinue}, nil
 	case "cycle":
 		stmt, err := expressions.ParseStatement(expressions.CycleStatementSelector, t.Args)
@@ -290,7 +301,13 @@ func (c *compiler) tag(t parser.Token) (node, error) {
 }
 
 func (c *compiler) block(b *parser.ASTBlock, depth int) (node, error) {
+	if b.Name == "for" {
+		c.loops++
+	}
 	body, err := c.list(b.Body, depth+1)
+	if b.Name == "for" {
+		c.loops--
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -304,41 +321,41 @@ func (c *compiler) block(b *parser.ASTBlock, depth int) (node, error) {
 	case "for":
 		return c.loop(b, body, depth)
 	case "if", "unless":
-		test, cost, err := c.test(b.Token)
+		test, parts, err := c.test(b.Token)
 		if err != nil {
 			return nil, err
 		}
-		n := &branchNode{arms: []arm{{tests: test, negate: b.Name == "unless", cost: cost, body: body}}}
+		n := &branchNode{arms: []arm{{tests: test, negate: b.Name == "unless", parts: parts, body: body}}}
 		return n, c.clauses(n, b, depth)
 	case "case":
-		test, cost, err := c.test(b.Token)
+		test, parts, err := c.test(b.Token)
 		if err != nil {
 			return nil, err
 		}
-		n := &branchNode{subject: test[0], cost: cost}
+		n := &branchNode{subject: test[0], parts: parts}
 		return n, c.clauses(n, b, depth)
 	default:
 		return nil, at(b.Token, fmt.Errorf("there is no tag %q", b.Name))
 	}
 }
 
-func (c *compiler) test(t parser.Token) ([]expressions.Expression, int, error) {
+func (c *compiler) test(t parser.Token) ([]expressions.Expression, expression, error) {
 	x, err := c.analyse(t.Args, t)
 	if err != nil {
-		return nil, 0, err
+		return nil, x, err
 	}
 	if t.Name == "when" {
 		stmt, err := expressions.ParseStatement(expressions.WhenStatementSelector, t.Args)
 		if err != nil {
-			return nil, 0, at(t, err)
+			return nil, x, at(t, err)
 		}
-		return stmt.Exprs, x.cost, nil
+		return stmt.Exprs, x, nil
 	}
 	e, err := expressions.Parse(t.Args)
 	if err != nil {
-		return nil, 0, at(t, err)
+		return nil, x, at(t, err)
 	}
-	return []expressions.Expression{e}, x.cost, nil
+	return []expressions.Expression{e}, x, nil
 }
 
 func (c *compiler) clauses(n *branchNode, b *parser.ASTBlock, depth int) error {
@@ -349,7 +366,7 @@ func (c *compiler) clauses(n *branchNode, b *parser.ASTBlock, depth int) error {
 		}
 		a := arm{body: body}
 		if cl.Name != "else" {
-			if a.tests, a.cost, err = c.test(cl.Token); err != nil {
+			if a.tests, a.parts, err = c.test(cl.Token); err != nil {
 				return err
 			}
 		} else if i != len(b.Clauses)-1 {
@@ -369,7 +386,7 @@ func (c *compiler) loop(b *parser.ASTBlock, body []node, depth int) (node, error
 	if err != nil {
 		return nil, at(b.Token, err)
 	}
-	n := &loopNode{loop: stmt.Loop, cost: x.cost, body: body}
+	n := &loopNode{loop: stmt.Loop, parts: x, body: body}
 	switch len(b.Clauses) {
 	case 0:
 	case 1:

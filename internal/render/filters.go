@@ -1,6 +1,7 @@
 package render
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,8 +24,36 @@ type filter struct {
 	fn       func(w *writer, in any, args []any) (any, error)
 }
 
+// unknown stands for what a filter gets only when it is rendered.
+type unknown struct{}
+
+// check refuses a use of a filter that cannot go well, whatever the fields in it
+// turn out to be.
+func (f filter) check(use call) error {
+	if n := len(use.args); n < f.min || n > f.max {
+		return fmt.Errorf("takes %s, not %d", f.arguments(), n)
+	}
+	value := func(o operand) any {
+		if o.literal {
+			return o.value
+		}
+		return unknown{}
+	}
+	args := make([]any, len(use.args))
+	for i, o := range use.args {
+		args[i] = value(o)
+	}
+	w := acquire()
+	defer release(w)
+	w.ctx = context.Background()
+	_, err := f.fn(w, value(use.in), args)
+	return err
+}
+
 func (f filter) arguments() string {
 	switch {
+	case f.max == 0:
+		return "no arguments"
 	case f.min == f.max && f.min == 1:
 		return "1 argument"
 	case f.min == f.max:
@@ -454,6 +483,8 @@ func (w *writer) float(v any) (float64, error) {
 		return float64(v), nil
 	case float64:
 		return v, nil
+	case unknown:
+		return 1, nil // nothing is divided by zero
 	}
 	s, err := w.text(v)
 	if err != nil {
@@ -664,6 +695,9 @@ func dateFilter(w *writer, in any, args []any) (any, error) {
 	if in == nil || in == "" {
 		return nil, nil
 	}
+	if in == (unknown{}) {
+		return nil, dateLiterals(args)
+	}
 	format, err := w.text(args[0])
 	if err != nil {
 		return nil, err
@@ -680,13 +714,34 @@ func dateFilter(w *writer, in any, args []any) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		t = t.In(zone(name))
+		zone, _ := zoneOf(name)
+		t = t.In(zone)
 	}
 	s, err := tuesday.Strftime(format, t)
 	if err != nil {
 		return nil, err
 	}
 	return w.keep(s)
+}
+
+// dateLiterals refuses a format that cannot be written and a zone that does not
+// exist.
+func dateLiterals(args []any) error {
+	if format, ok := args[0].(string); ok {
+		if len(format) > 256 || wide.MatchString(format) {
+			return errors.New("the format of a date is too long")
+		}
+		if _, err := tuesday.Strftime(format, time.Time{}); err != nil {
+			return err
+		}
+	}
+	if len(args) == 2 {
+		name, ok := args[1].(string)
+		if _, known := zoneOf(name); ok && !known {
+			return fmt.Errorf("%q is no time zone: write one such as \"Europe/Berlin\", or profile.timezone", cutRunes(name, 40))
+		}
+	}
+	return nil
 }
 
 func (w *writer) time(v any) (time.Time, error) {

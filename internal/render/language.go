@@ -1,7 +1,9 @@
 package render
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -39,9 +41,10 @@ func bare(tag language.Tag) language.Tag {
 	return plain
 }
 
-// Locales lists a locale and those that stand in for it, the nearest first: de-AT
-// and de, zh-TW and zh-Hant. They are CLDR's parents of it. What is no locale has
-// none.
+// Locales lists a locale and those that stand in for it, the nearest first: de-AT,
+// de and de-DE; zh-HK, zh-Hant and zh-TW; nb and no. They are CLDR's parents of it,
+// and behind each that names no region the same in its likeliest one. What is no
+// locale has none.
 func Locales(s string) (out []string) {
 	if len(s) > maxLocale {
 		return nil
@@ -50,10 +53,50 @@ func Locales(s string) (out []string) {
 	if err != nil {
 		return nil
 	}
-	for tag = bare(tag); !tag.IsRoot(); tag = tag.Parent() {
-		out = append(out, tag.String())
+	add := func(tag language.Tag) {
+		for _, one := range []string{tag.String(), atHome(tag).String()} {
+			if !slices.Contains(out, one) {
+				out = append(out, one)
+			}
+		}
+	}
+	for tag = bare(tag); !tag.IsRoot(); tag = parent(tag) {
+		add(tag)
+	}
+	if slices.Contains(out, norwegian) { // which is written as nb unless it says nn
+		add(language.Make("nb"))
 	}
 	return out
+}
+
+const norwegian = "no"
+
+// parent is CLDR's; x/text does not know yet that Norwegian has one.
+func parent(tag language.Tag) language.Tag {
+	up := tag.Parent()
+	if s := tag.String(); up.IsRoot() && (s == "nb" || s == "nn") {
+		return language.Make(norwegian)
+	}
+	return up
+}
+
+// atHome is a language without a region in its likeliest one, pt-BR for pt; other
+// tags, and what is at home nowhere, are left as they are.
+func atHome(tag language.Tag) language.Tag {
+	base, script, region := tag.Raw()
+	likely, _ := tag.Region()
+	if region.IsCountry() || region.IsGroup() || !likely.IsCountry() || len(tag.Variants())+len(tag.Extensions()) > 0 {
+		return tag
+	}
+	parts := []any{base, likely}
+	if script.String() != "Zzzz" { // not the unknown one
+		parts = append(parts, script)
+	}
+	there, err := language.Compose(parts...)
+	if err != nil {
+		return tag
+	}
+	return bare(there)
 }
 
 // category is CLDR's plural category of a number, as it is written, in a language:
@@ -100,13 +143,32 @@ func pluralFilter(w *writer, in any, args []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	number := strconv.FormatFloat(v, 'f', -1, 64)
-	forms := make(map[string]string, len(args))
+	texts := make([]string, len(args))
 	for i, arg := range args {
-		form, err := w.text(arg)
-		if err != nil {
+		if arg == (unknown{}) {
+			return nil, nil
+		}
+		if texts[i], err = w.text(arg); err != nil {
 			return nil, err
 		}
+	}
+	forms, err := formsOf(texts)
+	if err != nil {
+		return nil, err
+	}
+	number := strconv.FormatFloat(v, 'f', -1, 64)
+	form, ok := forms[category(number, w.locale)]
+	if !ok {
+		form = forms["other"]
+	}
+	return w.concat(number+" ", form)
+}
+
+// formsOf reads the forms of plural, by category: one and other if there are two
+// without a name. That of other is always there.
+func formsOf(texts []string) (map[string]string, error) {
+	forms := make(map[string]string, len(texts))
+	for i, form := range texts {
 		name, word, named := strings.Cut(form, ":")
 		word = strings.TrimSpace(word)
 		switch name {
@@ -114,19 +176,18 @@ func pluralFilter(w *writer, in any, args []any) (any, error) {
 		default:
 			named = false
 		}
-		if !named && len(args) == 2 {
+		if !named && len(texts) == 2 {
 			name, word = [...]string{"one", "other"}[i], form
 		} else if !named {
-			return nil, fmt.Errorf("plural takes two forms, or names each: \"one: ...\", \"few: ...\", \"other: ...\"; %q has no name", cutRunes(form, 40))
+			return nil, fmt.Errorf("it takes two forms, or names each: \"one: ...\", \"few: ...\", \"other: ...\"; %q has no name", cutRunes(form, 40))
+		}
+		if _, twice := forms[name]; twice {
+			return nil, fmt.Errorf("the form for %s is there twice", name)
 		}
 		forms[name] = word
 	}
-	form, ok := forms[category(number, w.locale)]
-	if !ok {
-		form, ok = forms["other"]
+	if _, ok := forms["other"]; !ok {
+		return nil, errors.New("the form for all other numbers is missing: \"other: ...\"")
 	}
-	if !ok {
-		return nil, fmt.Errorf("plural has no form for %s", number)
-	}
-	return w.concat(number+" ", form)
+	return forms, nil
 }

@@ -157,14 +157,15 @@ func numberFilter(w *writer, in any, args []any) (any, error) {
 	return w.keep(notationOf(cmp.Or(locale, w.locale)).number(v, len(fraction)))
 }
 
-// zone is a time zone by its name; UTC for a user whose zone is not known, or
-// whose browser says something that is none.
-func zone(name string) *time.Location {
+// zoneOf is a time zone by its name, "" for UTC; for what is none, such as a
+// user's browser may say, it is UTC and known is false.
+func zoneOf(name string) (zone *time.Location, known bool) {
 	if name == "Local" || len(name) > 64 {
-		return time.UTC
+		return time.UTC, false
 	}
-	if l, err := time.LoadLocation(name); err == nil { // "" is UTC
-		return l
+	l, err := time.LoadLocation(name)
+	if err != nil {
+		return time.UTC, false
 	}
-	return time.UTC
+	return l, true
 }

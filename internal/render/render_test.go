@@ -67,7 +67,7 @@ func TestRender(t *testing.T) {
 	text(`{{ profile.lastTouch.source }} {{ profile.lastTouch.medium }} {{ profile.lastTouch.campaign | default: "-" }} {{ profile.lastTouch.at | date: "%d %b" }}`, `letter mail - 21 Sep`)
 	text(`{{ event.properties.big }} {{ event.properties.price }}`, `12345678 1234.5`)
 	text(`{{ event.properties.price | money }} {{ event.properties.big | money: "EUR" }} {{ -0.5 | money: "CHF" }}`, "1,234.50 €12,345,678.00 -CHF\u00a00.50")
-	text(`{{ event.timestamp | date: "%H:%M", "Europe/Berlin" }} {{ "2026-07-01T22:30:00Z" | date: "%d %H:%M %Z", "Europe/Berlin" }} {{ event.timestamp | date: "%H:%M", profile.timezone }} {{ 0 | date: "%H", "../../etc/passwd" }}`, `12:06 02 00:30 CEST 11:06 00`)
+	text(`{{ event.timestamp | date: "%H:%M", "Europe/Berlin" }} {{ "2026-07-01T22:30:00Z" | date: "%d %H:%M %Z", "Europe/Berlin" }} {{ event.timestamp | date: "%H:%M", profile.timezone }} {{ 0 | date: "%H", event.properties.product }}`, `12:06 02 00:30 CEST 11:06 00`)
 	text(`{{ event.properties.price | number }} {{ event.properties.price | number: "de-DE" }} {{ 1.23456 | number: "fr" }} {{ event.properties.nothing | number }}`, `1,234.5 1.234,5 1,235 `)
 	text(`{{ event.properties.count | plural: "win", "wins" }}, {{ 1 | plural: "win", "wins" }}`, `3 wins, 1 win`)
 	text(`{% for i in event.properties.items %}{{ forloop.index }}{{ i.n }}{% unless forloop.last %},{% endunless %}{% endfor %}`, `1a,2b`)
@@ -219,6 +219,71 @@ func TestParseErrors(t *testing.T) {
 	f(strings.Repeat("a", render.MaxTemplateBytes+1), 0, "at most")
 }
 
+// What goes wrong for everybody is found before anything is sent.
+func TestMistakesOfUse(t *testing.T) {
+	wrong := func(source, want string) {
+		t.Helper()
+		_, err := render.Parse("a\n"+source, render.HTML)
+		if err == nil || err.Error() != "line 2: "+want {
+			t.Errorf("%s:\n got %v\nwant line 2: %s", source, err, want)
+		}
+	}
+	wrong(`{{ event.properties.n | plural: "one: a", "few: b" }}`, `plural: the form for all other numbers is missing: "other: ..."`)
+	wrong(`{{ 2 | plural: "a", "b", "c" }}`, `plural: it takes two forms, or names each: "one: ...", "few: ...", "other: ..."; "a" has no name`)
+	wrong(`{{ 2 | plural: "other: a", "other: b" }}`, `plural: the form for other is there twice`)
+	wrong(`{{ 2 | plural: "other: a" }}`, `plural: takes 2 to 6 arguments, not 1`)
+	wrong(`{{ "two" | plural: "a", "b" }}`, `plural: "two" is not a number`)
+	wrong(`{{ event.name | upcase: 1 }}`, `upcase: takes no arguments, not 1`)
+	wrong(`{{ event.name | append }}`, `append: takes 1 argument, not 0`)
+	wrong(`{{ event.name | replace: "a" }}`, `replace: takes 2 arguments, not 1`)
+	wrong(`{{ event.properties.n | plus: "a" }}`, `plus: "a" is not a number`)
+	wrong(`{{ event.properties.n | times: 2 | divided_by: 0 }}`, `divided_by: division by zero`)
+	wrong(`{{ event.name | truncate: "long" }}`, `truncate: "long" is not a number`)
+	wrong(`{% assign a = "x" | round %}`, `round: "x" is not a number`)
+	wrong(`{% for i in event.properties.items | slice: "a" %}{% endfor %}`, `slice: "a" is not a number`)
+	wrong(`{% if event.name | plus: "a" %}{% endif %}`, `plus: "a" is not a number`)
+	wrong(`{{ "tomorrow" | date: "%d" }}`, `date: "tomorrow" is not a time`)
+	wrong(`{{ event.timestamp | date: '%999999999d' }}`, `date: the format of a date is too long`)
+	wrong(`{{ event.timestamp | date: "%H", "Europe/Berln" }}`, `date: "Europe/Berln" is no time zone: write one such as "Europe/Berlin", or profile.timezone`)
+	wrong(`{{ "%zz" | url_decode }}`, `url_decode: invalid URL escape "%zz"`)
+	wrong(`{% break %}`, `break stands outside of a loop`)
+	wrong(`{% for i in (1..2) %}{% else %}{% continue %}{% endfor %}`, `continue stands outside of a loop`)
+	wrong(`{% for i in (1..2) limit: "x" %}{% endfor %}`, `limit of a loop must be a number`)
+	wrong(`{% for i in ("a"..3) %}{% endfor %}`, `a range goes from one number to another, and "a" is none`)
+	wrong(`{{ (1.."b") }}`, `a range goes from one number to another, and "b" is none`)
+	wrong(`{{ profile.acquisition.source }}`, `profile.acquisition has no "source": it has month, referrer and campaign`)
+	wrong(`{{ profile.lastTouch.referrer }}`, `profile.lastTouch has no "referrer": it has source, medium, campaign and at`)
+	wrong(`{{ event.context.page.search }}`, `event.context.page has no "search": it has url, path, referrer and title`)
+	wrong(`{{ event.context.campaign.id }}`, `event.context.campaign has no "id": it has source, medium, name, term and content`)
+	wrong(`{{ profile.country.name }}`, `profile.country has no "name": it is a single value`)
+	wrong(`{{ unsubscribe_url.x }}`, `unsubscribe_url has no "x": it is a single value`)
+	wrong(`{% for i in (1..2) %}{{ forloop.count }}{% endfor %}`, `forloop has no "count": it has index, index0, rindex, rindex0, first, last and length`)
+
+	right := func(source string) {
+		t.Helper()
+		made, err := render.Parse(source, render.HTML)
+		if err != nil {
+			t.Errorf("%s: %v", source, err)
+			return
+		}
+		if _, err := made.Render(t.Context(), input()); err != nil {
+			t.Errorf("%s: %v", source, err)
+		}
+	}
+	right(`{{ event.properties.count | divided_by: event.properties.count | plus: -1.5 | at_least: 0 }}`)
+	right(`{{ event.properties.count | plural: event.name, profile.traits.firstName }}`)
+	right(`{{ event.timestamp | date: event.name, profile.timezone }}`)
+	right(`{{ event.name | slice: -2, 2 | append: (1..3) | append: event.properties["note"] | prepend: "a, b | c" }}`)
+	right(`{{ (1..3) | join: ", " }} {{ (1..3) | size }} {{ event.name.size }}`)
+	right(`{% if event.name == "a" and event.properties.count | plus: 1 %}{% endif %}`)
+	right(`{% for i in event.properties.items | sort: "p" limit: 1 offset: 0 %}{% for j in (1..3) reversed %}{% break %}{% endfor %}{% continue %}{% endfor %}`)
+	right(`{% case event.name | upcase %}{% when "A", "B" %}{% endcase %}{% cycle "a", "b" %}`)
+	right(`{{ event.context.device.model }} {{ event.context.shelf }} {{ event.properties.a.b.c }} {{ profile.traits.x.y }}`)
+	right(`{{ event.properties.items | map: "n" | where: "p", 2 | concat: event.properties.items | uniq | compact | reverse | first | default: nil }}`)
+	right(`{{ event.properties.count | money: "EUR", profile.locale }} {{ event.properties.count | number }} {{ profile.traits.x | json | raw }}`)
+	right(`{{ event.properties.items | sum: "p" }} {{ event.name | truncatewords: 2, "" }} {{ event.name | split: "" | size }}`)
+}
+
 // Runaway templates end soon, with an error and little memory.
 func TestBounds(t *testing.T) {
 	f := func(source string, want error) {
@@ -248,11 +313,12 @@ func TestBounds(t *testing.T) {
 	f(`{{ (1..1000000000) }}`, render.ErrTooMuch)
 	f(`{{ (1..1000000000) | reverse | first }}`, render.ErrTooMuch)
 	f(`{{ (1..1000000000) | append: 'x' }}`, render.ErrTooMuch)
-	f(`{{ event.timestamp | date: '%999999999d' }}`, errors.New("too long"))
-	f(`{{ 1 | divided_by: 0 }}`, errors.New("division by zero"))
-	f(`{% break %}`, errors.New("outside a loop"))
-	f(`{{ event.properties.product | plus: 1 }}`, errors.New("is not a number"))
-	f(`{{ ('a'..3) }}`, errors.New("can't convert"))
+	f(`{% assign f = '%999999999d' %}{{ event.timestamp | date: f }}`, errors.New("line 1: "))
+	f(`{% assign n = 0 %}{{ 1 | divided_by: n }}`, errors.New("division by zero"))
+	f("a\n{{ event.properties.product | plus: 1 }}", errors.New("is not a number"))
+	f("a\n{{ event.properties.product | plus: 1 }}", errors.New("line 2: "))
+	f("a\n{% if event.properties.product %}{% for i in (1..2) limit: event.name %}{% endfor %}{% endif %}", errors.New("line 2: limit of a loop"))
+	f(`{% assign n = 'a' %}{{ (n..3) }}`, errors.New("can't convert"))
 }
 
 func TestDeadline(t *testing.T) {
@@ -333,11 +399,11 @@ func BenchmarkRender(b *testing.B) {
 func TestPlural(t *testing.T) {
 	f := func(locale, number, forms, want string) {
 		t.Helper()
+		var got render.Result
 		made, err := render.Parse(fmt.Sprintf(`{{ %s | plural: %s }}`, number, forms), render.Text)
-		if err != nil {
-			t.Fatal(err)
+		if err == nil {
+			got, err = made.Render(t.Context(), render.Input{Locale: locale})
 		}
-		got, err := made.Render(t.Context(), render.Input{Locale: locale})
 		if got.Text != want && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s %s %s: %q, %v, want %q", locale, number, forms, got.Text, err, want)
 		}
@@ -370,7 +436,7 @@ func TestPlural(t *testing.T) {
 	f("ar", "2", arabic, "2 t")
 	f("ar", "11", arabic, "11 m")
 	f("ar", "100", arabic, "100 r")
-	f("en", "2", `"one: a", "few: b"`, "plural has no form for 2")
-	f("en", "2", `"a", "b", "c"`, "plural takes two forms, or names each")
+	f("en", "2", `"one: a", "few: b"`, "the form for all other numbers is missing")
+	f("en", "2", `"a", "b", "c"`, "it takes two forms, or names each")
 	f("en", `"x"`, two, "is not a number")
 }

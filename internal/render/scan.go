@@ -3,6 +3,7 @@ package render
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -17,8 +18,24 @@ type field struct {
 // expression is what can be told about one without evaluating it.
 type expression struct {
 	fields     []field
+	calls      []call
 	hasDefault bool
 	cost       int
+	line       int // of the template; 0 if it is not known
+}
+
+// call is a use of a filter, with what stands left of it and its arguments.
+type call struct {
+	name string
+	in   operand
+	args []operand
+}
+
+// operand is one of them: a literal, or something that has its value only when it
+// is rendered.
+type operand struct {
+	value   any
+	literal bool
 }
 
 // The words that are not variables.
@@ -40,49 +57,94 @@ func isWord(c byte) bool { return isLetter(c) || isDigit(c) || c == '-' }
 
 // analyse reads the tokens of an expression, as the library's lexer does, and
 // checks the filters. What it cannot follow, it takes for a use of the whole
-// variable.
+// variable, and for no literal.
 func analyse(s string, filters map[string]filter) (expression, error) {
 	x := expression{cost: 1 + len(s)/64}
 	if len(s) > maxExpressionBytes {
 		return x, fmt.Errorf("an expression is longer than %d bytes", maxExpressionBytes)
 	}
-	count := 0
-	wantFilter := false
+	var (
+		wantFilter bool
+		arguments  bool // what is read is an argument of the last call
+		one        operand
+		tokens     int // of it
+	)
+	literal := func(v any) { one, tokens = operand{v, true}, tokens+1 }
+	end := func() operand {
+		o := one
+		if tokens != 1 {
+			o = operand{}
+		}
+		if arguments {
+			last := &x.calls[len(x.calls)-1]
+			last.args = append(last.args, o)
+			o = operand{}
+		}
+		one, tokens = operand{}, 0
+		return o
+	}
+	var in operand
 	for i := 0; i < len(s); {
 		c := s[i]
 		switch {
 		case c == '\'' || c == '"':
-			end := strings.IndexByte(s[i+1:], c)
-			if end < 0 {
+			n := strings.IndexByte(s[i+1:], c)
+			if n < 0 {
 				return x, fmt.Errorf("a text in %q is not closed", s)
 			}
-			i += end + 2
+			text := s[i+1 : i+1+n]
+			if strings.HasSuffix(strings.TrimRight(s[:i], " \t"), "..") || strings.HasPrefix(strings.TrimLeft(s[i+n+2:], " \t"), "..") {
+				return x, fmt.Errorf("a range goes from one number to another, and %q is none", cutRunes(text, 40))
+			}
+			literal(text)
+			i += n + 2
 			wantFilter = false
 		case c == '|':
-			wantFilter = true
+			in = end()
+			wantFilter, arguments = true, false
 			i++
-		case isDigit(c):
-			for i < len(s) && (isDigit(s[i]) || s[i] == '.' && i+1 < len(s) && isDigit(s[i+1])) {
-				i++
+		case c == ',' || c == '=':
+			end()
+			i++
+		case isDigit(c) || c == '-' && i+1 < len(s) && isDigit(s[i+1]):
+			from := i
+			for i++; i < len(s) && (isDigit(s[i]) || s[i] == '.' && i+1 < len(s) && isDigit(s[i+1])); i++ {
 			}
+			literal(literalNumber(s[from:i]))
 		case isLetter(c):
 			word, n := scanWord(s[i:])
 			i += n
 			switch {
 			case wantFilter:
 				wantFilter = false
-				count++
-				if count > maxFilters {
+				if len(x.calls) == maxFilters {
 					return x, fmt.Errorf("an expression has more than %d filters", maxFilters)
 				}
 				if _, ok := filters[word]; !ok {
 					return x, fmt.Errorf("there is no filter %q%s", word, hint(word, filters))
 				}
+				x.calls = append(x.calls, call{name: word, in: in})
 				x.hasDefault = x.hasDefault || word == "default"
 				x.cost++
+				if arguments = i < len(s) && s[i] == ':'; arguments {
+					i++
+				}
 			case i < len(s) && s[i] == ':': // limit: offset:
+				if rest := strings.TrimLeft(s[i+1:], " \t"); rest != "" && (rest[0] == '"' || rest[0] == '\'') {
+					return x, fmt.Errorf("%s of a loop must be a number", word)
+				}
+				tokens++
+			case word == "and" || word == "or" || word == "in":
+				end()
+				arguments = false
+			case word == "true" || word == "false":
+				literal(word == "true")
+			case word == "nil":
+				literal(nil)
 			case keyword(word):
+				tokens++
 			default:
+				tokens++
 				f := field{steps: []string{word}}
 				for i < len(s) {
 					j := i
@@ -99,10 +161,26 @@ func analyse(s string, filters map[string]filter) (expression, error) {
 				x.fields = append(x.fields, f)
 			}
 		default:
+			if !strings.ContainsRune(" \t\r\n", rune(c)) {
+				tokens++
+			}
 			i++
 		}
 	}
+	if arguments {
+		end()
+	}
 	return x, nil
+}
+
+// literalNumber is a number as the library reads it; one that it cannot hold is
+// refused by the library.
+func literalNumber(s string) any {
+	if n, err := strconv.Atoi(s); err == nil {
+		return n
+	}
+	f, _ := strconv.ParseFloat(s, 64)
+	return f
 }
 
 func scanWord(s string) (string, int) {
@@ -146,61 +224,73 @@ const (
 	rootConfirm     = "confirm_url"
 )
 
-func eventField(s string) bool {
-	switch s {
-	case "name", "type", "properties", "traits", "context", "timestamp", "userId", "anonymousId", "sessionId", "source", "messageId":
-		return true
+// below lists what a name has below it; open is set where that is whatever events
+// and users carry.
+func below(path string) (names []string, open bool) {
+	switch path {
+	case rootEvent:
+		return strings.Fields("name type properties traits context timestamp userId anonymousId sessionId source messageId"), false
+	case rootProfile:
+		return strings.Fields("id userId traits firstSeen lastSeen country locale timezone device os browser acquisition lastTouch"), false
+	case rootCampaign:
+		return []string{"name"}, false
+	case rootActivation:
+		return []string{"id", "at"}, false
+	case rootForloop:
+		return strings.Fields("index index0 rindex rindex0 first last length"), false
+	case "profile.acquisition":
+		return strings.Fields("month referrer campaign"), false
+	case "profile.acquisition.campaign", "event.context.campaign":
+		return strings.Fields("source medium name term content"), false
+	case "profile.lastTouch":
+		return strings.Fields("source medium campaign at"), false
+	case "event.context.page":
+		return strings.Fields("url path referrer title"), false
 	}
-	return false
-}
-
-func profileField(s string) bool {
-	switch s {
-	case "id", "userId", "traits", "firstSeen", "lastSeen", "country", "locale", "timezone", "device", "os", "browser", "acquisition", "lastTouch":
-		return true
+	for _, theirs := range []string{"event.properties", "event.traits", "event.context", "profile.traits", rootPull} {
+		if path == theirs || strings.HasPrefix(path, theirs+".") {
+			return nil, true
+		}
 	}
-	return false
+	return nil, false
 }
 
 // checkField refuses what can never have a value; local names pass.
 func checkField(f field, locals map[string]bool) error {
 	root := f.steps[0]
-	if locals[root] || root == rootForloop {
+	if locals[root] {
 		return nil
 	}
-	second := ""
-	if len(f.steps) > 1 {
-		second = f.steps[1]
-	}
 	switch root {
-	case rootEvent:
-		if second != "" && !eventField(second) {
-			return fmt.Errorf("event has no %q: it has name, type, properties, traits, context, timestamp, userId, anonymousId, sessionId, source and messageId", second)
-		}
-	case rootProfile:
-		if second != "" && !profileField(second) {
-			return fmt.Errorf("profile has no %q: it has id, userId, traits, firstSeen, lastSeen, country, locale, timezone, device, os, browser, acquisition and lastTouch", second)
-		}
+	case rootEvent, rootProfile, rootCampaign, rootActivation, rootForloop, rootUnsubscribe, rootConfirm:
 	case rootPull:
 		if len(f.steps) < 2 {
 			return fmt.Errorf("%s is not a field: write pull.<collection>.<field>", f.text)
 		}
-	case rootCampaign:
-		if second != "" && second != "name" {
-			return fmt.Errorf("campaign has no %q: it has name", second)
-		}
-	case rootActivation:
-		if second != "" && second != "id" && second != "at" {
-			return fmt.Errorf("activation has no %q: it has id and at", second)
-		}
-	case rootUnsubscribe, rootConfirm:
-		if second != "" {
-			return fmt.Errorf("%s has no %q: it is a link", root, second)
-		}
 	default:
 		return fmt.Errorf("nothing is called %q here: templates read event, profile, pull, campaign, activation, unsubscribe_url and confirm_url", root)
 	}
+	for i := 1; i < len(f.steps); i++ {
+		path, step := strings.Join(f.steps[:i], "."), f.steps[i]
+		names, open := below(path)
+		switch {
+		case open, slices.Contains(names, step), step == "size":
+		case len(names) == 0:
+			return fmt.Errorf("%s has no %q: it is a single value", path, step)
+		default:
+			return fmt.Errorf("%s has no %q: it has %s", path, step, listWords(names))
+		}
+	}
 	return nil
+}
+
+// listWords is "a, b and c".
+func listWords(words []string) string {
+	last := len(words) - 1
+	if last == 0 {
+		return words[0]
+	}
+	return strings.Join(words[:last], ", ") + " and " + words[last]
 }
 
 // personalField tells whether a use of the field makes content personal.

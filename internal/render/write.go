@@ -111,19 +111,27 @@ func (w *writer) walk(nodes []node) error {
 	return nil
 }
 
-func (w *writer) eval(e expressions.Expression, cost int) (any, error) {
-	if err := w.step(cost); err != nil {
-		return nil, err
+// eval is the value of an expression; errors say where it stands.
+func (w *writer) eval(e expressions.Expression, parts *expression) (any, error) {
+	err := w.step(parts.cost)
+	if err == nil {
+		var v any
+		if v, err = e.Evaluate(w.scope); err == nil {
+			return v, nil
+		}
 	}
-	return e.Evaluate(w.scope)
+	return nil, parts.at(err)
 }
+
+// at says in which line an expression went wrong.
+func (x *expression) at(err error) error { return fmt.Errorf("line %d: %w", x.line, err) }
 
 func (t textNode) render(w *writer) error { return w.write(string(t)) }
 
 func (n *jumpNode) render(*writer) error { return n.err }
 
 func (n *objectNode) render(w *writer) error {
-	v, err := w.eval(n.expr, n.parts.cost)
+	v, err := w.eval(n.expr, &n.parts)
 	if err != nil {
 		return err
 	}
@@ -212,6 +220,8 @@ func (w *writer) text(v any) (string, error) {
 			return "", err
 		}
 		return w.join(l, "")
+	case unknown:
+		return "", nil
 	}
 	return "", fmt.Errorf("cannot print a %T", v)
 }
@@ -258,7 +268,7 @@ func (w *writer) list(v any) ([]any, error) {
 }
 
 func (n *assignNode) render(w *writer) error {
-	v, err := w.eval(n.expr, n.cost)
+	v, err := w.eval(n.expr, &n.parts)
 	if err != nil {
 		return err
 	}
@@ -286,7 +296,7 @@ func (n *captureNode) render(w *writer) error {
 func (n *branchNode) render(w *writer) error {
 	var subject any
 	if n.subject != nil {
-		v, err := w.eval(n.subject, n.cost)
+		v, err := w.eval(n.subject, &n.parts)
 		if err != nil {
 			return err
 		}
@@ -296,7 +306,7 @@ func (n *branchNode) render(w *writer) error {
 		a := &n.arms[i]
 		hit := a.tests == nil
 		for _, t := range a.tests {
-			v, err := w.eval(t, a.cost)
+			v, err := w.eval(t, &a.parts)
 			if err != nil {
 				return err
 			}
@@ -324,7 +334,7 @@ func plain(v any) any {
 }
 
 func (n *loopNode) render(w *writer) error {
-	v, err := w.eval(n.loop.Expr, n.cost)
+	v, err := w.eval(n.loop.Expr, &n.parts)
 	if err != nil {
 		return err
 	}
@@ -389,7 +399,7 @@ func (l listed) Index(i int) any { return l[i] }
 // window applies offset and limit.
 func (n *loopNode) window(w *writer, length int) (from, count int, err error) {
 	number := func(e expressions.Expression, what string) (int, error) {
-		v, err := w.eval(e, 1)
+		v, err := w.eval(e, &n.parts)
 		if err != nil {
 			return 0, err
 		}
@@ -399,7 +409,7 @@ func (n *loopNode) window(w *writer, length int) (from, count int, err error) {
 		case float64:
 			return max(int(v), 0), nil
 		}
-		return 0, fmt.Errorf("%s of a loop must be a number", what)
+		return 0, n.parts.at(fmt.Errorf("%s of a loop must be a number", what))
 	}
 	count = length
 	if n.loop.Offset != nil {

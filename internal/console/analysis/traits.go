@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -14,7 +15,8 @@ import (
 )
 
 // ListTraits lists what is known of users' traits. What the index cannot know is
-// filled in from the identify calls that were seen.
+// filled in from what was seen of what sets them: identify calls, of browsers,
+// servers and streams alike, and imports. The traits of a group call are the group's.
 func (h *Handlers) ListTraits(_ context.Context, _ api.ListTraitsRequestObject) (api.ListTraitsResponseObject, error) {
 	list := api.KnownTraits{Traits: []api.KnownTrait{}}
 	if h.deps.Traits != nil {
@@ -23,23 +25,49 @@ func (h *Handlers) ListTraits(_ context.Context, _ api.ListTraitsRequestObject) 
 		}
 	}
 	list.AsOf = h.deps.Clock().UTC()
-	if h.deps.Fields != nil {
-		for _, f := range h.deps.Fields(event.NameIdentify) {
-			name := strings.TrimPrefix(f.Field, "event.traits.")
-			if name == f.Field || strings.ContainsAny(name, ".[") {
-				continue // what lies inside of a trait is no trait by itself
-			}
-			i := slices.IndexFunc(list.Traits, func(t api.KnownTrait) bool { return t.Name == name })
-			switch {
-			case i < 0:
-				list.Traits = append(list.Traits, seenTrait(name, f))
-			case list.Traits[i].Users == nil:
-				list.Traits[i] = seenTrait(name, f)
-			}
+	for _, t := range h.seenTraits() {
+		i := slices.IndexFunc(list.Traits, func(known api.KnownTrait) bool { return known.Name == t.Name })
+		switch {
+		case i < 0:
+			list.Traits = append(list.Traits, t)
+		case list.Traits[i].Users == nil:
+			list.Traits[i] = t
 		}
 	}
 	slices.SortFunc(list.Traits, func(a, b api.KnownTrait) int { return cmp.Compare(a.Name, b.Name) })
 	return api.ListTraits200JSONResponse(list), nil
+}
+
+// seenTraits are those that were set since the start, each once.
+func (h *Handlers) seenTraits() (out []api.KnownTrait) {
+	if h.deps.Fields == nil {
+		return nil
+	}
+	for _, by := range []string{event.NameIdentify, event.NameImported} {
+		for _, f := range h.deps.Fields(by) {
+			name := strings.TrimPrefix(f.Field, "event.traits.")
+			if name == f.Field || strings.ContainsAny(name, ".[") {
+				continue // what lies inside of a trait is no trait by itself
+			}
+			seen := seenTrait(name, f)
+			i := slices.IndexFunc(out, func(t api.KnownTrait) bool { return t.Name == name })
+			if i < 0 {
+				out = append(out, seen)
+				continue
+			}
+			for _, kind := range seen.Types {
+				if !slices.Contains(out[i].Types, kind) {
+					out[i].Types = append(out[i].Types, kind)
+				}
+			}
+			for _, v := range seen.Values {
+				if !slices.ContainsFunc(out[i].Values, func(have api.KnownTraitValue) bool { return bytes.Equal(have.Value, v.Value) }) {
+					out[i].Values = append(out[i].Values, v)
+				}
+			}
+		}
+	}
+	return out
 }
 
 func seenTrait(name string, f api.EventField) api.KnownTrait {

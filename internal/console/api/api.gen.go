@@ -2160,11 +2160,38 @@ type SendDraft struct {
 	// Holdout Share of users held back to measure what the message does, such as 10%
 	Holdout string `json:"holdout,omitempty,omitzero"`
 
+	// Keep Goes on sending to who enters the audience, to each once; it needs an audience
+	Keep bool `json:"keep,omitempty,omitzero"`
+
+	// Locale The language of subject and body, if it is said
+	Locale string `json:"locale,omitempty,omitzero"`
+
+	// Locales By BCP 47 tag; a reader of de-AT gets de-AT, else de, else the text for everybody
+	Locales TemplateTexts `json:"locales,omitempty,omitzero"`
+
 	// Name Of the campaign, its template and its audience
 	Name      string `json:"name"`
 	Subject   string `json:"subject,omitempty,omitzero"`
 	WeekStart string `json:"weekStart,omitempty,omitzero"`
 	Zone      string `json:"zone,omitempty,omitzero"`
+}
+
+// SendLanguage defines model for SendLanguage.
+type SendLanguage struct {
+	// Fallback The text for everybody whose language has none of its own
+	Fallback bool `json:"fallback"`
+
+	// Locale Of the text; empty: nobody has said it
+	Locale string `json:"locale"`
+
+	// Preview What one of the users would read
+	Preview SendPreview `json:"preview,omitempty,omitzero"`
+
+	// Unknown Those of them whose language is not known
+	Unknown int64 `json:"unknown"`
+
+	// Users Of those that it is sent to
+	Users int64 `json:"users"`
 }
 
 // SendOrder defines model for SendOrder.
@@ -2187,6 +2214,15 @@ type SendOrder struct {
 
 	// Id Made by the caller; the same for a repeat
 	Id string `json:"id"`
+
+	// Keep Goes on sending to who enters the audience, to each once; it needs an audience
+	Keep bool `json:"keep,omitempty,omitzero"`
+
+	// Locale The language of subject and body, if it is said
+	Locale string `json:"locale,omitempty,omitzero"`
+
+	// Locales By BCP 47 tag; a reader of de-AT gets de-AT, else de, else the text for everybody
+	Locales TemplateTexts `json:"locales,omitempty,omitzero"`
 
 	// Matched As reviewed
 	Matched int64 `json:"matched"`
@@ -2215,7 +2251,10 @@ type SendPreview struct {
 type SendReview struct {
 	AsOf     time.Time   `json:"asOf"`
 	Excluded []Exclusion `json:"excluded"`
-	Matched  int64       `json:"matched"`
+
+	// Languages Of a message with several texts: which of them how many get, that for everybody last. sending = the sum of users
+	Languages []SendLanguage `json:"languages,omitempty,omitzero"`
+	Matched   int64          `json:"matched"`
 
 	// Preview What one of the users would read
 	Preview SendPreview `json:"preview,omitempty,omitzero"`
@@ -2238,9 +2277,12 @@ type SendingSwitch struct {
 
 // Sent defines model for Sent.
 type Sent struct {
-	At       time.Time `json:"at"`
-	Campaign string    `json:"campaign"`
-	Users    int64     `json:"users"`
+	At time.Time `json:"at"`
+
+	// Audience Who they are; absent for everybody
+	Audience string `json:"audience,omitempty,omitzero"`
+	Campaign string `json:"campaign"`
+	Users    int64  `json:"users"`
 }
 
 // SetupRequest defines model for SetupRequest.
@@ -3147,7 +3189,7 @@ type ServerInterface interface {
 	// PutSending Stop all sending, or lift the stop
 	// (PUT /sending)
 	PutSending(w http.ResponseWriter, r *http.Request)
-	// PostSend Send once, to everybody who is in the audience now
+	// PostSend Send to everybody who is in the audience now, once or with those who come later
 	// (POST /sends)
 	PostSend(w http.ResponseWriter, r *http.Request)
 	// ReviewSend Whom a message would reach that is sent once, and what one of them would read; nothing is sent or kept
@@ -7865,7 +7907,7 @@ type StrictServerInterface interface {
 	// PutSending Stop all sending, or lift the stop
 	// (PUT /sending)
 	PutSending(ctx context.Context, request PutSendingRequestObject) (PutSendingResponseObject, error)
-	// PostSend Send once, to everybody who is in the audience now
+	// PostSend Send to everybody who is in the audience now, once or with those who come later
 	// (POST /sends)
 	PostSend(ctx context.Context, request PostSendRequestObject) (PostSendResponseObject, error)
 	// ReviewSend Whom a message would reach that is sent once, and what one of them would read; nothing is sent or kept

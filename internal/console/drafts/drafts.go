@@ -63,14 +63,22 @@ func (d *Drafts) PreviewTemplate(ctx context.Context, r api.PreviewTemplateReque
 }
 
 func templateOf(d *api.TemplateDraft) *definition.Template {
-	t := &definition.Template{
+	return &definition.Template{
 		Channel: d.Channel, As: d.As, Locale: d.Locale, Text: definition.Text{Subject: d.Subject, Link: d.Link, Body: d.Body},
-		Locales: make(map[string]definition.Text, len(d.Locales)),
+		Locales: Texts(d.Locales),
 	}
-	for locale, text := range d.Locales {
-		t.Locales[locale] = definition.Text{Subject: text.Subject, Link: text.Link, Body: text.Body}
+}
+
+// Texts are texts by locale; nil if there are none.
+func Texts(drafted api.TemplateTexts) map[string]definition.Text {
+	if len(drafted) == 0 {
+		return nil
 	}
-	return t
+	out := make(map[string]definition.Text, len(drafted))
+	for locale, text := range drafted {
+		out[locale] = definition.Text{Subject: text.Subject, Link: text.Link, Body: text.Body}
+	}
+	return out
 }
 
 // mistaken tells the author what is wrong with the content.

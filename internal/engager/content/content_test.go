@@ -17,10 +17,14 @@ import (
 //
 //	template            a definition; answers what it reads
 //	render [trait=V] [browser=LOCALE] [reader=LOCALE] [name=NAME]
+//	count               how many get which text: a user and the browser's locale a line
 func TestContent(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		cache := render.NewCache(10)
-		var c *content.Content
+		var (
+			c   *content.Content
+			tpl *definition.Template
+		)
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			arg := func(name string) (v string) {
 				if d.HasArg(name) {
@@ -34,7 +38,8 @@ func TestContent(t *testing.T) {
 				if err != nil {
 					return err.Error()
 				}
-				if c, err = content.New(cache, doc.Spec.(*definition.Template), render.HTML); err != nil {
+				tpl = doc.Spec.(*definition.Template)
+				if c, err = content.New(cache, tpl, render.HTML); err != nil {
 					return err.Error()
 				}
 				return fmt.Sprintf("personal: %v, needs the profile: %v", c.Personal(), c.NeedsProfile())
@@ -57,6 +62,21 @@ func TestContent(t *testing.T) {
 				}
 				if len(got.Missing) > 0 {
 					fmt.Fprintf(&b, "missing %v\n", got.Missing)
+				}
+				return b.String()
+			case "count":
+				tally := content.NewTally(tpl)
+				for line := range strings.Lines(d.Input) {
+					user, locale, _ := strings.Cut(strings.TrimSpace(line), " ")
+					var p *profile.Profile
+					if locale != "nobody" {
+						p = &profile.Profile{Locale: locale}
+					}
+					tally.Add(user, p)
+				}
+				var b strings.Builder
+				for _, r := range tally.Readers() {
+					fmt.Fprintf(&b, "%q fallback=%v: %d, %d unknown, first %q\n", r.Locale, r.Fallback, r.Users, r.Unknown, r.First)
 				}
 				return b.String()
 			}

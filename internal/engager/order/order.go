@@ -67,9 +67,10 @@ type Order struct {
 	Next     int    `json:"next"` // pages below it have become intents; Pages: all have
 }
 
-// Place orders that a campaign which is started once (When.Once names the
-// order) goes to the users. Repeating it is no harm, whatever the users then:
-// the first list counts. Campaign and users must not be empty.
+// Place orders that a campaign goes to the users: one that is started once
+// (When.Once names the order), or one that goes to who enters an audience, for
+// those who are in it. Repeating it is no harm, whatever the users then: the
+// first list counts. Campaign and users must not be empty.
 func (k *Desk) Place(ctx context.Context, campaign, id string, users []string) (Order, error) {
 	switch {
 	case campaign == "" || id == "" || len(id) > maxIDSize:

@@ -333,19 +333,40 @@ export function table(answered) {
 }
 
 /** Whom a message would reach. */
-export function review({ audience, holdout }, state) {
+export function review({ audience, holdout, locale, locales }, state) {
   const users = within({ audience }, state);
   const held = holdout === '10%' ? users.filter((u) => chance(u.id, 'held') < 0.1).length : 0;
+  const sending = users.length - held;
+  const preview = users[0] && { user: users[0].id, subject: 'Hello', missing: [] };
+  // every third reads each of the other languages
+  const other = Object.keys(locales ?? {}).map((tag) => ({ tag, users: Math.floor(sending / 3) }));
+  const rest = sending - other.reduce((n, o) => n + o.users, 0);
   return {
     asOf: new Date().toISOString(),
     matched: users.length,
-    sending: users.length - held,
+    sending,
     excluded: held
       ? [{ reason: 'holdout', sentence: 'The user is held back to measure it.', users: held }]
       : [],
-    ...(users[0]
-      ? { preview: { user: users[0].id, subject: 'Hello', body: 'Come back, Ada', missing: [] } }
-      : {}),
+    ...(preview ? { preview: { ...preview, body: 'Come back, Ada' } } : {}),
+    ...(locales && {
+      languages: [
+        ...other.map(({ tag, users }) => ({
+          locale: tag,
+          fallback: false,
+          users,
+          unknown: 0,
+          ...(preview && users ? { preview: { ...preview, body: locales[tag].body ?? '' } } : {}),
+        })),
+        {
+          locale: locale ?? '',
+          fallback: true,
+          users: rest,
+          unknown: Math.floor(rest / 2),
+          ...(preview && rest ? { preview: { ...preview, body: 'Come back, Ada' } } : {}),
+        },
+      ],
+    }),
   };
 }
 

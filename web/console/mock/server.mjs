@@ -224,7 +224,8 @@ export async function startMock(options = {}) {
         return { status: 409, body: { error: { code: 'drifted', message } } };
       }
       state.sends.push(body);
-      return { campaign: body.name, at: new Date().toISOString(), users: matched };
+      const audience = body.audience ? { audience: body.name } : {};
+      return { campaign: body.name, at: new Date().toISOString(), users: matched, ...audience };
     },
     'POST /trials': (_, body) => {
       state.trials.push(body);

@@ -173,9 +173,14 @@ const newCampaign = createRoute({
   path: '/new/campaign',
   validateSearch: (
     search: Record<string, unknown>,
-  ): { as?: 'yaml' | undefined; trigger?: string | undefined } => ({
+  ): {
+    as?: 'yaml' | undefined;
+    trigger?: string | undefined;
+    copy?: string | undefined;
+  } => ({
     ...editAs(search),
     trigger: text(search.trigger),
+    copy: text(search.copy),
   }),
   component: page(() => import('./pages/CampaignEditor'), 'NewCampaign'),
 });
@@ -240,10 +245,12 @@ const newTemplate = createRoute({
     as?: 'yaml' | undefined;
     starter?: string | undefined;
     channel?: string | undefined;
+    copy?: string | undefined;
   } => ({
     ...editAs(search),
     starter: text(search.starter),
     channel: text(search.channel),
+    copy: text(search.copy),
   }),
   component: page(() => import('./pages/Template'), 'NewTemplate'),
 });

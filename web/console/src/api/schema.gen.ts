@@ -496,7 +496,7 @@ export interface paths {
         /**
          * The traits that users have, with types, coverage and the most frequent values
          * @description From the behavioral index, as of now. Of a trait with very many or long values, and of all of them while the index
-         *     loads or is off, there are only the types and values that identify calls carried since the start; ask
+         *     loads or is off, there are only the types and values that identify calls and imports carried since the start; ask
          *     `/measures:query` for users whose trait exists then.
          */
         get: operations["listTraits"];
@@ -1173,7 +1173,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Send once, to everybody who is in the audience now
+         * Send to everybody who is in the audience now, once or with those who come later
          * @description Keeps the audience, the template and a campaign, all under the name, and orders the sending. Asking again with the
          *     same id is no harm and sends nothing more. If there are more or fewer users than were reviewed, nothing is sent:
          *     the code is `drifted`.
@@ -2014,14 +2014,19 @@ export interface components {
             channel: string;
             /** @description How web content is shown: popup, banner, slot:NAME or inline */
             as?: string;
+            /** @description The language of subject and body, if it is said */
+            locale?: string;
             subject?: string;
             /** @description Liquid, as in docs/templates.md */
             body: string;
+            locales?: components["schemas"]["TemplateTexts"];
             /**
              * @description Share of users held back to measure what the message does, such as 10%
              * @default 0%
              */
             holdout: string;
+            /** @description Goes on sending to who enters the audience, to each once; it needs an audience */
+            keep?: boolean;
         };
         SendOrder: components["schemas"]["SendDraft"] & {
             /** @description Made by the caller; the same for a repeat */
@@ -2043,6 +2048,25 @@ export interface components {
              * @description matched = sending + all excluded
              */
             sending: number;
+            preview?: components["schemas"]["SendPreview"];
+            /** @description Of a message with several texts: which of them how many get, that for everybody last. sending = the sum of users */
+            languages?: components["schemas"]["SendLanguage"][];
+        };
+        SendLanguage: {
+            /** @description Of the text; empty: nobody has said it */
+            locale: string;
+            /** @description The text for everybody whose language has none of its own */
+            fallback: boolean;
+            /**
+             * Format: int64
+             * @description Of those that it is sent to
+             */
+            users: number;
+            /**
+             * Format: int64
+             * @description Those of them whose language is not known
+             */
+            unknown: number;
             preview?: components["schemas"]["SendPreview"];
         };
         Exclusion: {
@@ -2096,6 +2120,8 @@ export interface components {
             at: string;
             /** Format: int64 */
             users: number;
+            /** @description Who they are; absent for everybody */
+            audience?: string;
         };
         Home: {
             /** Format: date-time */

@@ -46,6 +46,8 @@ export function Frame<S extends object>(props: {
   remove?: string;
   /** What is lost by deleting it; what says nothing of that cannot be deleted. */
   cost?: ReactNode;
+  /** Offers a copy of what is saved; undefined: there can be none. */
+  onCopy?: (() => void) | undefined;
   /** Stands in the card, where YAML is not asked for. */
   form?: ReactNode;
   /** Neither its name nor what it is for can be said here. */
@@ -138,6 +140,7 @@ export function Frame<S extends object>(props: {
               saved={saved}
               label={props.remove ?? `Delete the ${kind}`}
               cost={props.cost}
+              onCopy={props.onCopy}
               onGone={() => {
                 draft.gone();
                 void navigate(home.link);

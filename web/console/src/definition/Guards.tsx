@@ -1,6 +1,7 @@
-import { ActionIcon, Alert, Button, Menu, Modal } from '@mantine/core';
+import { ActionIcon, Alert, Button, Group, Menu, Modal } from '@mantine/core';
 import { type ReactNode, useState } from 'react';
 import { type Definition, useDeleteDefinition } from '../api/queries';
+import { minuteTime } from '../format/time';
 import { Difference } from '../trigger/Difference';
 import css from '../trigger/trigger.module.css';
 import { Icon } from '../ui/Icon';
@@ -8,8 +9,50 @@ import { done, failed } from '../ui/notice';
 import { At } from '../ui/time';
 import type { Draft } from './useDraft';
 
-/** Somebody else saved while this was edited. */
+/** What there is beside what is edited: changes that were never saved, and what somebody else saved. */
 export function Newer<S extends object>({ draft }: { draft: Draft<S> }) {
+  return (
+    <>
+      <Unsaved draft={draft} />
+      <Theirs draft={draft} />
+    </>
+  );
+}
+
+/** Changes from before a reload, a crash, or leaving the page. */
+function Unsaved<S extends object>({ draft }: { draft: Draft<S> }) {
+  const { offer } = draft;
+  if (!offer) return null;
+  return (
+    <Alert
+      variant="outline"
+      mb="md"
+      icon={<Icon name="clock" />}
+      title="You have changes that were never saved"
+      styles={{ body: { color: 'var(--mantine-color-text)', minWidth: 0 } }}
+      data-testid="unsaved"
+    >
+      <Group gap="xs">
+        <Button
+          size="xs"
+          h="auto"
+          py={6}
+          maw="100%"
+          styles={{ label: { whiteSpace: 'normal', textAlign: 'start' } }} // on a phone
+          onClick={() => draft.restore(offer)}
+        >
+          Restore your unsaved changes from {minuteTime(new Date(offer.at), new Date())}
+        </Button>
+        <Button size="xs" variant="default" onClick={() => draft.discard(offer)}>
+          Discard them
+        </Button>
+      </Group>
+    </Alert>
+  );
+}
+
+/** Somebody else saved while this was edited. */
+function Theirs<S extends object>({ draft }: { draft: Draft<S> }) {
   const { newer } = draft;
   if (!newer) return null;
   return (
@@ -67,7 +110,11 @@ export function Questions<S extends object>(props: {
         title="Leave without saving?"
         closeButtonProps={{ 'aria-label': 'Stay' }}
       >
-        <p className={css.plain}>What you changed is not stored anywhere yet.</p>
+        <p className={css.plain}>
+          {draft.stays
+            ? 'What you changed stays in this browser and is offered when you come back.'
+            : 'What you changed is not stored anywhere yet.'}
+        </p>
         <div className={css.foot}>
           <Button color="red.8" onClick={() => blocker.proceed?.()}>
             Leave
@@ -81,7 +128,7 @@ export function Questions<S extends object>(props: {
   );
 }
 
-/** What is done seldom: deleting it. */
+/** What is done seldom: copying it, and deleting it. */
 export function More(props: {
   kind: string;
   saved: Pick<Definition<object>, 'name' | 'version'>;
@@ -89,6 +136,8 @@ export function More(props: {
   label: string;
   /** What is lost with it. */
   cost: ReactNode;
+  /** Begins another one that says the same. */
+  onCopy?: (() => void) | undefined;
   onGone: () => void;
 }) {
   const { kind, saved } = props;
@@ -103,6 +152,11 @@ export function More(props: {
           </ActionIcon>
         </Menu.Target>
         <Menu.Dropdown>
+          {props.onCopy && (
+            <Menu.Item leftSection={<Icon name="copy" size={15} />} onClick={props.onCopy}>
+              Make a copy
+            </Menu.Item>
+          )}
           <Menu.Item
             leftSection={<Icon name="trash" size={15} />}
             onClick={() => setSure(true)}

@@ -5,13 +5,16 @@ import { Problem } from '../api/problem';
 import { type Definition, useSaveDefinition } from '../api/queries';
 import { same } from '../trigger/spec';
 import { done, failed } from '../ui/notice';
+import type { Found } from './kept';
+import { useKept } from './useKept';
 
 export const goodName = (name: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name);
 export const nameRule = '1 to 64 letters, digits, - _ and ., beginning with a letter or digit';
 
 /**
  * A definition that is being edited: what is typed, what it is based on, and what somebody else
- * saved meanwhile. Nothing that was typed is lost without a question.
+ * saved meanwhile. Nothing that was typed is lost without a question; what may lie in a browser is kept
+ * there until it is saved.
  */
 export function useDraft<S extends object>(asked: {
   kind: string;
@@ -26,8 +29,10 @@ export function useDraft<S extends object>(asked: {
   onReset?: () => void;
   /** A new one was saved, whose page is another one. */
   onMade?: ((name: string) => void) | undefined;
+  /** It holds no secrets: what is typed is kept in this browser, with what the editor holds beside it. */
+  kept?: { name?: string | undefined; also: unknown; onRestore: (also: unknown) => void };
 }) {
-  const { kind, saved, blank, readOnly, onReset } = asked;
+  const { kind, saved, blank, readOnly, onReset, kept } = asked;
   const queries = useQueryClient();
   const save = useSaveDefinition(kind);
   const [base, setBase] = useState({ spec: saved?.spec ?? blank, version: saved?.version ?? 0 });
@@ -35,6 +40,19 @@ export function useDraft<S extends object>(asked: {
   const [differs, setDiffers] = useState(false);
   const left = useRef(false);
   const dirty = asked.broken === true || !same(typed, base.spec);
+  // what nobody has changed yet is not worth keeping, though a new one may be worth saving
+  const now = { spec: typed, also: kept?.also };
+  const latest = useRef(now);
+  latest.current = now;
+  const [began, setBegan] = useState(now);
+  const changed = !same(now, began) && (dirty || !same(now.also, began.also));
+  const browser = useKept<S>({
+    kind,
+    name: kept?.name ?? saved?.name ?? '',
+    version: base.version,
+    ...now,
+    changed: kept !== undefined && !readOnly && changed,
+  });
 
   // What somebody else saved is taken over, unless it would cost what was typed here.
   const newer = saved && saved.version > base.version ? saved : undefined;
@@ -43,6 +61,7 @@ export function useDraft<S extends object>(asked: {
     if (newer && !dirty) {
       setBase({ spec: newer.spec, version: newer.version });
       setSpec(newer.spec);
+      setBegan({ ...latest.current, spec: newer.spec });
       onReset?.();
     }
   }, [newer, dirty]);
@@ -50,7 +69,7 @@ export function useDraft<S extends object>(asked: {
   const guarded = () => dirty && !readOnly && !left.current;
   const blocker = useBlocker({
     shouldBlockFn: ({ current, next }) => guarded() && current.pathname !== next.pathname,
-    enableBeforeUnload: guarded,
+    enableBeforeUnload: () => guarded() && !(kept && browser.settle()),
     withResolver: true,
   });
 
@@ -64,6 +83,8 @@ export function useDraft<S extends object>(asked: {
           setDiffers(false);
           then?.();
           setBase({ spec, version: applied.changes[0]?.version ?? version + 1 });
+          setBegan({ ...latest.current, spec });
+          browser.done();
           if (!saved && asked.onMade) {
             left.current = true;
             asked.onMade(name);
@@ -96,12 +117,33 @@ export function useDraft<S extends object>(asked: {
       if (!saved) return;
       setBase({ spec: saved.spec, version: saved.version });
       setSpec(saved.spec);
+      setBegan({ ...latest.current, spec: saved.spec });
       setDiffers(false);
       onReset?.();
     },
+    /** What was typed before and never saved, if it is not what is here anyway. */
+    offer:
+      browser.offer &&
+      kept &&
+      !readOnly &&
+      !same({ spec: browser.offer.spec, also: browser.offer.also }, now)
+        ? browser.offer
+        : undefined,
+    /** Goes on with it: somebody may have saved another version since. */
+    restore: (found: Found<S>) => {
+      browser.adopt(found);
+      setBase({ spec: saved?.spec ?? blank, version: saved ? found.version : 0 });
+      setSpec(found.spec);
+      onReset?.();
+      kept?.onRestore(found.also);
+    },
+    discard: browser.discard,
+    /** What is typed stays in this browser when its page is left. */
+    stays: kept !== undefined,
     /** It is gone: leaving asks nothing any more. */
     gone: () => {
       left.current = true;
+      browser.done();
     },
     blocker,
   };

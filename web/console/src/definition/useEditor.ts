@@ -8,6 +8,9 @@ import { type Parsed, readText, type Shape } from '../trigger/yaml';
 import type { Kind } from './homes';
 import { goodName, useDraft } from './useDraft';
 
+/** What may hold passwords: drafts of it are not kept in the browser. */
+const secretive: readonly Kind[] = ['channel', 'stream', 'settings'];
+
 /** A definition that is edited in a form or as YAML, and is checked while it is. */
 export function useEditor<S extends object>(asked: {
   kind: Kind;
@@ -54,12 +57,40 @@ export function useEditor<S extends object>(asked: {
     broken: broken !== undefined,
     onReset: reset,
     onMade: asked.onMade,
+    ...(!secretive.includes(kind) && {
+      kept: {
+        name: asked.fixed,
+        also: { typed, text: broken && text },
+        onRestore: (also: unknown) => {
+          const { typed = '', text } = also as { typed?: string; text?: string };
+          setTyped(typed);
+          if (text !== undefined) write(text);
+        },
+      },
+    }),
   });
   const { spec } = draft;
   const fixed = asked.fixed ?? saved?.name;
   const suggested = asked.suggest(spec);
   const name = fixed ?? (typed || suggested);
   const toText = (of: S) => asked.toText(name, of);
+
+  const write = (next: string) => {
+    setText(next);
+    const read = asked.read?.(next) ?? (readText(kind, next, asked.shape) as Parsed<S>);
+    if ('line' in read) return setBroken(read);
+    if (fixed && read.name !== '' && read.name !== fixed)
+      return setBroken({
+        line: 2,
+        message:
+          kind === 'settings'
+            ? `These settings are called ${fixed}`
+            : `A saved ${kind} keeps its name, ${fixed}`,
+      });
+    setBroken(undefined);
+    draft.setSpec(read.spec);
+    if (!fixed && read.name !== asked.suggest(read.spec)) setTyped(read.name);
+  };
 
   // what it is called changes nothing about what it does
   const rule = useMemo(() => {
@@ -103,22 +134,7 @@ export function useEditor<S extends object>(asked: {
       draft.setSpec(next);
       reset();
     },
-    write: (next: string) => {
-      setText(next);
-      const read = asked.read?.(next) ?? (readText(kind, next, asked.shape) as Parsed<S>);
-      if ('line' in read) return setBroken(read);
-      if (fixed && read.name !== '' && read.name !== fixed)
-        return setBroken({
-          line: 2,
-          message:
-            kind === 'settings'
-              ? `These settings are called ${fixed}`
-              : `A saved ${kind} keeps its name, ${fixed}`,
-        });
-      setBroken(undefined);
-      draft.setSpec(read.spec);
-      if (!fixed && read.name !== asked.suggest(read.spec)) setTyped(read.name);
-    },
+    write,
     /** Why it cannot be saved. */
     why: saved?.readOnly
       ? kind === 'settings'

@@ -1,4 +1,4 @@
-import { Button, Drawer } from '@mantine/core';
+import { Button, Drawer, Radio, Stack } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
 import { useState } from 'react';
 import { count, plural } from '../format/number';
@@ -10,12 +10,20 @@ import { Ago, At } from '../ui/time';
 import ui from '../ui/ui.module.css';
 import { Composer } from './Composer';
 import css from './explore.module.css';
-import { type Answer, added, type Mark, type Node, type Query, stamp } from './measure';
+import {
+  type Answer,
+  added,
+  type FunnelStep,
+  type Mark,
+  type Node,
+  type Query,
+  stamp,
+} from './measure';
 import { SaveAudience } from './SaveAudience';
 import { type Opened, openQuery } from './state';
 import { useExplore } from './useExplore';
 import { download, useMarkUsers } from './useMeasure';
-import { markWords, suggest } from './words';
+import { markWords, stepWords, suggest } from './words';
 
 /** Who is behind a mark: the drawer, while one is open. */
 export function People() {
@@ -75,6 +83,13 @@ function Body({
         )}
         <h3 className={css.peopleTitle}>{words}</h3>
       </div>
+      {s.view === 'funnel' && mark.state === 'stuck' && (
+        <Readings
+          steps={s.funnel?.steps ?? []}
+          mark={mark}
+          choose={(step) => set({ open: { at: open.at, mark: { ...mark, step } } })}
+        />
+      )}
       {users.error && !first ? (
         <Failure error={users.error} retry={users.refetch} />
       ) : !first ? (
@@ -161,7 +176,13 @@ function Body({
             />
           )}
           {tree && first.total > 0 && (
-            <Composer tree={tree} words={words} described={named} total={first.total} />
+            <Composer
+              tree={tree}
+              words={words}
+              described={named}
+              total={first.total}
+              newcomers={mark.state === 'stuck' ? 'new drop-outs' : 'new ones'}
+            />
           )}
           {list.length === 0 ? (
             <p className={ui.none}>Nobody is here, so there is nobody to list.</p>
@@ -213,5 +234,36 @@ function Body({
         </>
       )}
     </div>
+  );
+}
+
+/** "Dropped at level 2" is said of two groups: those who got there and no further, and those who did not get there. */
+function Readings(props: {
+  steps: readonly FunnelStep[];
+  mark: Mark;
+  choose: (step: number) => void;
+}) {
+  const { steps, mark } = props;
+  const [level] = useState(Math.max(2, mark.step ?? 2));
+  const [before, here, after] = [steps[level - 2], steps[level - 1], steps[level]];
+  if (!before || !here || !after) return null;
+  return (
+    <Radio.Group
+      label={`“Dropped at level ${level}” can mean`}
+      value={`${mark.step}`}
+      onChange={(step) => props.choose(Number(step))}
+      data-testid="readings"
+    >
+      <Stack gap={6} mt={6}>
+        <Radio
+          value={`${level}`}
+          label={`got to level ${level} and no further: did ${stepWords(here)}, not ${stepWords(after)}`}
+        />
+        <Radio
+          value={`${level - 1}`}
+          label={`did not get to level ${level}: did ${stepWords(before)}, not ${stepWords(here)}`}
+        />
+      </Stack>
+    </Radio.Group>
   );
 }

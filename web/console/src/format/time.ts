@@ -6,6 +6,11 @@ const clock = new Intl.DateTimeFormat(undefined, {
   second: '2-digit',
   hourCycle: 'h23',
 });
+const minutes = new Intl.DateTimeFormat(undefined, {
+  hour: '2-digit',
+  minute: '2-digit',
+  hourCycle: 'h23',
+});
 const dayClock = new Intl.DateTimeFormat(undefined, {
   day: 'numeric',
   month: 'short',
@@ -41,6 +46,11 @@ export function preciseTime(at: Date): string {
 /** The clock for today, day and clock otherwise. */
 export function shortTime(at: Date, now: Date): string {
   return at.toDateString() === now.toDateString() ? clock.format(at) : dayClock.format(at);
+}
+
+/** 14:03 for today, with the day otherwise. */
+export function minuteTime(at: Date, now: Date): string {
+  return at.toDateString() === now.toDateString() ? minutes.format(at) : dayClock.format(at);
 }
 
 /** 20 Nov 2026 */

@@ -44,8 +44,15 @@ export default function CampaignEditor() {
 
 /** A campaign that does not exist yet. */
 export function NewCampaign() {
-  const { trigger } = useSearch({ from: '/new/campaign' });
-  return <Editor key={trigger ?? ''} saved={undefined} trigger={trigger} />;
+  const { trigger, copy } = useSearch({ from: '/new/campaign' });
+  const answer = useDefinition<Spec>('campaign', copy ?? '');
+  if (copy && !answer.saved) return <Absent kind="campaign" name={copy} answer={answer} />;
+  const start: Spec | undefined = answer.saved
+    ? { ...answer.saved.spec, status: 'draft' }
+    : trigger
+      ? { ...blank, when: { trigger } }
+      : undefined;
+  return <Editor key={`${trigger} ${copy}`} saved={undefined} start={start} called={copy} />;
 }
 
 const shape = {
@@ -72,8 +79,14 @@ const shape = {
 } as const;
 const short = ['when', 'who', 'cap', 'quiet', 'limits', 'goal'];
 
-function Editor(props: { saved: Campaign | undefined; trigger?: string | undefined }) {
-  const { saved } = props;
+function Editor(props: {
+  saved: Campaign | undefined;
+  /** What a new one begins with. */
+  start?: Spec | undefined;
+  /** What it is a copy of. */
+  called?: string | undefined;
+}) {
+  const { saved, start } = props;
   const navigate = useNavigate();
   const { as } = useSearch({ strict: false });
   const may = useMay('marketer');
@@ -82,9 +95,7 @@ function Editor(props: { saved: Campaign | undefined; trigger?: string | undefin
   const triggers = useTriggers();
   const channels = useChannels();
   const saveTrigger = useSaveDefinition('trigger');
-  const [own, setOwn] = useState<Trigger | undefined>(
-    saved || props.trigger ? undefined : blankTrigger,
-  );
+  const [own, setOwn] = useState<Trigger | undefined>(saved || start ? undefined : blankTrigger);
   const [typed, setTyped] = useState('');
   const [text, setText] = useState<string>();
   const [broken, setBroken] = useState<{ line: number; message: string }>();
@@ -99,11 +110,20 @@ function Editor(props: { saved: Campaign | undefined; trigger?: string | undefin
     kind: 'campaign',
     saved,
     blank,
-    start: props.trigger ? { ...blank, when: { trigger: props.trigger } } : undefined,
+    start,
     readOnly,
     broken: broken !== undefined,
     onReset: reset,
     onMade: open,
+    kept: {
+      also: { typed, own, text: broken && text },
+      onRestore: (also) => {
+        const { typed = '', own, text } = also as { typed?: string; own?: Trigger; text?: string };
+        setTyped(typed);
+        setOwn(own);
+        if (text !== undefined) write(text);
+      },
+    },
   });
   const { spec } = draft;
 
@@ -120,7 +140,9 @@ function Editor(props: { saved: Campaign | undefined; trigger?: string | undefin
 
   const taken = (all.data?.definitions ?? []).map((c) => c.name);
   const suggestion = unused(
-    suggested(spec, own ? suggestName(own) : (spec.when.trigger ?? '')) || 'campaign',
+    props.called ||
+      suggested(spec, own ? suggestName(own) : (spec.when.trigger ?? '')) ||
+      'campaign',
     taken,
   );
   const name = saved?.name ?? (typed || suggestion);
@@ -227,6 +249,11 @@ function Editor(props: { saved: Campaign | undefined; trigger?: string | undefin
       title={saved?.name ?? 'New campaign'}
       lede="When something happens, who gets what, and how often."
       cost="It sends nothing any more. What it has sent stays counted, and its versions stay."
+      onCopy={
+        saved?.spec.when.once // that was one order, to a list
+          ? undefined
+          : () => void navigate({ to: '/new/campaign', search: { copy: saved?.name } })
+      }
       label={saved ? undefined : 'Save as draft'}
       save={() => void store(saved?.spec.status ?? 'draft')}
       actions={

@@ -38,14 +38,15 @@ export default function Template() {
 
 /** A template that does not exist yet: what it begins with, then its editor. */
 export function NewTemplate() {
-  const { starter, channel } = useSearch({ from: '/new/template' });
+  const { starter, channel, copy } = useSearch({ from: '/new/template' });
+  const copied = useDefinition<Spec>('template', copy ?? '').saved;
   const starters = useStarters();
   const channels = useChannels();
   const templates = useTemplates();
   const begun = starters.data?.starters.find((s) => s.name === starter);
   const ready = channels.data && templates.data && (starter === undefined || starters.data);
   const error = starters.error ?? channels.error ?? templates.error;
-  if ((starter === undefined && channel === undefined) || !ready)
+  if ((starter === undefined && channel === undefined && !copied) || !ready)
     return (
       <Page title="New template" lede="Begin with a design and change all of it, or with nothing.">
         {ready && starters.data ? (
@@ -78,13 +79,14 @@ export function NewTemplate() {
     // without a channel of its type it goes to the outbox, which stands for all of them
     start = by ? { ...spec, channel: by } : { ...spec, channel: 'outbox', as: begun.type };
   }
+  if (copied) start = copied.spec;
   return (
     <Editor
-      key={`${starter} ${channel}`}
+      key={`${starter} ${channel} ${copy}`}
       saved={undefined}
       start={start}
       called={unused(
-        begun?.name ?? start.as?.replace(':', '-') ?? start.channel,
+        copied?.name ?? begun?.name ?? start.as?.replace(':', '-') ?? start.channel,
         templates.data.definitions.map((t) => t.name),
       )}
     />
@@ -179,6 +181,7 @@ function Editor(props: { saved: Saved | undefined; start: Spec; called?: string 
           ? 'Campaigns that use it fail until they get another one. Its versions stay and it can be written again.'
           : 'Its versions stay and it can be written again.'
       }
+      onCopy={() => void navigate({ to: '/new/template', search: { copy: saved?.name } })}
       form={<Form editor={editor} type={type} locale={locale} setLocale={setLocale} />}
       called="Form"
       wide

@@ -1,4 +1,4 @@
-import { Button, SegmentedControl, TextInput } from '@mantine/core';
+import { TextInput } from '@mantine/core';
 import { useRef } from 'react';
 import { useChannels, useEventFields, useKind, useTraits } from '../api/queries';
 import type { Stream } from '../api/streams';
@@ -9,19 +9,8 @@ import { Mistakes, wordsOf } from '../trigger/Mistakes';
 import { put } from '../trigger/spec';
 import trigger from '../trigger/trigger.module.css';
 import ui from '../ui/ui.module.css';
-import {
-  canonical,
-  languageOf,
-  languages,
-  lineIn,
-  type Part,
-  partsOf,
-  type Spec,
-  sentBy,
-  textIn,
-  without,
-  withPart,
-} from './spec';
+import { Languages } from './Languages';
+import { lineIn, type Part, partsOf, type Spec, sentBy, textIn, withPart } from './spec';
 import css from './template.module.css';
 
 const shown: Record<string, { value: string; label: string; hint?: string }[]> = {
@@ -120,73 +109,13 @@ export function Form(props: {
           </>
         )}
       </div>
-      <div className={css.languages}>
-        {spec.locales && (
-          <SegmentedControl
-            size="xs"
-            aria-label="Text for readers of"
-            value={here}
-            onChange={setLocale}
-            data={[
-              { value: '', label: 'Everybody else' },
-              ...Object.keys(spec.locales).map((value) => ({ value, label: languageOf(value) })),
-            ]}
-          />
-        )}
-        {here === '' ? (
-          <>
-            <span>Its text is in</span>
-            <PickChip
-              what="Language"
-              value={spec.locale ?? ''}
-              label={spec.locale ? languageOf(spec.locale) : 'a language nobody has said'}
-              placeholder="a language nobody has said"
-              search="Search, or type a tag such as en-GB"
-              options={languages.map((value) => ({ value, label: languageOf(value), hint: value }))}
-              create={(tag) => languageOf(canonical(tag))}
-              set={(tag) => change(put(spec, 'locale', canonical(tag)))}
-              readOnly={readOnly}
-            />
-          </>
-        ) : (
-          <>
-            <span className={ui.muted}>
-              {languageOf(here)} ({here}); what stays empty is taken from the text for everybody.
-            </span>
-            {!readOnly && (
-              <Button
-                size="compact-xs"
-                variant="default"
-                onClick={() => {
-                  change(without(spec, here));
-                  setLocale('');
-                }}
-              >
-                Remove this language
-              </Button>
-            )}
-          </>
-        )}
-        {!readOnly && (
-          <PickChip
-            what="Another language"
-            value=""
-            label="+ Another language"
-            placeholder="+ Another language"
-            search="Search, or type a tag such as de-AT"
-            options={languages
-              .filter((l) => l !== spec.locale && !spec.locales?.[l])
-              .map((value) => ({ value, label: languageOf(value), hint: value }))}
-            create={(tag) => `Readers of ${languageOf(canonical(tag))}`}
-            set={(tag) => {
-              const added = canonical(tag);
-              change({ ...spec, locales: { ...spec.locales, [added]: textIn(spec, added) } });
-              setLocale(added);
-            }}
-            readOnly={false}
-          />
-        )}
-      </div>
+      <Languages
+        spec={spec}
+        change={change}
+        locale={locale}
+        setLocale={setLocale}
+        readOnly={readOnly}
+      />
       {parts.map(([part, label]) => (
         <One
           key={at + part}
