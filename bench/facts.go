@@ -348,7 +348,7 @@ func countsProbe() []counting {
 		{"funnel", measures, of + `"funnel": {"steps": [` + step + `], "window": "1h"}}`, "\n,1,probe,1,"},
 		{"retention", measures, of + `"retention": {"first": ` + step + `, "return": ` + step + `, "per": "day", "periods": 3}, "range": {"last": "7d"}}`, "Z,0,1\n"},
 		{"paths", measures, of + `"paths": {"from": ` + step + `, "depth": 3, "window": "1h"}}`, "\n1,(end),1\n"},
-		{"live", measures, of + `"live": {"minutes": 30}}`, "probe,1"},
+		{"live", "/api/v1/measures:query", of + `"live": {"minutes": 30}}`, `"users":1,`},
 		{"users", measures, `{"audience": {"all": [{"did": ` + step + `}, {"users": ["$user"]}]}, "users": {"limit": 100}}`, "$user"},
 		{"timeline", measures, `{"timeline": {"user": "$user", "limit": 10}}`, "probe"},
 		{"sessions", measures, of + `"sessions": {}}`, "\n(all),1,1,"},
