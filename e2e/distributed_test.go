@@ -25,35 +25,68 @@ import (
 
 // installation is a set of real engines, and a configuration that names them.
 type installation struct {
-	t      *testing.T
-	config string
-	kafka  *kafkatest.Cluster
-	redis  *redistest.Server
-	mongo  *mongotest.Server
+	t       *testing.T
+	config  string
+	behind  string // another one: to the brokers by their proxies
+	kafka   *kafkatest.Cluster
+	redis   *redistest.Server  // nil: sentinels say which one leads
+	watched *redistest.Watched // nil: it is one server
+	mongo   *mongotest.Server
 }
 
 const installationSecret = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
-// found starts Kafka, Redis and MongoDB.
+// found starts one server each of Kafka, Redis and MongoDB.
 func found(t *testing.T) *installation {
+	t.Helper()
+	needServers(t)
+	i := &installation{t: t, kafka: kafkatest.Start(t, 1), redis: redistest.Start(t), mongo: mongotest.Start(t)}
+	i.config = i.configure(i.kafka.Addrs()[0], "replication: 1", fmt.Sprintf("addrs: [%q]", i.redis.Addr()))
+	return i
+}
+
+// foundReplicated starts as many as are needed to lose one: three brokers, of which
+// two have an event before it is acknowledged, and a Redis with a replica.
+func foundReplicated(t *testing.T) *installation {
+	t.Helper()
+	needServers(t)
+	i := &installation{t: t, kafka: kafkatest.Start(t, 3), watched: redistest.StartWatched(t, 1), mongo: mongotest.Start(t)}
+	const replicated = "replication: 3, min_insync: 2, timeout: 10s"
+	sentinel := fmt.Sprintf("sentinel: {master: %s, addrs: [%q]}", redistest.MasterName, i.watched.Sentinels()[0]) // it knows the others
+	i.config = i.configure(i.kafka.Addrs()[0], replicated, sentinel)
+	i.behind = i.configure(i.kafka.Proxies()[0].Addr(), replicated, sentinel)
+	return i
+}
+
+func needServers(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("starts Kafka, Redis and MongoDB")
 	}
-	i := &installation{t: t, kafka: kafkatest.Start(t, 1), redis: redistest.Start(t), mongo: mongotest.Start(t)}
-	i.config = filepath.Join(t.TempDir(), "heed.yaml")
-	text := fmt.Sprintf("shape: distributed\nsecret: %s\nkafka: {brokers: [%q], replication: 1, session: 6s}\nredis: {addrs: [%q]}\nmongo: {uri: %q, standalone: %v}\n",
-		installationSecret, i.kafka.Addrs()[0], i.redis.Addr(), i.mongo.URI(i.mongo.Addr()), !i.mongo.Replicated())
-	if err := os.WriteFile(i.config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+}
+
+// configure writes a configuration; a start waits for servers that have little of a
+// shared machine.
+func (i *installation) configure(broker, kafka, redis string) (file string) {
+	i.t.Helper()
+	file = filepath.Join(i.t.TempDir(), "heed.yaml")
+	text := fmt.Sprintf("shape: distributed\nsecret: %s\nkafka: {brokers: [%q], session: 6s, %s}\nredis: {%s}\nmongo: {uri: %q, standalone: %v, timeout: 20s}\n",
+		installationSecret, broker, kafka, redis, i.mongo.URI(i.mongo.Addr()), !i.mongo.Replicated())
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		i.t.Fatal(err)
 	}
-	return i
+	return file
 }
 
 // start starts a process with some of the roles.
 func (i *installation) start(roles string, args ...string) *server {
 	i.t.Helper()
-	return start(i.t, i.t.TempDir(), append([]string{"--config", i.config, "--roles", roles}, args...)...)
+	return i.startWith(i.config, roles, args...)
+}
+
+func (i *installation) startWith(config, roles string, args ...string) *server {
+	i.t.Helper()
+	return start(i.t, i.t.TempDir(), append([]string{"--config", config, "--roles", roles}, args...)...)
 }
 
 const scoreDefinitions = `---

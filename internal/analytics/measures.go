@@ -37,6 +37,7 @@ func (m *Measures) Answer(ctx context.Context, q *measure.Query, names measure.N
 			return measure.Result{}, fmt.Errorf("ask the behavioral index for %s: %w", q.Kind(), err)
 		}
 		if ok {
+			res.Listed()
 			return res, nil
 		}
 	}
@@ -52,5 +53,6 @@ func (m *Measures) Answer(ctx context.Context, q *measure.Query, names measure.N
 	if err != nil {
 		return measure.Result{}, fmt.Errorf("ask the facts for %s: %w", q.Kind(), err)
 	}
+	res.Listed()
 	return res, nil
 }

@@ -329,6 +329,10 @@ func (c showcase) Demo() api.Demo {
 		Tour: []api.TourLink{
 			{Title: "Open the shop", Href: "/shop/", Text: "Side by side with Live: win three times in a row, and see how long the pop-up took."},
 			{Title: "See yourself", Href: "/live", Text: "Your events, your progress in triggers, and what you were sent."},
+			{Title: "Ask why not", Href: "/users", Text: "Win, win, lose: your own page says why there was no pop-up."},
+			{Title: "From a bar to a message", Href: "/explore", Text: "Medium-high, Acquisition month, a month, a funnel: click those who are stuck, write to them, and read it in the Outbox."},
+			{Title: "See what a campaign was worth", Href: "/campaigns/" + sample.Campaign, Text: "It has ended, and held a tenth back: its lift, how sure that is, and why some got nothing."},
+			{Title: "Change your mind", Href: "/triggers/three-wins", Text: "Two wins instead of three: the past beside it says whom that reaches. Save, and it fires."},
 			{Title: "Kill it", Href: "/live", Text: "kill -9 the server between two wins and start it again: your progress is kept."},
 		},
 	}

@@ -227,6 +227,7 @@ type role struct {
 	name  string
 	run   func(context.Context) error
 	ready func() error
+	aside bool // without it the process is ready all the same
 }
 
 // Run serves until ctx ends, then stops in order. Settings, definitions and

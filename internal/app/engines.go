@@ -41,6 +41,8 @@ type engines struct {
 	documents documents.Store
 	dealer    share.Dealer // nil: nothing is shared
 
+	servers []*server // those of the distributed shape
+
 	embedded *pebble.DB     // nil: distributed
 	closers  []func() error // in the order of opening
 }
@@ -91,6 +93,9 @@ func openEngines(ctx context.Context, cfg *Config, log *slog.Logger, registry pr
 	}
 	e.state = state
 	e.closers = append(e.closers, state.Close)
+	e.servers = []*server{
+		{part: "kafka", name: "Kafka", ping: stream.Ping}, {part: "redis", name: "Redis", ping: state.Ping}, {part: "mongo", name: "MongoDB", ping: docs.Ping},
+	}
 	return e, nil
 }
 
@@ -170,7 +175,7 @@ func (c *Config) finishShape() error {
 			Defaults()
 			Validate() error
 		}
-	}{{"kafka", len(c.Kafka.Brokers) > 0, &c.Kafka}, {"redis", len(c.Redis.Addrs) > 0, &c.Redis}, {"mongo", c.Mongo.URI != "", &c.Mongo}, {"dedup", c.Shape == Distributed, &c.Dedup}}
+	}{{"kafka", len(c.Kafka.Brokers) > 0, &c.Kafka}, {"redis", c.Redis.Named(), &c.Redis}, {"mongo", c.Mongo.URI != "", &c.Mongo}, {"dedup", c.Shape == Distributed, &c.Dedup}}
 	if c.Kafka.Retention == 0 {
 		c.Kafka.Retention = c.Retention.Log.Duration()
 	}

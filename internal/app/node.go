@@ -211,7 +211,7 @@ func (n *node) follow(ctx context.Context) error {
 func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux, error) {
 	mux := http.NewServeMux()
 	add := func(name string, run func(context.Context) error, ready func() error) {
-		n.roles = append(n.roles, role{name, run, ready})
+		n.roles = append(n.roles, role{name: name, run: run, ready: ready})
 	}
 	n.meet(version, base)
 	if n.peers != nil {
@@ -389,6 +389,11 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 			add("events out", out.Run, out.Ready)
 		}
 	}
+	for _, s := range n.db.servers {
+		// A gateway takes events while Kafka does: it must not be left out for others.
+		aside := s.part != "kafka" && !n.cfg.has(RoleDecider) && !n.cfg.has(RoleEngager)
+		n.roles = append(n.roles, role{name: s.part, run: s.run, ready: s.ready, aside: aside})
+	}
 	add("retention", n.retain, alwaysReady)
 	add("pull store", n.expirePulled, alwaysReady)
 	add("definitions", n.follow, alwaysReady)
@@ -399,14 +404,15 @@ func alwaysReady() error { return nil }
 
 func first(files fs.FS, _ bool) fs.FS { return files }
 
-// readiness is nil once every role can work.
+// readiness is nil once every role can work; else it tells all that is in the way.
 func (n *node) readiness() error {
+	wrong := n.db.Err()
 	for _, r := range n.roles {
-		if err := r.ready(); err != nil {
-			return fmt.Errorf("%s: %w", r.name, err)
+		if err := r.ready(); err != nil && !r.aside {
+			wrong = errors.Join(wrong, fmt.Errorf("%s: %w", r.name, err))
 		}
 	}
-	return n.db.Err()
+	return wrong
 }
 
 // stopped tells whether all sending is; until that is known, it is.

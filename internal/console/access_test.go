@@ -338,6 +338,7 @@ func TestBadInputIsNeverA500(t *testing.T) {
 	}
 	c.send("PATCH", "/api/v1/me", nil).fails(405, "bad_request")
 	c.get("/nothing").fails(404, "not_found")
+	c.send("GET", "/api/v2/me", nil).fails(404, "not_found")
 	w.as("").get("/nothing").fails(401, "not_signed_in")
 	huge := "kind: template\nname: t\nbody: " + strings.Repeat("x", 9<<20)
 	c.send("POST", "/api/v1/definitions:apply", huge).fails(413, "too_large")

@@ -273,7 +273,7 @@ func (c *Console) SetupToken(ctx context.Context) (string, error) {
 
 // Register adds the admin API and, as the fallback, the pages.
 func (c *Console) Register(mux *http.ServeMux) {
-	mux.Handle("/api/v1/", c.handler())
+	mux.Handle("/api/", c.handler())
 	if c.pages != nil {
 		mux.Handle("/", c.pages)
 	}

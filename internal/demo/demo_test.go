@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"heed/internal/definition"
+	"heed/internal/demo/sample"
 	"heed/internal/driver/memory"
 	"heed/internal/render"
 )
@@ -118,8 +119,8 @@ func TestShippedDefinitionsHoldTogether(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	if len(set.Triggers) != 5 || len(set.Campaigns) != 5 || len(set.Templates) != 5 {
-		t.Fatalf("%d triggers, %d campaigns, %d templates; want 5 of each", len(set.Triggers), len(set.Campaigns), len(set.Templates))
+	if len(set.Triggers) != 5 || len(set.Campaigns) != 6 || len(set.Templates) != 6 {
+		t.Fatalf("%d triggers, %d campaigns, %d templates; want 5, 6, 6", len(set.Triggers), len(set.Campaigns), len(set.Templates))
 	}
 	keys := map[string]string{"shop": ShopWriteKey, "shop-crowd": CrowdWriteKey}
 	for name, key := range keys {
@@ -128,10 +129,14 @@ func TestShippedDefinitionsHoldTogether(t *testing.T) {
 		}
 	}
 	for name, c := range set.Campaigns {
-		if c.Status != definition.Live {
+		status, held := definition.Live, 0.0
+		if name == sample.Campaign {
+			status, held = definition.Ended, 0.1
+		}
+		if c.Status != status {
 			t.Errorf("campaign %s is %s", name, c.Status)
 		}
-		if share, err := c.HoldoutShare(); err != nil || share != 0 {
+		if share, err := c.HoldoutShare(); err != nil || share != held {
 			t.Errorf("campaign %s holds back %v, %v", name, share, err)
 		}
 	}

@@ -362,9 +362,12 @@ func (e *Engager) serve(soft, hard context.Context, partition int) error {
 	return nil
 }
 
+// afterlife is how long a message stays when it has expired.
+const afterlife = time.Hour
+
 // janitor removes what is not needed any more, but no messages while something
-// that a crash interrupted is open: until then an expired one tells that its
-// delivery had been made.
+// that a crash interrupted is open here, nor soon, as it may be elsewhere: until
+// then an expired one tells that its delivery had been made.
 func (e *Engager) janitor(ctx context.Context) {
 	ledger := time.NewTicker(time.Hour)
 	defer ledger.Stop()
@@ -381,7 +384,7 @@ func (e *Engager) janitor(ctx context.Context) {
 				continue
 			}
 			for n := limit; n == limit && err == nil; {
-				n, err = e.deps.Inbox.Expire(ctx, e.now(), limit)
+				n, err = e.deps.Inbox.Expire(ctx, e.now()-afterlife.Microseconds(), limit)
 			}
 			if err == nil {
 				err = e.expireTrials(ctx)

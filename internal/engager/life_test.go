@@ -19,6 +19,7 @@ import (
 	"heed/internal/engager"
 	"heed/internal/event"
 	"heed/internal/eventlog"
+	"heed/internal/inbox"
 	"heed/internal/period"
 	"heed/internal/policy"
 	"heed/internal/profile"
@@ -529,4 +530,33 @@ func TestOncePerUser(t *testing.T) {
 	f("u1", enter, 2, "always sent", "welcome refused once")
 	f("u1", func(*event.Intent) {}, 3, "first sent")
 	f("u1", func(*event.Intent) {}, 4, "first refused once")
+}
+
+// A message that has expired stays for a while: another process may have to find out
+// whether it had been put.
+func TestAfterlife(t *testing.T) {
+	v := newEnv(t)
+	v.cfg.JanitorEvery = time.Millisecond
+	for id, ago := range map[string]time.Duration{"long ago": 2 * time.Hour, "lately": time.Minute} {
+		m := inbox.Message{ID: id, User: "u1", Expires: time.Now().Add(-ago).UnixMicro()}
+		if fresh, err := v.db.Inbox().Put(t.Context(), m); !fresh || err != nil {
+			t.Fatal(fresh, err)
+		}
+	}
+	v.start()
+	known := func(id string) bool {
+		_, _, err := v.db.Inbox().Advance(t.Context(), id, inbox.Shown)
+		if err != nil && !errors.Is(err, inbox.ErrUnknown) {
+			t.Fatal(err)
+		}
+		return err == nil
+	}
+	for deadline := time.Now().Add(time.Minute); known("long ago"); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it is not removed")
+		}
+	}
+	if !known("lately") {
+		t.Error("one that has just expired is removed")
+	}
 }

@@ -3,7 +3,8 @@ package event
 import "strings"
 
 // Nobody tells ids that many people would share: what is left of a variable
-// that was not set.
+// that was not set. So it does those that no address can hold: a browser takes
+// . and .. out of a path.
 func Nobody(id string) bool {
 	id = strings.TrimSpace(id)
 	switch n := len(id); {
@@ -12,7 +13,7 @@ func Nobody(id string) bool {
 	case n == 0:
 		return true
 	case n == 1:
-		return id == "0" || id == "-"
+		return id == "0" || id == "-" || id == "."
 	}
 	switch id[0] | 0x20 {
 	case 'n':
@@ -29,6 +30,8 @@ func Nobody(id string) bool {
 		return strings.EqualFold(id, "false")
 	case '-':
 		return id == "-1"
+	case '.':
+		return id == ".."
 	case '{': // and [
 		return id == "{}" || id == "[]" || strings.EqualFold(id, "[object Object]")
 	case '(':

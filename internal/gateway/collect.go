@@ -98,12 +98,17 @@ func (h collector) read(w http.ResponseWriter, r *http.Request, ring *keyring, q
 		err = q.parseOne(h.kind)
 	}
 	if err != nil {
+		// gzip is known by its first bytes; the header only explains a failure.
+		if coding := r.Header.Get("Content-Encoding"); errors.Is(err, errJSON) && coding != "" && coding != "identity" && coding != "gzip" {
+			err = errEncoding
+		}
 		g.refuseAll(w, q, err)
 		return false
 	}
 	if q.c == nil {
-		if q.c = q.callerInBody(ring); q.c == nil {
-			g.refuse(w, http.StatusUnauthorized, "unknown write key")
+		key := q.keyInBody()
+		if q.c = ring.byKey[key]; q.c == nil {
+			g.refuse(w, http.StatusUnauthorized, unknownKey(key))
 			return false
 		}
 		if !cors(w, r, ring, q.c) {
@@ -120,17 +125,20 @@ func (h collector) read(w http.ResponseWriter, r *http.Request, ring *keyring, q
 	return true
 }
 
-// callerInBody finds the source by the key in the body: of the batch, or of
-// its first event.
-func (q *request) callerInBody(ring *keyring) *caller {
-	key := q.key
-	if key == "" && len(q.items) > 0 {
-		key = q.items[0].stated.WriteKey
+// keyInBody is the write key in the body: of the batch, or of its first event.
+func (q *request) keyInBody() string {
+	if q.key == "" && len(q.items) > 0 {
+		return q.items[0].stated.WriteKey
 	}
+	return q.key
+}
+
+// unknownKey says what is wrong with a call whose key is no source's.
+func unknownKey(key string) string {
 	if key == "" {
-		return nil
+		return "no write key: send it as writeKey in the body or the address, or as Authorization: Bearer KEY"
 	}
-	return ring.byKey[key]
+	return "unknown write key"
 }
 
 // allowRequest counts the events against the rates of the key and the address.

@@ -198,12 +198,12 @@ func manyKeys(n int) string {
 }
 
 func TestNobody(t *testing.T) {
-	for _, id := range []string{"null", "NULL", "undefined", "0", "guest", "Guest", "[object Object]", "[OBJECT OBJECT]", "", "  ", "NaN", "none", "nil", "true", "False", "-1", "anonymous", "{}", "[]", " null ", "         undefined        ", "anon"} {
+	for _, id := range []string{"null", "NULL", "undefined", "0", "guest", "Guest", "[object Object]", "[OBJECT OBJECT]", "", "  ", "NaN", "none", "nil", "true", "False", "-1", "anonymous", "{}", "[]", ".", "..", " null ", "         undefined        ", "anon"} {
 		if !event.Nobody(id) {
 			t.Errorf("%q passes", id)
 		}
 	}
-	for _, id := range []string{"1", "00", "u1", "nullable", "guest42", "undefined-2", "ada@example.com", "4d3ecb2a-8f5b-4d5c-9d5f-aaaaaaaaaaaa", "naïve", "toto"} {
+	for _, id := range []string{"1", "00", "u1", "nullable", "guest42", "undefined-2", "ada@example.com", "4d3ecb2a-8f5b-4d5c-9d5f-aaaaaaaaaaaa", "naïve", "toto", "..."} {
 		if event.Nobody(id) {
 			t.Errorf("%q is refused", id)
 		}

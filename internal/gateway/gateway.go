@@ -156,7 +156,7 @@ func (g *Gateway) Express() express.Config {
 	}
 	return express.Config{
 		Paths:     paths,
-		Headers:   []string{"Authorization", "Origin", "User-Agent", "Sec-Gpc", "X-Forwarded-For"},
+		Headers:   []string{"Authorization", "Content-Encoding", "Origin", "User-Agent", "Sec-Gpc", "X-Forwarded-For"},
 		Elsewhere: []string{"wait"},
 		Logger:    g.log,
 	}

@@ -142,6 +142,7 @@ var (
 	errGzip     = &trouble{http.StatusBadRequest, "the body is not valid gzip"}
 	errBody     = &trouble{http.StatusBadRequest, "the body did not arrive whole"}
 	errJSON     = &trouble{http.StatusBadRequest, "the body is not valid JSON"}
+	errEncoding = &trouble{http.StatusUnsupportedMediaType, "the body's Content-Encoding is not understood: gzip, or none"}
 	errEnvelope = &trouble{http.StatusBadRequest, `the body is not an object with "batch": [...]`}
 )
 

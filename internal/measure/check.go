@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strings"
@@ -62,7 +63,7 @@ func check(q *Query, ids int) error {
 		err = c.funnel(q.Funnel)
 	case KindRetention:
 		if !timed {
-			return wrong("range", "is missing: retention has a cohort per %s of it", q.Retention.Per)
+			return wrong("range", "is missing: retention has a cohort per %s of it", cmp.Or(string(q.Retention.Per), "unit"))
 		}
 		err = c.retention(q.Retention)
 	case KindPaths:

@@ -25,6 +25,39 @@ type Result struct {
 	Return      *ReturnResult      `json:"return,omitempty"`
 }
 
+// Listed makes lists empty that are nil: readers of JSON are promised lists.
+func (r *Result) Listed() {
+	switch {
+	case r.Series != nil:
+		listed(&r.Series.Lines)
+	case r.Breakdown != nil:
+		listed(&r.Breakdown.Rows)
+	case r.Retention != nil:
+		listed(&r.Retention.Cohorts)
+		for i := range r.Retention.Cohorts {
+			listed(&r.Retention.Cohorts[i].Cells)
+		}
+	case r.Paths != nil:
+		listed(&r.Paths.Depths)
+		for i := range r.Paths.Depths {
+			listed(&r.Paths.Depths[i])
+		}
+		listed(&r.Paths.Links)
+	case r.Live != nil:
+		listed(&r.Live.Top)
+	case r.Timeline != nil:
+		listed(&r.Timeline.Events)
+	case r.Attribution != nil:
+		listed(&r.Attribution.Rows)
+	}
+}
+
+func listed[T any](list *[]T) {
+	if *list == nil {
+		*list = []T{}
+	}
+}
+
 // Excluded counts the events in the range that count as activity and were left
 // out. What is both counts as a bot's. Nothing is left out that was asked for.
 type Excluded struct {

@@ -40,23 +40,29 @@ type Product struct {
 	Cents              int64
 }
 
-// Events yields the history by the start of the visits; each user's events are
-// in order of time. An event is valid until the next one.
+// Events yields the history by the start of the visits and by the time of
+// letters; each user's events are in order of time. An event is valid until the next one.
 func (p Past) Events(products []Product) iter.Seq[*event.Event] {
 	return func(yield func(*event.Event) bool) {
 		people := p.people()
 		var e event.Event
+		mail := letters{past: p, sent: map[int]int64{}, e: &e}
 		for _, v := range p.visits(people) {
+			if !mail.until(v.start, yield) {
+				return
+			}
 			who := &people[v.person]
 			w := walk{
 				rng: rand.New(rand.NewPCG(p.Seed, uint64(v.person)<<20|uint64(v.number))), //nolint:gosec // no secret
 				who: who, products: products, at: v.start, e: &e,
-				id: "sample-" + strconv.Itoa(v.person) + "-" + strconv.Itoa(v.number) + "-",
+				id: "sample-" + strconv.Itoa(v.person) + "-" + strconv.Itoa(v.number) + "-", order: who.id + "-" + strconv.Itoa(v.number),
 			}
 			if !w.visit(v, yield) {
 				return
 			}
+			mail.after(&w, v)
 		}
+		mail.until(math.MaxInt64, yield)
 	}
 }
 
@@ -199,6 +205,7 @@ func (p Past) people() []person {
 // visit is one visit of a person.
 type visit struct {
 	start  int64 // µs
+	next   int64 // µs, start of the person's next one
 	person int
 	number int
 }
@@ -210,7 +217,10 @@ func (p Past) visits(people []person) []visit {
 		rng := rand.New(rand.NewPCG(p.Seed, uint64(i)|1<<62)) //nolint:gosec // no secret
 		at := who.born
 		for n := 0; at.Before(p.Until.Add(-45*time.Minute)) && (n == 0 || at.Before(who.gone)); n++ {
-			out = append(out, visit{at.UnixMicro(), i, n})
+			if n > 0 {
+				out[len(out)-1].next = at.UnixMicro()
+			}
+			out = append(out, visit{at.UnixMicro(), p.Until.UnixMicro(), i, n})
 			day := at.Add(time.Duration((0.15 + rng.ExpFloat64()) * who.gap * 24 * float64(time.Hour))).In(who.zone)
 			// People shop in the evening, and never twice within the hour.
 			hour := pick(rng, []choice[int]{{2, 7}, {4, 9}, {5, 12}, {4, 15}, {8, 18}, {10, 20}, {5, 22}}) + rng.IntN(2)

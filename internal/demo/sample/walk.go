@@ -13,12 +13,16 @@ type walk struct {
 	rng      *rand.Rand
 	who      *person
 	products []Product
-	at       int64 // µs
-	id       string
+	at       int64  // µs
+	id       string // of the events, but for their number
+	order    string // id of what is bought
 	made     int
 	e        *event.Event
 	yield    func(*event.Event) bool
 	stopped  bool
+
+	left   []Product // in the cart, and not bought
+	leftAt int64     // µs, when the last of it was put there
 }
 
 // visit yields the events of a visit; false: no more are wanted.
@@ -52,6 +56,7 @@ func (w *walk) visit(v visit, yield func(*event.Event) bool) bool {
 		if rng.Float64() < 0.12+0.4*who.keen {
 			cart = append(cart, p)
 			w.track("cart_add", about(p))
+			w.leftAt = w.at
 		}
 	}
 	if rng.Float64() < 0.12 {
@@ -60,8 +65,8 @@ func (w *walk) visit(v visit, yield func(*event.Event) bool) bool {
 	if rng.Float64() < 0.02 {
 		w.track("support_message", `{"length":`+strconv.Itoa(20+rng.IntN(200))+`}`)
 	}
-	if len(cart) > 0 && rng.Float64() < 0.25+0.5*who.keen {
-		w.buy(cart, v)
+	if len(cart) > 0 && (rng.Float64() >= 0.25+0.5*who.keen || !w.buy(cart)) {
+		w.left = cart
 	}
 	return !w.stopped
 }
@@ -78,8 +83,8 @@ func (w *walk) play() {
 	}
 }
 
-// buy goes through the checkout, or gives up in it.
-func (w *walk) buy(cart []Product, v visit) {
+// buy goes through the checkout, or gives up in it: false.
+func (w *walk) buy(cart []Product) bool {
 	var cents int64
 	type line struct {
 		Product  string  `json:"product_id"`
@@ -95,19 +100,20 @@ func (w *walk) buy(cart []Product, v visit) {
 	w.page("/shop/checkout", "Checkout", false)
 	w.track("checkout_start", `{"revenue":`+revenue+`}`)
 	if w.rng.Float64() < 0.22 {
-		return
+		return false
 	}
 	if w.rng.Float64() < 0.08 {
 		w.track("payment_failed", `{"reason":"declined","revenue":`+revenue+`}`)
 		if w.rng.Float64() < 0.5 {
-			return
+			return false
 		}
 	}
 	body, err := json.Marshal(lines)
 	if err != nil {
-		return // numbers and ids of our own
+		return false // numbers and ids of our own
 	}
-	w.track("purchase", `{"order_id":"`+w.who.id+"-"+strconv.Itoa(v.number)+`","revenue":`+revenue+`,"currency":"EUR","products":`+string(body)+`}`)
+	w.track("purchase", `{"order_id":"`+w.order+`","revenue":`+revenue+`,"currency":"EUR","products":`+string(body)+`}`)
+	return true
 }
 
 func about(p Product) string {
@@ -133,12 +139,17 @@ func (w *walk) begin(kind event.Type, name string) *event.Event {
 			Historical: true, Verified: true,
 		},
 	}
-	if who.known {
-		w.e.UserID = who.id
-	} else {
-		w.e.AnonymousID = who.id
-	}
+	who.sign(w.e)
 	return w.e
+}
+
+// sign makes an event the person's own.
+func (who *person) sign(e *event.Event) {
+	if who.known {
+		e.UserID = who.id
+	} else {
+		e.AnonymousID = who.id
+	}
 }
 
 func (w *walk) send() {

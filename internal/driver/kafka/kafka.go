@@ -149,6 +149,14 @@ func (l *Log) Close() error {
 	return nil
 }
 
+// Ping tells whether any broker answers.
+func (l *Log) Ping(ctx context.Context) error {
+	if err := l.client.Ping(ctx); err != nil {
+		return fmt.Errorf("brokers %v: %w", l.cfg.Brokers, err)
+	}
+	return nil
+}
+
 // err tells whether the log still works.
 func (l *Log) err(ctx context.Context) error {
 	if l.shut.Load() {

@@ -23,6 +23,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	mongodb "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
 
 	"heed/internal/documents"
 )
@@ -106,6 +107,14 @@ func (s *Store) check(ctx context.Context) error {
 		if _, err := s.db.Collection(name).DeleteOne(ctx, bson.D{{Key: "_id", Value: ""}}); err != nil {
 			return fmt.Errorf("write to %s.%s: %w", s.cfg.Database, name, err)
 		}
+	}
+	return nil
+}
+
+// Ping tells whether the server that takes writes answers.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.client.Ping(ctx, readpref.Primary()); err != nil {
+		return fmt.Errorf("%s", redact(err.Error()))
 	}
 	return nil
 }

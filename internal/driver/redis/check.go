@@ -67,6 +67,9 @@ func (c *conn) check(ctx context.Context, d demand) error {
 	}
 	err := c.try(ctx, func(ctx context.Context) error {
 		wrong = nil
+		if c.cfg.Sentinel.set() {
+			return c.eachWatched(ctx, one)
+		}
 		if c.cluster == nil {
 			node, _ := c.client.(*redis.Client)
 			return one(ctx, node)
@@ -108,7 +111,7 @@ func (c *conn) judge(said info, fsync string, fsyncErr error, d demand) (wrong [
 	default:
 		add("appendfsync is %q: set it to always", fsync)
 	}
-	if said["role"] == "slave" && c.cluster == nil {
+	if said["role"] == "slave" && c.cluster == nil && !c.cfg.Sentinel.set() {
 		add("it is a replica: name the server that it follows, %s:%s", said["master_host"], said["master_port"])
 	}
 	if said["role"] == "master" {

@@ -159,6 +159,13 @@ func TestConfig(t *testing.T) {
 	f("", func(*Config) {})
 	f("addrs: none", func(c *Config) { c.Addrs = nil })
 	f("addrs: ", func(c *Config) { c.Addrs = []string{"redis://127.0.0.1"} })
+	watched := func(c *Config) { c.Addrs, c.Sentinel = nil, Sentinel{Master: "heed", Addrs: []string{"s1:26379"}} }
+	f("", watched)
+	f("sentinel: is set up, and addrs too", func(c *Config) { c.Sentinel = Sentinel{Master: "heed", Addrs: []string{"s1:26379"}} })
+	f("sentinel.master: ", func(c *Config) { watched(c); c.Sentinel.Master = "" })
+	f("sentinel.addrs: none", func(c *Config) { watched(c); c.Sentinel.Addrs = nil })
+	f("sentinel.addrs: ", func(c *Config) { watched(c); c.Sentinel.Addrs = []string{"s1"} })
+	f("sentinel.password: ", func(c *Config) { watched(c); c.Sentinel.User = "heed" })
 	f("prefix: ", func(c *Config) { c.Prefix = "{a}" })
 	f("password: ", func(c *Config) { c.User = "heed" })
 	f("replicas: ", func(c *Config) { c.Replicas = -1 })

@@ -23,6 +23,8 @@ type Config struct {
 	// Addrs is one server as host:port, or some of a cluster's: whether it is a
 	// cluster is asked, and the others are found.
 	Addrs []string `yaml:"addrs"`
+	// Sentinel is named instead of Addrs where sentinels tell which server leads.
+	Sentinel Sentinel `yaml:"sentinel"`
 	// Prefix begins every key, so that installations can share a server.
 	Prefix   string           `yaml:"prefix"`
 	User     string           `yaml:"user"` // empty: the server's default user
@@ -52,7 +54,9 @@ var prefixes = regexp.MustCompile(`^[a-zA-Z0-9:._/-]{1,100}$`)
 // Validate tells what is wrong.
 func (c *Config) Validate() error {
 	switch {
-	case len(c.Addrs) == 0:
+	case len(c.Addrs) > 0 && c.Sentinel.set():
+		return errors.New("sentinel: is set up, and addrs too: name the sentinels or the servers")
+	case !c.Named():
 		return errors.New("addrs: none is named")
 	case !prefixes.MatchString(c.Prefix):
 		return fmt.Errorf("prefix: %q is not made of letters, digits, ':', '.', '_', '/' and '-'", c.Prefix)
@@ -66,7 +70,28 @@ func (c *Config) Validate() error {
 	if err := c.TLS.Validate(); err != nil {
 		return fmt.Errorf("tls: %w", err)
 	}
-	for _, addr := range c.Addrs {
+	if c.Sentinel.set() {
+		if err := c.Sentinel.validate(); err != nil {
+			return fmt.Errorf("sentinel.%w", err)
+		}
+		return nil
+	}
+	return validAddrs(c.Addrs)
+}
+
+// Named tells whether any server is.
+func (c *Config) Named() bool { return len(c.Addrs) > 0 || c.Sentinel.set() }
+
+// servers names them in messages.
+func (c *Config) servers() string {
+	if c.Sentinel.set() {
+		return fmt.Sprintf("%q of the sentinels %v", c.Sentinel.Master, c.Sentinel.Addrs)
+	}
+	return fmt.Sprint(c.Addrs)
+}
+
+func validAddrs(addrs []string) error {
+	for _, addr := range addrs {
 		_, port, err := net.SplitHostPort(addr)
 		if err == nil {
 			_, err = strconv.ParseUint(port, 10, 16)
@@ -88,8 +113,13 @@ func (c *Config) options() (*redis.UniversalOptions, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tls: %w", err)
 	}
+	addrs := c.Addrs
+	if c.Sentinel.set() {
+		addrs = c.Sentinel.Addrs
+	}
 	return &redis.UniversalOptions{
-		Addrs: c.Addrs, Username: c.User, Password: c.Password, ClientName: "heed", DisableIdentity: true, Protocol: 2,
+		Addrs: addrs, MasterName: c.Sentinel.Master, SentinelUsername: c.Sentinel.User, SentinelPassword: c.Sentinel.Password,
+		Username: c.User, Password: c.Password, ClientName: "heed", DisableIdentity: true, Protocol: 2,
 		MaxRetries: -1, DialerRetries: 1,
 		DialTimeout: c.Timeout / tries, ReadTimeout: c.Timeout / tries, WriteTimeout: c.Timeout / tries, PoolTimeout: c.Timeout,
 		ContextTimeoutEnabled:    true,

@@ -227,12 +227,26 @@ func TestFlushed(t *testing.T) {
 	s := openState(t, cfg, memory.Open(memory.Config{Partitions: 2}))
 	d := startDeciders(t, s, 0, 1)
 	d.goOn(200)
-	older := make(map[string]string)
+	older := snapshot(t, server)
+	d.goOn(200)
+	if err := server.Client().FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "both partitions are found further back", func() bool { return d.backward.Load() >= 2 })
+	d.goOn(1000)
+	older()
+	until(t, "both are again", func() bool { return d.backward.Load() >= 4 })
+	d.goOn(1000)
+	d.check(s, 0, 1)
+}
+
+// snapshot copies what the server holds, at one instant; restore gives it back.
+func snapshot(t *testing.T, server *redistest.Server) (restore func()) {
+	t.Helper()
 	keys, err := server.Client().Keys(t.Context(), "*").Result()
 	if err != nil {
 		t.Fatal(err)
 	}
-	// One instant of each partition: its keys are dumped in one transaction.
 	pipe := server.Client().TxPipeline()
 	for _, k := range keys {
 		pipe.Dump(t.Context(), k)
@@ -241,26 +255,52 @@ func TestFlushed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, cmd := range dumped {
-		older[keys[i]] = cmd.(interface{ Val() string }).Val()
+	return func() {
+		t.Helper()
+		pipe := server.Client().TxPipeline()
+		pipe.FlushAll(t.Context())
+		for i, cmd := range dumped {
+			pipe.Restore(t.Context(), keys[i], 0, cmd.(interface{ Val() string }).Val())
+		}
+		if _, err := pipe.Exec(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
-	d.goOn(200)
-	if err := server.Client().FlushAll(t.Context()).Err(); err != nil {
-		t.Fatal(err)
+}
+
+// TestOlderData: an owner does not believe rows from before its own last commit.
+func TestOlderData(t *testing.T) {
+	server := redistest.Start(t)
+	s := openState(t, testConfig(t, server.Addr()), memory.Open(memory.Config{Partitions: 1}))
+	for _, read := range []func(userstate.Partition) error{
+		func(p userstate.Partition) error {
+			_, err := p.Load(t.Context(), userstate.Rows, []string{"u"})
+			return err
+		},
+		func(p userstate.Partition) error {
+			_, err := p.Due(t.Context(), 1<<60, 10)
+			return err
+		},
+	} {
+		p := take(t, s, 0)
+		commit := func() {
+			t.Helper()
+			n := p.Next()
+			if err := p.Commit(t.Context(), &userstate.Commit{Base: n, Next: n + 1, Rows: []userstate.Row{value("u", fmt.Sprint(n))}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		commit()
+		older := snapshot(t, server)
+		commit()
+		if err := read(p); err != nil {
+			t.Fatal(err)
+		}
+		older()
+		if err := read(p); !errors.Is(err, userstate.ErrFenced) {
+			t.Errorf("read from older data: %v", err)
+		}
 	}
-	until(t, "both partitions are found further back", func() bool { return d.backward.Load() >= 2 })
-	d.goOn(1000)
-	pipe = server.Client().TxPipeline()
-	pipe.FlushAll(t.Context())
-	for k, v := range older {
-		pipe.Restore(t.Context(), k, 0, v)
-	}
-	if _, err := pipe.Exec(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	until(t, "both are again", func() bool { return d.backward.Load() >= 4 })
-	d.goOn(1000)
-	d.check(s, 0, 1)
 }
 
 // TestTwoOwners lets two processes fight for the same partitions.

@@ -1,5 +1,5 @@
-// Package redis is the driver of userstate and inbox on Redis, one server or a
-// cluster. It owns the keys there (docs/format/redis.md), the scripts that make a
+// Package redis is the driver of userstate and inbox on Redis: one server, one that
+// sentinels choose, or a cluster. It owns the keys there (docs/format/redis.md), the scripts that make a
 // commit one step, and what a server must be like to be trusted with it.
 //
 // A partition's keys share a hash tag, so a script finds them on one node. Every
@@ -29,10 +29,11 @@ import (
 // of a partition opens it again and sees.
 var ErrUnavailable = errors.New("redis: unavailable")
 
-// conn is the way to one server or to a cluster. Its methods may be called
-// concurrently.
+// conn is the way to the server that leads, or to a cluster. Its methods may be
+// called concurrently.
 type conn struct {
 	cfg     Config
+	opts    *redis.UniversalOptions
 	logger  *slog.Logger
 	client  redis.UniversalClient
 	cluster *redis.ClusterClient // nil: one server
@@ -54,16 +55,16 @@ func connect(ctx context.Context, cfg Config, deps Deps, d demand) (*conn, error
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
-	c := &conn{cfg: cfg, logger: deps.Logger}
-	if err := c.dial(ctx, opts); err != nil {
-		return nil, fmt.Errorf("redis: servers %v: %w", cfg.Addrs, err)
+	c := &conn{cfg: cfg, opts: opts, logger: deps.Logger}
+	if err := c.dial(ctx); err != nil {
+		return nil, fmt.Errorf("redis: servers %s: %w", cfg.servers(), err)
 	}
 	if err := c.check(ctx, d); err != nil {
 		_ = c.close()
-		return nil, fmt.Errorf("redis: servers %v: %w", cfg.Addrs, err)
+		return nil, fmt.Errorf("redis: servers %s: %w", cfg.servers(), err)
 	}
 	if cfg.Password != "" && !cfg.TLS.Enabled {
-		c.logger.Warn("the password of Redis goes over the network in the clear: enable tls, or trust the network", "servers", cfg.Addrs)
+		c.logger.Warn("the password of Redis goes over the network in the clear: enable tls, or trust the network", "servers", cfg.servers())
 	}
 	return c, nil
 }
@@ -76,10 +77,14 @@ type silence struct{}
 // Printf implements the library's logger.
 func (silence) Printf(context.Context, string, ...any) {}
 
-func (c *conn) dial(ctx context.Context, opts *redis.UniversalOptions) error {
+func (c *conn) dial(ctx context.Context) error {
+	if c.cfg.Sentinel.set() {
+		c.client = redis.NewFailoverClient(c.opts.Failover()) // check finds out whether they answer
+		return nil
+	}
 	var errs error
 	for _, addr := range c.cfg.Addrs {
-		simple := opts.Simple()
+		simple := c.opts.Simple()
 		simple.Addr = addr
 		one := redis.NewClient(simple)
 		c.client = one
@@ -95,7 +100,7 @@ func (c *conn) dial(ctx context.Context, opts *redis.UniversalOptions) error {
 			continue
 		case said["cluster_enabled"] == "1":
 			_ = one.Close()
-			c.cluster = redis.NewClusterClient(opts.Cluster())
+			c.cluster = redis.NewClusterClient(c.opts.Cluster())
 			c.client = c.cluster
 			return nil
 		case len(c.cfg.Addrs) > 1:
@@ -105,6 +110,14 @@ func (c *conn) dial(ctx context.Context, opts *redis.UniversalOptions) error {
 		return nil
 	}
 	return errs
+}
+
+// Ping tells whether the server answers.
+func (c *conn) Ping(ctx context.Context) error {
+	if err := c.client.Ping(ctx).Err(); err != nil {
+		return fmt.Errorf("servers %s: %w", c.cfg.servers(), err)
+	}
+	return nil
 }
 
 func (c *conn) close() error {
@@ -120,12 +133,18 @@ const (
 	maxBackoff = 500 * time.Millisecond
 )
 
+// errForgotten: no sentinel could tell which server leads.
+var errForgotten = errors.New("the sentinels do not know the master any more")
+
 // try asks until there is an answer, for the configured time at most.
 func (c *conn) try(ctx context.Context, ask func(context.Context) error) error {
 	bounded, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	for backoff := minBackoff; ; backoff = min(2*backoff, maxBackoff) {
 		err := ask(bounded)
+		if errors.Is(err, redis.Nil) && err != redis.Nil { //nolint:errorlint // alone it is an answer, "nothing"
+			err = errForgotten
+		}
 		switch {
 		case err == nil || errors.Is(err, redis.Nil):
 			return err
@@ -208,7 +227,7 @@ func temporary(err error) bool {
 	}
 	for _, code := range []string{
 		"LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "MOVED", "ASK", "BUSY", "MISCONF", "OOM", "NOREPLICAS",
-		"ERR max number of clients",
+		"max number of clients",
 	} {
 		if redis.HasErrorPrefix(err, code) {
 			return true
@@ -228,6 +247,8 @@ func advise(err error) error {
 		"READONLY":   "it is a replica: name the server that it follows",
 		"NOREPLICAS": "its own min-replicas-to-write is not reached",
 		"WRONGTYPE":  "another program uses the same keys: set another prefix",
+
+		"No such master": "the sentinels watch over no such master: name it as `sentinel monitor` in their configuration does",
 	} {
 		if redis.HasErrorPrefix(err, code) {
 			return fmt.Errorf("%s: %w", todo, err)

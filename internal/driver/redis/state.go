@@ -58,7 +58,7 @@ func OpenState(ctx context.Context, cfg Config, log eventlog.Log, deps Deps) (*S
 	}
 	if err := s.agree(ctx); err != nil {
 		_ = c.close()
-		return nil, fmt.Errorf("redis: servers %v: %w", c.cfg.Addrs, err)
+		return nil, fmt.Errorf("redis: servers %s: %w", c.cfg.servers(), err)
 	}
 	return s, nil
 }
@@ -267,8 +267,9 @@ func (o *owner) fenced(format string, args ...any) error {
 	return o.lost
 }
 
-// read asks with one round trip, and whether the partition was still ours behind
-// that: a server that has lost its data has nothing, and must not be believed.
+// read asks with one round trip, and behind that whether the partition is still ours
+// and where we left it: a server that lost its data, or got back or leads with older
+// ones, must not be believed.
 func (o *owner) read(ctx context.Context, ask func(redis.Pipeliner)) error {
 	if _, err := o.store.enter(ctx, o.number); err != nil {
 		return err
@@ -276,11 +277,11 @@ func (o *owner) read(ctx context.Context, ask func(redis.Pipeliner)) error {
 	if o.lost != nil {
 		return o.lost
 	}
-	var head *redis.StringCmd
+	var head *redis.SliceCmd
 	err := o.store.try(ctx, func(ctx context.Context) error {
 		_, err := o.store.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 			ask(p)
-			head = p.HGet(ctx, o.keys.head, "owner")
+			head = p.HMGet(ctx, o.keys.head, "owner", "seq")
 			return nil
 		})
 		return err
@@ -288,8 +289,8 @@ func (o *owner) read(ctx context.Context, ask func(redis.Pipeliner)) error {
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return o.store.explain(err, "read partition %d", o.number)
 	}
-	if head.Val() != o.token {
-		return o.fenced("it has another owner, or lost its data")
+	if found := head.Val(); len(found) != 2 || found[0] != o.token || found[1] != strconv.FormatUint(o.seq, 10) {
+		return o.fenced("it has another owner, or lost data")
 	}
 	return nil
 }

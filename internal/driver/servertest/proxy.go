@@ -16,9 +16,11 @@ type Proxy struct {
 	going  sync.WaitGroup
 	deaf   atomic.Bool
 
-	mu    sync.Mutex
-	cut   bool // new connections are closed at once
-	conns map[net.Conn]struct{}
+	mu      sync.Mutex
+	changed sync.Cond
+	cut     bool // new connections are closed at once
+	held    bool // what is sent stays here
+	conns   map[net.Conn]struct{}
 }
 
 // NewProxy is a proxy that ends with the test.
@@ -49,6 +51,7 @@ func NewTLSProxy(t testing.TB, server string) (ca string, p *Proxy) {
 
 func serve(t testing.TB, ln net.Listener, server string) *Proxy {
 	p := &Proxy{ln: ln, server: server, conns: make(map[net.Conn]struct{})}
+	p.changed.L = &p.mu
 	p.going.Go(p.accept)
 	t.Cleanup(func() {
 		_ = ln.Close()
@@ -90,6 +93,7 @@ func (p *Proxy) pass(to, from net.Conn, answers bool) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
+		p.await()
 		if n > 0 && (!answers || !p.deaf.Load()) {
 			if _, werr := to.Write(buf[:n]); werr != nil {
 				err = werr
@@ -107,21 +111,41 @@ func (p *Proxy) pass(to, from net.Conn, answers bool) {
 	}
 }
 
+// await returns when what is sent may pass; not even the end of a connection does
+// while it may not.
+func (p *Proxy) await() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.held {
+		p.changed.Wait()
+	}
+}
+
+// Hold lets nothing pass in either direction from now on, and tells nobody:
+// connections stay open, new ones are made, and what is sent by them comes late.
+func (p *Proxy) Hold() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held = true
+}
+
 // Cut ends what is under way and lets nothing through.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.cut = true
+	p.cut, p.held = true, false
+	p.changed.Broadcast()
 	for c := range p.conns {
 		_ = c.Close()
 	}
 }
 
-// Mend lets clients through again, who are answered.
+// Mend lets clients through again, who are answered; what was held comes now.
 func (p *Proxy) Mend() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.cut = false
+	p.cut, p.held = false, false
+	p.changed.Broadcast()
 	p.deaf.Store(false)
 }
 

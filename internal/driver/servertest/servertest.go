@@ -1,6 +1,6 @@
 // Package servertest owns what the packages have in common that start real servers
 // for tests: addresses of the loopback interface, processes that end with the test,
-// a certificate, and a proxy that loses answers and connections. It is used by tests
+// a certificate, and a proxy that holds up what is sent, and loses answers and connections. It is used by tests
 // only.
 //
 // It does not own any server: how each is found, set up and asked whether it is ready

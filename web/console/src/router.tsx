@@ -3,6 +3,7 @@ import {
   createRoute,
   createRouter,
   lazyRouteComponent,
+  redirect,
 } from '@tanstack/react-router';
 import { App } from './App';
 import type { Schema } from './api/client';
@@ -246,6 +247,13 @@ const newTemplate = createRoute({
   }),
   component: page(() => import('./pages/Template'), 'NewTemplate'),
 });
+const data = createRoute({
+  getParentRoute: () => root,
+  path: '/data',
+  beforeLoad: () => {
+    throw redirect({ to: '/data/events', replace: true });
+  },
+});
 const events = createRoute({
   getParentRoute: () => root,
   path: '/data/events',
@@ -364,6 +372,7 @@ export const router = createRouter({
     templates,
     template,
     newTemplate,
+    data,
     events,
     streams,
     stream,

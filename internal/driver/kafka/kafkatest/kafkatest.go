@@ -1,6 +1,6 @@
 // Package kafkatest owns real Apache Kafka brokers for tests: it starts them on
 // free ports of the loopback interface in a folder of their own, kills, pauses and
-// restarts them, and leaves none running. It is used by tests only.
+// restarts them, moves what they lead, cuts the way to them, and leaves none running. It is used by tests only.
 //
 // It does not own fetching Kafka: scripts/services does, into KAFKA_LIBS.
 // Where Kafka is missing the test is skipped, or fails with HEED_REQUIRE_SERVICES=1.
@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -43,6 +44,8 @@ type broker struct {
 	id                        int
 	dir                       string
 	plain, control, encrypted string // addresses
+	behind                    string // where the proxy leads
+	proxy                     *servertest.Proxy
 }
 
 // Start starts n brokers and waits until they are one cluster. They end with the
@@ -55,6 +58,8 @@ func Start(t testing.TB, n int, settings ...string) *Cluster {
 		b := &broker{id: i + 1, dir: t.TempDir()}
 		b.Process = servertest.NewProcess(t, fmt.Sprint("broker ", b.id), b.dir)
 		b.plain, b.control, b.encrypted = servertest.Free(t), servertest.Free(t), servertest.Free(t)
+		b.behind = servertest.Free(t)
+		b.proxy = servertest.NewProxy(t, b.behind)
 		c.brokers = append(c.brokers, b)
 	}
 	c.secure.Addrs = make([]string, n)
@@ -111,14 +116,14 @@ func (c *Cluster) format(b *broker, settings []string) (done func()) {
 		"process.roles=broker,controller",
 		fmt.Sprintf("node.id=%d", b.id),
 		"controller.quorum.voters=" + strings.Join(voters, ","),
-		fmt.Sprintf("listeners=PLAINTEXT://%s,CONTROLLER://%s,SASL_SSL://%s", b.plain, b.control, b.encrypted),
-		fmt.Sprintf("advertised.listeners=PLAINTEXT://%s,SASL_SSL://%s", b.plain, b.encrypted),
+		fmt.Sprintf("listeners=PLAINTEXT://%s,CONTROLLER://%s,SASL_SSL://%s,BEHIND://%s", b.plain, b.control, b.encrypted, b.behind),
+		fmt.Sprintf("advertised.listeners=PLAINTEXT://%s,SASL_SSL://%s,BEHIND://%s", b.plain, b.encrypted, b.proxy.Addr()),
 		"controller.listener.names=CONTROLLER",
-		"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL",
+		"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL,BEHIND:PLAINTEXT",
 		"log.dirs=" + filepath.Join(b.dir, "data"),
 		"auto.create.topics.enable=false",
 		"group.initial.rebalance.delay.ms=0",
-		"offsets.topic.replication.factor=" + replicas,
+		"offsets.topic.replication.factor=" + replicas, "offsets.topic.num.partitions=3",
 		"transaction.state.log.replication.factor=" + replicas,
 		"num.network.threads=2", "num.io.threads=4",
 		// A broker that dies is noticed soon.
@@ -155,7 +160,7 @@ func (c *Cluster) java(heap, class string, args ...string) *exec.Cmd {
 	return exec.Command("java", args...) // it ends with the test, by its id
 }
 
-// ask asks a broker for the brokers it knows, and whether it is one.
+// ask asks a broker for the brokers it knows, whether it is one, and takes producers.
 func (b *broker) ask(ctx context.Context) error {
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.plain), kgo.RequestRetries(0))
 	if err != nil {
@@ -171,7 +176,12 @@ func (b *broker) ask(ctx context.Context) error {
 	if !slices.ContainsFunc(resp.Brokers, func(m kmsg.MetadataResponseBroker) bool { return int(m.NodeID) == b.id }) {
 		return errors.New("it is not in the cluster yet")
 	}
-	return nil
+	// The first producer waits for the controller, for long on a slow machine.
+	got, err := client.SeedBrokers()[0].Request(ctx, kmsg.NewPtrInitProducerIDRequest())
+	if err != nil {
+		return err
+	}
+	return kerr.ErrorForCode(got.(*kmsg.InitProducerIDResponse).ErrorCode)
 }
 
 // Addrs are the brokers' addresses, without encryption.
@@ -179,6 +189,16 @@ func (c *Cluster) Addrs() []string {
 	var out []string
 	for _, b := range c.brokers {
 		out = append(out, b.plain)
+	}
+	return out
+}
+
+// Proxies are ways to the brokers that can be cut. Who comes by them finds the other
+// brokers behind theirs.
+func (c *Cluster) Proxies() []*servertest.Proxy {
+	var out []*servertest.Proxy
+	for _, b := range c.brokers {
+		out = append(out, b.proxy)
 	}
 	return out
 }

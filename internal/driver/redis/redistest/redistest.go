@@ -1,7 +1,7 @@
 // Package redistest owns real Redis servers for tests: it starts them on free ports
-// of the loopback interface in a folder of their own, alone, as replicas or as a
-// cluster, kills, pauses and restarts them, and leaves none running. It is used by
-// tests only.
+// of the loopback interface in a folder of their own, alone, as replicas, with
+// sentinels or as a cluster, kills, pauses and restarts them, and leaves none running.
+// It is used by tests only.
 //
 // It does not own installing Redis: scripts/services does. Where redis-server is
 // missing the test is skipped, or fails with HEED_REQUIRE_SERVICES=1.
@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -86,7 +87,13 @@ func (s *Server) Set(name, value string) {
 // Restart starts the server, on what it has stored, and waits until it answers.
 func (s *Server) Restart() {
 	s.t.Helper()
-	s.Launch(exec.Command(s.args[0], s.args[1:]...)) // it ends with the test, by its id
+	s.launch()
+}
+
+func (s *Server) launch(settings ...string) {
+	s.t.Helper()
+	args := slices.Concat(s.args[1:], settings)
+	s.Launch(exec.Command(s.args[0], args...)) // it ends with the test, by its id
 	s.Await("answers", func(ctx context.Context) error {
 		c, err := net.DialTimeout("tcp", s.addr, time.Second) // the client would print that nobody is there yet
 		if err != nil {
@@ -98,18 +105,31 @@ func (s *Server) Restart() {
 }
 
 // Follow starts a replica of the server and waits until it has everything.
-func (s *Server) Follow() *Server {
+func (s *Server) Follow(settings ...string) *Server {
 	s.t.Helper()
-	host, port, _ := net.SplitHostPort(s.addr)
-	r := Start(s.t, "--replicaof", host+" "+port)
-	r.Await("follows", func(ctx context.Context) error {
-		text, err := r.client.Info(ctx, "replication").Result()
+	r := prepare(s.t, settings...)
+	r.follow(s)
+	return r
+}
+
+// follow starts the server as a replica of another one.
+func (s *Server) follow(leader *Server) {
+	s.t.Helper()
+	host, port, _ := net.SplitHostPort(leader.addr)
+	s.launch("--replicaof", host+" "+port)
+	s.AwaitFollowing()
+}
+
+// AwaitFollowing waits until the server is a replica that has everything.
+func (s *Server) AwaitFollowing() {
+	s.t.Helper()
+	s.Await("follows", func(ctx context.Context) error {
+		text, err := s.client.Info(ctx, "replication").Result()
 		if err == nil && !strings.Contains(text, "master_link_status:up") {
 			err = fmt.Errorf("it says %q", text)
 		}
 		return err
 	})
-	return r
 }
 
 // slots is how many hash slots every cluster has.

@@ -221,8 +221,11 @@ function Results({ name }: { name: string }) {
           : '',
     },
     { status: 'dismissed', count: data.dismissed, none: 'Nobody closed one yet' },
-    ...cameBack(data),
   ];
+  const back = cameBack(data);
+  // What is opened or delivered elsewhere is not shown on a page.
+  const onPage = ({ status, count }: { status: string; count: number }) =>
+    count > 0 || back.length === 0 || !['shown', 'dismissed'].includes(status);
   const refused = data.outcomes.filter((o) => o.status !== 'sent' && o.count > 0);
   const items = deliveries.data?.deliveries ?? [];
   return (
@@ -245,7 +248,7 @@ function Results({ name }: { name: string }) {
         ) : (
           <>
             <ul className={css.funnel} data-testid="report">
-              {steps.map((step) => (
+              {[...steps.filter(onPage), ...back].map((step) => (
                 <Bar
                   key={step.status}
                   label={statusWords(step.status).label}
