@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -175,11 +176,9 @@ func (b *bench) askIndex(s *duckdb.Store, index *journey.Index, now time.Time) e
 		}},
 	} {
 		var byIndex, bySQL measure.Result
+		answered := true
 		fast, err := b.best(func() (err error) {
-			var ok bool
-			if byIndex, ok, err = index.Evaluate(b.ctx, q.ask, now.UnixMicro()); err == nil && !ok {
-				err = errors.New("the index does not answer it")
-			}
+			byIndex, answered, err = index.Evaluate(b.ctx, q.ask, now.UnixMicro())
 			return err
 		})
 		if err != nil {
@@ -191,6 +190,10 @@ func (b *bench) askIndex(s *duckdb.Store, index *journey.Index, now time.Time) e
 		})
 		if err != nil {
 			return fmt.Errorf("%s, in SQL: %w", q.what, err)
+		}
+		if !answered { // it says so at once, and whoever asked waits for the facts
+			b.add(row{Group: "facts", What: q.what + ", beyond the index", Unit: "ms", Value: fast + plain, Goal: q.goal})
+			continue
 		}
 		if !reflect.DeepEqual(byIndex, bySQL) {
 			return fmt.Errorf("%s: the index and SQL do not agree", q.what)
@@ -270,7 +273,8 @@ func (b *bench) ingestBesideQueries(s *duckdb.Store, now time.Time) error {
 }
 
 // freshness measures from an acknowledgment to the end of the query that first
-// sees the event, while 10,000 events a second come in.
+// sees the event, while 10,000 events a second come in: of SQL and of every kind of
+// measure, each of which has events of its own.
 func (b *bench) freshness() error {
 	p, _, err := b.startHeed("", filepath.Join(b.dir, "freshness"))
 	if err != nil {
@@ -287,47 +291,69 @@ func (b *bench) freshness() error {
 	}()
 	charts := make(chan error, 1)
 	go func() { charts <- chart(ctx, p.url) }()
-	var all, counted []float64
-	for begin := time.Now(); time.Since(begin) < 5*b.duration; {
-		n := len(all)
-		if _, err := postProbe(ctx, p.url+"/v1/track", fmt.Sprintf("fresh-%d", n), n); err != nil {
+	kinds := countsProbe()
+	all := make([][]float64, len(kinds))
+	for n, begin := 0, time.Now(); time.Since(begin) < 15*b.duration; n++ {
+		kind := kinds[n%len(kinds)]
+		user := fmt.Sprintf("fresh-%d", n)
+		query, part := strings.ReplaceAll(kind.query, "$user", user), strings.ReplaceAll(kind.part, "$user", user)
+		if _, err := postProbe(ctx, p.url+"/v1/track", user, n); err != nil {
 			return err
 		}
 		acked := time.Now()
-		query := fmt.Sprintf(`{"query": "SELECT event FROM events WHERE event = 'probe' AND user_id = 'fresh-%d'"}`, n)
 		for seen := false; !seen; {
 			if time.Since(acked) > 30*time.Second {
-				return fmt.Errorf("event %d is in no query within 30 s", n)
+				return fmt.Errorf("event %d is in no %s within 30 s", n, kind.what)
 			}
-			if seen, err = answersWith(ctx, p.url, query, `["probe"]`); err != nil {
+			if seen, err = answers(ctx, p.url+kind.path, query, part); err != nil {
 				return err
 			}
 		}
-		all = append(all, time.Since(acked).Seconds()*1000)
-		for seen := false; !seen; {
-			if time.Since(acked) > 30*time.Second {
-				return fmt.Errorf("event %d is in no measure within 30 s", n)
-			}
-			funnel := fmt.Sprintf(`{"audience": {"users": ["fresh-%d"]}, "funnel": {"steps": [{"event": "probe"}], "window": "1h"}}`, n)
-			if seen, err = answers(ctx, p.url+"/api/v1/measures:query", funnel, `"reached":1,`); err != nil {
-				return err
-			}
-		}
-		counted = append(counted, time.Since(acked).Seconds()*1000)
+		all[n%len(kinds)] = append(all[n%len(kinds)], time.Since(acked).Seconds()*1000)
 	}
 	cancel()
 	if err := errors.Join(<-background, <-charts); err != nil {
 		return err
 	}
-	slices.Sort(all)
-	slices.Sort(counted)
-	note := fmt.Sprintf("%d probes beside %s and a page of charts; the query's own time is in it", len(all), rate(float64(res.Acked)/res.Elapsed.Seconds()))
-	b.add(row{Group: "facts", What: "acknowledged -> in a query, p50", Unit: "ms", Value: all[len(all)/2], Note: note})
-	b.add(row{Group: "facts", What: "acknowledged -> in a query, p99", Unit: "ms", Value: all[len(all)*99/100], Goal: 400})
-	b.add(row{Group: "facts", What: "acknowledged -> in a query, the slowest", Unit: "ms", Value: all[len(all)-1], Goal: 1000})
-	b.add(row{Group: "facts", What: "acknowledged -> in both SQL and a funnel, p99", Unit: "ms", Value: counted[len(counted)*99/100], Goal: 400})
-	b.add(row{Group: "facts", What: "acknowledged -> in both SQL and a funnel, the slowest", Unit: "ms", Value: counted[len(counted)-1], Goal: 1000})
+	var sum, worst []float64
+	worstKind := ""
+	for i, times := range all {
+		slices.Sort(times)
+		if sum = append(sum, times...); len(worst) == 0 || times[len(times)*99/100] > worst[len(worst)*99/100] {
+			worst, worstKind = times, kinds[i].what
+		}
+	}
+	slices.Sort(sum)
+	note := fmt.Sprintf("%d probes beside %s and a page of charts; the query's own time is in it", len(sum), rate(float64(res.Acked)/res.Elapsed.Seconds()))
+	b.add(row{Group: "facts", What: "acknowledged -> in the answer of SQL or a measure, p50", Unit: "ms", Value: sum[len(sum)/2], Note: note})
+	b.add(row{Group: "facts", What: "acknowledged -> in the answer, p99 of all", Unit: "ms", Value: sum[len(sum)*99/100], Goal: 400})
+	b.add(row{Group: "facts", What: "the same, p99 of the slowest kind, " + worstKind, Unit: "ms", Value: worst[len(worst)*99/100], Goal: 400, Note: fmt.Sprintf("of %d", len(worst))})
+	b.add(row{Group: "facts", What: "acknowledged -> in the answer, the slowest", Unit: "ms", Value: sum[len(sum)-1], Goal: 1000})
 	return p.stop()
+}
+
+// counting is a question whose answer has a part in it once it counts the probe of a user.
+type counting struct{ what, path, query, part string }
+
+// countsProbe is SQL and every kind of measure, but for the return of campaigns:
+// that counts deliveries.
+func countsProbe() []counting {
+	const step, of = `{"event": "probe"}`, `{"audience": {"users": ["$user"]}, `
+	measures := "/api/v1/measures:query?format=csv"
+	return []counting{
+		{"SQL", "/api/v1/sql", `{"query": "SELECT event FROM events WHERE event = 'probe' AND user_id = '$user'"}`, "\n[\"probe\"]\n"},
+		{"series", measures, of + `"series": {"of": [` + step + `], "count": "users", "per": "day"}, "range": {"last": "24h"}}`, "Z,probe,,1\n"},
+		{"breakdown", measures, of + `"breakdown": {"of": ` + step + `, "by": [{"field": "event.event"}]}}`, "\nprobe,1\n"},
+		{"sum", measures, of + `"breakdown": {"of": ` + step + `, "count": "sum", "field": "properties.n", "by": [{"field": "event.event"}]}}`, "\nprobe,"},
+		{"funnel", measures, of + `"funnel": {"steps": [` + step + `], "window": "1h"}}`, "\n,1,probe,1,"},
+		{"retention", measures, of + `"retention": {"first": ` + step + `, "return": ` + step + `, "per": "day", "periods": 3}, "range": {"last": "7d"}}`, "Z,0,1\n"},
+		{"paths", measures, of + `"paths": {"from": ` + step + `, "depth": 3, "window": "1h"}}`, "\n1,(end),1\n"},
+		{"live", "/api/v1/measures:query", of + `"live": {"minutes": 30}}`, `"users":1,`},
+		{"users", measures, `{"audience": {"all": [{"did": ` + step + `}, {"users": ["$user"]}]}, "users": {"limit": 100}}`, "$user"},
+		{"timeline", measures, `{"timeline": {"user": "$user", "limit": 10}}`, "probe"},
+		{"sessions", measures, of + `"sessions": {}}`, "\n(all),1,1,"},
+		{"attribution", measures, of + `"attribution": {"goal": ` + step + `}}`, "\ndirect,1,1,"},
+	}
 }
 
 // chart asks what a page of charts does, ten times a second, until ctx ends.
@@ -349,11 +375,6 @@ func chart(ctx context.Context, url string) error {
 			return err
 		}
 	}
-}
-
-// answersWith tells whether the answer of a statement has a line.
-func answersWith(ctx context.Context, url, query, line string) (bool, error) {
-	return answers(ctx, url+"/api/v1/sql", query, "\n"+line+"\n")
 }
 
 // answers tells whether the answer to a query has a text in it.

@@ -119,8 +119,8 @@ func exit(err error) {
 
 func runAll() (err error) {
 	heed := flag.String("heed", "bin/heed", "binary to measure")
-	only := flag.String("only", "", "groups to run, by comma: collector, engine, latency, facts, backtest, popup, process, distributed")
-	events := flag.Int("events", 10_000_000, "events of the facts that are measured; 50000000 in a long run")
+	only := flag.String("only", "", "groups to run, by comma: collector, engine, latency, facts, backtest, popup, process, memory, distributed")
+	events := flag.Int("events", 10_000_000, "events of the facts, and of the memory, that are measured; 50000000 in a long run")
 	seconds := flag.Int("seconds", 4, "length of each load, in seconds")
 	rounds := flag.Int("rounds", 3, "how often the collector is measured; the medians count")
 	long := flag.Bool("long", false, "measure with ten million active rows: takes minutes and some GB of disk")
@@ -148,7 +148,7 @@ func runAll() (err error) {
 	for _, g := range []struct {
 		name string
 		run  func() error
-	}{{"collector", b.collector}, {"engine", b.engine}, {"latency", b.latency}, {"facts", b.facts}, {"backtest", b.backtests}, {"popup", b.popup}, {"process", b.process}, {"distributed", b.distributed}} {
+	}{{"collector", b.collector}, {"engine", b.engine}, {"latency", b.latency}, {"facts", b.facts}, {"backtest", b.backtests}, {"popup", b.popup}, {"process", b.process}, {"memory", b.memory}, {"distributed", b.distributed}} {
 		if *only != "" && !strings.Contains(","+*only+",", ","+g.name+",") {
 			continue
 		}

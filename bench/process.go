@@ -134,13 +134,13 @@ func (p *process) cpu() (time.Duration, error) {
 	return time.Duration(user+system) * tick, err
 }
 
-// rss is the resident memory in bytes.
-func (p *process) rss() (float64, error) {
+// memory is a line of the process's status, in bytes: VmRSS:, VmHWM:.
+func (p *process) memory(line string) (float64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
-	_, rest, _ := strings.Cut(string(text), "VmRSS:")
+	_, rest, _ := strings.Cut(string(text), line)
 	kb, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
 	return kb * 1024, err
 }
@@ -186,7 +186,7 @@ func (b *bench) process() error {
 	case <-b.ctx.Done():
 		return b.ctx.Err()
 	}
-	rss, err := p.rss()
+	rss, err := p.memory("VmRSS:")
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ type BehaviorConfig struct {
 	// Memory in bytes that the index may take; beyond it, it is given up and the
 	// facts answer alone.
 	Memory int64 `yaml:"memory"`
-	// Workers is how many cores one query uses; 0: all but one.
+	// Workers is how many cores one query uses; 0: all. See journey.Config.
 	Workers int `yaml:"workers"`
 	// Promote are fields of events that the index keeps; see journey.Config.
 	Promote []string `yaml:"promote"`
@@ -65,7 +65,7 @@ func (c *BehaviorConfig) Validate() error {
 	case c.Keep.Duration() < 24*time.Hour:
 		return fmt.Errorf("keep is %s: at least 1d", c.Keep)
 	case c.Workers < 0:
-		return fmt.Errorf("workers is %d: 1 or more, or 0 for all but one core", c.Workers)
+		return fmt.Errorf("workers is %d: 1 or more, or 0 for all cores", c.Workers)
 	}
 	index := c.index()
 	index.Defaults()

@@ -178,6 +178,9 @@ func (f *Fold) follow(ctx context.Context, p int) error {
 		return err
 	}
 	defer func() { _ = reader.Close() }() // nothing was written
+	if l, ok := reader.(eventlog.Lender); ok {
+		l.Lend()
+	}
 	for {
 		chunk, ok, err := reader.TryNext()
 		if err == nil && !ok {

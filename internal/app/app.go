@@ -222,8 +222,12 @@ func Run(ctx context.Context, cfg Config, p Process) (err error) {
 	log := logger(cfg, p.Err)
 	if os.Getenv("GOMEMLIMIT") == "" {
 		limit := int64(cfg.Memory)
+		// What the engines take is not Go's to limit.
 		if cfg.has(RoleAnalytics) && !cfg.Facts.Off {
-			limit -= cfg.Facts.Memory // DuckDB's is not Go's to limit
+			limit -= cfg.Facts.Memory
+		}
+		if cfg.Shape == Embedded {
+			limit -= cfg.Store.Memory
 		}
 		debug.SetMemoryLimit(limit)
 	}

@@ -41,7 +41,8 @@ type Store interface {
 	// Append takes in a record of the stream of events. Offsets that the store
 	// has already are passed over, so a record may be given again, and must be
 	// after a start: from Status().Next on. When it returns, every query sees
-	// the record's events. It waits while the store has no room.
+	// the record's events, and nothing of its bytes is kept. It waits while the
+	// store has no room.
 	Append(ctx context.Context, partition int, c eventlog.Chunk) error
 	// Repair brings back from the log what was lost (Status().Lost), as far as
 	// the log still has it. What it has not stays lost and is named in Status.

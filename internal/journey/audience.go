@@ -92,7 +92,7 @@ func cost(a *measure.Audience) int {
 // keep is the users of a set for whom a test holds.
 func (e *query) keep(among bitset.Set, begin func() func(u uint32) bool) (bitset.Set, error) {
 	out := make(bitset.Set, len(among))
-	err := walk(e, among, func() (bitset.Set, func(u uint32)) {
+	err := walk(e, among, nil, func() (bitset.Set, func(u uint32)) {
 		mine, test := make(bitset.Set, len(among)), begin()
 		return mine, func(u uint32) {
 			if test(u) {

@@ -98,10 +98,10 @@ func TestIndexAnswersAsTheOracle(t *testing.T) {
 	}
 }
 
-// Members who are brought up to date by asking about those alone who did something
-// are those that asking about everybody finds.
+// Members who are brought up to date by asking about those alone who did something,
+// or became somebody else, are those that asking about everybody finds.
 func TestMembersSinceAreTheMembers(t *testing.T) {
-	asked, refused := 0, 0
+	asked, joined, forgotten, refused := 0, 0, 0, 0
 	for seed := range uint64(soak(150)) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		h, now := measuretest.Random(r)
@@ -126,22 +126,30 @@ func TestMembersSinceAreTheMembers(t *testing.T) {
 			}
 		}
 		since, _ := x.Version()
-		joins := len(merges) > 0 && r.IntN(4) == 0
+		trims := r.IntN(10) == 0
 		x.Write(func(w *journey.Writer) {
 			for i := len(h.Events); i < len(all); i++ {
 				w.Add(&all[i])
 			}
-			if joins {
-				w.Merge(merges[0].From, merges[0].To)
+			for _, m := range merges[:r.IntN(len(merges)+1)] {
+				w.Merge(m.From, m.To)
+				joined++
+			}
+			if len(all) > 0 && r.IntN(4) == 0 {
+				w.Forget(all[r.IntN(len(all))].User())
+				forgotten++
+			}
+			if trims {
+				w.Trim(now - 24*3600e6)
 			}
 		})
 		for i, q := range queries {
 			var got journey.Members
 			ok, err := x.MembersSince(t.Context(), q, now, since, func(_ journey.People, asked, in journey.Members) { got = told[i].But(asked, in) })
-			if err != nil || ok == joins {
+			if err != nil || ok == trims {
 				t.Fatalf("seed %d: %v, %v", seed, ok, err)
 			}
-			if joins {
+			if trims {
 				refused++
 				continue
 			}
@@ -157,8 +165,8 @@ func TestMembersSinceAreTheMembers(t *testing.T) {
 			})
 		}
 	}
-	if asked == 0 || refused == 0 {
-		t.Errorf("%d asked, %d refused", asked, refused)
+	if asked == 0 || joined == 0 || forgotten == 0 || refused == 0 {
+		t.Errorf("%d asked after %d joined and %d were forgotten, %d refused", asked, joined, forgotten, refused)
 	}
 }
 

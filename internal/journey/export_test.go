@@ -1,10 +1,11 @@
 package journey
 
 import (
-	"bytes"
-	"context"
 	"encoding/binary"
+	"hash/crc32"
 	"slices"
+
+	"heed/internal/journey/frames"
 )
 
 // Payload is what the frames of a snapshot hold, and Framed is its opposite.
@@ -18,12 +19,15 @@ func Payload(snapshot []byte) (out []byte) {
 
 // Framed puts a payload into frames.
 func Framed(payload []byte) []byte {
-	var b bytes.Buffer
-	b.WriteString(magic)
-	w := &encoder{ctx: context.Background(), out: &b, table: castagnoli()}
-	for part := range slices.Chunk(payload, frameMax) {
-		w.frame(part)
+	out, table := []byte(magic), crc32.MakeTable(crc32.Castagnoli)
+	frame := func(part []byte) {
+		out = binary.LittleEndian.AppendUint32(out, uint32(len(part)))
+		out = binary.LittleEndian.AppendUint32(out, crc32.Checksum(part, table))
+		out = append(out, part...)
 	}
-	w.frame(nil)
-	return b.Bytes()
+	for part := range slices.Chunk(payload, frames.MaxFrame) {
+		frame(part)
+	}
+	frame(nil)
+	return out
 }

@@ -19,6 +19,8 @@ type funnel struct {
 	takes   *[codeMask + 1]masks // by kind
 	first   string               // name of the first step
 	nothing bool                 // no kind matches the first step
+	second  string               // and of the second; empty: any, or there is none
+	plain   bool                 // every event of that name is the first step
 }
 
 // masks are bits per step: the steps that a kind matches, and the steps behind
@@ -53,6 +55,14 @@ func (e *query) compile(f *measure.Funnel, sees []bool, in measure.Span) (*funne
 			}
 		}
 	}
+	if len(f.Steps) > 1 {
+		out.second = f.Steps[1].Event
+	}
+	name, known := e.x.names.find(out.first)
+	out.plain = known
+	for code := range e.x.kinds {
+		out.plain = out.plain && (e.x.kinds[code].name != name || out.takes[code].step&1 == 1)
+	}
 	if f.Strict {
 		for code, counts := range e.counting(sees) {
 			if counts {
@@ -82,38 +92,46 @@ const gather = 32
 // none is the start of no chain: no event is within a window of it.
 const none = math.MinInt64 / 2
 
+// walker walks users through a funnel, one after the other. It belongs to one
+// goroutine.
+type walker struct {
+	*funnel
+
+	starts [measure.MaxSteps + 1]int64 // by step; starts[0] is the event itself
+	near   [gather]uint64
+}
+
 // walk advances one user along their events, which end at as-of. For each step
 // it keeps the latest start of a chain that ends there: whatever an earlier
 // start can still reach, that one can too. Events are tried against the last
 // step first, so that one never fills two steps.
-func (f *funnel) walk(list []uint64) stand {
+func (f *walker) walk(list []uint64) stand {
 	var s stand
-	var starts [measure.MaxSteps + 1]int64 // starts[0] is the event itself
 	for i := range f.steps + 1 {
-		starts[i] = none
+		f.starts[i] = none
 	}
 	if n := len(list); n > 0 && timeOf(list[0]) < f.in.From {
 		list = list[from(list, f.in.From):]
 	}
 	// Whether the funnel heeds an event cannot be foretold either: gathering those
 	// it does, without a branch, costs a third of mistaken guesses.
-	var near [gather]uint64
+	heeds, near := f.heeds, &f.near
 	for len(list) > 0 {
 		some := list[:min(len(list), gather)]
 		list = list[len(some):]
 		n := 0
 		for _, w := range some {
 			near[n&(gather-1)] = w
-			n += int(f.heeds[w&codeMask])
+			n += int(heeds[w&codeMask])
 		}
-		if !f.advance(&s, &starts, near[:n]) {
+		if !f.advance(&s, near[:n]) {
 			break
 		}
 	}
 	if s.converted {
 		return s
 	}
-	for _, began := range starts[1:f.steps] {
+	for _, began := range f.starts[1:f.steps] {
 		if f.asOf-began < f.window {
 			s.open = true
 		}
@@ -122,7 +140,8 @@ func (f *funnel) walk(list []uint64) stand {
 }
 
 // advance takes the steps of some events; false says that no later one can matter.
-func (f *funnel) advance(s *stand, starts *[measure.MaxSteps + 1]int64, events []uint64) bool {
+func (f *walker) advance(s *stand, events []uint64) bool {
+	starts := &f.starts
 	for _, w := range events {
 		m := f.takes[w&codeMask]
 		t := timeOf(w)
@@ -173,13 +192,25 @@ func (f *funnel) advance(s *stand, starts *[measure.MaxSteps + 1]int64, events [
 	return true
 }
 
-// entrants is the users of a set who may have entered.
-func (e *query) entrants(f *funnel, among bitset.Set) bitset.Set {
+// entrants is the users of a set who may have entered, and those of them whose
+// events tell how far they got. How it stands with the others is known: they took
+// the first step, never one of the name of the second, and are out of time.
+func (e *query) entrants(f *funnel, among bitset.Set) (may, walked bitset.Set) {
 	if f.nothing {
-		return make(bitset.Set, len(among))
+		may = make(bitset.Set, len(among))
+		return may, may
 	}
-	may, _ := e.candidates(f.first, f.in, among)
-	return may
+	may, sure := e.candidates(f.first, f.in, among)
+	if f.second == "" || !f.plain {
+		return may, may
+	}
+	later, _ := e.candidates(f.second, measure.Span{From: f.in.From, To: f.in.To + f.window}, sure)
+	lately, _ := e.candidates(f.first, measure.Span{From: max(f.in.From, f.asOf-f.window), To: f.in.To}, sure)
+	sure.AndNot(later)
+	sure.AndNot(lately)
+	walked = slices.Clone(may)
+	walked.AndNot(sure)
+	return may, walked
 }
 
 // funnelCount gathers users of one group.
@@ -228,11 +259,16 @@ func (e *query) funnel(q *measure.Funnel) (*measure.FunnelResult, error) {
 	}
 	empty := func() *funnelCount { return &funnelCount{steps: make([]measure.FunnelStep, f.steps)} }
 	groups := map[uint32]*funnelCount{}
-	err = walk(e, e.entrants(f, e.users), func() (map[uint32]*funnelCount, func(u uint32)) {
+	may, walked := e.entrants(f, e.users)
+	err = walk(e, may, walked, func() (map[uint32]*funnelCount, func(u uint32)) {
 		mine, value := map[uint32]*funnelCount{}, by.reader()
 		last, lastValue := (*funnelCount)(nil), uint32(0)
+		w := walker{funnel: f}
 		return mine, func(u uint32) {
-			s := f.walk(e.before(u))
+			s := stand{level: 1}
+			if walked.Has(u) {
+				s = w.walk(e.before(u))
+			}
 			if s.level == 0 {
 				return
 			}
@@ -302,9 +338,14 @@ func (e *query) inFunnel(in *measure.InFunnel, among bitset.Set) (bitset.Set, er
 	if err != nil {
 		return nil, err
 	}
-	return e.keep(e.entrants(f, among), func() func(u uint32) bool {
+	may, walked := e.entrants(f, among)
+	return e.keep(may, func() func(u uint32) bool {
+		w := walker{funnel: f}
 		return func(u uint32) bool {
-			s := f.walk(e.before(u))
+			s := stand{level: 1}
+			if walked.Has(u) {
+				s = w.walk(e.before(u))
+			}
 			switch in.State {
 			case measure.Stuck:
 				return s.level == in.Level && !s.converted && !s.open

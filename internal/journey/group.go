@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"heed/internal/journey/bitset"
 	"heed/internal/measure"
 )
 
@@ -79,14 +80,24 @@ func (a *axes) texts(c combination) []*string {
 type hits struct {
 	takes []bool
 	users bool // count users
+	plain bool // it takes every event of its name
 }
 
 func (e *query) hits(m measure.Match, count measure.Count) (hits, error) {
 	if count == measure.CountSum {
 		return hits{}, errFacts
 	}
-	takes, err := e.matching(m, e.sees)
-	return hits{takes, count == measure.CountUsers}, err
+	h := hits{users: count == measure.CountUsers}
+	var err error
+	if h.takes, err = e.matching(m, e.sees); err != nil {
+		return h, err
+	}
+	name, known := e.x.names.find(m.Event)
+	h.plain = known
+	for code, takes := range h.takes {
+		h.plain = h.plain && (takes || e.x.kinds[code].name != name)
+	}
+	return h, nil
 }
 
 // groups counts by combination.
@@ -95,11 +106,51 @@ type groups struct {
 	total int64
 }
 
+// counter counts by combination, for one worker. Those of one dimension have an
+// array: a look-up in a map for each user would cost most of the time.
+type counter struct {
+	single []int64
+	count  map[combination]int64
+	total  int64
+}
+
+func newCounter() *counter { return &counter{count: map[combination]int64{}} }
+
+func (t *counter) add(c combination, n int64) {
+	if c != (combination{c[0]}) {
+		t.count[c] += n
+		return
+	}
+	for int(c[0]) >= len(t.single) {
+		t.single = append(t.single, 0)
+	}
+	t.single[c[0]] += n
+}
+
+// join takes over what a worker has counted.
+func (g *groups) join(t *counter) {
+	g.total += t.total
+	for c, n := range t.count {
+		g.count[c] += n
+	}
+	for value, n := range t.single {
+		if n > 0 {
+			g.count[combination{uint32(value)}] += n
+		}
+	}
+}
+
 func (e *query) group(h hits, a *axes, name string) (groups, error) {
 	out := groups{count: map[combination]int64{}}
-	may, _ := e.candidates(name, e.span, e.users)
-	err := walk(e, may, func() (*groups, func(u uint32)) {
-		mine := &groups{count: map[combination]int64{}}
+	may, sure := e.candidates(name, e.span, e.users)
+	if h.plain && h.users && a.one {
+		if err := e.countUsers(&out, a, sure); err != nil {
+			return out, err
+		}
+		may.AndNot(sure)
+	}
+	err := walk(e, may, may, func() (*counter, func(u uint32)) {
+		mine := newCounter()
 		ofUser, ofEvent := a.reader()
 		var seen []combination
 		return mine, func(u uint32) {
@@ -122,10 +173,10 @@ func (e *query) group(h hits, a *axes, name string) (groups, error) {
 				}
 				c := ofEvent(base, code)
 				if !h.users {
-					mine.count[c]++
+					mine.add(c, 1)
 				} else if !slices.Contains(seen, c) {
 					seen = append(seen, c)
-					mine.count[c]++
+					mine.add(c, 1)
 				}
 			}
 			if n == 0 {
@@ -135,16 +186,11 @@ func (e *query) group(h hits, a *axes, name string) (groups, error) {
 				n = 1
 			}
 			if a.one {
-				mine.count[base] += n
+				mine.add(base, n)
 			}
 			mine.total += n
 		}
-	}, func(mine *groups) {
-		out.total += mine.total
-		for c, n := range mine.count {
-			out.count[c] += n
-		}
-	})
+	}, out.join)
 	return out, err
 }
 
@@ -162,34 +208,16 @@ func (g *groups) ranked(a *axes) []combination {
 	return out
 }
 
-// usersBy counts users by what they are.
-func (e *query) usersBy(a *axes) (groups, error) {
-	out := groups{count: map[combination]int64{}, total: int64(e.users.Count())}
-	type run struct {
-		count map[combination]int64
-		last  combination
-		n     int64
-	}
-	err := walk(e, e.users, func() (*run, func(u uint32)) {
-		mine := &run{count: map[combination]int64{}}
+// countUsers counts users by what they are.
+func (e *query) countUsers(into *groups, a *axes, users bitset.Set) error {
+	return walk(e, users, nil, func() (*counter, func(u uint32)) {
+		mine := newCounter()
 		of, _ := a.reader()
 		return mine, func(u uint32) {
-			// A look-up in the map for each user would cost most of the time.
-			if c := of(u); c != mine.last {
-				mine.count[mine.last] += mine.n
-				mine.last, mine.n = c, 0
-			}
-			mine.n++
+			mine.add(of(u), 1)
+			mine.total++
 		}
-	}, func(mine *run) {
-		mine.count[mine.last] += mine.n
-		for c, n := range mine.count {
-			if n > 0 {
-				out.count[c] += n
-			}
-		}
-	})
-	return out, err
+	}, into.join)
 }
 
 func (e *query) breakdown(b *measure.Breakdown) (*measure.BreakdownResult, error) {
@@ -197,10 +225,10 @@ func (e *query) breakdown(b *measure.Breakdown) (*measure.BreakdownResult, error
 	if err != nil {
 		return nil, err
 	}
-	var g groups
+	g := groups{count: map[combination]int64{}}
 	var h hits
 	if b.Of == nil {
-		g, err = e.usersBy(a)
+		err = e.countUsers(&g, a, e.users)
 	} else if h, err = e.hits(*b.Of, b.Count); err == nil {
 		g, err = e.group(h, a, b.Of.Event)
 	}
@@ -231,7 +259,7 @@ func (e *query) breakdown(b *measure.Breakdown) (*measure.BreakdownResult, error
 func (e *query) usersBeyond(h hits, a *axes, name string, top map[combination]bool) (int64, error) {
 	may, _ := e.candidates(name, e.span, e.users)
 	n := int64(0)
-	err := walk(e, may, func() (*int64, func(u uint32)) {
+	err := walk(e, may, may, func() (*int64, func(u uint32)) {
 		mine := new(int64)
 		ofUser, ofEvent := a.reader()
 		return mine, func(u uint32) {
@@ -333,7 +361,7 @@ func (e *query) points(h hits, a *axes, name string, cal calendar, index map[com
 		return nil
 	}
 	may, _ := e.candidates(name, e.span, e.users)
-	return walk(e, may, func() ([]line, func(u uint32)) {
+	return walk(e, may, may, func() ([]line, func(u uint32)) {
 		mine := make([]line, len(into))
 		for i := range mine {
 			mine[i].points = make([]int64, len(cal.starts))

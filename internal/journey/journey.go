@@ -28,8 +28,8 @@ import (
 
 // Config bounds the index.
 type Config struct {
-	// Workers is how many cores one query uses; default all but one, so that
-	// collecting goes on.
+	// Workers is how many cores one query uses; default all. So that collecting goes
+	// on, the one that takes the last core stops again and again.
 	Workers int
 	// Promote are fields of events (context.device, event.source, properties.x)
 	// that conditions and dimensions may ask of the index. Each combination of
@@ -45,7 +45,7 @@ type Config struct {
 // Defaults fills in what is unset.
 func (c *Config) Defaults() {
 	if c.Workers == 0 {
-		c.Workers = max(1, runtime.GOMAXPROCS(0)-1)
+		c.Workers = runtime.GOMAXPROCS(0)
 	}
 	if c.MaxValues == 0 {
 		c.MaxValues = 50_000
@@ -111,9 +111,11 @@ type Index struct {
 	// Versions of the latest change: of events by name, of who exists and what they
 	// are, of whose anything is.
 	touched []uint64
-	changed []uint64 // by user: version of their latest event
+	changed []uint64 // by user: of their latest event, and of who has become who
+	recent  []uint32 // users of the latest changes, by version modulo the length
 	people  uint64
 	joined  uint64
+	trimmed uint64
 	total   int64 // events in all
 	minTime int64
 	maxTime int64
@@ -161,6 +163,7 @@ func New(cfg Config) (*Index, error) {
 		consent: newColumns(cfg.MaxTraits, cfg.MaxValues),
 		aside:   [2]map[int64][]int64{{}, {}},
 		next:    map[int]int64{},
+		recent:  make([]uint32, 1<<16),
 		newest:  math.MinInt64, minTime: math.MaxInt64, maxTime: math.MinInt64,
 	}
 	for i := range x.places {

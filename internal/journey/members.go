@@ -66,21 +66,16 @@ func (x *Index) Members(ctx context.Context, q *measure.Query, now int64, read f
 }
 
 // MembersSince is Members for those alone who have had an event since a version
-// of the index; read is told who they are, too. Members of that version who have
-// had none are members still, but for what time has changed. Where ids have become
-// others since then, supported is false.
+// of the index, or have become somebody else; read is told who they are, too.
+// Members of that version of whom neither is true are members still, but for what
+// time has changed. Where old events were dropped since then, supported is false.
 func (x *Index) MembersSince(ctx context.Context, q *measure.Query, now int64, since uint64, read func(p People, asked, in Members)) (supported bool, err error) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	if x.joined > since {
+	if x.trimmed > since {
 		return false, nil
 	}
-	e := &query{x: x, q: q, ctx: ctx, only: bitset.New(len(x.ids))}
-	for u, version := range x.changed {
-		if version > since {
-			e.only.Add(uint32(u))
-		}
-	}
+	e := &query{x: x, q: q, ctx: ctx, only: x.since(since)}
 	if err = e.choose(now); err == nil {
 		err = ctx.Err()
 	}
@@ -91,6 +86,24 @@ func (x *Index) MembersSince(ctx context.Context, q *measure.Query, now int64, s
 		read(People{x}, Members{e.only}, Members{e.users})
 	}
 	return true, err
+}
+
+// since is the users of whom something has changed since a version.
+func (x *Index) since(version uint64) bitset.Set {
+	out := bitset.New(len(x.ids))
+	if n := uint64(len(x.recent)); x.version-version <= n {
+		for version < x.version {
+			version++
+			out.Add(x.recent[version%n]) // where nobody changed, one more is asked about
+		}
+		return out
+	}
+	for u, changed := range x.changed {
+		if changed > version {
+			out.Add(uint32(u))
+		}
+	}
+	return out
 }
 
 // But is the members, but for those who were asked about: of them, who is in.

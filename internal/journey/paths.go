@@ -67,7 +67,7 @@ func (e *query) paths(q *measure.Paths) (*measure.PathsResult, error) {
 		return t
 	}
 	sum := begin()
-	err = walk(e, may, func() (*tally, func(u uint32)) {
+	err = walk(e, may, may, func() (*tally, func(u uint32)) {
 		t, buf := begin(), make([]uint32, 0, q.Depth)
 		return t, func(u uint32) {
 			names, ok := p.follow(e.before(u), buf)
@@ -100,7 +100,7 @@ func (e *query) paths(q *measure.Paths) (*measure.PathsResult, error) {
 		res.Depths, places[depth] = append(res.Depths, nodes), place
 	}
 	links := map[measure.PathLink]int64{}
-	err = walk(e, may, func() (map[measure.PathLink]int64, func(u uint32)) {
+	err = walk(e, may, may, func() (map[measure.PathLink]int64, func(u uint32)) {
 		mine, buf := map[measure.PathLink]int64{}, make([]uint32, 0, q.Depth+1)
 		return mine, func(u uint32) {
 			names, ok := p.follow(e.before(u), buf)

@@ -100,7 +100,7 @@ func (e *query) retention(q *measure.Retention) (*measure.RetentionResult, error
 	}
 	sums := table()
 	may, _ := e.candidates(q.First.Event, r.in, e.users)
-	err = walk(e, may, func() ([][]int64, func(u uint32)) {
+	err = walk(e, may, may, func() ([][]int64, func(u uint32)) {
 		mine, cells := table(), make([]bool, q.Periods+1)
 		return mine, func(u uint32) {
 			c, list := r.cohort(e.before(u))

@@ -81,7 +81,7 @@ func (e *query) sessions(q *measure.Sessions) (*measure.SessionsResult, error) {
 		lost    bool
 	}
 	lost, held := false, 0
-	err := walk(e, e.users, func() (*part, func(u uint32)) {
+	err := walk(e, e.users, e.users, func() (*part, func(u uint32)) {
 		mine := &part{buckets: make([]sessions, len(cal.starts))}
 		n := 0
 		return mine, func(u uint32) {
@@ -165,7 +165,7 @@ func (e *query) live(q *measure.Live) (*measure.LiveResult, error) {
 	}
 	begin := func() *tally { return &tally{minutes: make([]int64, q.Minutes), names: map[uint32]int64{}} }
 	sum, counts := begin(), e.counting(e.sees)
-	err := walk(e, e.users, func() (*tally, func(u uint32)) {
+	err := walk(e, e.users, e.users, func() (*tally, func(u uint32)) {
 		t := begin()
 		return t, func(u uint32) {
 			before := t.events

@@ -1,35 +1,25 @@
 package journey
 
 import (
-	"bufio"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
-	"iter"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
+
+	"heed/internal/journey/frames"
 )
 
 // ErrSnapshot says that a snapshot cannot be used: it is damaged, cut off, of
 // another version or of another configuration. The index is built anew then.
 var ErrSnapshot = errors.New("journey: snapshot cannot be used")
 
-// The bytes of a snapshot (docs/format/journey.md): a magic, then frames of
-// length, CRC-32C and payload; a frame of no length ends it. What the payloads
-// hold is one stream of varints and texts.
-const (
-	magic    = "heed.journey.002"
-	frameMax = 256 << 10
-	textMax  = 64 << 10
-)
-
-func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
+// magic begins a snapshot; docs/format/journey.md says what follows.
+const magic = "heed.journey.002"
 
 // Save writes a snapshot. The writer waits only while what changes in place is
 // copied, some tens of milliseconds for a million users. One Save at a time.
@@ -40,15 +30,10 @@ func (x *Index) Save(ctx context.Context, out io.Writer) error {
 		x.saving = false
 		x.mu.Unlock()
 	}()
-	w := &encoder{ctx: ctx, out: out, table: castagnoli()}
-	if _, err := io.WriteString(out, magic); err != nil {
-		return fmt.Errorf("write snapshot of the behavioral index: %w", err)
-	}
+	w := frames.NewWriter(ctx, out, magic)
 	v.write(w)
-	w.flush()
-	w.frame(nil)
-	if w.err != nil {
-		return fmt.Errorf("write snapshot of the behavioral index: %w", w.err)
+	if err := w.Close(); err != nil {
+		return fmt.Errorf("write snapshot of the behavioral index: %w", err)
 	}
 	return nil
 }
@@ -69,52 +54,52 @@ func (x *Index) view() *Index {
 	return v
 }
 
-func (x *Index) write(w *encoder) {
-	w.count(len(x.cfg.Promote))
+func (x *Index) write(w *frames.Writer) {
+	w.Count(len(x.cfg.Promote))
 	for _, f := range x.cfg.Promote {
-		w.text(f)
+		w.Text(f)
 	}
-	w.count(len(x.next))
+	w.Count(len(x.next))
 	for _, p := range slices.Sorted(maps.Keys(x.next)) {
-		w.uint(uint64(p))
-		w.uint(uint64(x.next[p]))
+		w.Uint(uint64(p))
+		w.Uint(uint64(x.next[p]))
 	}
-	w.flag(x.coarse)
-	w.flag(x.lost)
-	w.count(len(x.kinds))
+	w.Flag(x.coarse)
+	w.Flag(x.lost)
+	w.Count(len(x.kinds))
 	for i := 1; i < len(x.kinds); i++ {
 		k := &x.kinds[i]
-		w.text(k.key)
-		w.text(k.sample.Name)
-		w.flag(k.counts)
-		w.flag(k.coarse)
+		w.Text(k.key)
+		w.Text(k.sample.Name)
+		w.Flag(k.counts)
+		w.Flag(k.coarse)
 		for _, s := range k.texts() {
-			w.text(*s)
+			w.Text(*s)
 		}
-		w.text(string(k.sample.Properties))
+		w.Text(string(k.sample.Properties))
 	}
-	w.count(len(x.ids))
+	w.Count(len(x.ids))
 	for u, id := range x.ids {
-		w.text(id)
-		w.uint(uint64(x.firstAt[u]) + 1) // never becomes the greatest
-		w.count(len(x.events[u]))
+		w.Text(id)
+		w.Uint(uint64(x.firstAt[u]) + 1) // never becomes the greatest
+		w.Count(len(x.events[u]))
 		last := int64(0)
 		for _, word := range x.events[u] {
 			t := timeOf(word)
-			w.uint(uint64(t - last))
-			w.uint(word & codeMask)
+			w.Uint(uint64(t - last))
+			w.Uint(word & codeMask)
 			last = t
 		}
 	}
-	w.count(len(x.odd))
+	w.Count(len(x.odd))
 	for _, id := range slices.Sorted(maps.Keys(x.odd)) {
-		w.text(id)
-		w.uint(uint64(x.odd[id]))
+		w.Text(id)
+		w.Uint(uint64(x.odd[id]))
 	}
-	w.count(len(x.moved))
+	w.Count(len(x.moved))
 	for _, u := range slices.Sorted(maps.Keys(x.moved)) {
-		w.uint(uint64(u))
-		w.uint(uint64(x.moved[u]))
+		w.Uint(uint64(u))
+		w.Uint(uint64(x.moved[u]))
 	}
 	for i := range x.places {
 		x.places[i].encode(w)
@@ -124,36 +109,36 @@ func (x *Index) write(w *encoder) {
 	}
 	x.lastTouch.encode(w)
 	for _, c := range []*columns{&x.traits, &x.consent} {
-		w.flag(c.full)
-		w.count(len(c.list))
+		w.Flag(c.full)
+		w.Count(len(c.list))
 		for i := range c.list {
-			w.text(c.list[i].key)
+			w.Text(c.list[i].key)
 			c.list[i].encode(w)
 		}
 	}
 	for _, aside := range x.aside {
-		w.count(len(aside))
+		w.Count(len(aside))
 		for _, day := range slices.Sorted(maps.Keys(aside)) {
-			w.uint(uint64(day))
-			w.count(len(aside[day]))
+			w.Uint(uint64(day))
+			w.Count(len(aside[day]))
 			for _, t := range aside[day] {
-				w.uint(uint64(t - day*dayMicros))
+				w.Uint(uint64(t - day*dayMicros))
 			}
 		}
 	}
 }
 
-func (c *column) encode(w *encoder) {
-	w.flag(c.wide)
-	w.count(max(0, len(c.texts)-1))
+func (c *column) encode(w *frames.Writer) {
+	w.Flag(c.wide)
+	w.Count(max(0, len(c.texts)-1))
 	for i := 1; i < len(c.texts); i++ {
-		w.text(c.texts[i])
+		w.Text(c.texts[i])
 	}
-	w.count(len(c.vals))
+	w.Count(len(c.vals))
 	for i, v := range c.vals {
-		w.uint(uint64(v))
+		w.Uint(uint64(v))
 		if c.timed {
-			w.uint(uint64(c.at[i]))
+			w.Uint(uint64(c.at[i]))
 		}
 	}
 }
@@ -164,67 +149,6 @@ func (k *kind) texts() []*string {
 	return []*string{&k.sample.Source, &c.Device, &c.OS, &c.Browser, &c.Country, &c.Campaign.Source}
 }
 
-// encoder writes frames.
-type encoder struct {
-	ctx   context.Context
-	out   io.Writer
-	table *crc32.Table
-	buf   []byte
-	err   error
-}
-
-func (w *encoder) room() {
-	if len(w.buf) >= frameMax-textMax-16 {
-		w.flush()
-	}
-}
-
-func (w *encoder) uint(n uint64) {
-	w.buf = binary.AppendUvarint(w.buf, n)
-	w.room()
-}
-
-func (w *encoder) count(n int) { w.uint(uint64(n)) }
-
-func (w *encoder) flag(b bool) {
-	if b {
-		w.uint(1)
-	} else {
-		w.uint(0)
-	}
-}
-
-func (w *encoder) text(s string) {
-	if len(s) > textMax && w.err == nil {
-		w.err = fmt.Errorf("a text of %d bytes", len(s))
-	}
-	w.buf = binary.AppendUvarint(w.buf, uint64(len(s)))
-	w.buf = append(w.buf, s...)
-	w.room()
-}
-
-func (w *encoder) flush() {
-	if len(w.buf) > 0 {
-		w.frame(w.buf)
-		w.buf = w.buf[:0]
-	}
-}
-
-func (w *encoder) frame(payload []byte) {
-	if w.err == nil {
-		w.err = w.ctx.Err()
-	}
-	if w.err != nil {
-		return
-	}
-	var head [8]byte
-	binary.LittleEndian.PutUint32(head[:], uint32(len(payload)))
-	binary.LittleEndian.PutUint32(head[4:], crc32.Checksum(payload, w.table))
-	if _, w.err = w.out.Write(head[:]); w.err == nil && len(payload) > 0 {
-		_, w.err = w.out.Write(payload)
-	}
-}
-
 // Load reads a snapshot; progress, if set, is told how many of the users are in.
 // On ErrSnapshot, or an error of the reader, there is no index.
 func Load(ctx context.Context, cfg Config, in io.Reader, progress func(done, of int)) (*Index, error) {
@@ -232,46 +156,39 @@ func Load(ctx context.Context, cfg Config, in io.Reader, progress func(done, of 
 	if err != nil {
 		return nil, err
 	}
-	r := &decoder{ctx: ctx, in: bufio.NewReaderSize(in, 1<<20), table: castagnoli()}
-	head := make([]byte, len(magic))
-	if _, err := io.ReadFull(r.in, head); err != nil || string(head) != magic {
-		return nil, fmt.Errorf("%w: it does not begin like one", ErrSnapshot)
-	}
+	r := frames.NewReader(ctx, in, magic, ErrSnapshot)
 	x.read(r, progress)
-	if r.err == nil && (len(r.buf) > 0 || r.next()) {
-		r.fail("it goes on behind its end")
-	}
-	if r.err != nil {
-		return nil, r.err
+	if err := r.Close(); err != nil {
+		return nil, err
 	}
 	return x, nil
 }
 
-func (x *Index) read(r *decoder, progress func(done, of int)) {
+func (x *Index) read(r *frames.Reader, progress func(done, of int)) {
 	var promoted []string
-	for range r.each(8) {
-		promoted = append(promoted, r.text())
+	for range r.Each(8) {
+		promoted = append(promoted, r.Text())
 	}
-	if r.err == nil && !slices.Equal(promoted, x.cfg.Promote) {
-		r.fail("it has other promoted fields: %s", strings.Join(promoted, ", "))
+	if r.Err() == nil && !slices.Equal(promoted, x.cfg.Promote) {
+		r.Fail("it has other promoted fields: %s", strings.Join(promoted, ", "))
 	}
-	for range r.each(1 << 20) {
-		p := r.uint(1 << 20)
-		x.next[int(p)] = int64(r.uint(1 << 62))
+	for range r.Each(1 << 20) {
+		p := r.Uint(1 << 20)
+		x.next[int(p)] = int64(r.Uint(1 << 62))
 	}
-	x.coarse, x.lost = r.flag(), r.flag()
-	for i := range r.each(maxKinds + 1) {
+	x.coarse, x.lost = r.Flag(), r.Flag()
+	for i := range r.Each(maxKinds + 1) {
 		if i == 0 {
 			x.kinds = append(x.kinds, kind{})
 			continue
 		}
-		k := kind{key: r.text()}
-		k.name = x.names.put(r.text())
-		k.counts, k.coarse = r.flag(), r.flag()
+		k := kind{key: r.Text()}
+		k.name = x.names.put(r.Text())
+		k.counts, k.coarse = r.Flag(), r.Flag()
 		for _, s := range k.texts() {
-			*s = r.text()
+			*s = r.Text()
 		}
-		if p := r.text(); p != "" {
+		if p := r.Text(); p != "" {
 			k.sample.Properties = []byte(p)
 		}
 		k.sample.Name = x.names.texts[k.name]
@@ -280,19 +197,19 @@ func (x *Index) read(r *decoder, progress func(done, of int)) {
 	}
 	x.readUsers(r, progress)
 	users := uint64(len(x.ids))
-	for range r.each(1 << 31) {
-		id := r.text()
-		if u := r.uint(users); u < users {
+	for range r.Each(1 << 31) {
+		id := r.Text()
+		if u := r.Uint(users); u < users {
 			x.odd[id] = uint32(u)
 		}
 	}
-	for range r.each(len(x.ids)) {
-		if from, to := r.uint(users), r.uint(users); from < users && to < users {
+	for range r.Each(len(x.ids)) {
+		if from, to := r.Uint(users), r.Uint(users); from < users && to < users {
 			x.moved[uint32(from)] = uint32(to)
 		}
 	}
-	if r.err == nil && x.ring() {
-		r.fail("its users refer to each other in a ring")
+	if r.Err() == nil && x.ring() {
+		r.Fail("its users refer to each other in a ring")
 	}
 	for i := range x.places {
 		x.places[i].decode(r, len(x.ids))
@@ -302,22 +219,22 @@ func (x *Index) read(r *decoder, progress func(done, of int)) {
 	}
 	x.lastTouch.decode(r, len(x.ids))
 	for _, c := range []*columns{&x.traits, &x.consent} {
-		c.full = r.flag()
-		for range r.each(c.max) {
-			key := r.text()
+		c.full = r.Flag()
+		for range r.Each(c.max) {
+			key := r.Text()
 			if col := c.enter(key); col != nil {
 				col.decode(r, len(x.ids))
 			}
 		}
 	}
 	for i := range x.aside {
-		for range r.each(1 << 31) {
-			day := int64(r.uint(maxTime / dayMicros))
+		for range r.Each(1 << 31) {
+			day := int64(r.Uint(maxTime / dayMicros))
 			var times []int64
-			for range r.each(1 << 40) {
-				times = append(times, day*dayMicros+int64(r.uint(dayMicros)))
+			for range r.Each(1 << 40) {
+				times = append(times, day*dayMicros+int64(r.Uint(dayMicros)))
 			}
-			if r.err != nil {
+			if r.Err() != nil {
 				return
 			}
 			x.aside[i][day] = times
@@ -325,16 +242,16 @@ func (x *Index) read(r *decoder, progress func(done, of int)) {
 	}
 }
 
-func (x *Index) readUsers(r *decoder, progress func(done, of int)) {
-	n := r.count(1 << 31)
-	var marks marker
+func (x *Index) readUsers(r *frames.Reader, progress func(done, of int)) {
+	n := r.Count(1 << 31)
+	var all lister
 	for u := range n {
-		id := r.text()
-		first := int64(r.uint(1<<64-1) - 1)
+		id := r.Text()
+		first := int64(r.Uint(1<<64-1) - 1)
 		if first < 0 || first > maxTime && first != never {
-			r.fail("a user's first time is out of bounds")
+			r.Fail("a user's first time is out of bounds")
 		}
-		if r.err != nil {
+		if r.Err() != nil {
 			return
 		}
 		x.ids = append(x.ids, id)
@@ -351,7 +268,7 @@ func (x *Index) readUsers(r *decoder, progress func(done, of int)) {
 			x.alive.Add(number)
 			x.newest = max(x.newest, first)
 		}
-		x.readEvents(r, number, &marks)
+		x.readEvents(r, number, &all)
 		if number%chunkUsers == chunkUsers-1 || u == n-1 {
 			for int(number/chunkUsers) >= len(x.chunks) {
 				x.chunks = append(x.chunks, chunk{})
@@ -364,32 +281,37 @@ func (x *Index) readUsers(r *decoder, progress func(done, of int)) {
 	}
 }
 
-// marker remembers the last mark of a user: most events repeat it.
-type marker struct{ name, day int64 }
+// lister reads users' events, each into the same list.
+type lister struct {
+	words []uint64
+	last  mark // of the user: most events repeat it
+}
 
-func (x *Index) readEvents(r *decoder, u uint32, last *marker) {
+type mark struct{ name, day int64 }
+
+func (x *Index) readEvents(r *frames.Reader, u uint32, l *lister) {
 	t := int64(0)
-	list := r.words[:0]
-	*last = marker{-1, -1}
-	for range r.each(1 << 40) {
-		t += int64(r.uint(maxTime))
-		code := r.uint(uint64(len(x.kinds)))
+	list := l.words[:0]
+	l.last = mark{-1, -1}
+	for range r.Each(1 << 40) {
+		t += int64(r.Uint(maxTime))
+		code := r.Uint(uint64(len(x.kinds)))
 		if t > maxTime || code == 0 || code >= uint64(len(x.kinds)) {
-			r.fail("an event is out of bounds")
+			r.Fail("an event is out of bounds")
 		}
-		if r.err != nil {
+		if r.Err() != nil {
 			return
 		}
 		list = append(list, word(t, uint16(code)))
 		name := x.kinds[code].name
-		if m := (marker{int64(name), t / dayMicros}); m != *last {
+		if m := (mark{int64(name), t / dayMicros}); m != l.last {
 			x.mark(u, name, t)
-			*last = m
+			l.last = m
 		}
 		x.minTime, x.maxTime = min(x.minTime, t), max(x.maxTime, t)
 	}
 	x.total += int64(len(list))
-	r.words = list
+	l.words = list
 	x.events[u] = slices.Clone(list)
 }
 
@@ -416,120 +338,22 @@ func (x *Index) ring() bool {
 	return false
 }
 
-func (c *column) decode(r *decoder, users int) {
-	c.wide = r.flag()
-	for range r.each(c.limit + 1) {
-		c.put(r.text())
+func (c *column) decode(r *frames.Reader, users int) {
+	c.wide = r.Flag()
+	for range r.Each(c.limit + 1) {
+		c.put(r.Text())
 	}
-	for range r.each(users) {
-		v := r.uint(uint64(max(1, len(c.texts))))
+	for range r.Each(users) {
+		v := r.Uint(uint64(max(1, len(c.texts))))
 		if v != 0 && v >= uint64(len(c.texts)) {
-			r.fail("a value is out of bounds")
+			r.Fail("a value is out of bounds")
 		}
-		if r.err != nil {
+		if r.Err() != nil {
 			return
 		}
 		c.vals = append(c.vals, uint32(v))
 		if c.timed {
-			c.at = append(c.at, int64(r.uint(maxTime)))
+			c.at = append(c.at, int64(r.Uint(maxTime)))
 		}
 	}
-}
-
-// decoder reads frames, each of which is checked before anything of it is used.
-type decoder struct {
-	ctx   context.Context
-	in    *bufio.Reader
-	table *crc32.Table
-	frame []byte
-	buf   []byte // what is left of the frame
-	words []uint64
-	err   error
-}
-
-func (r *decoder) fail(format string, args ...any) {
-	if r.err == nil {
-		r.err = fmt.Errorf("%w: %s", ErrSnapshot, fmt.Sprintf(format, args...))
-	}
-}
-
-// next reads a frame; false at the end.
-func (r *decoder) next() bool {
-	if r.err != nil {
-		return false
-	}
-	if r.err = r.ctx.Err(); r.err != nil {
-		return false
-	}
-	var head [8]byte
-	if _, err := io.ReadFull(r.in, head[:]); err != nil {
-		r.cut(err)
-		return false
-	}
-	n := binary.LittleEndian.Uint32(head[:])
-	if n > frameMax {
-		r.fail("a frame of %d bytes", n)
-		return false
-	}
-	if cap(r.frame) < int(n) {
-		r.frame = make([]byte, frameMax)
-	}
-	payload := r.frame[:n]
-	if _, err := io.ReadFull(r.in, payload); err != nil {
-		r.cut(err)
-		return false
-	}
-	if crc32.Checksum(payload, r.table) != binary.LittleEndian.Uint32(head[4:]) {
-		r.fail("a checksum is wrong")
-		return false
-	}
-	r.buf = payload
-	return n > 0
-}
-
-func (r *decoder) cut(err error) {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		r.fail("it is cut off")
-	} else if r.err == nil {
-		r.err = fmt.Errorf("read snapshot of the behavioral index: %w", err)
-	}
-}
-
-// uint reads a number that is at most a bound.
-func (r *decoder) uint(most uint64) uint64 {
-	if len(r.buf) == 0 && !r.next() {
-		r.fail("it is cut off")
-		return 0
-	}
-	n, size := binary.Uvarint(r.buf)
-	if size <= 0 || n > most {
-		r.fail("a number is out of bounds")
-		return 0
-	}
-	r.buf = r.buf[size:]
-	return n
-}
-
-func (r *decoder) count(most int) int { return int(r.uint(uint64(most))) }
-
-// each reads how many follow and counts them, as long as all is well.
-func (r *decoder) each(most int) iter.Seq[int] {
-	return func(yield func(int) bool) {
-		for i, n := 0, r.count(most); i < n && r.err == nil && yield(i); i++ {
-		}
-	}
-}
-
-func (r *decoder) flag() bool { return r.uint(1) == 1 }
-
-// text reads a text, which lies in one frame with its length.
-func (r *decoder) text() string {
-	n := r.count(textMax)
-	if n > len(r.buf) {
-		r.fail("a text is cut off")
-		return ""
-	}
-	s := string(r.buf[:n])
-	r.buf = r.buf[n:]
-	return s
 }

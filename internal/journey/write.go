@@ -55,12 +55,8 @@ func (w *Writer) Add(e *event.Event) {
 		return
 	}
 	u := x.enter(e.User())
-	x.version++
+	x.change(u)
 	x.insert(u, word(t, code))
-	for int(u) >= len(x.changed) {
-		x.changed = append(x.changed, 0)
-	}
-	x.changed[u] = x.version
 	name := x.kinds[code].name
 	x.mark(u, name, t)
 	for int(name) >= len(x.touched) {
@@ -72,6 +68,16 @@ func (w *Writer) Add(e *event.Event) {
 	if profile.Tells(e) {
 		x.learn(u, e, t)
 	}
+}
+
+// change notes that something of a user changes.
+func (x *Index) change(u uint32) {
+	x.version++
+	for int(u) >= len(x.changed) {
+		x.changed = append(x.changed, 0)
+	}
+	x.changed[u] = x.version
+	x.recent[x.version%uint64(len(x.recent))] = u
 }
 
 // Internal tells whether an event is the shop's own traffic: its context says
@@ -155,15 +161,27 @@ func (x *Index) settle(i int) {
 	x.chunks[i] = chunk{slab: size}
 }
 
-// behind is the index of the first word later than t.
+// behind is the index of the first word later than t. Mostly it is near the end,
+// so the search goes there in steps that double, and then halves the last one.
 func behind(list []uint64, t int64) int {
-	at, _ := slices.BinarySearchFunc(list, t, func(w uint64, t int64) int {
-		if timeOf(w) <= t {
-			return -1
+	low, high := 0, len(list)
+	for step := 4; high > 0; step *= 2 {
+		at := max(0, high-step)
+		if timeOf(list[at]) <= t {
+			low = at + 1
+			break
 		}
-		return 1
-	})
-	return at
+		high = at
+	}
+	for low < high {
+		middle := int(uint(low+high) >> 1)
+		if timeOf(list[middle]) <= t {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low
 }
 
 // from is the index of the first word not before t.
@@ -254,17 +272,18 @@ func (w *Writer) Merge(id, into string) {
 	if id == "" || into == "" {
 		return
 	}
-	x.version++
-	x.joined = x.version
 	a, known := x.number(id)
+	u := x.enter(into)
+	x.change(u)
+	x.joined = x.version
 	if !known {
-		x.odd[string([]byte(id))] = x.enter(into)
+		x.odd[string([]byte(id))] = u
 		return
 	}
-	u := x.enter(into)
 	if a == u {
 		return
 	}
+	x.change(a)
 	x.place(u, join(x.events[u], x.events[a]))
 	for _, w := range x.events[a] {
 		x.mark(u, x.kinds[w&codeMask].name, timeOf(w))
@@ -331,7 +350,7 @@ func (w *Writer) Forget(id string) {
 	}
 	x.bury(u)
 	delete(x.was, u)
-	x.version++
+	x.change(u)
 	x.joined = x.version
 }
 
@@ -340,7 +359,7 @@ func (w *Writer) Forget(id string) {
 func (w *Writer) Trim(before int64) {
 	x := w.x
 	x.version++
-	x.joined = x.version
+	x.joined, x.trimmed = x.version, x.version
 	for u, list := range x.events {
 		n := from(list, before)
 		if n == 0 {

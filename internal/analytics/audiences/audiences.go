@@ -36,7 +36,8 @@ import (
 // Config is what an operator may set.
 type Config struct {
 	// Rest is how many times as long as a look at an audience took is rested
-	// after it: 10 leaves ten elevenths of a core to others.
+	// after it, from looks at everybody and from looks at those who did something
+	// each by themselves: 10 takes at most an eleventh of a core for either.
 	Rest int `yaml:"rest"`
 	// TimeEvery is how often is looked at what changes by time alone.
 	TimeEvery time.Duration `yaml:"time_every"`
@@ -123,6 +124,7 @@ type Keeper struct {
 	until  []uint64       // what the log held then: facts that have less are not asked
 	kept   map[string]*kept
 	waited time.Duration // for stores, in this turn
+	rested [3]time.Time  // by kind of look: none before that
 	// atLeast is how often every audience is looked at, so that what is stored says
 	// that it still holds.
 	atLeast    int64
@@ -196,16 +198,24 @@ func (k *Keeper) Run(ctx context.Context) error {
 		if ctx.Err() != nil || errors.Is(err, eventlog.ErrClosed) || errors.Is(err, documents.ErrClosed) {
 			return nil // the error is that of the end
 		}
-		took := k.deps.Clock().Sub(began) - k.waited
+		now := k.deps.Clock()
 		switch {
 		case err != nil:
 			k.log.Warn("the audiences cannot be kept; it will be tried again", "error", err)
 			rest.Reset(retryAfter)
-		case worked:
+		case worked != none:
+			took := now.Sub(began) - k.waited
 			k.metrics.seconds.Add(took.Seconds())
-			rest.Reset(took * time.Duration(k.cfg.Rest))
+			k.rested[worked] = now.Add(took * time.Duration(k.cfg.Rest))
+			rest.Reset(0)
 		default:
-			rest.Reset(lookEvery)
+			pause := lookEvery
+			for _, until := range k.rested {
+				if left := until.Sub(now); left > 0 {
+					pause = min(pause, left)
+				}
+			}
+			rest.Reset(pause)
 		}
 	}
 }
@@ -213,11 +223,12 @@ func (k *Keeper) Run(ctx context.Context) error {
 // now is the clock in µs.
 func (k *Keeper) now() int64 { return k.deps.Clock().UnixMicro() }
 
-// turn looks at the audience that needs it most; worked is false if none does.
-func (k *Keeper) turn(ctx context.Context) (worked bool, err error) {
+// turn looks at the audience that needs it most, if one does. Looks at those who
+// did something go first: they are short, and somebody may be waiting for them.
+func (k *Keeper) turn(ctx context.Context) (worked look, err error) {
 	ready, err := k.ready(ctx)
 	if err != nil || !ready {
-		return false, err
+		return none, err
 	}
 	if set := k.deps.Definitions.Current(); set != k.set {
 		k.define(set)
@@ -235,25 +246,29 @@ func (k *Keeper) turn(ctx context.Context) (worked bool, err error) {
 	most := 0.0
 	for _, name := range slices.Sorted(maps.Keys(k.kept)) {
 		a := k.kept[name]
-		if !k.due(a, now, v, newest) {
+		needs := k.due(a, now, v, newest)
+		if needs == none {
 			k.confirm(a, now)
 			continue
 		}
-		if urgency := a.urgency(now); urgency > most {
-			next, most = a, urgency
+		if k.rests(needs) || worked == atSome && needs == atAll {
+			continue
+		}
+		if urgency := a.urgency(now); next == nil || needs < worked || urgency > most {
+			next, most, worked = a, urgency, needs
 		}
 	}
 	if next == nil {
-		return false, nil
+		return none, nil
 	}
 	next.asked, next.newest = v, newest
-	if err := k.look(ctx, next, now); err != nil {
+	if err := k.look(ctx, next, now, worked); err != nil {
 		if ctx.Err() != nil || errors.Is(err, eventlog.ErrClosed) || errors.Is(err, documents.ErrClosed) {
-			return true, err
+			return worked, err
 		}
 		k.failed(next, now, err)
 	}
-	return true, nil
+	return worked, nil
 }
 
 // ready sees to it that there is something to ask, and that all of what the log

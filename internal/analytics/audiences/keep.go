@@ -61,13 +61,26 @@ type listed struct {
 // version tells states of what is asked apart.
 type version struct{ index, facts uint64 }
 
+// look is a kind of look at an audience.
+type look uint8
+
+const (
+	none   look = iota
+	atSome      // who did something since the last look; what time alone changes waits
+	atAll
+)
+
+// rests tells whether there may be no such look now.
+func (k *Keeper) rests(l look) bool { return k.deps.Clock().Before(k.rested[l]) }
+
 // current tells whether what is kept is what the definition means.
 func (a *kept) current() bool {
 	return a.head != nil && a.head.Filled && a.head.Kind == a.kind && a.head.Print == a.print
 }
 
-// due tells whether the audience has to be looked at.
-func (k *Keeper) due(a *kept, now int64, v version, newest int64) bool {
+// due tells what look an audience needs. While everybody may not be looked at,
+// those who did something are, if that is possible.
+func (k *Keeper) due(a *kept, now int64, v version, newest int64) look {
 	every := k.cfg.TimeEvery.Microseconds()
 	changed := func() bool {
 		if a.facts || k.index == nil {
@@ -75,32 +88,40 @@ func (k *Keeper) due(a *kept, now int64, v version, newest int64) bool {
 		}
 		return newest >= a.at || a.asked.index != v.index && k.index.Changed(&a.reads, a.asked.index)
 	}
+	must := func(is bool) look {
+		if is {
+			return atAll
+		}
+		return none
+	}
 	switch {
 	case a.retry != 0:
-		return now >= a.retry
+		return must(now >= a.retry)
 	case a.def == nil || !a.read:
-		return true
+		return atAll
 	case a.err != nil:
-		return false
+		return none
 	case a.kind == frozen && !a.current():
-		return now >= a.frozenAt()
+		return must(now >= a.frozenAt())
 	case !a.current() || a.at == 0:
-		return true
+		return atAll
 	case a.kind == frozen: // only ids become others
-		return now-a.at >= every && changed()
+		return must(now-a.at >= every && changed())
 	}
-	return now-a.whole >= k.atLeast || a.timed && now-a.whole >= every || changed()
+	old := now-a.whole >= k.atLeast || a.timed && now-a.whole >= every
+	switch {
+	case old && !k.rests(atAll):
+		return atAll
+	case changed() && k.partial(a):
+		return atSome
+	}
+	return must(old || changed())
 }
 
-// partial tells whether it is enough to ask about those who have done something
-// since the last look. What time alone changes waits until all are asked about.
-func (k *Keeper) partial(a *kept, now int64) bool {
-	fresh := k.atLeast
-	if a.timed {
-		fresh = min(fresh, k.cfg.TimeEvery.Microseconds())
-	}
-	return k.index != nil && a.kind == byBehavior && a.current() && !a.facts && !a.ahead && len(a.told.other) == 0 &&
-		a.whole != 0 && now-a.whole < fresh
+// partial tells whether it can be enough to ask about those who have done something
+// since the last look.
+func (k *Keeper) partial(a *kept) bool {
+	return k.index != nil && a.kind == byBehavior && a.current() && !a.facts && !a.ahead && len(a.told.other) == 0 && a.whole != 0
 }
 
 func (a *kept) frozenAt() int64 {
@@ -118,14 +139,14 @@ func (a *kept) urgency(now int64) float64 {
 }
 
 // look brings an audience up to date.
-func (k *Keeper) look(ctx context.Context, a *kept, now int64) error {
+func (k *Keeper) look(ctx context.Context, a *kept, now int64, kind look) error {
 	if !a.read {
 		a.whole = 0
 		if err := k.load(ctx, a); err != nil {
 			return err
 		}
 	}
-	a.partly = k.partial(a, now)
+	a.partly = kind == atSome
 	whole := a.whole
 	a.whole = 0 // should this fail
 	if a.head != nil && (a.def == nil || a.head.Kind != a.kind && (a.head.Kind == byProfile || a.kind == byProfile)) {

@@ -139,7 +139,7 @@ func (w *world) settle() bool {
 			return false
 		case err != nil:
 			w.t.Fatal(err)
-		case !worked:
+		case worked == none:
 			return true
 		}
 	}

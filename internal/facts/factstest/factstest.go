@@ -69,9 +69,12 @@ func Rows(t *testing.T, s facts.Driver, text string) string {
 	return out.String()
 }
 
-// Append takes a record in or fails the test.
+// Append takes a record in or fails the test. Its bytes are not what they were
+// afterwards.
 func Append(t *testing.T, s facts.Driver, partition int, c eventlog.Chunk) {
 	t.Helper()
+	c.Data = slices.Clone(c.Data)
+	defer clear(c.Data)
 	if err := s.Append(t.Context(), partition, c); err != nil {
 		t.Fatalf("append to partition %d: %v", partition, err)
 	}
