@@ -138,7 +138,6 @@ func (s *server) GetCampaignReport(ctx context.Context, r api.GetCampaignReportR
 		report.More = !complete
 		for _, why := range policy.Waits() {
 			if n := waiting[why]; n > 0 {
-				report.Activations += n
 				report.Waiting = append(report.Waiting, api.WaitingCount{Reason: string(why), Count: n})
 			}
 		}

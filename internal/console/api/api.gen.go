@@ -1241,7 +1241,7 @@ type CampaignProspect struct {
 
 // CampaignReport defines model for CampaignReport.
 type CampaignReport struct {
-	// Activations The sum of outcomes and of what waits
+	// Activations Those that have ended
 	Activations int64     `json:"activations"`
 	AsOf        time.Time `json:"asOf"`
 	Bounced     int64     `json:"bounced"`
@@ -1279,7 +1279,7 @@ type CampaignReport struct {
 	UnknownBounced int64 `json:"unknownBounced"`
 	Unsubscribed   int64 `json:"unsubscribed"`
 
-	// Waiting What has begun and has not ended, by what it waits for; none where this process does not send
+	// Waiting What has begun and has not ended, by what it waits for; none where this process does not send. It is looked up behind the outcomes: what ends meanwhile may be in both for a moment
 	Waiting []WaitingCount `json:"waiting"`
 }
 

@@ -3301,11 +3301,11 @@ export interface components {
             since?: string;
             /**
              * Format: int64
-             * @description The sum of outcomes and of what waits
+             * @description Those that have ended
              */
             activations: number;
             outcomes: components["schemas"]["StatusCount"][];
-            /** @description What has begun and has not ended, by what it waits for; none where this process does not send */
+            /** @description What has begun and has not ended, by what it waits for; none where this process does not send. It is looked up behind the outcomes: what ends meanwhile may be in both for a moment */
             waiting: components["schemas"]["WaitingCount"][];
             /** @description More waits than was counted */
             more?: boolean;

@@ -228,10 +228,11 @@ function Results({ name }: { name: string }) {
     count > 0 || back.length === 0 || !['shown', 'dismissed'].includes(status);
   const refused = data.outcomes.filter((o) => o.status !== 'sent' && o.count > 0);
   const items = deliveries.data?.deliveries ?? [];
+  const begun = data.waiting.reduce((sum, w) => sum + w.count, data.activations);
   return (
     <div className={css.stack}>
       <Card
-        title={`${compact(data.activations)} ${data.activations === 1 ? 'firing' : 'firings'}`}
+        title={`${compact(begun)} ${begun === 1 ? 'firing' : 'firings'}`}
         flush
         aside={
           <AsOf
@@ -240,7 +241,7 @@ function Results({ name }: { name: string }) {
           />
         }
       >
-        {data.activations === 0 ? (
+        {begun === 0 ? (
           <p className={css.none}>
             None yet: the trigger has not fired since the campaign went live. Watch users get closer
             on Live.
@@ -254,7 +255,7 @@ function Results({ name }: { name: string }) {
                   label={statusWords(step.status).label}
                   hint={step.count === 0 ? step.none : (step.hint ?? '')}
                   count={step.count}
-                  of={data.activations}
+                  of={begun}
                   pressed={status === step.status}
                   onClick={() => pick(step.status)}
                 />
@@ -265,7 +266,7 @@ function Results({ name }: { name: string }) {
                   label={statusWords(o.status).label}
                   hint={o.reason === 'unknown' ? unknownWords(data) : reasonWords(o.reason)}
                   count={o.count}
-                  of={data.activations}
+                  of={begun}
                   soft
                   pressed={status === o.status}
                   onClick={() => pick(o.status as Schema['DeliveryStatus'])}
@@ -277,13 +278,13 @@ function Results({ name }: { name: string }) {
                   label={statusWords('waiting').label}
                   hint={waitWords(w.reason)}
                   count={w.count}
-                  of={data.activations}
+                  of={begun}
                   soft
                 />
               ))}
             </ul>
             <p className={css.foot}>
-              {compact(data.activations)} = {compact(data.sent)} sent
+              {compact(begun)} = {compact(data.sent)} sent
               {refused.map(
                 (o) =>
                   ` + ${compact(o.count)} ${(reasonWords(o.reason) || statusWords(o.status).label).toLowerCase()}`,
