@@ -113,6 +113,7 @@ function One(props: {
       <SegmentedControl
         size="xs"
         aria-label="Channel"
+        style={{ overflowX: 'auto', maxWidth: '100%' }} // on a phone
         value={content.channel}
         disabled={readOnly}
         data={names.map((value) => ({ value, label: labels[value] ?? sentence(value) }))}
