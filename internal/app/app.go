@@ -175,7 +175,7 @@ func (c *Config) finish() error {
 		c.Behavior.Memory = int64(c.Memory) / 5
 	}
 	if c.Decider.CacheBytes == 0 {
-		c.Decider.CacheBytes = int64(c.Memory) * 3 / 10
+		c.Decider.CacheBytes = int64(c.Memory) / 5
 	}
 	if c.Backtest.MemoryBytes == 0 {
 		c.Backtest.MemoryBytes = min(int64(c.Memory)/8, 256<<20)
