@@ -40,6 +40,9 @@ type Config struct {
 	MaxValues int
 	// MaxTraits is how many traits are kept, and as many keys of consent.
 	MaxTraits int
+	// MaxRanked is how many values each worker of a query holds at once to rank them;
+	// of more, the query makes another pass. Default half a million, of 16 bytes each.
+	MaxRanked int
 }
 
 // Defaults fills in what is unset.
@@ -53,12 +56,15 @@ func (c *Config) Defaults() {
 	if c.MaxTraits == 0 {
 		c.MaxTraits = 32
 	}
+	if c.MaxRanked == 0 {
+		c.MaxRanked = 1 << 19
+	}
 }
 
 // Validate checks the settings.
 func (c *Config) Validate() error {
-	if c.Workers < 1 || c.MaxValues < 1 || c.MaxTraits < 0 {
-		return errors.New("journey: workers and maxValues must be at least 1, maxTraits at least 0")
+	if c.Workers < 1 || c.MaxValues < 1 || c.MaxTraits < 0 || c.MaxRanked < 1 {
+		return errors.New("journey: workers, maxValues and maxRanked must be at least 1, maxTraits at least 0")
 	}
 	if len(c.Promote) > 8 {
 		return errors.New("journey: at most 8 fields can be promoted")
