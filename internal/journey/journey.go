@@ -41,7 +41,7 @@ type Config struct {
 	// MaxTraits is how many traits are kept, and as many keys of consent.
 	MaxTraits int
 	// MaxRanked is how many values each worker of a query holds at once to rank them;
-	// of more, the query makes another pass. Default half a million, of 16 bytes each.
+	// of more, the query makes another pass. Default 262,144, of 16 bytes each.
 	MaxRanked int
 }
 
@@ -57,7 +57,7 @@ func (c *Config) Defaults() {
 		c.MaxTraits = 32
 	}
 	if c.MaxRanked == 0 {
-		c.MaxRanked = 1 << 19
+		c.MaxRanked = 1 << 18
 	}
 }
 
@@ -128,7 +128,8 @@ type Index struct {
 
 	kinds  []kind
 	byKind map[string]uint16
-	coarse bool // kinds ran out: names from then on are one kind each, or none
+	key    []byte // of the latest look into it
+	coarse bool   // kinds ran out: names from then on are one kind each, or none
 	names  dictionary
 	lost   bool // names ran out: what has none is not in the index
 
