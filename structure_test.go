@@ -50,7 +50,7 @@ var layers = [][]string{
 	{"internal/event"},
 	{"internal/kafkaconn"},
 	{"internal/clienttls"},
-	{"internal/jsonscan", "internal/varint", "internal/express", "internal/journey/bitset", "internal/journey/frames"},
+	{"internal/jsonscan", "internal/varint", "internal/express", "internal/journey/bitset", "internal/journey/frames", "internal/journey/lists"},
 }
 
 // apart names packages that must not meet although the layers would let them:

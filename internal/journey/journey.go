@@ -24,6 +24,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"heed/internal/journey/bitset"
+	"heed/internal/journey/lists"
 )
 
 // Config bounds the index.
@@ -107,12 +108,11 @@ type Index struct {
 	moved  map[uint32]uint32
 	was    map[uint32]string // ids of dead numbers, for who knew them
 
-	events  [][]uint64
-	chunks  []chunk
-	firstAt []int64    // first event that counts, in µs; never: none
-	alive   bitset.Set // users that have one
-	newest  int64      // greatest firstAt
-	version uint64     // grows with every change
+	events  lists.Lists // by user: words in order of time
+	firstAt []int64     // first event that counts, in µs; never: none
+	alive   bitset.Set  // users that have one
+	newest  int64       // greatest firstAt
+	version uint64      // grows with every change
 
 	// Versions of the latest change: of events by name, of who exists and what they
 	// are, of whose anything is.
@@ -142,9 +142,8 @@ type Index struct {
 	traits      columns
 	consent     columns
 
-	aside  [2]map[int64][]int64 // times of bots' and internal events, by day
-	next   map[int]int64        // next offset of each partition of the log
-	saving bool                 // arrays are being written out: do not change them in place
+	aside [2]map[int64][]int64 // times of bots\' and internal events, by day
+	next  map[int]int64        // next offset of each partition of the log
 }
 
 type nameDay struct {
@@ -204,10 +203,7 @@ func (x *Index) Stats() Stats {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	s := Stats{Users: int64(x.alive.Count()), Events: x.total, Kinds: len(x.kinds)}
-	for _, c := range x.chunks {
-		s.Bytes += int64(c.slab+c.astray) * 8
-	}
-	s.Bytes += int64(cap(x.events))*24 + int64(cap(x.firstAt))*8 + int64(len(x.byHash))*24
+	s.Bytes += x.events.Bytes() + int64(cap(x.firstAt))*8 + int64(len(x.byHash))*24
 	for _, id := range x.ids {
 		s.Bytes += int64(len(id)) + 16
 	}
@@ -268,7 +264,7 @@ func (x *Index) enter(id string) uint32 {
 	}
 	u := uint32(len(x.ids))
 	x.ids = append(x.ids, "")
-	x.events = append(x.events, nil)
+	x.events.Add()
 	x.firstAt = append(x.firstAt, never)
 	x.name(u, id)
 	return u

@@ -27,7 +27,7 @@ func (x *Index) Save(ctx context.Context, out io.Writer) error {
 	v := x.view()
 	defer func() {
 		x.mu.Lock()
-		x.saving = false
+		x.events.Release()
 		x.mu.Unlock()
 	}()
 	w := frames.NewWriter(ctx, out, magic)
@@ -42,9 +42,8 @@ func (x *Index) Save(ctx context.Context, out io.Writer) error {
 func (x *Index) view() *Index {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.saving = true
 	v := &Index{
-		cfg: x.cfg, ids: slices.Clone(x.ids), events: slices.Clone(x.events), firstAt: slices.Clone(x.firstAt),
+		cfg: x.cfg, ids: slices.Clone(x.ids), events: x.events.Snapshot(), firstAt: slices.Clone(x.firstAt),
 		odd: maps.Clone(x.odd), moved: maps.Clone(x.moved), kinds: x.kinds, coarse: x.coarse, lost: x.lost,
 		places: x.places, acquisition: x.acquisition, lastTouch: x.lastTouch, traits: x.traits, consent: x.consent,
 		aside: [2]map[int64][]int64{maps.Clone(x.aside[0]), maps.Clone(x.aside[1])}, next: maps.Clone(x.next),
@@ -82,9 +81,9 @@ func (x *Index) write(w *frames.Writer) {
 	for u, id := range x.ids {
 		w.Text(id)
 		w.Uint(uint64(x.firstAt[u]) + 1) // never becomes the greatest
-		w.Count(len(x.events[u]))
+		w.Count(len(x.events.At(uint32(u))))
 		last := int64(0)
-		for _, word := range x.events[u] {
+		for _, word := range x.events.At(uint32(u)) {
 			t := timeOf(word)
 			w.Uint(uint64(t - last))
 			w.Uint(word & codeMask)
@@ -255,7 +254,7 @@ func (x *Index) readUsers(r *frames.Reader, progress func(done, of int)) {
 			return
 		}
 		x.ids = append(x.ids, id)
-		x.events = append(x.events, nil)
+		x.events.Add()
 		x.firstAt = append(x.firstAt, first)
 		number := uint32(u)
 		if h := xxhash.Sum64String(id); id != "" {
@@ -269,14 +268,8 @@ func (x *Index) readUsers(r *frames.Reader, progress func(done, of int)) {
 			x.newest = max(x.newest, first)
 		}
 		x.readEvents(r, number, &all)
-		if number%chunkUsers == chunkUsers-1 || u == n-1 {
-			for int(number/chunkUsers) >= len(x.chunks) {
-				x.chunks = append(x.chunks, chunk{})
-			}
-			x.settle(int(number / chunkUsers))
-			if progress != nil {
-				progress(u+1, n)
-			}
+		if progress != nil && (u%4096 == 4095 || u == n-1) {
+			progress(u+1, n)
 		}
 	}
 }
@@ -312,7 +305,7 @@ func (x *Index) readEvents(r *frames.Reader, u uint32, l *lister) {
 	}
 	x.total += int64(len(list))
 	l.words = list
-	x.events[u] = slices.Clone(list)
+	x.events.Put(u, list)
 }
 
 // ring tells whether moved numbers lead in circles.
