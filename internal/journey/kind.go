@@ -3,6 +3,7 @@ package journey
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"heed/internal/condition"
@@ -60,16 +61,15 @@ func newField(name string) (field, error) {
 const unknown = "\xff"
 
 // properties reads those of an event, if a promoted field is one of them.
-func (x *Index) properties(e *event.Event) (props map[string]json.RawMessage) {
-	for i := range x.fields {
-		if x.fields[i].key != "" && len(e.Properties) > 0 {
-			if json.Unmarshal(e.Properties, &props) != nil {
-				return nil
-			}
-			return props
-		}
+func (x *Index) properties(e *event.Event) map[string]json.RawMessage {
+	if len(e.Properties) == 0 || !slices.ContainsFunc(x.fields, func(f field) bool { return f.key != "" }) {
+		return nil
 	}
-	return nil
+	var props map[string]json.RawMessage
+	if json.Unmarshal(e.Properties, &props) != nil {
+		return nil
+	}
+	return props
 }
 
 // value is the field's value in an event, as bytes of a key.

@@ -1,6 +1,7 @@
 package journey
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/cespare/xxhash/v2"
 
 	"heed/internal/journey/frames"
@@ -243,7 +245,8 @@ func (x *Index) read(r *frames.Reader, progress func(done, of int)) {
 
 func (x *Index) readUsers(r *frames.Reader, progress func(done, of int)) {
 	n := r.Count(1 << 31)
-	var all lister
+	all := lister{x: x}
+	defer all.close()
 	for u := range n {
 		id := r.Text()
 		first := int64(r.Uint(1<<64-1) - 1)
@@ -267,25 +270,80 @@ func (x *Index) readUsers(r *frames.Reader, progress func(done, of int)) {
 			x.alive.Add(number)
 			x.newest = max(x.newest, first)
 		}
-		x.readEvents(r, number, &all)
+		all.read(r, number)
 		if progress != nil && (u%4096 == 4095 || u == n-1) {
 			progress(u+1, n)
 		}
 	}
 }
 
-// lister reads users' events, each into the same list.
+// lister reads users' events, each into the same list, and gathers who did what on
+// which day: to a bitmap many users are added at once.
 type lister struct {
+	x     *Index
 	words []uint64
-	last  mark // of the user: most events repeat it
+	day   int64       // of the first event that was read, less half of nearDays
+	ever  []*gathered // by name
+	near  [][]*gathered
 }
 
-type mark struct{ name, day int64 }
+// nearDays is how many days, by name, are gathered.
+const nearDays = 2048
 
-func (x *Index) readEvents(r *frames.Reader, u uint32, l *lister) {
-	t := int64(0)
-	list := l.words[:0]
-	l.last = mark{-1, -1}
+// gathered is users who are not in a bitmap yet, in order.
+type gathered struct {
+	in    *roaring.Bitmap
+	users []uint32
+}
+
+func (g *gathered) add(u uint32) {
+	n := len(g.users)
+	if n > 0 && g.users[n-1] == u {
+		return
+	}
+	if n == 64 {
+		g.in.AddMany(g.users)
+		g.users = g.users[:0]
+	}
+	g.users = append(g.users, u)
+}
+
+func (l *lister) mark(u, name uint32, t int64) {
+	if l.near == nil {
+		l.day = t/dayMicros - nearDays/2
+		l.near, l.ever = make([][]*gathered, len(l.x.names.texts)), make([]*gathered, len(l.x.names.texts))
+	}
+	at := t/dayMicros - l.day
+	if at < 0 || at >= nearDays {
+		l.x.mark(u, name, t)
+		return
+	}
+	days := &l.near[name]
+	for int(at) >= len(*days) {
+		*days = append(*days, nil)
+	}
+	if (*days)[at] == nil {
+		ever, day := l.x.maps(name, t)
+		(*days)[at], l.ever[name] = &gathered{in: day}, cmp.Or(l.ever[name], &gathered{in: ever})
+	}
+	(*days)[at].add(u)
+	l.ever[name].add(u)
+}
+
+// close puts the rest into the bitmaps.
+func (l *lister) close() {
+	for _, all := range append(l.near, l.ever) {
+		for _, g := range all {
+			if g != nil {
+				g.in.AddMany(g.users)
+			}
+		}
+	}
+}
+
+func (l *lister) read(r *frames.Reader, u uint32) {
+	x, t := l.x, int64(0)
+	l.words = l.words[:0]
 	for range r.Each(1 << 40) {
 		t += int64(r.Uint(maxTime))
 		code := r.Uint(uint64(len(x.kinds)))
@@ -295,17 +353,14 @@ func (x *Index) readEvents(r *frames.Reader, u uint32, l *lister) {
 		if r.Err() != nil {
 			return
 		}
-		list = append(list, word(t, uint16(code)))
-		name := x.kinds[code].name
-		if m := (mark{int64(name), t / dayMicros}); m != l.last {
-			x.mark(u, name, t)
-			l.last = m
-		}
-		x.minTime, x.maxTime = min(x.minTime, t), max(x.maxTime, t)
+		l.words = append(l.words, word(t, uint16(code)))
+		l.mark(u, x.kinds[code].name, t)
 	}
-	x.total += int64(len(list))
-	l.words = list
-	x.events.Put(u, list)
+	if n := len(l.words); n > 0 {
+		x.minTime, x.maxTime = min(x.minTime, timeOf(l.words[0])), max(x.maxTime, t)
+		x.total += int64(n)
+		x.events.Put(u, l.words)
+	}
 }
 
 // ring tells whether moved numbers lead in circles.

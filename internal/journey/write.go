@@ -132,19 +132,25 @@ func behind(list []uint64, t int64) int {
 // from is the index of the first word not before t.
 func from(list []uint64, t int64) int { return behind(list, t-1) }
 
+// mark notes that a user did something.
 func (x *Index) mark(u, name uint32, t int64) {
-	day := nameDay{name, int32(t / dayMicros)}
-	b := x.days[day]
-	if b == nil {
-		b = roaring.New()
-		x.days[day] = b
-		if x.ever[name] == nil {
-			x.ever[name] = roaring.New()
-		}
+	if ever, day := x.maps(name, t); day.CheckedAdd(u) {
+		ever.Add(u)
 	}
-	if b.CheckedAdd(u) {
-		x.ever[name].Add(u)
+}
+
+// maps are the bitmaps of who did something ever, and on the day of a time.
+func (x *Index) maps(name uint32, t int64) (ever, day *roaring.Bitmap) {
+	key := nameDay{name, int32(t / dayMicros)}
+	if day = x.days[key]; day == nil {
+		day = roaring.New()
+		x.days[key] = day
 	}
+	if ever = x.ever[name]; ever == nil {
+		ever = roaring.New()
+		x.ever[name] = ever
+	}
+	return ever, day
 }
 
 // learn keeps what an event says about its user.

@@ -1,7 +1,7 @@
 // Package lists owns an array of words per user, and where it lies: those of 4,096
 // users in blocks of their own, each with a little room, so that a query that walks
 // users walks memory. An array that outgrows its room moves to the end of the
-// blocks. When an eighth of them is left behind in that way, all of their arrays are
+// blocks. When a sixteenth of them is left behind in that way, all of their arrays are
 // packed into other blocks, and these are free for the next ones: so appending costs
 // O(1) amortized, and leaves the garbage collector nothing.
 //
@@ -111,7 +111,7 @@ func (l *Lists) take(b *blocks, room int) []uint64 {
 
 // tidy packs the arrays of a user's group, if it is time.
 func (l *Lists) tidy(u uint32) {
-	if b := &l.groups[u/group]; b.dead > block && b.dead > len(b.all)*block/8 {
+	if b := &l.groups[u/group]; b.dead > block && b.dead > len(b.all)*block/16 {
 		l.pack(int(u / group))
 	}
 }
@@ -126,6 +126,7 @@ func (l *Lists) pack(i int) {
 			users[u] = append(l.take(b, min(room(n), large)), list...)
 		}
 	}
+	b.dead = 0 // the ends of blocks, where an array had no room: packing again changes nothing
 	if !l.shared {
 		l.free = append(l.free, old...)
 	}
