@@ -43,7 +43,7 @@ var layers = [][]string{
 	{"internal/facts"},
 	{"internal/eventlog", "internal/userstate", "internal/inbox", "internal/documents"},
 	{"internal/replay", "internal/journey", "internal/measure/measuretest"},
-	{"internal/definition", "internal/session", "internal/journey/ranks"},
+	{"internal/definition", "internal/session", "internal/journey/presence", "internal/journey/ranks"},
 	{"internal/trigger", "internal/policy", "internal/render", "internal/measure"},
 	{"internal/condition", "internal/profile"},
 	{"internal/period", "internal/schedule", "internal/phone", "internal/webpush", "internal/event/ocf", "internal/consent", "internal/touch"},

@@ -3,9 +3,8 @@ package journey
 import (
 	"slices"
 
-	"github.com/RoaringBitmap/roaring/v2"
-
 	"heed/internal/journey/bitset"
+	"heed/internal/journey/presence"
 	"heed/internal/measure"
 )
 
@@ -22,37 +21,33 @@ func (e *query) candidates(takes []bool, in measure.Span, among bitset.Set) (may
 	if from >= to {
 		return slices.Clone(none), none
 	}
-	first, last := int32(from/dayMicros), int32((to-1)/dayMicros)
+	first, last := dayOf(from), dayOf(to-1)
 	some, every := e.namesOf(takes)
 	always := in.From <= x.minTime && in.To > x.maxTime
 	// Walking the few takes less than making sets.
 	if among.Count() < max(4, len(x.ids)/64) || !always && len(some)*int(last-first+1) > maxMaps {
 		return slices.Clone(among), none
 	}
-	var possible, certain []*roaring.Bitmap
+	var possible, certain presence.Group
 	for i, name := range some {
 		into := &possible
 		if every[i] {
 			into = &certain
 		}
 		if always {
-			*into = append(*into, x.ever[name])
+			into.Ever(x.did, name)
 			continue
 		}
 		for day := first; day <= last; day++ {
-			b := x.days[nameDay{name, day}]
-			if b == nil {
-				continue
-			}
 			// Of a day that the span has not all of, who was there may have been there in the rest.
 			if int64(day)*dayMicros < in.From || (int64(day)+1)*dayMicros > in.To {
-				possible = append(possible, b)
+				possible.On(x.did, name, day)
 			} else {
-				*into = append(*into, b)
+				into.On(x.did, name, day)
 			}
 		}
 	}
-	may, sure = union(possible, len(x.ids)), union(certain, len(x.ids))
+	may, sure = possible.Union(len(x.ids)), certain.Union(len(x.ids))
 	sure.And(among)
 	may.And(among)
 	may.Or(sure)
@@ -76,11 +71,4 @@ func (e *query) namesOf(takes []bool) (some []uint32, every []bool) {
 		}
 	}
 	return some, every
-}
-
-// union is the users, of so many, who are in any of the bitmaps.
-func union(maps []*roaring.Bitmap, users int) bitset.Set {
-	out := bitset.New(users)
-	roaring.FastOr(maps...).WriteDenseTo(out)
-	return out
 }

@@ -20,11 +20,11 @@ import (
 	"runtime"
 	"sync"
 
-	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/cespare/xxhash/v2"
 
 	"heed/internal/journey/bitset"
 	"heed/internal/journey/lists"
+	"heed/internal/journey/presence"
 )
 
 // Config bounds the index.
@@ -89,6 +89,8 @@ const (
 
 const dayMicros = 86_400_000_000
 
+func dayOf(t int64) int32 { return int32(t / dayMicros) }
+
 func timeOf(word uint64) int64 { return int64(word >> codeBits) }
 
 func word(t int64, code uint16) uint64 { return uint64(t)<<codeBits | uint64(code) }
@@ -133,8 +135,7 @@ type Index struct {
 	names  dictionary
 	lost   bool // names ran out: what has none is not in the index
 
-	ever map[uint32]*roaring.Bitmap // users by name
-	days map[nameDay]*roaring.Bitmap
+	did *presence.Map // who did what on which day
 
 	places      [6]column
 	acquisition [3]column
@@ -144,11 +145,6 @@ type Index struct {
 
 	aside [2]map[int64][]int64 // times of bots\' and internal events, by day
 	next  map[int]int64        // next offset of each partition of the log
-}
-
-type nameDay struct {
-	name uint32
-	day  int32
 }
 
 const never = math.MaxInt64
@@ -163,8 +159,7 @@ func New(cfg Config) (*Index, error) {
 		cfg:    cfg,
 		byHash: map[uint64]uint32{}, odd: map[string]uint32{}, moved: map[uint32]uint32{}, was: map[uint32]string{},
 		byKind:  map[string]uint16{},
-		ever:    map[uint32]*roaring.Bitmap{},
-		days:    map[nameDay]*roaring.Bitmap{},
+		did:     presence.New(),
 		traits:  newColumns(cfg.MaxTraits, cfg.MaxValues),
 		consent: newColumns(cfg.MaxTraits, cfg.MaxValues),
 		aside:   [2]map[int64][]int64{{}, {}},
@@ -203,15 +198,9 @@ func (x *Index) Stats() Stats {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	s := Stats{Users: int64(x.alive.Count()), Events: x.total, Kinds: len(x.kinds)}
-	s.Bytes += x.events.Bytes() + int64(cap(x.firstAt))*8 + int64(len(x.byHash))*24
+	s.Bytes += x.events.Bytes() + x.did.Bytes() + int64(cap(x.firstAt))*8 + int64(len(x.byHash))*24
 	for _, id := range x.ids {
 		s.Bytes += int64(len(id)) + 16
-	}
-	for _, b := range x.days {
-		s.Bytes += int64(b.GetSizeInBytes())
-	}
-	for _, b := range x.ever {
-		s.Bytes += int64(b.GetSizeInBytes())
 	}
 	x.eachColumn(func(c *column) { s.Bytes += c.bytes() })
 	return s

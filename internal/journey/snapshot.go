@@ -1,7 +1,6 @@
 package journey
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,10 +9,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/cespare/xxhash/v2"
 
 	"heed/internal/journey/frames"
+	"heed/internal/journey/presence"
 )
 
 // ErrSnapshot says that a snapshot cannot be used: it is damaged, cut off, of
@@ -245,8 +244,9 @@ func (x *Index) read(r *frames.Reader, progress func(done, of int)) {
 
 func (x *Index) readUsers(r *frames.Reader, progress func(done, of int)) {
 	n := r.Count(1 << 31)
-	all := lister{x: x}
-	defer all.close()
+	load := x.did.Load(len(x.names.texts))
+	defer load.Close()
+	var list []uint64
 	for u := range n {
 		id := r.Text()
 		first := int64(r.Uint(1<<64-1) - 1)
@@ -270,80 +270,17 @@ func (x *Index) readUsers(r *frames.Reader, progress func(done, of int)) {
 			x.alive.Add(number)
 			x.newest = max(x.newest, first)
 		}
-		all.read(r, number)
+		list = x.readEvents(r, number, list, load)
 		if progress != nil && (u%4096 == 4095 || u == n-1) {
 			progress(u+1, n)
 		}
 	}
 }
 
-// lister reads users' events, each into the same list, and gathers who did what on
-// which day: to a bitmap many users are added at once.
-type lister struct {
-	x     *Index
-	words []uint64
-	day   int64       // of the first event that was read, less half of nearDays
-	ever  []*gathered // by name
-	near  [][]*gathered
-}
-
-// nearDays is how many days, by name, are gathered.
-const nearDays = 2048
-
-// gathered is users who are not in a bitmap yet, in order.
-type gathered struct {
-	in    *roaring.Bitmap
-	users []uint32
-}
-
-func (g *gathered) add(u uint32) {
-	n := len(g.users)
-	if n > 0 && g.users[n-1] == u {
-		return
-	}
-	if n == 64 {
-		g.in.AddMany(g.users)
-		g.users = g.users[:0]
-	}
-	g.users = append(g.users, u)
-}
-
-func (l *lister) mark(u, name uint32, t int64) {
-	if l.near == nil {
-		l.day = t/dayMicros - nearDays/2
-		l.near, l.ever = make([][]*gathered, len(l.x.names.texts)), make([]*gathered, len(l.x.names.texts))
-	}
-	at := t/dayMicros - l.day
-	if at < 0 || at >= nearDays {
-		l.x.mark(u, name, t)
-		return
-	}
-	days := &l.near[name]
-	for int(at) >= len(*days) {
-		*days = append(*days, nil)
-	}
-	if (*days)[at] == nil {
-		ever, day := l.x.maps(name, t)
-		(*days)[at], l.ever[name] = &gathered{in: day}, cmp.Or(l.ever[name], &gathered{in: ever})
-	}
-	(*days)[at].add(u)
-	l.ever[name].add(u)
-}
-
-// close puts the rest into the bitmaps.
-func (l *lister) close() {
-	for _, all := range append(l.near, l.ever) {
-		for _, g := range all {
-			if g != nil {
-				g.in.AddMany(g.users)
-			}
-		}
-	}
-}
-
-func (l *lister) read(r *frames.Reader, u uint32) {
-	x, t := l.x, int64(0)
-	l.words = l.words[:0]
+// readEvents reads a user's events into a list, of which it makes use.
+func (x *Index) readEvents(r *frames.Reader, u uint32, list []uint64, load *presence.Loader) []uint64 {
+	t := int64(0)
+	list = list[:0]
 	for range r.Each(1 << 40) {
 		t += int64(r.Uint(maxTime))
 		code := r.Uint(uint64(len(x.kinds)))
@@ -351,16 +288,17 @@ func (l *lister) read(r *frames.Reader, u uint32) {
 			r.Fail("an event is out of bounds")
 		}
 		if r.Err() != nil {
-			return
+			return list
 		}
-		l.words = append(l.words, word(t, uint16(code)))
-		l.mark(u, x.kinds[code].name, t)
+		list = append(list, word(t, uint16(code)))
+		load.Add(u, x.kinds[code].name, dayOf(t))
 	}
-	if n := len(l.words); n > 0 {
-		x.minTime, x.maxTime = min(x.minTime, timeOf(l.words[0])), max(x.maxTime, t)
-		x.total += int64(n)
-		x.events.Put(u, l.words)
+	if len(list) > 0 {
+		x.minTime, x.maxTime = min(x.minTime, timeOf(list[0])), max(x.maxTime, t)
+		x.total += int64(len(list))
+		x.events.Put(u, list)
 	}
+	return list
 }
 
 // ring tells whether moved numbers lead in circles.

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/cespare/xxhash/v2"
 
 	"heed/internal/event"
@@ -58,7 +57,7 @@ func (w *Writer) Add(e *event.Event) {
 	x.change(u)
 	x.insert(u, word(t, code))
 	name := x.kinds[code].name
-	x.mark(u, name, t)
+	x.did.Add(u, name, dayOf(t))
 	for int(name) >= len(x.touched) {
 		x.touched = append(x.touched, 0)
 	}
@@ -131,27 +130,6 @@ func behind(list []uint64, t int64) int {
 
 // from is the index of the first word not before t.
 func from(list []uint64, t int64) int { return behind(list, t-1) }
-
-// mark notes that a user did something.
-func (x *Index) mark(u, name uint32, t int64) {
-	if ever, day := x.maps(name, t); day.CheckedAdd(u) {
-		ever.Add(u)
-	}
-}
-
-// maps are the bitmaps of who did something ever, and on the day of a time.
-func (x *Index) maps(name uint32, t int64) (ever, day *roaring.Bitmap) {
-	key := nameDay{name, int32(t / dayMicros)}
-	if day = x.days[key]; day == nil {
-		day = roaring.New()
-		x.days[key] = day
-	}
-	if ever = x.ever[name]; ever == nil {
-		ever = roaring.New()
-		x.ever[name] = ever
-	}
-	return ever, day
-}
 
 // learn keeps what an event says about its user.
 func (x *Index) learn(u uint32, e *event.Event, t int64) {
@@ -237,7 +215,7 @@ func (w *Writer) Merge(id, into string) {
 	x.change(a)
 	x.events.Put(u, join(x.events.At(u), x.events.At(a)))
 	for _, w := range x.events.At(a) {
-		x.mark(u, x.kinds[w&codeMask].name, timeOf(w))
+		x.did.Add(u, x.kinds[w&codeMask].name, dayOf(timeOf(w)))
 	}
 	x.unmark(a)
 	if x.firstAt[a] < x.firstAt[u] {
@@ -262,11 +240,7 @@ func (w *Writer) Merge(id, into string) {
 // unmark takes a user's events away.
 func (x *Index) unmark(u uint32) {
 	for _, w := range x.events.At(u) {
-		name := x.kinds[w&codeMask].name
-		if b := x.days[nameDay{name, int32(timeOf(w) / dayMicros)}]; b != nil {
-			b.Remove(u)
-		}
-		x.ever[name].Remove(u)
+		x.did.Remove(u, x.kinds[w&codeMask].name, dayOf(timeOf(w)))
 	}
 	x.events.Put(u, nil)
 }
@@ -327,7 +301,7 @@ func (w *Writer) Trim(before int64) {
 		}
 		x.events.Put(u, left)
 		for _, w := range left {
-			x.mark(u, x.kinds[w&codeMask].name, timeOf(w))
+			x.did.Add(u, x.kinds[w&codeMask].name, dayOf(timeOf(w)))
 		}
 	}
 	// Ids that were merged into who is gone are gone.
@@ -335,7 +309,7 @@ func (w *Writer) Trim(before int64) {
 		u, _ := x.number(id)
 		return x.ids[u] == ""
 	})
-	maps.DeleteFunc(x.days, func(d nameDay, _ *roaring.Bitmap) bool { return (int64(d.day)+1)*dayMicros <= before })
+	x.did.Trim(dayOf(before))
 	x.minTime = max(x.minTime, before)
 	x.events.Pack()
 	for _, aside := range x.aside {
