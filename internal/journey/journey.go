@@ -105,6 +105,7 @@ type Index struct {
 	// Users have dense numbers. A number whose user was merged into another is
 	// dead: its id is empty, it has no events, and moved says where it went.
 	ids    []string
+	texts  texts // of them
 	byHash map[uint64]uint32
 	odd    map[string]uint32 // ids whose hash is taken, and ids that were merged
 	moved  map[uint32]uint32
@@ -130,7 +131,7 @@ type Index struct {
 
 	kinds  []kind
 	byKind map[string]uint16
-	key    []byte // of the latest look into it
+	key    []byte // what is looked for in it, or kept
 	coarse bool   // kinds ran out: names from then on are one kind each, or none
 	names  dictionary
 	lost   bool // names ran out: what has none is not in the index
@@ -261,7 +262,8 @@ func (x *Index) enter(id string) uint32 {
 
 // name gives a user an id.
 func (x *Index) name(u uint32, id string) {
-	id = string([]byte(id))
+	x.key = append(x.key[:0], id...)
+	id = x.texts.keep(x.key)
 	x.ids[u] = id
 	h := xxhash.Sum64String(id)
 	if _, taken := x.byHash[h]; taken {

@@ -244,11 +244,14 @@ func (x *Index) read(r *frames.Reader, progress func(done, of int)) {
 
 func (x *Index) readUsers(r *frames.Reader, progress func(done, of int)) {
 	n := r.Count(1 << 31)
+	likely := min(n, 1<<20) // until they are there, it is only a number
+	x.ids, x.firstAt = slices.Grow(x.ids, likely), slices.Grow(x.firstAt, likely)
+	x.events.Grow(likely)
 	load := x.did.Load(len(x.names.texts))
 	defer load.Close()
 	var list []uint64
 	for u := range n {
-		id := r.Text()
+		id := x.texts.keep(r.Bytes())
 		first := int64(r.Uint(1<<64-1) - 1)
 		if first < 0 || first > maxTime && first != never {
 			r.Fail("a user's first time is out of bounds")
@@ -329,7 +332,12 @@ func (c *column) decode(r *frames.Reader, users int) {
 	for range r.Each(c.limit + 1) {
 		c.put(r.Text())
 	}
-	for range r.Each(users) {
+	n := r.Count(users)
+	c.vals = slices.Grow(c.vals, n)
+	if c.timed {
+		c.at = slices.Grow(c.at, n)
+	}
+	for range n {
 		v := r.Uint(uint64(max(1, len(c.texts))))
 		if v != 0 && v >= uint64(len(c.texts)) {
 			r.Fail("a value is out of bounds")

@@ -47,6 +47,9 @@ func (l *Lists) Add() {
 	l.of = append(l.of, nil)
 }
 
+// Grow makes room for so many more users.
+func (l *Lists) Grow(users int) { l.of = slices.Grow(l.of, users) }
+
 // Insert puts a word into the array of a user.
 func (l *Lists) Insert(u uint32, at int, word uint64) {
 	list := l.of[u]
