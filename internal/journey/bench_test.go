@@ -1,6 +1,7 @@
 package journey_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -133,6 +134,32 @@ func BenchmarkMeasures(b *testing.B) {
 			b.ReportMetric(float64((cpu()-busy).Microseconds())/1000/float64(b.N), "cpu-ms/op")
 		})
 	}
+}
+
+func BenchmarkSnapshot(b *testing.B) {
+	var snapshot bytes.Buffer
+	b.Run("save", func(b *testing.B) {
+		x, busy := benchIndex(), cpu()
+		b.ReportAllocs()
+		for b.Loop() {
+			snapshot.Reset()
+			if err := x.Save(context.Background(), &snapshot); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64((cpu()-busy).Milliseconds())/float64(b.N), "cpu-ms/op")
+		b.ReportMetric(float64(snapshot.Len())/1e6, "MB")
+	})
+	b.Run("load", func(b *testing.B) {
+		busy := cpu()
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := journey.Load(context.Background(), journey.Config{}, bytes.NewReader(snapshot.Bytes()), nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64((cpu()-busy).Milliseconds())/float64(b.N), "cpu-ms/op")
+	})
 }
 
 // cpu is what the process has used so far: on a busy machine, wall time says

@@ -144,7 +144,7 @@ type Index struct {
 	traits      columns
 	consent     columns
 
-	aside [2]map[int64][]int64 // times of bots\' and internal events, by day
+	aside [2]map[int64][]int64 // times of bots' and internal events, by day
 	next  map[int]int64        // next offset of each partition of the log
 }
 

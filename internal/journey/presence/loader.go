@@ -67,7 +67,7 @@ func (g *gathered) add(u uint32) (isNew bool) {
 	return true
 }
 
-// Close adds the rest.
+// Close adds the rest, and takes back the room that bitmaps had to grow.
 func (l *Loader) Close() {
 	for _, all := range append(l.days, l.ever) {
 		for _, g := range all {
@@ -75,5 +75,8 @@ func (l *Loader) Close() {
 				g.in.AddMany(g.users)
 			}
 		}
+	}
+	for _, on := range l.m.days {
+		*on = *on.Clone()
 	}
 }

@@ -41,6 +41,10 @@ func (m *Map) of(name uint32, day int32) (ever, on *roaring.Bitmap) {
 	if on = m.days[key]; on == nil {
 		on = roaring.New()
 		m.days[key] = on
+		// What grows has room to grow. The day before yesterday hardly does any more.
+		if over := m.days[nameDay{name, day - 2}]; over != nil {
+			*over = *over.Clone()
+		}
 	}
 	if ever = m.ever[name]; ever == nil {
 		ever = roaring.New()
