@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -143,5 +144,36 @@ func TestUnreadStatementsLeaveAPlace(t *testing.T) {
 	}
 	if got := factstest.Rows(t, s, "SELECT 1"); got != "1\n" {
 		t.Error(got)
+	}
+}
+
+// Numbers that would make a sum greater than every number add nothing, whether their
+// property has a column or not: anybody can send them, and every chart of it would break.
+func TestSumsAreNumbers(t *testing.T) {
+	s := open(t, Config{Dir: t.TempDir()}, Deps{Partitions: 1})
+	for i, value := range []string{"1e308", "1e308", "-1e308", "-1e308", "7", `"1e308"`, "1e288"} {
+		e := factstest.Track("ann", "purchase", factstest.Noon+int64(i))
+		e.Properties = []byte(`{"revenue": ` + value + `}`)
+		factstest.Append(t, s, 0, factstest.Chunk(uint64(i), e))
+	}
+	day := measure.Range{From: "2026-09-20", To: "2026-09-23"}
+	of := measure.Match{Event: "purchase"}
+	for _, q := range []*measure.Query{
+		{Range: day, Series: &measure.Series{Of: []measure.Match{of}, Count: measure.CountSum, Field: "properties.revenue", Per: measure.Month}},
+		{Breakdown: &measure.Breakdown{Of: &of, Count: measure.CountSum, Field: "properties.revenue", By: []measure.Dimension{{Field: "event.event"}}}},
+		{Attribution: &measure.Attribution{Goal: of, Value: "properties.revenue"}},
+	} {
+		resolved, err := measure.Resolve(q, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := s.Query(t.Context(), resolved, factstest.Noon+1e9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(res)
+		if err != nil || !strings.Contains(string(text), "1e+288") {
+			t.Errorf("%s is %s (%v), and should sum to 1e288", q.Kind(), text, err)
+		}
 	}
 }
