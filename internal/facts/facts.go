@@ -77,6 +77,9 @@ type Past interface {
 	// session id, and is valid until take returns. An error of the callbacks ends
 	// it and is returned.
 	Past(ctx context.Context, from int64, until []uint64, merged func(from, to string) error, take func(*event.Event) error) error
+	// PastOf hands over like that the events of the users whom these ids belong to
+	// today. What take keeps of an event stays as it is.
+	PastOf(ctx context.Context, ids []string, from int64, until []uint64, take func(*event.Event) error) error
 }
 
 // Driver is all that a driver does.

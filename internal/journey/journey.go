@@ -100,6 +100,7 @@ type Index struct {
 	odd    map[string]uint32 // ids whose hash is taken, and ids that were merged
 	moved  map[uint32]uint32
 	was    map[uint32]string // ids of dead numbers, for who knew them
+	mixed  map[string]bool   // see Mixed
 
 	events  [][]uint64
 	chunks  []chunk
@@ -155,7 +156,7 @@ func New(cfg Config) (*Index, error) {
 	}
 	x := &Index{
 		cfg:    cfg,
-		byHash: map[uint64]uint32{}, odd: map[string]uint32{}, moved: map[uint32]uint32{}, was: map[uint32]string{},
+		byHash: map[uint64]uint32{}, odd: map[string]uint32{}, moved: map[uint32]uint32{}, was: map[uint32]string{}, mixed: map[string]bool{},
 		byKind:  map[string]uint16{},
 		ever:    map[uint32]*roaring.Bitmap{},
 		days:    map[nameDay]*roaring.Bitmap{},
