@@ -27,6 +27,8 @@ var (
 	ErrTimeout = errors.New("facts: query took too long")
 	// ErrTooBig: the query needed more memory or disk than it may have.
 	ErrTooBig = errors.New("facts: query needs too much memory")
+	// ErrFull: nothing may be written, the rest of the disk is left to those who cannot wait.
+	ErrFull = errors.New("the disk reserve is reached")
 	// ErrUnsupported: the store cannot answer this exactly; the message says why.
 	ErrUnsupported = errors.New("facts: not supported")
 	// ErrLoading: what could answer is not there yet, but will be.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"heed/internal/driver/duckdb/rows"
+	"heed/internal/facts"
 )
 
 const (
@@ -86,7 +87,7 @@ func (s *Store) openDay(now time.Time) int64 {
 func (s *Store) compactDue(ctx context.Context, now time.Time, look bool) error {
 	s.tidying.Lock()
 	defer s.tidying.Unlock()
-	if err := s.roomOnDisk(); errors.Is(err, errReserve) {
+	if err := s.roomOnDisk(); errors.Is(err, facts.ErrFull) {
 		return nil // what is there can stay as it is
 	}
 	open := s.openDay(now)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +94,48 @@ func TestHostileTexts(t *testing.T) {
 	ask(by(measure.Dimension{Field: "event.source"}))
 	ask(by(measure.Dimension{Field: "properties.x"}))
 	ask(&measure.Query{Users: &measure.Users{Limit: 100}})
+	// Long lists are looked up: here are most of the values, none, and one that nothing has.
+	list := []*string{nil, new("")}
+	for _, text := range texts[:len(texts)-3] {
+		list = append(list, &text)
+	}
+	everybody := measure.Range{From: "2026-09-01", To: "2026-10-01"}
+	for _, d := range []measure.Dimension{{Field: "properties.x"}, {Field: "context.country"}, {Field: "properties.none"}} {
+		for _, not := range []bool{false, true} {
+			is := measure.Is{Dimension: d, Values: list, Not: not}
+			ask(&measure.Query{Audience: &measure.Audience{Did: &measure.Did{Is: []measure.Is{is}}}, Users: &measure.Users{Limit: 100}})
+			is.Dimension.Field = "user.country"
+			ask(&measure.Query{Audience: &measure.Audience{Is: &is}, Users: &measure.Users{Limit: 100}})
+		}
+		for _, count := range []measure.Count{measure.CountUsers, measure.CountEvents} {
+			ask(&measure.Query{Range: everybody, Series: &measure.Series{Of: []measure.Match{{}}, Count: count, Per: measure.Day, By: &d, Top: 7}})
+			ask(&measure.Query{Breakdown: &measure.Breakdown{Of: &measure.Match{}, Count: count, By: []measure.Dimension{d, {Field: "user.device"}}, Top: 7}})
+		}
+	}
+}
+
+// What is asked of each event does not take longer the more values are told apart.
+func TestManyRows(t *testing.T) {
+	s := open(t, Config{Dir: t.TempDir()}, Deps{Partitions: 1})
+	const each = 40
+	for i := range 5000 {
+		chunk := make([]event.Event, each)
+		for j := range chunk {
+			chunk[j] = factstest.Track(fmt.Sprint("u", j), "view", factstest.Noon+int64(i*each+j))
+			chunk[j].Properties = fmt.Appendf(nil, `{"id": "%d-%d"}`, i, j)
+		}
+		factstest.Append(t, s, 0, factstest.Chunk(uint64(i*each), chunk...))
+	}
+	q := &measure.Query{Breakdown: &measure.Breakdown{
+		Of: &measure.Match{}, Count: measure.CountUsers, By: []measure.Dimension{{Field: "properties.id"}}, Top: measure.MaxTop,
+	}}
+	res, err := s.Query(t.Context(), q, factstest.Noon+1e9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(res.Breakdown.Rows); n != measure.MaxTop || res.Breakdown.Other.Count != each || res.Breakdown.Total != each {
+		t.Errorf("%d rows, others %+v, total %g", n, res.Breakdown.Other, res.Breakdown.Total)
+	}
 }
 
 func device(text string) measure.Dimension {

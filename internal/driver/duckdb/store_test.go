@@ -412,11 +412,11 @@ func TestConfigRefuses(t *testing.T) {
 func TestDiskReserve(t *testing.T) {
 	s := open(t, Config{Dir: t.TempDir(), Reserve: 1 << 62}, Deps{})
 	feed(t, s, journal())
-	if err := s.Flush(t.Context()); !errors.Is(err, errReserve) {
-		t.Fatalf("got %v, want errReserve", err)
+	if err := s.Flush(t.Context()); !errors.Is(err, facts.ErrFull) {
+		t.Fatalf("got %v, want facts.ErrFull", err)
 	}
 	st := s.Status()
-	if !errors.Is(st.Err, errReserve) || st.Hot != st.Rows || st.Files != 0 {
+	if !errors.Is(st.Err, facts.ErrFull) || st.Hot != st.Rows || st.Files != 0 {
 		t.Errorf("status %+v", st)
 	}
 	if got := factstest.Rows(t, s, everything); got != wanted(t) {
