@@ -299,7 +299,7 @@ test('a user is found and read by keyboard alone', async () => {
   const { page } = await open(browser, mock.url);
   await page.getByTestId('checklist').waitFor();
   await page.keyboard.press('Control+k');
-  await page.locator('input[placeholder="Search pages, triggers and users"]:focus').waitFor();
+  await page.locator('input[placeholder="Search pages, campaigns and users"]:focus').waitFor();
   await page.keyboard.type('u-1042');
   await page.getByText('u-1042', { exact: true }).waitFor();
   await page.keyboard.press('ArrowDown');

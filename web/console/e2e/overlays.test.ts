@@ -42,7 +42,7 @@ const overlays: {
     path: '/',
     show: async (page) => {
       await page.keyboard.press('Control+k');
-      await page.getByPlaceholder('Search pages, triggers and users').fill('ada');
+      await page.getByPlaceholder('Search pages, campaigns and users').fill('ada');
       await page.getByText('ada', { exact: true }).first().waitFor();
     },
   },
@@ -50,8 +50,8 @@ const overlays: {
     name: 'a search without a result',
     path: '/live',
     show: async (page) => {
-      await page.getByRole('button', { name: 'Search pages, triggers and users' }).click();
-      await page.getByPlaceholder('Search pages, triggers and users').fill('zzz');
+      await page.getByRole('button', { name: 'Search pages, campaigns and users' }).click();
+      await page.getByPlaceholder('Search pages, campaigns and users').fill('zzz');
       await page.getByText('Nothing is called').waitFor();
     },
   },

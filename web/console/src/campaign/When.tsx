@@ -242,7 +242,7 @@ function Scheduled({ spec, set, readOnly }: Part) {
 function Delay({ spec, set, readOnly }: Part) {
   const { delay } = spec;
   return (
-    <div className={trigger.sentence}>
+    <div className={trigger.sentence} style={{ marginTop: 8 }}>
       <SwitchChip
         what="Delay"
         label="not at once"

@@ -89,6 +89,10 @@ export function quietWords(quiet: Schema['QuietSpec'] | undefined): string {
   return quiet.off ? 'none' : `${quiet.from} to ${quiet.to}`;
 }
 
+/** The status that people see: what was sent once is over, though what comes back of it still counts. */
+export const standing = ({ when, status }: Spec): string =>
+  when.once && status === 'live' ? 'sent_once' : status;
+
 /** Who starts an audience's campaign is who enters it: those who are in it already do not. */
 export const startsOnEntering = (spec: Spec): boolean =>
   Boolean(spec.when.audience) && spec.when.on !== 'leave';

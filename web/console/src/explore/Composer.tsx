@@ -70,7 +70,7 @@ export function Composer(props: {
 }) {
   const { s, zone } = useExplore();
   const may = useMay('marketer');
-  const channels = useKind<{ type: string }>('channel');
+  const channels = useKind<{ type: string; local?: boolean }>('channel');
   const taken = [useAudiences(), useTemplates(), useCampaigns()].flatMap((q) =>
     (q.data?.definitions ?? []).map((d) => d.name),
   );
@@ -89,9 +89,8 @@ export function Composer(props: {
       ...(channels.data?.definitions ?? []).map((c) => c.name),
     ]),
   ];
-  const type =
-    channels.data?.definitions.find((c) => c.name === channel)?.spec?.type ??
-    (channel === outboxSMS ? 'sms' : channel);
+  const spec = channels.data?.definitions.find((c) => c.name === channel)?.spec;
+  const type = spec?.type ?? (channel === outboxSMS ? 'sms' : channel);
   const sms = type === 'sms';
   const email = type === 'email';
   const titled = channel !== 'web' && !sms;
@@ -161,7 +160,8 @@ export function Composer(props: {
     return (
       <Sent
         sent={send.data}
-        channel={channel}
+        users={review.data?.sending ?? send.data.users}
+        caught={channel === 'outbox' || channel === outboxSMS || spec?.local === true}
         kept={send.variables?.keep === true}
         newcomers={props.newcomers}
         freeze={(at) => audienceSpec(props.tree, props.described, s.zone ?? zone, at)}
@@ -427,18 +427,22 @@ function Read({ preview }: { preview: Schema['SendPreview'] }) {
 
 function Sent(props: {
   sent: Schema['Sent'];
-  channel: string;
+  /** How many the review said would get it. */
+  users: number;
+  /** It goes to the outbox and nowhere else. */
+  caught: boolean;
   /** It goes on to who comes later. */
   kept: boolean;
   newcomers: string;
   /** The audience as it was at a time, in µs. */
   freeze: (at: number) => Record<string, unknown>;
 }) {
-  const { sent, channel } = props;
+  const { sent } = props;
   return (
     <section className={css.composer} role="status" data-testid="sent">
       <h3 className={css.composerTitle}>
-        <Icon name="check" size={17} /> It is on its way to {plural(sent.users, 'user')}
+        <Icon name="check" size={17} /> It is on its way to {plural(props.users, 'user')}
+        {props.users < sent.users && ` of ${count(sent.users)}`}
         {props.kept && `, and goes on to ${props.newcomers}`}
       </h3>
       <div>
@@ -448,9 +452,9 @@ function Sent(props: {
         </Link>{' '}
         counts what becomes of it
         {props.kept && ', and ends when you pause it'}
-        {(channel === 'outbox' || channel === outboxSMS) && (
+        {props.caught && (
           <>
-            ; the letters are in the{' '}
+            ; the messages are in the{' '}
             <Link to="/outbox" className={ui.link}>
               Outbox
             </Link>

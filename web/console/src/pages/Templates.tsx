@@ -3,6 +3,7 @@ import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useCampaigns, useTemplates } from '../api/queries';
 import { sampleOf } from '../format/liquid';
 import { TemplatePreview } from '../template/TemplatePreview';
+import { Filter, Rest, useFound } from '../ui/Found';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
@@ -18,6 +19,7 @@ export default function Templates() {
   const { open } = useSearch({ from: '/templates' });
   const navigate = useNavigate({ from: '/templates' });
   const list = templates.data?.definitions ?? [];
+  const found = useFound(list, (t) => [t.name, t.spec.description, t.spec.channel, t.spec.subject]);
   const picked = list.find((t) => t.name === open);
   const users = (name: string) =>
     campaigns.data?.definitions.filter((c) => c.spec.what.some((v) => v.template === name)) ?? [];
@@ -52,36 +54,40 @@ export default function Templates() {
           />
         </Card>
       ) : (
-        <div className={css.tiles} data-testid="templates">
-          {list.map((template) => (
-            <UnstyledButton
-              key={template.name}
-              className={`${css.card} ${css.tile}`}
-              onClick={() => navigate({ search: { open: template.name } })}
-            >
-              <div className={css.thumb} aria-hidden="true">
-                <Sandbox
-                  html={sampleOf(template.spec.body ?? '')}
-                  title={`Preview of ${template.name}`}
-                  height={168}
-                />
-              </div>
-              <div className={css.tileText}>
-                <b>{template.name}</b>
-                <span className={css.statHint}>
-                  {template.spec.channel}
-                  {template.spec.as ? `, ${template.spec.as}` : ''} ·{' '}
-                  {users(template.name).length || 'no'}{' '}
-                  {users(template.name).length === 1 ? 'campaign' : 'campaigns'}
-                </span>
-              </div>
-            </UnstyledButton>
-          ))}
-        </div>
+        <>
+          <Filter found={found} many="templates" />
+          <div className={css.tiles} data-testid="templates">
+            {found.shown.map((template) => (
+              <UnstyledButton
+                key={template.name}
+                className={`${css.card} ${css.tile}`}
+                onClick={() => navigate({ search: (old) => ({ ...old, open: template.name }) })}
+              >
+                <div className={css.thumb} aria-hidden="true">
+                  <Sandbox
+                    html={sampleOf(template.spec.body ?? '')}
+                    title={`Preview of ${template.name}`}
+                    height={168}
+                  />
+                </div>
+                <div className={css.tileText}>
+                  <b>{template.name}</b>
+                  <span className={css.statHint}>
+                    {template.spec.channel}
+                    {template.spec.as ? `, ${template.spec.as}` : ''} ·{' '}
+                    {users(template.name).length || 'no'}{' '}
+                    {users(template.name).length === 1 ? 'campaign' : 'campaigns'}
+                  </span>
+                </div>
+              </UnstyledButton>
+            ))}
+          </div>
+          <Rest found={found} one="template" />
+        </>
       )}
       <Drawer
         opened={picked !== undefined}
-        onClose={() => navigate({ search: {} })}
+        onClose={() => navigate({ search: ({ open: _, ...old }) => old })}
         position="right"
         size="lg"
         title={picked?.name ?? ''}

@@ -5,6 +5,7 @@ import { useLive } from '../feed/useFeed';
 import { compact } from '../format/number';
 import { triggerWords } from '../format/pattern';
 import { CampaignTabs } from '../shell/CampaignTabs';
+import { Filter, Rest, useFound } from '../ui/Found';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
@@ -19,6 +20,7 @@ export default function Triggers() {
   const campaigns = useCampaigns();
   const { progress } = useLive();
   const list = [...(triggers.data?.definitions ?? [])].sort((a, b) => a.name.localeCompare(b.name));
+  const found = useFound(list, (t) => [t.name, t.spec.description, triggerWords(t.spec)]);
   return (
     <Page
       title="Triggers"
@@ -46,18 +48,22 @@ export default function Triggers() {
             action={<LinkButton to="/new/trigger">Write the first one</LinkButton>}
           />
         ) : (
-          <ul className={rows.rows} data-testid="triggers">
-            {list.map((trigger) => (
-              <Row
-                key={trigger.name}
-                trigger={trigger}
-                progress={progress?.triggers.find((t) => t.trigger === trigger.name)}
-                campaigns={campaigns.data?.definitions.filter(
-                  (c) => c.spec.when.trigger === trigger.name,
-                )}
-              />
-            ))}
-          </ul>
+          <>
+            <Filter found={found} many="triggers" />
+            <ul className={rows.rows} data-testid="triggers">
+              {found.shown.map((trigger) => (
+                <Row
+                  key={trigger.name}
+                  trigger={trigger}
+                  progress={progress?.triggers.find((t) => t.trigger === trigger.name)}
+                  campaigns={campaigns.data?.definitions.filter(
+                    (c) => c.spec.when.trigger === trigger.name,
+                  )}
+                />
+              ))}
+            </ul>
+            <Rest found={found} one="trigger" />
+          </>
         )}
       </Card>
     </Page>

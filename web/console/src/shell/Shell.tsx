@@ -174,7 +174,7 @@ export function Shell({ me, setup }: { me: Me; setup: Schema['SetupState'] }) {
             aria-keyshortcuts="Control+K"
           >
             <Icon name="search" size={16} />
-            <span>Search pages, triggers and users</span>
+            <span>Search pages, campaigns and users</span>
             <kbd>Ctrl K</kbd>
           </button>
           <div className={css.spacer} />

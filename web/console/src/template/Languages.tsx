@@ -36,8 +36,8 @@ export function Languages(props: {
           <PickChip
             what="Language"
             value={spec.locale ?? ''}
-            label={spec.locale ? languageOf(spec.locale) : 'a language nobody has said'}
-            placeholder="a language nobody has said"
+            label={spec.locale ? languageOf(spec.locale) : undefined}
+            placeholder="pick its language"
             search="Search, or type a tag such as en-GB"
             options={languages.map((value) => ({ value, label: languageOf(value), hint: value }))}
             create={(tag) => languageOf(canonical(tag))}
