@@ -43,7 +43,7 @@ const overlays: {
     show: async (page) => {
       await page.keyboard.press('Control+k');
       await page.getByPlaceholder('Search pages, campaigns and users').fill('ada');
-      await page.getByText('ada', { exact: true }).first().waitFor();
+      await page.getByText('Ada Lovelace', { exact: true }).first().waitFor();
     },
   },
   {

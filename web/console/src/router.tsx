@@ -191,10 +191,12 @@ const newCampaign = createRoute({
     as?: 'yaml' | undefined;
     trigger?: string | undefined;
     copy?: string | undefined;
+    recipe?: string | undefined;
   } => ({
     ...editAs(search),
     trigger: text(search.trigger),
     copy: text(search.copy),
+    recipe: text(search.recipe),
   }),
   component: page(() => import('./pages/CampaignEditor'), 'NewCampaign'),
 });

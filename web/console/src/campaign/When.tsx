@@ -233,7 +233,7 @@ function Scheduled({ spec, set, readOnly }: Part) {
           </Stack>
         )}
       </FormChip>
-      {zone && <span className={ui.muted}>by the clock of {zone}</span>}
+      <span className={ui.muted}>by the clock of {zone || 'the installation'}</span>
     </div>
   );
 }

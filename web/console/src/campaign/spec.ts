@@ -24,6 +24,37 @@ export function startOf(when: Spec['when'], own: Trigger | undefined): Start {
 
 export { blankTrigger };
 
+/** What a campaign can begin with where there is none yet. */
+export const recipes: {
+  name: string;
+  title: string;
+  about: string;
+  spec: Spec;
+  /** The trigger that is written with it. */
+  own?: Trigger;
+}[] = [
+  {
+    name: 'left-the-cart',
+    title: 'Left the cart',
+    about: 'When somebody puts something in and does not buy within half an hour',
+    spec: { ...blank, goal: { event: 'purchase', within: '3d' } },
+    own: { pattern: [{ event: 'cart_add' }, { absent: 'purchase', for: '30m' }] },
+  },
+  {
+    name: 'on-a-roll',
+    title: 'On a roll',
+    about: 'When somebody does the same three times in a row, within ten minutes',
+    spec: { ...blank, limits: { cap: { count: 1, per: '24h' } } },
+    own: { pattern: [{ event: '', times: 3, consecutive: true }], within: '10m' },
+  },
+  {
+    name: 'weekly-letter',
+    title: 'A weekly letter',
+    about: 'On Mondays at nine, to whoever is in an audience then',
+    spec: { ...blank, when: { schedule: '0 9 * * 1' }, limits: { once: false } },
+  },
+];
+
 /** Why it cannot be launched yet, undefined if it can; speaks tells channels that need no template. */
 export function unfinished(
   spec: Spec,

@@ -2,7 +2,8 @@ import { useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { type Campaign, reportOf, useCampaigns, useReport, useTriggers } from '../api/queries';
 import { useSchedules } from '../api/sending';
-import { standing } from '../campaign/spec';
+import starting from '../audience/audience.module.css';
+import { recipes, standing } from '../campaign/spec';
 import { compact } from '../format/number';
 import { startWords } from '../format/pattern';
 import { dateTime } from '../format/time';
@@ -83,9 +84,20 @@ export default function Campaigns() {
           <Empty
             icon="campaign"
             title="No campaigns"
-            cause="None has been made yet: when something happens, who gets what."
-            action={<LinkButton to="/new/campaign">Make the first one</LinkButton>}
-          />
+            cause="None has been made yet: when something happens, who gets what. Begin with one of these, or with nothing."
+            action={<LinkButton to="/new/campaign">New campaign</LinkButton>}
+          >
+            <ul className={starting.starters} data-testid="recipes">
+              {recipes.map((r) => (
+                <li key={r.name}>
+                  <Link to="/new/campaign" search={{ recipe: r.name }} className={starting.starter}>
+                    <b>{r.title}</b>
+                    <span className={starting.small}>{r.about}</span>
+                  </Link>
+                </li>
+              ))}
+            </ul>
+          </Empty>
         ) : (
           <>
             <Filter found={found} many="campaigns" />

@@ -172,9 +172,10 @@ export function Shell({ me, setup }: { me: Me; setup: Schema['SetupState'] }) {
             className={css.search}
             onClick={() => setSearching(true)}
             aria-keyshortcuts="Control+K"
+            aria-label="Search pages, campaigns and users"
           >
             <Icon name="search" size={16} />
-            <span>Search pages, campaigns and users</span>
+            <span>Search</span>
             <kbd>Ctrl K</kbd>
           </button>
           <div className={css.spacer} />

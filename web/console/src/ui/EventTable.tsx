@@ -8,12 +8,15 @@ import { Icon } from './Icon';
 import { Json } from './Json';
 import css from './rows.module.css';
 
+/** Marks that turn the direction of all that follows: they would write the rest of the line backwards. */
+const turns = /[\u202a-\u202e\u2066-\u2069]/g;
+
 /** A few words of what an event carries. */
 export function gist(event: LiveEvent): string {
   const parts: string[] = [];
   for (const [key, value] of Object.entries(event.properties ?? event.traits ?? {})) {
     if (value === null || typeof value === 'object') continue;
-    parts.push(`${key}: ${String(value).slice(0, 40)}`);
+    parts.push(`${key}: ${String(value).replace(turns, '').slice(0, 40)}`);
     if (parts.length === 4) break;
   }
   if (parts.length === 0 && event.url) {

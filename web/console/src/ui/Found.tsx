@@ -116,7 +116,9 @@ export function Rest(props: { found: Found<unknown>; one: string; many?: string 
       <Button size="xs" variant="default" onClick={found.more}>
         Show more
       </Button>{' '}
-      {count(shown.length)} of {plural(all.length, props.one, props.many)}
+      <span>
+        {count(shown.length)} of {plural(all.length, props.one, props.many)}
+      </span>
     </p>
   );
 }

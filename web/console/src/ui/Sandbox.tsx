@@ -47,6 +47,7 @@ export function Sandbox({
       className={css.frame}
       style={{ height, colorScheme: scheme }}
       sandbox=""
+      loading="lazy"
       srcDoc={body}
       title={title}
       tabIndex={-1}
