@@ -21,7 +21,8 @@ async function start(options: Partial<MockState> = {}): Promise<Mock> {
   return mock;
 }
 
-const rows = ({ page }: Pick<Watched, 'page'>) => page.locator('[data-testid=events] > li');
+const rows = ({ page }: Pick<Watched, 'page'>) =>
+  page.locator('[data-testid=events] > li[data-id]');
 
 test('the first administrator is made with the printed token', async () => {
   const mock = await start({ setup: true, signedIn: false });

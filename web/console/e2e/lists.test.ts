@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { event } from '../mock/data.mjs';
 import { accessibleInBoth, fits } from './browser';
 import { mocked } from './mocked';
 
@@ -102,4 +103,40 @@ test('the search of the header finds what is defined, and Enter opens it', async
   await accessibleInBoth(page);
   await page.keyboard.press('Enter');
   await page.waitForURL(new RegExp(`/campaigns/${name(77)}$`));
+});
+
+test('a timeline says of which day what happened is, newest first', async () => {
+  const page = await go('/live');
+  const at = (days: number, hour: number) => {
+    const d = new Date();
+    d.setDate(d.getDate() - days);
+    d.setHours(hour, 0, 0, 0);
+    return d;
+  };
+  const past = at(500, 9);
+  const item = (n: number, when: Date, properties: object) => ({
+    kind: 'event',
+    at: when.toISOString(),
+    event: { ...event(9000 + n, 0, { receivedAt: when.toISOString(), properties }), user: 'ada' },
+  });
+  // as they were brought in, which is not as they happened
+  const items = [
+    item(0, at(1, 10), { order: 'second' }),
+    item(1, at(1, 11), { order: 'first', note: '\u202edrawkcab' }),
+    item(2, past, { order: 'third' }),
+  ];
+  await page.route('**/users/ada/timeline*', (route) =>
+    route.fulfill({ json: { items, complete: true } }),
+  );
+  await page.goto(`${world.mock.url}/users/ada`);
+  await page.getByTestId('events').waitFor();
+  const order = await page.locator('[data-testid=events] > li[data-id]').allTextContents();
+  expect(order.map((t) => /order: (\w+)/.exec(t)?.[1])).toEqual(['first', 'second', 'third']);
+  // nobody's value turns the rest of the line around
+  expect(order[0]).toContain('note: drawkcab');
+  const days = await page.getByTestId('day').allTextContents();
+  expect(days).toHaveLength(2);
+  expect(days[1]).toContain(String(past.getFullYear()));
+  await fits(page);
+  await accessibleInBoth(page);
 });

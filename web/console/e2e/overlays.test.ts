@@ -50,7 +50,7 @@ const overlays: {
     name: 'a search without a result',
     path: '/live',
     show: async (page) => {
-      await page.getByRole('button', { name: 'Search pages, campaigns and users' }).click();
+      await page.getByRole('button', { name: 'Search', exact: true }).click();
       await page.getByPlaceholder('Search pages, campaigns and users').fill('zzz');
       await page.getByText('Nothing is called').waitFor();
     },

@@ -105,11 +105,11 @@ export function Try(props: {
       <Modal
         opened={web === true && closed !== data?.id}
         onClose={() => setClosed(data?.id)}
-        title={`As ${data?.user ?? ''} sees it`}
+        title={`What is shown to ${data?.user ?? ''}`}
         size="md"
         closeButtonProps={{ 'aria-label': 'Close' }}
       >
-        {data?.body && <Sandbox html={data.body} title="The message" height={300} />}
+        {data?.body && <Sandbox html={data.body} title="The message" height={440} />}
       </Modal>
     </Card>
   );

@@ -2,6 +2,7 @@ import { useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { type Campaign, reportOf, useCampaigns, useReport, useTriggers } from '../api/queries';
 import { useSchedules } from '../api/sending';
+import { useMay } from '../api/session';
 import starting from '../audience/audience.module.css';
 import { recipes, standing } from '../campaign/spec';
 import { compact } from '../format/number';
@@ -23,6 +24,7 @@ import css from '../ui/ui.module.css';
 export default function Campaigns() {
   const campaigns = useCampaigns();
   const triggers = useTriggers();
+  const may = useMay('marketer');
   const queries = useQueryClient();
   const list = campaigns.data?.definitions ?? [];
   const schedules = useSchedules(list.some((c) => c.spec.when.schedule));
@@ -68,9 +70,11 @@ export default function Campaigns() {
               )
             }
           />
-          <LinkButton to="/new/campaign" size="xs" leftSection={<Icon name="plus" size={14} />}>
-            New campaign
-          </LinkButton>
+          {may && (
+            <LinkButton to="/new/campaign" size="xs" leftSection={<Icon name="plus" size={14} />}>
+              New campaign
+            </LinkButton>
+          )}
         </>
       }
     >

@@ -1,6 +1,7 @@
 import { Drawer, Stack, UnstyledButton } from '@mantine/core';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useCampaigns, useTemplates } from '../api/queries';
+import { useMay } from '../api/session';
 import { sampleOf } from '../format/liquid';
 import { TemplatePreview } from '../template/TemplatePreview';
 import { Filter, Rest, useFound } from '../ui/Found';
@@ -15,6 +16,7 @@ import css from '../ui/ui.module.css';
 
 export default function Templates() {
   const templates = useTemplates();
+  const may = useMay('marketer');
   const campaigns = useCampaigns();
   const { open } = useSearch({ from: '/templates' });
   const navigate = useNavigate({ from: '/templates' });
@@ -30,9 +32,11 @@ export default function Templates() {
       actions={
         <>
           <AsOf at={templates.dataUpdatedAt || undefined} />
-          <LinkButton to="/new/template" size="xs" leftSection={<Icon name="plus" size={14} />}>
-            New template
-          </LinkButton>
+          {may && (
+            <LinkButton to="/new/template" size="xs" leftSection={<Icon name="plus" size={14} />}>
+              New template
+            </LinkButton>
+          )}
         </>
       }
     >

@@ -1,9 +1,10 @@
 import { Link } from '@tanstack/react-router';
 import type { Schema } from '../api/client';
 import { type Trigger, useCampaigns, useTriggers } from '../api/queries';
+import { useMay } from '../api/session';
 import { useLive } from '../feed/useFeed';
 import { compact } from '../format/number';
-import { triggerWords } from '../format/pattern';
+import { some, triggerWords } from '../format/pattern';
 import { CampaignTabs } from '../shell/CampaignTabs';
 import { Filter, Rest, useFound } from '../ui/Found';
 import { Icon } from '../ui/Icon';
@@ -17,6 +18,7 @@ import css from '../ui/ui.module.css';
 
 export default function Triggers() {
   const triggers = useTriggers();
+  const may = useMay('marketer');
   const campaigns = useCampaigns();
   const { progress } = useLive();
   const list = [...(triggers.data?.definitions ?? [])].sort((a, b) => a.name.localeCompare(b.name));
@@ -28,9 +30,11 @@ export default function Triggers() {
       actions={
         <>
           <AsOf at={triggers.dataUpdatedAt || undefined} />
-          <LinkButton to="/new/trigger" size="xs" leftSection={<Icon name="plus" size={14} />}>
-            New trigger
-          </LinkButton>
+          {may && (
+            <LinkButton to="/new/trigger" size="xs" leftSection={<Icon name="plus" size={14} />}>
+              New trigger
+            </LinkButton>
+          )}
         </>
       }
     >
@@ -103,7 +107,7 @@ function Row(props: {
           </span>
           <span className={rows.itemHint} style={{ display: 'block' }}>
             {campaigns?.length
-              ? `Used by ${campaigns.map((c) => c.name).join(', ')}`
+              ? `Used by ${some(campaigns.map((c) => c.name))}`
               : 'Used by no campaign'}
           </span>
         </span>

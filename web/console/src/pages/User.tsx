@@ -109,7 +109,8 @@ function Timeline({ id }: { id: string }) {
         items.flatMap((i) => (i.event ? [i.event] : [])),
         live.events.filter((e) => e.user === id && !e.event.startsWith('heed.')).reverse(),
         (e) => e.receivedAt,
-      ),
+        // the log holds what was imported in the order of its import
+      ).toSorted((a, b) => Date.parse(b.receivedAt) - Date.parse(a.receivedAt)),
     [items, live.events, id],
   );
   const deliveries = useMemo(
