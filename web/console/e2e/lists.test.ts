@@ -117,7 +117,10 @@ test('a timeline says of which day what happened is, newest first', async () => 
   const item = (n: number, when: Date, properties: object) => ({
     kind: 'event',
     at: when.toISOString(),
-    event: { ...event(9000 + n, 0, { receivedAt: when.toISOString(), properties }), user: 'ada' },
+    event: {
+      ...event(9000 + n, 0, { receivedAt: when.toISOString(), properties }),
+      user: 'quiet-one',
+    },
   });
   // as they were brought in, which is not as they happened
   const items = [
@@ -125,10 +128,10 @@ test('a timeline says of which day what happened is, newest first', async () => 
     item(1, at(1, 11), { order: 'first', note: '\u202edrawkcab' }),
     item(2, past, { order: 'third' }),
   ];
-  await page.route('**/users/ada/timeline*', (route) =>
+  await page.route('**/users/quiet-one/timeline*', (route) =>
     route.fulfill({ json: { items, complete: true } }),
   );
-  await page.goto(`${world.mock.url}/users/ada`);
+  await page.goto(`${world.mock.url}/users/quiet-one`);
   await page.getByTestId('events').waitFor();
   const order = await page.locator('[data-testid=events] > li[data-id]').allTextContents();
   expect(order.map((t) => /order: (\w+)/.exec(t)?.[1])).toEqual(['first', 'second', 'third']);

@@ -163,6 +163,27 @@ test('what was sent once is over, and says so', async () => {
   await page.locator('h1').getByText('Sent once', { exact: true }).waitFor();
 });
 
+test('on a phone all ways to start can be reached, and the mark is on the chosen one', async () => {
+  const page = await go('/new/campaign', 390);
+  await page.keyboard.press('Escape'); // the picker of an event is open
+  const choices = page.getByRole('radiogroup', { name: 'What starts it' });
+  const last = choices.getByText('A schedule', { exact: true });
+  await last.scrollIntoViewIfNeeded();
+  await last.click();
+  await page.getByRole('button', { name: 'Schedule: every day at 09:00' }).waitFor();
+  // what is chosen stands on its mark, wherever the row was scrolled to
+  await expect
+    .poll(async () => {
+      const box = await last.boundingBox();
+      const mark = await choices.locator('[class*=indicator]').boundingBox();
+      if (!box || !mark) return 'not drawn';
+      const inside = mark.x <= box.x + 1 && mark.x + mark.width >= box.x + box.width - 1;
+      return inside ? 'on it' : 'beside it';
+    })
+    .toBe('on it');
+  await fits(page);
+});
+
 test('where there is no campaign, one begins with a recipe', { timeout: slow }, async () => {
   world.mock.state.empty = true;
   world.mock.reset();

@@ -1,4 +1,4 @@
-import { Button, Group, SegmentedControl, Stack, TextInput } from '@mantine/core';
+import { Button, Group, Stack, TextInput } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
 import { useAudiences, useKind, useTriggers } from '../api/queries';
 import type { Stream } from '../api/streams';
@@ -10,6 +10,7 @@ import { Sentence } from '../trigger/Sentence';
 import { type Problem, put, type Spec as Trigger } from '../trigger/spec';
 import trigger from '../trigger/trigger.module.css';
 import { Card } from '../ui/Page';
+import { Segments } from '../ui/Segments';
 import ui from '../ui/ui.module.css';
 import { blankTrigger, type Spec, type Start, startOf } from './spec';
 
@@ -33,7 +34,7 @@ export function When(props: {
     <Card
       title="When"
       aside={
-        <SegmentedControl
+        <Segments
           size="xs"
           aria-label="What starts it"
           value={start}

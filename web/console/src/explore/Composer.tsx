@@ -1,4 +1,4 @@
-import { Button, Checkbox, SegmentedControl, Stack, Textarea, TextInput } from '@mantine/core';
+import { Button, Checkbox, Stack, Textarea, TextInput } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
 import { useRef, useState } from 'react';
 import type { Schema } from '../api/client';
@@ -23,6 +23,7 @@ import { languageOf, type Spec, type Text, textIn, withPart } from '../template/
 import { Icon } from '../ui/Icon';
 import { failed } from '../ui/notice';
 import { Sandbox } from '../ui/Sandbox';
+import { Segments } from '../ui/Segments';
 import ui from '../ui/ui.module.css';
 import css from './explore.module.css';
 import type { Node } from './measure';
@@ -173,10 +174,9 @@ export function Composer(props: {
       <h3 className={css.composerTitle}>
         <Icon name="campaign" size={17} /> Message these people
       </h3>
-      <SegmentedControl
+      <Segments
         size="xs"
         aria-label="Channel"
-        style={{ overflowX: 'auto' }} // on a phone
         value={channel}
         data={names.map((value) => ({ value, label: labels[value] ?? sentence(value) }))}
         onChange={(next) => {
@@ -334,10 +334,9 @@ function Review(props: {
         onChange={(e) => props.onHoldout(e.currentTarget.checked)}
       />
       {languages.length > 0 && (
-        <SegmentedControl
+        <Segments
           size="xs"
           aria-label="Read in"
-          style={{ overflowX: 'auto' }}
           value={String(reading)}
           onChange={(next) => setReading(Number(next))}
           data={languages.map((l, i) => ({

@@ -4,7 +4,7 @@ import { type ReactNode, useState } from 'react';
 import type { Schema } from '../api/client';
 import {
   type Campaign as CampaignView,
-  useCampaigns,
+  useDefinitions,
   useDeliveries,
   useReport,
   useSetStatus,
@@ -31,7 +31,7 @@ import { Achieved } from './Achieved';
 
 export default function Campaign() {
   const { name } = useParams({ from: '/campaigns/$name' });
-  const campaigns = useCampaigns();
+  const campaigns = useDefinitions<Schema['CampaignSpec']>('campaign');
   const campaign = campaigns.data?.definitions.find((c) => c.name === name);
   return (
     <Page

@@ -1,6 +1,6 @@
 import { useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
-import { type Campaign, reportOf, useCampaigns, useReport, useTriggers } from '../api/queries';
+import { type Campaign, reportOf, useDefinitions, useReport, useTriggers } from '../api/queries';
 import { useSchedules } from '../api/sending';
 import { useMay } from '../api/session';
 import starting from '../audience/audience.module.css';
@@ -22,7 +22,7 @@ import { AsOf } from '../ui/time';
 import css from '../ui/ui.module.css';
 
 export default function Campaigns() {
-  const campaigns = useCampaigns();
+  const campaigns = useDefinitions<Campaign['spec']>('campaign');
   const triggers = useTriggers();
   const may = useMay('marketer');
   const queries = useQueryClient();

@@ -1,6 +1,7 @@
-import { Button, SegmentedControl } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { PickChip } from '../trigger/Chip';
 import { put } from '../trigger/spec';
+import { Segments } from '../ui/Segments';
 import ui from '../ui/ui.module.css';
 import { canonical, languageOf, languages, type Spec, textIn, without } from './spec';
 import css from './template.module.css';
@@ -19,7 +20,7 @@ export function Languages(props: {
   return (
     <div className={css.languages}>
       {spec.locales && (
-        <SegmentedControl
+        <Segments
           size="xs"
           aria-label="Text for readers of"
           value={here}
