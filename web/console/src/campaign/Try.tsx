@@ -71,6 +71,7 @@ export function Try(props: {
         >
           Test on me
         </Button>
+        {props.why && <p className={ui.statHint}>{props.why}.</p>}
         {error ? (
           <p className={css.outcome} role="alert">
             {messageOf(error)}

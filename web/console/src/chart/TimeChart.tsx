@@ -43,7 +43,8 @@ export function TimeChart(props: {
   const [stop, setStop] = useState({ line: 0, bucket: Math.max(0, buckets.length - 1) });
   const axis = ticks(Math.max(0, ...lines.flatMap((l) => l.points)));
   const top = axis.at(-1) ?? 1;
-  const left = 44;
+  // room for the longest number
+  const left = 18 + 7.5 * Math.max(...axis.map((n) => compact(n).length));
   const bottom = 24;
   const inner = Math.max(0, width - left - 6);
   const step = inner / Math.max(1, buckets.length);

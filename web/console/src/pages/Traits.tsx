@@ -225,7 +225,10 @@ function Coverage({ trait, all }: { trait: Trait; all: number | undefined }) {
 /** A trait, its values, and what can be made of it. */
 function Details({ trait, all, may }: { trait: Trait; all: number | undefined; may: boolean }) {
   const users = useCoverage(trait);
-  const counted = trait.values.filter((v) => v.users !== undefined);
+  // objects that hold the same are not the same: there is no telling them apart in a word
+  const counted = trait.types.includes('object')
+    ? []
+    : trait.values.filter((v) => v.users !== undefined);
   return (
     <div className={ui.stack} data-testid="trait">
       <dl className={ui.facts}>
@@ -278,7 +281,9 @@ function Details({ trait, all, may }: { trait: Trait; all: number | undefined; m
           />
         ) : (
           <p className={ui.muted}>
-            {[...new Set(trait.values.map(valueText))].join(', ') || 'None since the start.'}
+            {trait.types.includes('object')
+              ? glimpse(trait)
+              : trait.values.map(valueText).join(', ') || 'None since the start.'}
           </p>
         )}
       </section>
