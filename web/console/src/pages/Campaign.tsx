@@ -182,7 +182,7 @@ function Launch(props: {
 }
 
 /** Why a campaign has not begun with anybody. */
-export function noneYet({ status, when }: Schema['CampaignSpec']): string {
+function noneYet({ status, when }: Schema['CampaignSpec']): string {
   if (status === 'draft')
     return 'None: it is a draft, which starts for nobody until it is launched.';
   if (when.once) return 'None yet: what was sent is still being worked off.';

@@ -72,6 +72,7 @@ export default function Templates() {
                     html={sampleOf(template.spec.body ?? '')}
                     title={`Preview of ${template.name}`}
                     height={168}
+                    lazy
                   />
                 </div>
                 <div className={css.tileText}>
