@@ -42,7 +42,7 @@ test('three wins in a row within ten minutes, in at most eight clicks', async ()
 test('the same by keyboard alone', async () => {
   const page = await go('/');
   await page.keyboard.press('Control+k');
-  await page.getByPlaceholder('Search pages, triggers and users').fill('new trig');
+  await page.getByPlaceholder('Search pages, campaigns and users').fill('new trig');
   await page.getByText('When a user does this').waitFor();
   await page.keyboard.press('Enter');
   await page.locator('input[placeholder^=Search]:focus').waitFor();
