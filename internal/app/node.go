@@ -262,7 +262,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	if n.cfg.has(RoleGateway) {
 		followed, err := stream.New(stream.Deps{
 			Log: n.db.log, Documents: n.db.documents, Definitions: n.catalog, Refused: gw.Refused,
-			Installation: n.installation(), Alone: n.cfg.Shape == Embedded, Logger: n.log, Registerer: n.registry, Clock: time.Now,
+			Installation: n.installation(), Process: n.place(base), Alone: n.cfg.Shape == Embedded, Logger: n.log, Registerer: n.registry, Clock: time.Now,
 		})
 		if err != nil {
 			return nil, err
