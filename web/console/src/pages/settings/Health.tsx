@@ -127,7 +127,7 @@ export function Health() {
                 }
                 hint={
                   data.behavior.state === 'loading'
-                    ? 'loading; some questions have to wait for it'
+                    ? (data.behavior.message ?? 'loading; some questions have to wait for it')
                     : data.behavior.state === 'ready'
                       ? `events of ${compact(data.behavior.users)} users, ${bytes(data.behavior.bytes)} of memory`
                       : data.behavior.message
