@@ -447,9 +447,6 @@ describe('accessible, and no wider than the window, in light and dark', () => {
         await page.setViewportSize({ width, height: 860 });
         await fits(page);
       }
-      await page.evaluate(
-        () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))),
-      );
       await accessible(page);
     }
     expect(trouble).toEqual([]);
