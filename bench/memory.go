@@ -174,19 +174,19 @@ func (b *bench) past(dir string) (err error) {
 
 // health is what a server says of itself, as far as it is waited for.
 type health struct {
-	Lags     []struct{ Events int64 }
+	Lags     []struct{ Ms int64 }
 	Behavior struct {
 		State    string
 		Done, Of int64
 	}
 }
 
-// lag is how many events somebody has not read yet.
-func (h *health) lag() (n int64) {
+// lag is how long the eldest event waits that somebody has not read yet, in ms.
+func (h *health) lag() (most int64) {
 	for _, l := range h.Lags {
-		n += l.Events
+		most = max(most, l.Ms)
 	}
-	return n
+	return most
 }
 
 // asking asks for charts until the server's state is as wanted; what each took,

@@ -438,6 +438,7 @@ func (b *Behavior) follow(ctx context.Context, x *journey.Index, p int, until ui
 	if l, ok := reader.(eventlog.Lender); ok {
 		l.Lend()
 	}
+	var e event.Event // one for all: it is large
 	for {
 		if uint64(x.Next(p)) >= until {
 			current()
@@ -447,7 +448,7 @@ func (b *Behavior) follow(ctx context.Context, x *journey.Index, p int, until ui
 			return err
 		}
 		before := x.Next(p)
-		if err := take(x, p, chunk); err != nil {
+		if err := take(x, p, chunk, &e); err != nil {
 			return err
 		}
 		if !b.ready.Load() {
@@ -456,15 +457,15 @@ func (b *Behavior) follow(ctx context.Context, x *journey.Index, p int, until ui
 	}
 }
 
-// take brings a record into the index, or what of it is not in yet.
-func take(x *journey.Index, p int, c eventlog.Chunk) (err error) {
+// take brings a record into the index, or what of it is not in yet; e is for the
+// events on their way.
+func take(x *journey.Index, p int, c eventlog.Chunk, e *event.Event) (err error) {
 	x.Write(func(w *journey.Writer) {
 		d := event.NewDecoder(c.Data)
-		var e event.Event
 		next := uint64(w.At(p))
 		for offset := c.Base; ; offset++ {
 			var ok bool
-			if ok, err = d.Next(&e); !ok {
+			if ok, err = d.Next(e); !ok {
 				break
 			}
 			switch {
@@ -475,7 +476,7 @@ func take(x *journey.Index, p int, c eventlog.Chunk) (err error) {
 					w.Merge(m.From, m.To)
 				}
 			default:
-				w.Add(&e)
+				w.Add(e)
 			}
 		}
 		w.Next(p, int64(max(next, c.Next())))

@@ -14,9 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -177,7 +175,7 @@ func (c *Config) finish() error {
 		c.Behavior.Memory = int64(c.Memory) / 5
 	}
 	if c.Decider.CacheBytes == 0 {
-		c.Decider.CacheBytes = int64(c.Memory) * 3 / 10
+		c.Decider.CacheBytes = int64(c.Memory) / 5
 	}
 	if c.Backtest.MemoryBytes == 0 {
 		c.Backtest.MemoryBytes = min(int64(c.Memory)/8, 256<<20)
@@ -211,6 +209,7 @@ type role struct {
 	run   func(context.Context) error
 	ready func() error
 	aside bool // without it the process is ready all the same
+	later bool // it begins when the process is ready
 }
 
 // Run serves until ctx ends, then stops in order. Settings, definitions and
@@ -220,22 +219,12 @@ func Run(ctx context.Context, cfg Config, p Process) (err error) {
 		return err
 	}
 	log := logger(cfg, p.Err)
-	if os.Getenv("GOMEMLIMIT") == "" {
-		limit := int64(cfg.Memory)
-		// What the engines take is not Go's to limit.
-		if cfg.has(RoleAnalytics) && !cfg.Facts.Off {
-			limit -= cfg.Facts.Memory
-		}
-		if cfg.Shape == Embedded {
-			limit -= cfg.Store.Memory
-		}
-		debug.SetMemoryLimit(limit)
-	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	ctx, die := context.WithCancelCause(ctx)
 	defer die(nil)
+	go keepMemory(ctx, int64(cfg.Memory))
 	n, err := openNode(ctx, cfg, log, registry, die)
 	if err != nil {
 		return err
@@ -280,6 +269,12 @@ func (n *node) serve(ctx context.Context, ln net.Listener, handler http.Handler)
 	}
 	lane := express.Listen(ln, n.express)
 	g, gctx := errgroup.WithContext(ctx)
+	ready := make(chan struct{})
+	g.Go(func() error {
+		defer close(ready)
+		n.awaitReady(gctx)
+		return nil
+	})
 	stops := make([]context.CancelFunc, len(n.roles))
 	ended := make([]chan struct{}, len(n.roles))
 	for i, r := range n.roles {
@@ -287,6 +282,12 @@ func (n *node) serve(ctx context.Context, ln net.Listener, handler http.Handler)
 		stops[i], ended[i] = stop, make(chan struct{})
 		g.Go(func() error {
 			defer close(ended[i])
+			if r.later {
+				select {
+				case <-ready:
+				case <-rctx.Done(): // it still has to close what is open
+				}
+			}
 			if err := r.run(rctx); err != nil {
 				return fmt.Errorf("%s: %w", r.name, err)
 			}
@@ -335,6 +336,24 @@ func (n *node) serve(ctx context.Context, ln net.Listener, handler http.Handler)
 		err = errors.Join(err, cause)
 	}
 	return err
+}
+
+// startTimeout is when what begins later begins though the process is not ready.
+const startTimeout = 10 * time.Second
+
+// awaitReady waits until the process is ready, but not for what may never come.
+func (n *node) awaitReady(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for n.readiness() != nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+	}
 }
 
 func logger(cfg Config, w io.Writer) *slog.Logger {

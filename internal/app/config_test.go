@@ -54,7 +54,7 @@ trusted_proxies: [10.0.0.0/8]
 		{"a default", cfg.DataDir, "heed-data"},
 		{"a default of a role", cfg.Gateway.MaxBody, 500 << 10},
 		{"all roles", len(cfg.Roles), len(Roles())},
-		{"shares of memory", cfg.Decider.CacheBytes, int64(2<<30) * 3 / 10},
+		{"shares of memory", cfg.Decider.CacheBytes, int64(2<<30) / 5},
 	} {
 		if !reflect.DeepEqual(f.got, f.want) {
 			t.Errorf("%s: got %v, want %v", f.what, f.got, f.want)

@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"os"
 	"runtime"
-	"runtime/metrics"
 	"slices"
 	"time"
 
@@ -82,7 +80,7 @@ func (h health) Health(ctx context.Context) (api.Health, error) {
 	n := h.node
 	out := api.Health{
 		AsOf: time.Now().UTC(), Status: api.HealthOK, Version: h.version, GoVersion: runtime.Version(), Shape: n.cfg.Shape,
-		StartedAt: n.started.UTC(), Revision: n.catalog.Current().Revision, MemoryBytes: residentBytes(),
+		StartedAt: n.started.UTC(), Revision: n.catalog.Current().Revision, MemoryBytes: readMemory().resident,
 		Roles: []api.RoleHealth{}, Lags: []api.Lag{},
 	}
 	for _, p := range n.parts() {
@@ -114,18 +112,4 @@ func (h health) Health(ctx context.Context) (api.Health, error) {
 		out.Notes = append(out.Notes, "The disk reserve is reached: events are refused with 503 until there is space again.")
 	}
 	return out, nil
-}
-
-// residentBytes is the memory that the process occupies; where the system does
-// not tell, what the Go runtime has mapped.
-func residentBytes() int64 {
-	if text, err := os.ReadFile("/proc/self/statm"); err == nil {
-		var size, resident int64
-		if _, err := fmt.Sscan(string(text), &size, &resident); err == nil {
-			return resident * int64(os.Getpagesize())
-		}
-	}
-	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}}
-	metrics.Read(sample)
-	return int64(sample[0].Value.Uint64())
 }

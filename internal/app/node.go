@@ -232,6 +232,10 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	add := func(name string, run func(context.Context) error, ready func() error) {
 		n.roles = append(n.roles, role{name: name, run: run, ready: ready})
 	}
+	// Those who read long pasts would take the processor from those who are waited for.
+	addLater := func(name string, run func(context.Context) error, ready func() error) {
+		n.roles = append(n.roles, role{name: name, run: run, ready: ready, later: true})
+	}
 	n.meet(version, base)
 	if n.peers != nil {
 		add("peers", n.peers.Run, alwaysReady) // the first to end: nobody is to ask what stops
@@ -383,7 +387,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 		asker := optin.New(optin.Deps{
 			Log: n.db.log, Documents: n.db.documents, Definitions: n.catalog, Profiles: n.profiles(), Book: n.book, Consumed: n.decider.Consumed, Logger: n.log,
 		})
-		add("double opt-in", asker.Run, alwaysReady)
+		addLater("double opt-in", asker.Run, alwaysReady)
 	}
 	if n.engager != nil {
 		add(RoleEngager, n.engager.Run, n.engager.Ready)
@@ -394,16 +398,16 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	if feed != nil {
 		add(RoleAnalytics, feed.Run, feed.Ready)
 		if n.facts != nil {
-			add("facts", n.facts.run, n.facts.fold.Ready)
+			addLater("facts", n.facts.run, n.facts.fold.Ready)
 			if err := n.watch("facts", "", eventlog.Events, n.facts.fold.Next); err != nil { // it has a metric already
 				return nil, err
 			}
 		}
 		if n.behavior != nil {
-			add("behavior", n.behavior.Run, n.behavior.Ready)
+			addLater("behavior", n.behavior.Run, n.behavior.Ready)
 		}
-		add("audiences", n.audiences.Run, n.audiences.Ready)
-		if err := n.addSinks(add); err != nil {
+		addLater("audiences", n.audiences.Run, n.audiences.Ready)
+		if err := n.addSinks(addLater); err != nil {
 			return nil, err
 		}
 	}

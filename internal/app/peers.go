@@ -45,7 +45,7 @@ func (n *node) meet(version, base string) {
 		Documents: n.db.documents, Secret: n.secret, Logger: n.log, Clock: time.Now,
 		Self: func() peer.Peer {
 			return peer.Peer{
-				URL: address, Version: version, Roles: roles, Parts: n.parts(), Started: n.started.UTC(), Memory: residentBytes(), Settings: settings,
+				URL: address, Version: version, Roles: roles, Parts: n.parts(), Started: n.started.UTC(), Memory: readMemory().resident, Settings: settings,
 			}
 		},
 	})

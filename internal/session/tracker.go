@@ -148,20 +148,24 @@ func (k *Tracker) note(u *tracked, index uint32) {
 
 // insert puts a user in who is not there, and tells where.
 func (k *Tracker) insert(hash uint64, s Seen) (index uint32) {
+	index, was := k.put(hash, s)
+	k.changes = append(k.changes, change{was.hash, was.Seen, index})
+	return index
+}
+
+// put is insert for good. was is who had the place; Heard is nobody if none had.
+func (k *Tracker) put(hash uint64, s Seen) (index uint32, was tracked) {
 	u := tracked{hash, s, k.round}
 	if len(k.users) >= k.limit {
 		index = k.evict()
-		was := &k.users[index]
-		k.changes = append(k.changes, change{was.hash, was.Seen, index})
+		was, k.users[index] = k.users[index], u
 		delete(k.at, was.hash)
-		*was = u
 	} else {
-		index = uint32(len(k.users))
-		k.changes = append(k.changes, change{hash, Seen{Heard: nobody}, index})
+		index, was = uint32(len(k.users)), tracked{hash: hash, Seen: Seen{Heard: nobody}}
 		k.users = append(k.users, u)
 	}
 	k.at[hash] = index
-	return index
+	return index, was
 }
 
 // evict says whose place is taken: of the next few users, of the one that is
@@ -287,7 +291,11 @@ func (k *Tracker) Read(b []byte) error {
 	r := varint.NewReader(b)
 	for len(r.Rest()) > 0 && !r.Bad() {
 		base := r.Varint()
-		for range r.Count(8 + 1 + 1) {
+		n := r.Count(8 + 1 + 1)
+		if room := min(n, k.limit); len(k.users) == 0 && room > 0 {
+			k.users, k.at = make([]tracked, 0, room), make(map[uint64]uint32, room)
+		}
+		for range n {
 			hash := r.Bytes(8)
 			last, heard := base*1e6-r.Varint(), base-r.Varint()
 			if r.Bad() || heard < 0 || heard >= int64(nobody) {
@@ -298,7 +306,7 @@ func (k *Tracker) Read(b []byte) error {
 			if known := k.find(&u); known != nil {
 				known.Seen = s
 			} else {
-				k.insert(u.hash, s)
+				k.put(u.hash, s)
 			}
 		}
 	}

@@ -1,12 +1,10 @@
 package duckdb
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"os"
 	"slices"
 	"sync/atomic"
@@ -16,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"heed/internal/driver/duckdb/rows"
+	"heed/internal/varint"
 )
 
 // errDamaged says that a file is not what was written.
@@ -142,15 +141,21 @@ func (u *users) number(id string) (uint32, error) {
 	})
 	u.slots[at] = hash>>32<<32 | uint64(n+1)
 	u.count.Store(n + 1)
-	if int(n+1)*5 > len(u.slots)*3 {
-		u.grow()
-	}
+	u.reserve(int(n + 1))
 	return n, nil
 }
 
-func (u *users) grow() {
+// reserve makes room for so many users.
+func (u *users) reserve(n int) {
+	size := len(u.slots)
+	for n*5 > size*3 {
+		size *= 2
+	}
+	if size == len(u.slots) {
+		return
+	}
 	old := u.slots
-	u.slots = make([]uint64, 2*len(old))
+	u.slots = make([]uint64, size)
 	mask := uint64(len(u.slots) - 1)
 	for _, s := range old {
 		if s == 0 {
@@ -221,65 +226,71 @@ func readBlock(b []byte) (payload []byte, n int, ok bool) {
 // load reads what was written: the same records in every copy, so that a
 // damaged one is read from another.
 func (u *users) load(size int64, copies []string) error {
-	files := make([][]byte, len(copies))
-	for i, name := range copies {
-		b, err := os.ReadFile(name)
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("read users: %w", err)
-		}
-		files[i] = b[:min(int64(len(b)), size)]
+	blocks, err := readBlocks(size, copies)
+	if err != nil {
+		return err
 	}
-	for at := 0; int64(at) < size; {
-		found := false
-		for _, b := range files {
-			payload, n, ok := readBlock(b[min(at, len(b)):])
-			if !ok {
-				continue
-			}
-			if err := u.take(payload); err != nil {
-				return err
-			}
-			at, found = at+n, true
-			break
-		}
-		if !found {
-			return fmt.Errorf("%w: users at byte %d of %d, in every copy", errDamaged, at, size)
+	ids := 0
+	for _, b := range blocks {
+		r := varint.NewReader(b)
+		ids += r.Count(1)
+	}
+	u.reserve(ids)
+	for _, b := range blocks {
+		if err := u.take(b); err != nil {
+			return err
 		}
 	}
 	u.saved, u.bytes, u.pending = u.count.Load(), size, nil
 	return nil
 }
 
-func (u *users) take(payload []byte) error {
-	r := bytes.NewReader(payload)
-	n, err := binary.ReadUvarint(r)
-	if err != nil {
-		return fmt.Errorf("%w: users: %w", errDamaged, err)
+// readBlocks are the records that the first size bytes have. A copy is read when
+// those before it are damaged.
+func readBlocks(size int64, copies []string) (blocks [][]byte, err error) {
+	var files [][]byte
+	for at := 0; int64(at) < size; {
+		payload, n, ok := []byte(nil), 0, false
+		for i := 0; i < len(copies) && !ok; i++ {
+			if i == len(files) {
+				b, err := os.ReadFile(copies[i])
+				if err != nil && !errors.Is(err, os.ErrNotExist) {
+					return nil, fmt.Errorf("read users: %w", err)
+				}
+				files = append(files, b[:min(int64(len(b)), size)])
+			}
+			payload, n, ok = readBlock(files[i][min(at, len(files[i])):])
+		}
+		if !ok {
+			return nil, fmt.Errorf("%w: users at byte %d of %d, in every copy", errDamaged, at, size)
+		}
+		blocks, at = append(blocks, payload), at+n
 	}
-	id := make([]byte, 0, 64)
-	for range n {
-		size, err := binary.ReadUvarint(r)
-		if err != nil || size > uint64(r.Len()) {
-			return fmt.Errorf("%w: a user's id", errDamaged)
+	return blocks, nil
+}
+
+// take adds what a record has.
+func (u *users) take(payload []byte) error {
+	r := varint.NewReader(payload)
+	for range r.Count(1) {
+		id := r.String()
+		if r.Bad() {
+			break
 		}
-		id = append(id[:0], make([]byte, size)...)
-		if _, err := io.ReadFull(r, id); err != nil {
-			return fmt.Errorf("%w: a user's id: %w", errDamaged, err)
-		}
-		if _, err := u.number(string(id)); err != nil {
+		if _, err := u.number(id); err != nil {
 			return err
 		}
 	}
-	if n, err = binary.ReadUvarint(r); err != nil {
-		return fmt.Errorf("%w: merges: %w", errDamaged, err)
-	}
-	for range n {
-		from, err1 := binary.ReadUvarint(r)
-		to, err2 := binary.ReadUvarint(r)
-		if err := errors.Join(err1, err2); err != nil || from >= uint64(u.count.Load()) || to >= uint64(u.count.Load()) {
-			return fmt.Errorf("%w: a merge of users", errDamaged)
+	for range r.Count(2) {
+		from, to := r.Uvarint(), r.Uvarint()
+		if known := uint64(u.count.Load()); r.Bad() || from >= known || to >= known {
+			r.Fail()
+			break
 		}
 		u.merge(uint32(from), uint32(to))
+	}
+	if r.Bad() {
+		return fmt.Errorf("%w: a record of users", errDamaged)
 	}
 	return nil
 }

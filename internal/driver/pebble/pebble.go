@@ -125,6 +125,8 @@ func (db *DB) open() error {
 	cache := crdb.NewCache(o.CacheSize)
 	defer cache.Unref()
 	o.Cache = cache
+	compactions := newCompactions()
+	o.Experimental.CompactionScheduler = compactions
 	db.metrics = newMetrics()
 	if db.engine, err = openEngine(db.cfg.Dir, o); err != nil {
 		return err
@@ -149,6 +151,7 @@ func (db *DB) open() error {
 		return err
 	}
 	db.disk.check()
+	compactions.begin()
 	db.background.Go(db.syncLoop)
 	db.background.Go(db.disk.loop)
 	db.background.Go(db.log.sequence)
