@@ -43,14 +43,14 @@ var layers = [][]string{
 	{"internal/facts"},
 	{"internal/eventlog", "internal/userstate", "internal/inbox", "internal/documents"},
 	{"internal/replay", "internal/journey", "internal/measure/measuretest"},
-	{"internal/definition", "internal/session"},
+	{"internal/definition", "internal/session", "internal/journey/presence", "internal/journey/ranks"},
 	{"internal/trigger", "internal/policy", "internal/render", "internal/measure"},
 	{"internal/condition", "internal/profile"},
 	{"internal/period", "internal/schedule", "internal/phone", "internal/webpush", "internal/event/ocf", "internal/consent", "internal/touch"},
 	{"internal/event"},
 	{"internal/kafkaconn"},
 	{"internal/clienttls"},
-	{"internal/jsonscan", "internal/varint", "internal/express", "internal/journey/bitset", "internal/journey/frames"},
+	{"internal/jsonscan", "internal/varint", "internal/express", "internal/journey/bitset", "internal/journey/frames", "internal/journey/lists"},
 }
 
 // apart names packages that must not meet although the layers would let them:

@@ -3,11 +3,13 @@ package analytics
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,8 +32,13 @@ import (
 // follow runs the feeding of the index until stop.
 func follow(t *testing.T, db *memory.DB, file string, cfg BehaviorConfig) (b *Behavior, stop func()) {
 	t.Helper()
+	return followLog(t, db.Log(), file, cfg)
+}
+
+func followLog(t *testing.T, log eventlog.Log, file string, cfg BehaviorConfig) (b *Behavior, stop func()) {
+	t.Helper()
 	cfg.Promote = measuretest.Promoted()
-	b, err := NewBehavior(cfg, BehaviorDeps{Log: db.Log(), File: file})
+	b, err := NewBehavior(cfg, BehaviorDeps{Log: log, File: file})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,6 +208,98 @@ func TestIndexIsGivenUp(t *testing.T) {
 			e.AnonymousID = string(rune('a'+i%26)) + time.Duration(i).String() + string(make([]byte, 100))
 			e.Context.Country = e.AnonymousID
 			put(t, db, e)
+		}
+	})
+}
+
+// ailing is a log that does not answer, or not of its last partition, for a while.
+type ailing struct {
+	eventlog.Log
+	silent atomic.Bool
+	stuck  bool
+}
+
+func (a *ailing) Bounds(ctx context.Context, s eventlog.Stream, p int) (eventlog.Bounds, error) {
+	if a.silent.Load() {
+		return eventlog.Bounds{}, eventlog.ErrUnavailable
+	}
+	return a.Log.Bounds(ctx, s, p)
+}
+
+func (a *ailing) Read(ctx context.Context, s eventlog.Stream, p int, from uint64) (eventlog.Reader, error) {
+	if a.stuck && p == a.Partitions()-1 {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return a.Log.Read(ctx, s, p, from)
+}
+
+// A log that does not answer while the index starts is waited for, and said so.
+func TestIndexWaitsForTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memory.Open(memory.Config{Partitions: 2})
+		put(t, db, track("ada", "a"), track("bob", "a"))
+		log := &ailing{Log: db.Log()}
+		log.silent.Store(true)
+		b, stop := followLog(t, log, filepath.Join(t.TempDir(), "index"), BehaviorConfig{})
+		defer stop()
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if s := b.Status(); s.State != BehaviorLoading || !errors.Is(s.Err, eventlog.ErrUnavailable) {
+			t.Errorf("status while the log is silent: %+v", s)
+		}
+		log.silent.Store(false)
+		time.Sleep(longestPause)
+		synctest.Wait()
+		if s := b.Status(); s.State != BehaviorReady || s.Err != nil || s.Events != 2 {
+			t.Errorf("status when the log answers: %+v", s)
+		}
+	})
+}
+
+// What retention takes away from under the index is no reason to do without it.
+func TestIndexIsLoadedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memory.Open(memory.Config{Partitions: 1})
+		put(t, db, track("ada", "a"))
+		log := &trimming{Log: db.Log()}
+		b, stop := followLog(t, log, filepath.Join(t.TempDir(), "index"), BehaviorConfig{})
+		defer stop()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if s := b.Status(); s.State != BehaviorReady || s.Events != 1 || log.reads != 2 {
+			t.Errorf("after %d reads: %+v", log.reads, s)
+		}
+	})
+}
+
+// trimming is a log of which the first reader finds nothing any more.
+type trimming struct {
+	eventlog.Log
+	reads int
+}
+
+func (l *trimming) Read(ctx context.Context, s eventlog.Stream, p int, from uint64) (eventlog.Reader, error) {
+	if l.reads++; l.reads == 1 {
+		return nil, eventlog.ErrTrimmed
+	}
+	return l.Log.Read(ctx, s, p, from)
+}
+
+// A snapshot is written while the log is still read.
+func TestIndexIsSavedWhileItLoads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memory.Open(memory.Config{Partitions: 2})
+		for i := range 20 {
+			put(t, db, track(fmt.Sprint("u", i), "a"))
+		}
+		file := filepath.Join(t.TempDir(), "index")
+		b, stop := followLog(t, &ailing{Log: db.Log(), stuck: true}, file, BehaviorConfig{SaveEvery: time.Minute})
+		defer stop()
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if _, err := os.Stat(file); err != nil || b.Status().State != BehaviorLoading {
+			t.Errorf("%v, %+v", err, b.Status())
 		}
 	})
 }

@@ -48,11 +48,11 @@ func keepMemory(ctx context.Context, all int64) {
 }
 
 // goLimit is what Go may have of all: the rest of what the engines have, and a
-// thirty-second part less, for what either takes until the next look. It is not
+// sixteenth less, for what either takes until the next look. It is not
 // less than what Go needs to get by, or collecting garbage would be all that is
 // done.
 func goLimit(all int64, m memory) int64 {
-	return max(all-all/32-(m.resident-m.goes), m.live+m.live/4, all/4)
+	return max(all-all/16-(m.resident-m.goes), m.live+m.live/4, all/4)
 }
 
 // memory is what the process has, in bytes.

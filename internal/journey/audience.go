@@ -3,8 +3,6 @@ package journey
 import (
 	"slices"
 
-	"github.com/RoaringBitmap/roaring/v2"
-
 	"heed/internal/condition"
 	"heed/internal/consent"
 	"heed/internal/journey/bitset"
@@ -194,7 +192,6 @@ func (e *query) did(d *measure.Did, among bitset.Set) (bitset.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	plain := len(d.Is) == 0 && len(condition.Fields(d.Where)) == 0
 	for i := range d.Is {
 		by, err := e.perKind(&d.Is[i].Dimension)
 		if err != nil {
@@ -206,7 +203,7 @@ func (e *query) did(d *measure.Did, among bitset.Set) (bitset.Set, error) {
 	}
 	least, most := d.Bounds()
 	holds := func(n int) bool { return n >= least && (most < 0 || n <= most) }
-	candidates, sure := e.candidates(d.Event, in, among)
+	candidates, sure := e.candidates(takes, in, among)
 	once := holds(1) && most < 0 // at least one is all that is asked
 	none := most == 0
 	count := func(u uint32) bool {
@@ -220,7 +217,7 @@ func (e *query) did(d *measure.Did, among bitset.Set) (bitset.Set, error) {
 		}
 		return holds(n)
 	}
-	if !plain || !once && !none {
+	if !once && !none {
 		sure = make(bitset.Set, len(among))
 	}
 	ask := slices.Clone(candidates)
@@ -234,52 +231,8 @@ func (e *query) did(d *measure.Did, among bitset.Set) (bitset.Set, error) {
 		rest.AndNot(candidates)
 		got.Or(rest)
 	}
-	if plain && once {
+	if once {
 		got.Or(sure)
 	}
 	return got, nil
-}
-
-// candidates is the users of a set who may have an event of a name in a span,
-// and those among them who surely have.
-func (e *query) candidates(name string, in measure.Span, among bitset.Set) (may, sure bitset.Set) {
-	sure = make(bitset.Set, len(among))
-	if name == "" || among.Count() < max(4, len(e.x.ids)/64) { // walking the few takes less than making sets
-		return slices.Clone(among), sure
-	}
-	may = make(bitset.Set, len(among))
-	id, ok := e.x.names.find(name)
-	if !ok || in.From >= in.To {
-		return may, sure
-	}
-	write := func(b bitset.Set, m *roaring.Bitmap) {
-		if m != nil {
-			or(b, m.ManyIterator())
-		}
-	}
-	if in.From <= e.x.minTime && in.To > e.x.maxTime {
-		write(sure, e.x.ever[id])
-	} else {
-		first, last := max(in.From, e.x.minTime)/dayMicros, min(in.To-1, e.x.maxTime)/dayMicros
-		for day := first; day <= last; day++ {
-			if in.From <= day*dayMicros && (day+1)*dayMicros <= in.To {
-				write(sure, e.x.days[nameDay{id, int32(day)}])
-			} else {
-				write(may, e.x.days[nameDay{id, int32(day)}])
-			}
-		}
-	}
-	sure.And(among)
-	may.And(among)
-	may.Or(sure)
-	return may, sure
-}
-
-func or(b bitset.Set, it roaring.ManyIntIterable) {
-	var buf [512]uint32
-	for n := it.NextMany(buf[:]); n > 0; n = it.NextMany(buf[:]) {
-		for _, u := range buf[:n] {
-			b.Add(u)
-		}
-	}
 }

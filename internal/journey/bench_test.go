@@ -1,6 +1,7 @@
 package journey_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -48,6 +49,8 @@ var benchIndex = sync.OnceValue(func() *journey.Index {
 	length := int64(395 * 24 * time.Hour / time.Microsecond)
 	const session = 6
 	end := benchNow - session*4*60e6 // when the last session begins: nothing happens after now
+	var before, m runtime.MemStats
+	runtime.ReadMemStats(&before)
 	began := time.Now()
 	for done := 0; done < events; {
 		x.Write(func(w *journey.Writer) {
@@ -69,11 +72,10 @@ var benchIndex = sync.OnceValue(func() *journey.Index {
 	}
 	took := time.Since(began)
 	runtime.GC()
-	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	s := x.Stats()
-	fmt.Printf("index: %d users, %d events, %.0f MB by its own account, %.0f MB live heap in all (goal 1200), added in %.2f µs each\n",
-		s.Users, s.Events, float64(s.Bytes)/1e6, float64(m.HeapAlloc)/1e6, took.Seconds()*1e6/float64(s.Events))
+	fmt.Printf("index: %d users, %d events, %.0f MB by its own account, %.0f MB live heap in all (goal 1200), added in %.2f µs each; %.0f bytes allocated for each, %.0f MB from the system\n",
+		s.Users, s.Events, float64(s.Bytes)/1e6, float64(m.HeapAlloc)/1e6, took.Seconds()*1e6/float64(s.Events), float64(m.TotalAlloc-before.TotalAlloc)/float64(s.Events), float64(m.Sys)/1e6)
 	return x
 })
 
@@ -104,10 +106,15 @@ func BenchmarkMeasures(b *testing.B) {
 		{"users by engagement", 150 * time.Millisecond, measure.Query{Zone: "Europe/Berlin", Breakdown: &measure.Breakdown{Count: measure.CountUsers, By: []measure.Dimension{engagement}, Top: 10}}},
 		{"users by acquisition month", 100 * time.Millisecond, measure.Query{Zone: "Europe/Berlin", Breakdown: &measure.Breakdown{Count: measure.CountUsers, By: []measure.Dimension{{Field: "acquisition.month"}}, Top: 20}}},
 		{"distinct users by country", 100 * time.Millisecond, measure.Query{Breakdown: &measure.Breakdown{Of: &measure.Match{Event: "click_event1"}, Count: measure.CountUsers, By: []measure.Dimension{{Field: "user.country"}}, Top: 20}}},
+		{"distinct users of all events by country", 100 * time.Millisecond, measure.Query{Breakdown: &measure.Breakdown{Of: &measure.Match{}, Count: measure.CountUsers, By: []measure.Dimension{{Field: "user.country"}}, Top: 20}}},
+		{"the same, 90 days", 100 * time.Millisecond, measure.Query{Range: quarter, Breakdown: &measure.Breakdown{Of: &measure.Match{}, Count: measure.CountUsers, By: []measure.Dimension{{Field: "user.country"}}, Top: 20}}},
 		{"one event by country", 100 * time.Millisecond, measure.Query{Range: quarter, Breakdown: &measure.Breakdown{Of: &measure.Match{Event: "click_event1"}, Count: measure.CountEvents, By: []measure.Dimension{{Field: "user.country"}}, Top: 20}}},
 		{"retention, 12 weeks", 500 * time.Millisecond, measure.Query{Range: measure.Range{Last: "12w"}, Retention: &measure.Retention{Per: measure.Week, Periods: 12}}},
 		{"paths, depth 5", 500 * time.Millisecond, measure.Query{Range: measure.Range{Last: "28d"}, Paths: &measure.Paths{From: measure.Match{Event: "session_start"}, Depth: 5, Window: hour, Top: 10}}},
 		{"active users a day, 90 days", 500 * time.Millisecond, measure.Query{Range: quarter, Series: &measure.Series{Of: []measure.Match{{}}, Count: measure.CountUsers, Per: measure.Day}}},
+		{"sessions, 7 days", 500 * time.Millisecond, measure.Query{Range: week, Sessions: &measure.Sessions{Per: measure.Day}}},
+		{"sessions, all time", 500 * time.Millisecond, measure.Query{Sessions: &measure.Sessions{}}},
+		{"live", 100 * time.Millisecond, measure.Query{Live: &measure.Live{Minutes: 30, Top: 10}}},
 		{"sessions, 28 days", 500 * time.Millisecond, measure.Query{Range: measure.Range{Last: "28d"}, Sessions: &measure.Sessions{Per: measure.Day}}},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
@@ -127,6 +134,32 @@ func BenchmarkMeasures(b *testing.B) {
 			b.ReportMetric(float64((cpu()-busy).Microseconds())/1000/float64(b.N), "cpu-ms/op")
 		})
 	}
+}
+
+func BenchmarkSnapshot(b *testing.B) {
+	var snapshot bytes.Buffer
+	b.Run("save", func(b *testing.B) {
+		x, busy := benchIndex(), cpu()
+		b.ReportAllocs()
+		for b.Loop() {
+			snapshot.Reset()
+			if err := x.Save(context.Background(), &snapshot); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64((cpu()-busy).Milliseconds())/float64(b.N), "cpu-ms/op")
+		b.ReportMetric(float64(snapshot.Len())/1e6, "MB")
+	})
+	b.Run("load", func(b *testing.B) {
+		busy := cpu()
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := journey.Load(context.Background(), journey.Config{}, bytes.NewReader(snapshot.Bytes()), nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64((cpu()-busy).Milliseconds())/float64(b.N), "cpu-ms/op")
+	})
 }
 
 // cpu is what the process has used so far: on a busy machine, wall time says

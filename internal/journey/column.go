@@ -1,5 +1,22 @@
 package journey
 
+import "strings"
+
+// texts keeps copies of texts in pieces of many: a million by themselves would take
+// more, and the garbage collector would look at each. What is kept stays as long as
+// the others of its piece.
+type texts struct{ piece strings.Builder }
+
+func (t *texts) keep(text []byte) string {
+	if t.piece.Cap()-t.piece.Len() < len(text) {
+		t.piece.Reset()
+		t.piece.Grow(max(len(text), 32<<10))
+	}
+	from := t.piece.Len()
+	t.piece.Write(text)
+	return t.piece.String()[from:]
+}
+
 // dictionary numbers texts from 1; 0 is none.
 type dictionary struct {
 	texts []string // texts[0] is unused

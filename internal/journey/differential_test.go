@@ -30,7 +30,7 @@ func soak(n int) int {
 // index takes in a history in batches, merges among them.
 func index(t testing.TB, r *rand.Rand, h *measuretest.History) *journey.Index {
 	t.Helper()
-	x, err := journey.New(journey.Config{Workers: 1 + r.IntN(3), Promote: measuretest.Promoted()})
+	x, err := journey.New(journey.Config{Workers: 1 + r.IntN(3), Promote: measuretest.Promoted(), MaxRanked: 1 + r.IntN(8)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,16 +11,14 @@ import (
 
 // funnel is a compiled funnel.
 type funnel struct {
-	steps   int
-	window  int64
-	asOf    int64
-	in      measure.Span
-	heeds   *[codeMask + 1]uint8 // by kind: 1 if it is of any step or bar
-	takes   *[codeMask + 1]masks // by kind
-	first   string               // name of the first step
-	nothing bool                 // no kind matches the first step
-	second  string               // and of the second; empty: any, or there is none
-	plain   bool                 // every event of that name is the first step
+	steps  int
+	window int64
+	asOf   int64
+	in     measure.Span
+	heeds  *[codeMask + 1]uint8 // by kind: 1 if it is of any step or bar
+	takes  *[codeMask + 1]masks // by kind
+	first  []bool               // kinds of the first step
+	second []bool               // and of the second, if there is one
 }
 
 // masks are bits per step: the steps that a kind matches, and the steps behind
@@ -30,17 +28,22 @@ type masks struct{ step, bars uint32 }
 func (e *query) compile(f *measure.Funnel, sees []bool, in measure.Span) (*funnel, error) {
 	out := &funnel{
 		steps: len(f.Steps), window: f.Window.Micros(), asOf: e.f.AsOf, in: in,
-		heeds: new([codeMask + 1]uint8), takes: new([codeMask + 1]masks), first: f.Steps[0].Event, nothing: true,
+		heeds: new([codeMask + 1]uint8), takes: new([codeMask + 1]masks),
 	}
 	for i := range f.Steps {
 		m, err := e.matching(f.Steps[i].Match(), sees)
 		if err != nil {
 			return nil, err
 		}
+		switch i {
+		case 0:
+			out.first = m
+		case 1:
+			out.second = m
+		}
 		for code := range m {
 			if m[code] {
 				out.takes[code].step |= 1 << i
-				out.nothing = out.nothing && i > 0
 			}
 		}
 		for _, w := range f.Steps[i].Without {
@@ -54,14 +57,6 @@ func (e *query) compile(f *measure.Funnel, sees []bool, in measure.Span) (*funne
 				}
 			}
 		}
-	}
-	if len(f.Steps) > 1 {
-		out.second = f.Steps[1].Event
-	}
-	name, known := e.x.names.find(out.first)
-	out.plain = known
-	for code := range e.x.kinds {
-		out.plain = out.plain && (e.x.kinds[code].name != name || out.takes[code].step&1 == 1)
 	}
 	if f.Strict {
 		for code, counts := range e.counting(sees) {
@@ -194,14 +189,10 @@ func (f *walker) advance(s *stand, events []uint64) bool {
 
 // entrants is the users of a set who may have entered, and those of them whose
 // events tell how far they got. How it stands with the others is known: they took
-// the first step, never one of the name of the second, and are out of time.
+// the first step, never the second, and are out of time.
 func (e *query) entrants(f *funnel, among bitset.Set) (may, walked bitset.Set) {
-	if f.nothing {
-		may = make(bitset.Set, len(among))
-		return may, may
-	}
 	may, sure := e.candidates(f.first, f.in, among)
-	if f.second == "" || !f.plain {
+	if f.second == nil {
 		return may, may
 	}
 	later, _ := e.candidates(f.second, measure.Span{From: f.in.From, To: f.in.To + f.window}, sure)

@@ -80,24 +80,15 @@ func (a *axes) texts(c combination) []*string {
 type hits struct {
 	takes []bool
 	users bool // count users
-	plain bool // it takes every event of its name
 }
 
-func (e *query) hits(m measure.Match, count measure.Count) (hits, error) {
+func (e *query) hits(m measure.Match, count measure.Count) (h hits, err error) {
 	if count == measure.CountSum {
-		return hits{}, errFacts
+		return h, errFacts
 	}
-	h := hits{users: count == measure.CountUsers}
-	var err error
-	if h.takes, err = e.matching(m, e.sees); err != nil {
-		return h, err
-	}
-	name, known := e.x.names.find(m.Event)
-	h.plain = known
-	for code, takes := range h.takes {
-		h.plain = h.plain && (takes || e.x.kinds[code].name != name)
-	}
-	return h, nil
+	h.users = count == measure.CountUsers
+	h.takes, err = e.matching(m, e.sees)
+	return h, err
 }
 
 // groups counts by combination.
@@ -140,10 +131,10 @@ func (g *groups) join(t *counter) {
 	}
 }
 
-func (e *query) group(h hits, a *axes, name string) (groups, error) {
+func (e *query) group(h hits, a *axes) (groups, error) {
 	out := groups{count: map[combination]int64{}}
-	may, sure := e.candidates(name, e.span, e.users)
-	if h.plain && h.users && a.one {
+	may, sure := e.candidates(h.takes, e.span, e.users)
+	if h.users && a.one {
 		if err := e.countUsers(&out, a, sure); err != nil {
 			return out, err
 		}
@@ -230,7 +221,7 @@ func (e *query) breakdown(b *measure.Breakdown) (*measure.BreakdownResult, error
 	if b.Of == nil {
 		err = e.countUsers(&g, a, e.users)
 	} else if h, err = e.hits(*b.Of, b.Count); err == nil {
-		g, err = e.group(h, a, b.Of.Event)
+		g, err = e.group(h, a)
 	}
 	if err != nil {
 		return nil, err
@@ -246,7 +237,7 @@ func (e *query) breakdown(b *measure.Breakdown) (*measure.BreakdownResult, error
 	}
 	if len(order) > b.Top {
 		if b.Of != nil && h.users && !a.one {
-			if other, err = e.usersBeyond(h, a, b.Of.Event, top); err != nil {
+			if other, err = e.usersBeyond(h, a, top); err != nil {
 				return nil, err
 			}
 		}
@@ -256,8 +247,8 @@ func (e *query) breakdown(b *measure.Breakdown) (*measure.BreakdownResult, error
 }
 
 // usersBeyond counts users with an event beyond the top.
-func (e *query) usersBeyond(h hits, a *axes, name string, top map[combination]bool) (int64, error) {
-	may, _ := e.candidates(name, e.span, e.users)
+func (e *query) usersBeyond(h hits, a *axes, top map[combination]bool) (int64, error) {
+	may, _ := e.candidates(h.takes, e.span, e.users)
 	n := int64(0)
 	err := walk(e, may, may, func() (*int64, func(u uint32)) {
 		mine := new(int64)
@@ -325,7 +316,7 @@ func (e *query) series(s *measure.Series) (*measure.SeriesResult, error) {
 		lines := []measure.Line{{Match: i}}
 		other := -1
 		if s.By != nil {
-			g, err := e.group(h, a, m.Event)
+			g, err := e.group(h, a)
 			if err != nil {
 				return nil, err
 			}
@@ -344,7 +335,7 @@ func (e *query) series(s *measure.Series) (*measure.SeriesResult, error) {
 		if len(lines)*max(1, len(starts)) > 2_000_000 {
 			return nil, errFacts
 		}
-		if err := e.points(h, a, m.Event, calendar{starts}, index, other, lines); err != nil {
+		if err := e.points(h, a, calendar{starts}, index, other, lines); err != nil {
 			return nil, err
 		}
 		res.Lines = append(res.Lines, lines...)
@@ -353,14 +344,14 @@ func (e *query) series(s *measure.Series) (*measure.SeriesResult, error) {
 }
 
 // points fills in lines.
-func (e *query) points(h hits, a *axes, name string, cal calendar, index map[combination]int, other int, into []measure.Line) error {
+func (e *query) points(h hits, a *axes, cal calendar, index map[combination]int, other int, into []measure.Line) error {
 	for i := range into {
 		into[i].Points = make([]float64, len(cal.starts))
 	}
 	if len(cal.starts) == 0 {
 		return nil
 	}
-	may, _ := e.candidates(name, e.span, e.users)
+	may, _ := e.candidates(h.takes, e.span, e.users)
 	return walk(e, may, may, func() ([]line, func(u uint32)) {
 		mine := make([]line, len(into))
 		for i := range mine {

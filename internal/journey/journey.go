@@ -20,10 +20,11 @@ import (
 	"runtime"
 	"sync"
 
-	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/cespare/xxhash/v2"
 
 	"heed/internal/journey/bitset"
+	"heed/internal/journey/lists"
+	"heed/internal/journey/presence"
 )
 
 // Config bounds the index.
@@ -40,6 +41,9 @@ type Config struct {
 	MaxValues int
 	// MaxTraits is how many traits are kept, and as many keys of consent.
 	MaxTraits int
+	// MaxRanked is how many values each worker of a query holds at once to rank them;
+	// of more, the query makes another pass. Default 262,144, of 16 bytes each.
+	MaxRanked int
 }
 
 // Defaults fills in what is unset.
@@ -53,12 +57,15 @@ func (c *Config) Defaults() {
 	if c.MaxTraits == 0 {
 		c.MaxTraits = 32
 	}
+	if c.MaxRanked == 0 {
+		c.MaxRanked = 1 << 18
+	}
 }
 
 // Validate checks the settings.
 func (c *Config) Validate() error {
-	if c.Workers < 1 || c.MaxValues < 1 || c.MaxTraits < 0 {
-		return errors.New("journey: workers and maxValues must be at least 1, maxTraits at least 0")
+	if c.Workers < 1 || c.MaxValues < 1 || c.MaxTraits < 0 || c.MaxRanked < 1 {
+		return errors.New("journey: workers, maxValues and maxRanked must be at least 1, maxTraits at least 0")
 	}
 	if len(c.Promote) > 8 {
 		return errors.New("journey: at most 8 fields can be promoted")
@@ -82,6 +89,8 @@ const (
 
 const dayMicros = 86_400_000_000
 
+func dayOf(t int64) int32 { return int32(t / dayMicros) }
+
 func timeOf(word uint64) int64 { return int64(word >> codeBits) }
 
 func word(t int64, code uint16) uint64 { return uint64(t)<<codeBits | uint64(code) }
@@ -96,18 +105,18 @@ type Index struct {
 	// Users have dense numbers. A number whose user was merged into another is
 	// dead: its id is empty, it has no events, and moved says where it went.
 	ids    []string
+	texts  texts // of them
 	byHash map[uint64]uint32
 	odd    map[string]uint32 // ids whose hash is taken, and ids that were merged
 	moved  map[uint32]uint32
 	was    map[uint32]string // ids of dead numbers, for who knew them
 	mixed  map[string]bool   // see Mixed
 
-	events  [][]uint64
-	chunks  []chunk
-	firstAt []int64    // first event that counts, in µs; never: none
-	alive   bitset.Set // users that have one
-	newest  int64      // greatest firstAt
-	version uint64     // grows with every change
+	events  lists.Lists // by user: words in order of time
+	firstAt []int64     // first event that counts, in µs; never: none
+	alive   bitset.Set  // users that have one
+	newest  int64       // greatest firstAt
+	version uint64      // grows with every change
 
 	// Versions of the latest change: of events by name, of who exists and what they
 	// are, of whose anything is.
@@ -123,12 +132,12 @@ type Index struct {
 
 	kinds  []kind
 	byKind map[string]uint16
-	coarse bool // kinds ran out: names from then on are one kind each, or none
+	key    []byte // what is looked for in it, or kept
+	coarse bool   // kinds ran out: names from then on are one kind each, or none
 	names  dictionary
 	lost   bool // names ran out: what has none is not in the index
 
-	ever map[uint32]*roaring.Bitmap // users by name
-	days map[nameDay]*roaring.Bitmap
+	did *presence.Map // who did what on which day
 
 	places      [6]column
 	acquisition [3]column
@@ -136,14 +145,8 @@ type Index struct {
 	traits      columns
 	consent     columns
 
-	aside  [2]map[int64][]int64 // times of bots' and internal events, by day
-	next   map[int]int64        // next offset of each partition of the log
-	saving bool                 // arrays are being written out: do not change them in place
-}
-
-type nameDay struct {
-	name uint32
-	day  int32
+	aside [2]map[int64][]int64 // times of bots' and internal events, by day
+	next  map[int]int64        // next offset of each partition of the log
 }
 
 const never = math.MaxInt64
@@ -158,8 +161,7 @@ func New(cfg Config) (*Index, error) {
 		cfg:    cfg,
 		byHash: map[uint64]uint32{}, odd: map[string]uint32{}, moved: map[uint32]uint32{}, was: map[uint32]string{}, mixed: map[string]bool{},
 		byKind:  map[string]uint16{},
-		ever:    map[uint32]*roaring.Bitmap{},
-		days:    map[nameDay]*roaring.Bitmap{},
+		did:     presence.New(),
 		traits:  newColumns(cfg.MaxTraits, cfg.MaxValues),
 		consent: newColumns(cfg.MaxTraits, cfg.MaxValues),
 		aside:   [2]map[int64][]int64{{}, {}},
@@ -198,18 +200,9 @@ func (x *Index) Stats() Stats {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	s := Stats{Users: int64(x.alive.Count()), Events: x.total, Kinds: len(x.kinds)}
-	for _, c := range x.chunks {
-		s.Bytes += int64(c.slab+c.astray) * 8
-	}
-	s.Bytes += int64(cap(x.events))*24 + int64(cap(x.firstAt))*8 + int64(len(x.byHash))*24
+	s.Bytes += x.events.Bytes() + x.did.Bytes() + int64(cap(x.firstAt))*8 + int64(len(x.byHash))*24
 	for _, id := range x.ids {
 		s.Bytes += int64(len(id)) + 16
-	}
-	for _, b := range x.days {
-		s.Bytes += int64(b.GetSizeInBytes())
-	}
-	for _, b := range x.ever {
-		s.Bytes += int64(b.GetSizeInBytes())
 	}
 	x.eachColumn(func(c *column) { s.Bytes += c.bytes() })
 	return s
@@ -262,7 +255,7 @@ func (x *Index) enter(id string) uint32 {
 	}
 	u := uint32(len(x.ids))
 	x.ids = append(x.ids, "")
-	x.events = append(x.events, nil)
+	x.events.Add()
 	x.firstAt = append(x.firstAt, never)
 	x.name(u, id)
 	return u
@@ -270,7 +263,8 @@ func (x *Index) enter(id string) uint32 {
 
 // name gives a user an id.
 func (x *Index) name(u uint32, id string) {
-	id = string([]byte(id))
+	x.key = append(x.key[:0], id...)
+	id = x.texts.keep(x.key)
 	x.ids[u] = id
 	h := xxhash.Sum64String(id)
 	if _, taken := x.byHash[h]; taken {

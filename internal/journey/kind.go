@@ -3,6 +3,7 @@ package journey
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"heed/internal/condition"
@@ -20,11 +21,12 @@ type kind struct {
 	sample event.Event
 }
 
-// field is a promoted field: how to copy it from an event into a sample.
+// field is a promoted field: a key of the properties, or where else an event has
+// it.
 type field struct {
 	name string
-	path []string // into properties
-	copy func(to, from *event.Event) string
+	key  string
+	of   func(e *event.Event) *string
 }
 
 func newField(name string) (field, error) {
@@ -33,115 +35,117 @@ func newField(name string) (field, error) {
 		if strings.ContainsAny(rest, "[].") || rest == "" {
 			return f, fmt.Errorf("journey: promote %q: only a key of properties itself can be promoted", name)
 		}
-		f.path = []string{rest}
+		f.key = rest
 		return f, nil
 	}
 	switch name {
 	case "event.source":
-		f.copy = func(to, from *event.Event) string { to.Source = strings.Clone(from.Source); return to.Source }
+		f.of = func(e *event.Event) *string { return &e.Source }
 	case "context.device":
-		f.copy = func(to, from *event.Event) string {
-			to.Context.Device = strings.Clone(from.Context.Device)
-			return to.Context.Device
-		}
+		f.of = func(e *event.Event) *string { return &e.Context.Device }
 	case "context.os":
-		f.copy = func(to, from *event.Event) string {
-			to.Context.OS = strings.Clone(from.Context.OS)
-			return to.Context.OS
-		}
+		f.of = func(e *event.Event) *string { return &e.Context.OS }
 	case "context.browser":
-		f.copy = func(to, from *event.Event) string {
-			to.Context.Browser = strings.Clone(from.Context.Browser)
-			return to.Context.Browser
-		}
+		f.of = func(e *event.Event) *string { return &e.Context.Browser }
 	case "context.country":
-		f.copy = func(to, from *event.Event) string {
-			to.Context.Country = strings.Clone(from.Context.Country)
-			return to.Context.Country
-		}
+		f.of = func(e *event.Event) *string { return &e.Context.Country }
 	case "context.campaign.source":
-		f.copy = func(to, from *event.Event) string {
-			to.Context.Campaign.Source = strings.Clone(from.Context.Campaign.Source)
-			return to.Context.Campaign.Source
-		}
+		f.of = func(e *event.Event) *string { return &e.Context.Campaign.Source }
 	default:
 		return f, fmt.Errorf("journey: promote %q: write properties.<key>, event.source, context.device, context.os, context.browser, context.country or context.campaign.source", name)
 	}
 	return f, nil
 }
 
-// value is the field's value in an event, put into the sample, as bytes of a key.
-func (f *field) value(to, from *event.Event, props map[string]json.RawMessage) string {
-	if f.copy != nil {
-		return f.copy(to, from)
+// unknown stands for a value that is no short scalar: the index does not keep it.
+const unknown = "\xff"
+
+// properties reads those of an event, if a promoted field is one of them.
+func (x *Index) properties(e *event.Event) map[string]json.RawMessage {
+	if len(e.Properties) == 0 || !slices.ContainsFunc(x.fields, func(f field) bool { return f.key != "" }) {
+		return nil
 	}
-	raw, ok := props[f.path[0]]
-	if !ok || len(raw) > 256 || raw[0] == '{' || raw[0] == '[' {
-		// What is no short scalar is kept as such: it is not known.
-		if ok && string(raw) != "null" {
-			return "\xff"
-		}
+	var props map[string]json.RawMessage
+	if json.Unmarshal(e.Properties, &props) != nil {
+		return nil
+	}
+	return props
+}
+
+// value is the field's value in an event, as bytes of a key.
+func (f *field) value(e *event.Event, props map[string]json.RawMessage) string {
+	if f.of != nil {
+		return *f.of(e)
+	}
+	raw, ok := props[f.key]
+	switch {
+	case !ok || string(raw) == "null":
 		return ""
+	case len(raw) > 256 || raw[0] == '{' || raw[0] == '[':
+		return unknown
 	}
-	object := map[string]json.RawMessage{}
-	if to.Properties != nil {
-		_ = json.Unmarshal(to.Properties, &object) // we wrote it
-	}
-	object[f.path[0]] = raw
-	to.Properties, _ = json.Marshal(object) // it was read a moment ago
 	return string(raw)
 }
 
 // kindOf is the code of an event's kind, which may be new; 0: there is no room.
+// Nearly every event's kind is known, so looking for it makes nothing.
 func (x *Index) kindOf(e *event.Event) uint16 {
-	key := e.Name
-	counts := profile.Counts(e)
-	k := kind{counts: counts}
-	if len(x.fields) > 0 && !x.coarse {
-		var b strings.Builder
-		b.WriteString(e.Name)
-		var props map[string]json.RawMessage
-		for i := range x.fields {
-			f := &x.fields[i]
-			if f.path != nil && props == nil && len(e.Properties) > 0 {
-				if json.Unmarshal(e.Properties, &props) != nil {
-					props = map[string]json.RawMessage{}
-				}
-			}
-			b.WriteByte(0)
-			v := f.value(&k.sample, e, props)
-			k.coarse = k.coarse || v == "\xff"
-			b.WriteString(v)
-		}
-		key = b.String()
-	}
-	if code, ok := x.byKind[key]; ok {
-		return code
-	}
-	switch {
-	case x.coarse:
+	if x.coarse {
 		// Every later name is a kind by itself, of which nothing but the name is
 		// known.
-		key = "\xff" + e.Name
-		if code, ok := x.byKind[key]; ok {
+		x.key = append(append(x.key[:0], unknown...), e.Name...)
+		if code, ok := x.byKind[string(x.key)]; ok {
 			return code
 		}
-		k.sample, k.coarse = event.Event{}, true
-	case len(x.fields) > 0 && len(x.kinds) >= maxKinds*3/4:
+		return x.newKind(e, kind{coarse: true})
+	}
+	x.key = append(x.key[:0], e.Name...)
+	props := x.properties(e)
+	for i := range x.fields {
+		x.key = append(append(x.key, 0), x.fields[i].value(e, props)...)
+	}
+	if code, ok := x.byKind[string(x.key)]; ok {
+		return code
+	}
+	if len(x.fields) > 0 && len(x.kinds) >= maxKinds*3/4 {
 		x.coarse = true
 		return x.kindOf(e)
 	}
+	return x.newKind(e, x.sampleOf(e, props))
+}
+
+// sampleOf is a kind with the promoted values of an event.
+func (x *Index) sampleOf(e *event.Event, props map[string]json.RawMessage) (k kind) {
+	object := map[string]json.RawMessage{}
+	for i := range x.fields {
+		f := &x.fields[i]
+		switch v := f.value(e, props); {
+		case v == unknown:
+			k.coarse = true
+		case f.of != nil:
+			*f.of(&k.sample) = strings.Clone(v)
+		case v != "":
+			object[f.key] = json.RawMessage(v)
+		}
+	}
+	if len(object) > 0 {
+		k.sample.Properties, _ = json.Marshal(object) // it was read a moment ago
+	}
+	return k
+}
+
+// newKind is the code of a kind that is not known yet, of key x.key.
+func (x *Index) newKind(e *event.Event, k kind) uint16 {
 	if len(x.kinds) > maxKinds {
 		x.lost = true
 		return 0
 	}
-	k.name = x.names.put(e.Name)
+	k.key, k.counts, k.name = string(x.key), profile.Counts(e), x.names.put(e.Name)
 	k.sample.Name = x.names.texts[k.name]
 	if len(x.kinds) == 0 {
 		x.kinds = append(x.kinds, kind{}) // code 0 is none
 	}
 	code := uint16(len(x.kinds))
-	k.key = strings.Clone(key)
 	x.kinds = append(x.kinds, k)
 	x.byKind[k.key] = code
 	return code
@@ -153,7 +157,7 @@ func (x *Index) knows(name string) bool {
 		return true
 	}
 	for i := range x.fields {
-		if x.fields[i].name == name || "event."+x.fields[i].name == name && x.fields[i].path != nil {
+		if x.fields[i].name == name || "event."+x.fields[i].name == name && x.fields[i].key != "" {
 			return true
 		}
 	}

@@ -54,7 +54,7 @@ func (e *query) paths(q *measure.Paths) (*measure.PathsResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	may, _ := e.candidates(q.From.Event, e.span, e.users)
+	may, _ := e.candidates(p.anchors, e.span, e.users)
 	type tally struct {
 		users int64
 		at    [measure.MaxPathDepth + 1]map[uint32]int64 // by depth and name; 0: the end
@@ -154,7 +154,7 @@ func (e *query) inPath(in *measure.InPath, among bitset.Set) (bitset.Set, error)
 		return names
 	}
 	events, previous := numbers(in.Events), numbers(in.Previous)
-	may, _ := e.candidates(in.Paths.From.Event, span, among)
+	may, _ := e.candidates(p.anchors, span, among)
 	return e.keep(may, func() func(u uint32) bool {
 		buf := make([]uint32, 0, in.Paths.Depth)
 		return func(u uint32) bool {

@@ -253,7 +253,7 @@ const gap = 50 * time.Microsecond
 //go:noinline
 func (e *query) approach(i int, word uint64) (sum uint64) {
 	for ; word != 0; word &= word - 1 {
-		if list := e.x.events[i<<6+bits.TrailingZeros64(word)]; len(list) > 0 {
+		if list := e.x.events.At(uint32(i<<6 + bits.TrailingZeros64(word))); len(list) > 0 {
 			sum += list[0] + list[len(list)-1]
 		}
 	}
@@ -264,7 +264,7 @@ func (e *query) approach(i int, word uint64) (sum uint64) {
 // as is usual, a list's end is not looked at: of a million lists that is a wait
 // for memory each, of what a walk reads from the start.
 func (e *query) before(u uint32) []uint64 {
-	list := e.x.events[u]
+	list := e.x.events.At(u)
 	if e.x.maxTime < e.f.AsOf {
 		return list
 	}

@@ -99,7 +99,7 @@ func (e *query) retention(q *measure.Retention) (*measure.RetentionResult, error
 		return t
 	}
 	sums := table()
-	may, _ := e.candidates(q.First.Event, r.in, e.users)
+	may, _ := e.candidates(r.first, r.in, e.users)
 	err = walk(e, may, may, func() ([][]int64, func(u uint32)) {
 		mine, cells := table(), make([]bool, q.Periods+1)
 		return mine, func(u uint32) {
@@ -156,7 +156,7 @@ func (e *query) inRetention(in *measure.InRetention, among bitset.Set) (bitset.S
 	if !ok {
 		return make(bitset.Set, len(among)), nil
 	}
-	may, _ := e.candidates(in.Retention.First.Event, r.in, among)
+	may, _ := e.candidates(r.first, r.in, among)
 	return e.keep(may, func() func(u uint32) bool {
 		cells := make([]bool, in.Retention.Periods+1)
 		return func(u uint32) bool {

@@ -4,23 +4,24 @@ import (
 	"slices"
 
 	"heed/internal/journey/bitset"
+	"heed/internal/journey/ranks"
 	"heed/internal/measure"
 )
-
-// maxDurations bounds the sessions whose lengths are held to rank them.
-const maxDurations = 8_000_000
 
 // sessions gathers the sessions of one bucket.
 type sessions struct {
 	measure.SessionsCount
 
-	user  uint32 // that was counted last, plus one
-	times []int64
+	user uint32 // that was counted last, plus one
 }
 
-func (s *sessions) result() measure.SessionsCount {
-	s.Duration = measure.PercentilesOf(s.times)
-	return s.SessionsCount
+func (s *sessions) add(u uint32, events int64) {
+	s.Sessions++
+	s.Events += events
+	if s.user != u+1 {
+		s.user = u + 1
+		s.Users++
+	}
 }
 
 // cut visits a user's sessions: start, end, events.
@@ -64,7 +65,7 @@ func near(list []uint64, counts []bool, t int64) []uint64 {
 }
 
 func (e *query) sessions(q *measure.Sessions) (*measure.SessionsResult, error) {
-	cal := calendar{[]int64{e.span.From}}
+	var cal calendar
 	if q.Per != "" {
 		starts, err := e.f.Buckets(e.span, q.Per, measure.MaxBuckets)
 		if err != nil {
@@ -73,69 +74,60 @@ func (e *query) sessions(q *measure.Sessions) (*measure.SessionsResult, error) {
 		cal.starts = starts
 	}
 	counts := e.counting(e.sees)
-	sums := make([]sessions, len(cal.starts))
-	users := int64(0)
+	may, _ := e.candidates(counts, e.span, e.users)
+	res, buckets := &measure.SessionsResult{}, make([]measure.SessionsBucket, len(cal.starts))
 	type part struct {
+		all     sessions
 		buckets []sessions
-		users   int64
-		lost    bool
+		lengths *ranks.Counter
 	}
-	lost, held := false, 0
-	err := walk(e, e.users, e.users, func() (*part, func(u uint32)) {
-		mine := &part{buckets: make([]sessions, len(cal.starts))}
-		n := 0
-		return mine, func(u uint32) {
-			at, any := 0, false
-			list := near(e.before(u), counts, e.span.From)
-			cut(list, counts, func(start, end, events int64) {
-				if !e.span.Holds(start) || mine.lost {
-					return
-				}
-				at = cal.find(start, at)
-				b := &mine.buckets[at]
-				b.Sessions++
-				b.Events += events
-				if b.user != u+1 {
-					b.user = u + 1
-					b.Users++
-				}
-				b.times = append(b.times, end-start)
-				n++
-				any, mine.lost = true, n > maxDurations
-			})
-			if any {
-				mine.users++
+	lengths := ranks.New(1+len(buckets), e.x.cfg.MaxRanked) // of all, then by bucket
+	for again := false; lengths.Next(); again = true {
+		err := walk(e, may, may, func() (*part, func(u uint32)) {
+			mine := &part{buckets: make([]sessions, len(buckets)), lengths: lengths.Counter()}
+			return mine, func(u uint32) {
+				at := 0
+				cut(near(e.before(u), counts, e.span.From), counts, func(start, end, events int64) {
+					if !e.span.Holds(start) {
+						return
+					}
+					mine.all.add(u, events)
+					mine.lengths.Add(0, end-start)
+					if q.Per != "" {
+						at = cal.find(start, at)
+						mine.buckets[at].add(u, events)
+						mine.lengths.Add(1+at, end-start)
+					}
+				})
 			}
-		}
-	}, func(mine *part) {
-		users += mine.users
-		for i := range mine.buckets {
-			held += len(mine.buckets[i].times)
-			sums[i].Sessions += mine.buckets[i].Sessions
-			sums[i].Users += mine.buckets[i].Users
-			sums[i].Events += mine.buckets[i].Events
-			sums[i].times = append(sums[i].times, mine.buckets[i].times...)
-		}
-		lost = lost || mine.lost || held > maxDurations
-	})
-	if err != nil {
-		return nil, err
-	}
-	if lost {
-		return nil, errFacts
-	}
-	all := sessions{SessionsCount: measure.SessionsCount{Users: users}}
-	res := &measure.SessionsResult{}
-	for i := range sums {
-		all.Sessions += sums[i].Sessions
-		all.Events += sums[i].Events
-		all.times = append(all.times, sums[i].times...)
-		if q.Per != "" {
-			res.Buckets = append(res.Buckets, measure.SessionsBucket{Start: cal.starts[i], SessionsCount: sums[i].result()})
+		}, func(mine *part) {
+			lengths.Join(mine.lengths)
+			if again {
+				return
+			}
+			sum(&res.SessionsCount, &mine.all)
+			for i := range buckets {
+				sum(&buckets[i].SessionsCount, &mine.buckets[i])
+			}
+		})
+		if err != nil {
+			return nil, err
 		}
 	}
-	res.SessionsCount = all.result()
+	res.Duration = lengths.Percentiles(0)
+	if q.Per != "" {
+		for i := range buckets {
+			buckets[i].Start, buckets[i].Duration = cal.starts[i], lengths.Percentiles(1+i)
+		}
+		res.Buckets = buckets
+	}
 	return res, nil
+}
+
+func sum(into *measure.SessionsCount, s *sessions) {
+	into.Sessions += s.Sessions
+	into.Users += s.Users
+	into.Events += s.Events
 }
 
 func (e *query) inSession(in *measure.InSession, among bitset.Set) (bitset.Set, error) {
@@ -148,7 +140,8 @@ func (e *query) inSession(in *measure.InSession, among bitset.Set) (bitset.Set, 
 		return nil, err
 	}
 	counts := e.counting(sees)
-	return e.keep(among, func() func(u uint32) bool {
+	may, _ := e.candidates(counts, span, among)
+	return e.keep(may, func() func(u uint32) bool {
 		return func(u uint32) bool {
 			found := false
 			cut(near(e.before(u), counts, span.From), counts, func(start, _, _ int64) { found = found || span.Holds(start) })
@@ -165,7 +158,8 @@ func (e *query) live(q *measure.Live) (*measure.LiveResult, error) {
 	}
 	begin := func() *tally { return &tally{minutes: make([]int64, q.Minutes), names: map[uint32]int64{}} }
 	sum, counts := begin(), e.counting(e.sees)
-	err := walk(e, e.users, e.users, func() (*tally, func(u uint32)) {
+	may, _ := e.candidates(counts, e.span, e.users)
+	err := walk(e, may, may, func() (*tally, func(u uint32)) {
 		t := begin()
 		return t, func(u uint32) {
 			before := t.events

@@ -12,6 +12,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"heed/internal/journey/frames"
+	"heed/internal/journey/presence"
 )
 
 // ErrSnapshot says that a snapshot cannot be used: it is damaged, cut off, of
@@ -27,7 +28,7 @@ func (x *Index) Save(ctx context.Context, out io.Writer) error {
 	v := x.view()
 	defer func() {
 		x.mu.Lock()
-		x.saving = false
+		x.events.Release()
 		x.mu.Unlock()
 	}()
 	w := frames.NewWriter(ctx, out, magic)
@@ -42,9 +43,8 @@ func (x *Index) Save(ctx context.Context, out io.Writer) error {
 func (x *Index) view() *Index {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.saving = true
 	v := &Index{
-		cfg: x.cfg, ids: slices.Clone(x.ids), events: slices.Clone(x.events), firstAt: slices.Clone(x.firstAt),
+		cfg: x.cfg, ids: slices.Clone(x.ids), events: x.events.Snapshot(), firstAt: slices.Clone(x.firstAt),
 		odd: maps.Clone(x.odd), moved: maps.Clone(x.moved), kinds: x.kinds, coarse: x.coarse, lost: x.lost,
 		places: x.places, acquisition: x.acquisition, lastTouch: x.lastTouch, traits: x.traits, consent: x.consent,
 		aside: [2]map[int64][]int64{maps.Clone(x.aside[0]), maps.Clone(x.aside[1])}, next: maps.Clone(x.next),
@@ -82,9 +82,9 @@ func (x *Index) write(w *frames.Writer) {
 	for u, id := range x.ids {
 		w.Text(id)
 		w.Uint(uint64(x.firstAt[u]) + 1) // never becomes the greatest
-		w.Count(len(x.events[u]))
+		w.Count(len(x.events.At(uint32(u))))
 		last := int64(0)
-		for _, word := range x.events[u] {
+		for _, word := range x.events.At(uint32(u)) {
 			t := timeOf(word)
 			w.Uint(uint64(t - last))
 			w.Uint(word & codeMask)
@@ -244,9 +244,14 @@ func (x *Index) read(r *frames.Reader, progress func(done, of int)) {
 
 func (x *Index) readUsers(r *frames.Reader, progress func(done, of int)) {
 	n := r.Count(1 << 31)
-	var all lister
+	likely := min(n, 1<<20) // until they are there, it is only a number
+	x.ids, x.firstAt = slices.Grow(x.ids, likely), slices.Grow(x.firstAt, likely)
+	x.events.Grow(likely)
+	load := x.did.Load(len(x.names.texts))
+	defer load.Close()
+	var list []uint64
 	for u := range n {
-		id := r.Text()
+		id := x.texts.keep(r.Bytes())
 		first := int64(r.Uint(1<<64-1) - 1)
 		if first < 0 || first > maxTime && first != never {
 			r.Fail("a user's first time is out of bounds")
@@ -255,7 +260,7 @@ func (x *Index) readUsers(r *frames.Reader, progress func(done, of int)) {
 			return
 		}
 		x.ids = append(x.ids, id)
-		x.events = append(x.events, nil)
+		x.events.Add()
 		x.firstAt = append(x.firstAt, first)
 		number := uint32(u)
 		if h := xxhash.Sum64String(id); id != "" {
@@ -268,31 +273,17 @@ func (x *Index) readUsers(r *frames.Reader, progress func(done, of int)) {
 			x.alive.Add(number)
 			x.newest = max(x.newest, first)
 		}
-		x.readEvents(r, number, &all)
-		if number%chunkUsers == chunkUsers-1 || u == n-1 {
-			for int(number/chunkUsers) >= len(x.chunks) {
-				x.chunks = append(x.chunks, chunk{})
-			}
-			x.settle(int(number / chunkUsers))
-			if progress != nil {
-				progress(u+1, n)
-			}
+		list = x.readEvents(r, number, list, load)
+		if progress != nil && (u%4096 == 4095 || u == n-1) {
+			progress(u+1, n)
 		}
 	}
 }
 
-// lister reads users' events, each into the same list.
-type lister struct {
-	words []uint64
-	last  mark // of the user: most events repeat it
-}
-
-type mark struct{ name, day int64 }
-
-func (x *Index) readEvents(r *frames.Reader, u uint32, l *lister) {
+// readEvents reads a user's events into a list, of which it makes use.
+func (x *Index) readEvents(r *frames.Reader, u uint32, list []uint64, load *presence.Loader) []uint64 {
 	t := int64(0)
-	list := l.words[:0]
-	l.last = mark{-1, -1}
+	list = list[:0]
 	for range r.Each(1 << 40) {
 		t += int64(r.Uint(maxTime))
 		code := r.Uint(uint64(len(x.kinds)))
@@ -300,19 +291,17 @@ func (x *Index) readEvents(r *frames.Reader, u uint32, l *lister) {
 			r.Fail("an event is out of bounds")
 		}
 		if r.Err() != nil {
-			return
+			return list
 		}
 		list = append(list, word(t, uint16(code)))
-		name := x.kinds[code].name
-		if m := (mark{int64(name), t / dayMicros}); m != l.last {
-			x.mark(u, name, t)
-			l.last = m
-		}
-		x.minTime, x.maxTime = min(x.minTime, t), max(x.maxTime, t)
+		load.Add(u, x.kinds[code].name, dayOf(t))
 	}
-	x.total += int64(len(list))
-	l.words = list
-	x.events[u] = slices.Clone(list)
+	if len(list) > 0 {
+		x.minTime, x.maxTime = min(x.minTime, timeOf(list[0])), max(x.maxTime, t)
+		x.total += int64(len(list))
+		x.events.Put(u, list)
+	}
+	return list
 }
 
 // ring tells whether moved numbers lead in circles.
@@ -343,7 +332,12 @@ func (c *column) decode(r *frames.Reader, users int) {
 	for range r.Each(c.limit + 1) {
 		c.put(r.Text())
 	}
-	for range r.Each(users) {
+	n := r.Count(users)
+	c.vals = slices.Grow(c.vals, n)
+	if c.timed {
+		c.at = slices.Grow(c.at, n)
+	}
+	for range n {
 		v := r.Uint(uint64(max(1, len(c.texts))))
 		if v != 0 && v >= uint64(len(c.texts)) {
 			r.Fail("a value is out of bounds")

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/cespare/xxhash/v2"
 
 	"heed/internal/event"
@@ -58,7 +57,7 @@ func (w *Writer) Add(e *event.Event) {
 	x.change(u)
 	x.insert(u, word(t, code))
 	name := x.kinds[code].name
-	x.mark(u, name, t)
+	x.did.Add(u, name, dayOf(t))
 	for int(name) >= len(x.touched) {
 		x.touched = append(x.touched, 0)
 	}
@@ -98,67 +97,12 @@ func Internal(e *event.Event) bool {
 
 // insert puts a word into its place: behind all that are not later.
 func (x *Index) insert(u uint32, w uint64) {
-	list := x.events[u]
-	n := len(list)
-	at := n
-	if n > 0 && timeOf(list[n-1]) > timeOf(w) {
+	list := x.events.At(u)
+	at := len(list)
+	if at > 0 && timeOf(list[at-1]) > timeOf(w) {
 		at = behind(list, timeOf(w))
 	}
-	if n == cap(list) || at < n && x.saving {
-		list = append(make([]uint64, 0, room(n+1)), list...)
-		x.place(u, list)
-	}
-	x.events[u] = slices.Insert(list, at, w)
-	x.tidy(u)
-}
-
-// Users' arrays lie in one slab per chunk of users, with a little room each, so
-// that a query that walks users walks memory. An array that outgrows its room
-// goes astray; when what is astray is a quarter of a chunk, the chunk gets a new
-// slab. So appending costs O(1) amortized and little memory is lost.
-const chunkUsers = 4096
-
-// chunk is the words that chunkUsers users take.
-type chunk struct{ slab, astray int }
-
-// room is the capacity for n words.
-func room(n int) int { return n + n/8 + 2 }
-
-// place notes that a user's array lies by itself.
-func (x *Index) place(u uint32, list []uint64) {
-	x.events[u] = list
-	i := int(u / chunkUsers)
-	for i >= len(x.chunks) {
-		x.chunks = append(x.chunks, chunk{})
-	}
-	x.chunks[i].astray += cap(list)
-}
-
-// tidy gives the chunk of a user a new slab, if it is time.
-func (x *Index) tidy(u uint32) {
-	i := int(u / chunkUsers)
-	if c := x.chunks[i]; c.astray < chunkUsers || c.astray < c.slab/4 {
-		return
-	}
-	x.settle(i)
-}
-
-// settle puts the arrays of a chunk into a new slab.
-func (x *Index) settle(i int) {
-	users := x.events[i*chunkUsers : min((i+1)*chunkUsers, len(x.events))]
-	size := 0
-	for _, list := range users {
-		size += room(len(list))
-	}
-	slab := make([]uint64, 0, size)
-	for u, list := range users {
-		from := len(slab)
-		slab = append(slab, list...)
-		to := from + room(len(list))
-		users[u] = slab[from:len(slab):to]
-		slab = slab[:to]
-	}
-	x.chunks[i] = chunk{slab: size}
+	x.events.Insert(u, at, w)
 }
 
 // behind is the index of the first word later than t. Mostly it is near the end,
@@ -186,21 +130,6 @@ func behind(list []uint64, t int64) int {
 
 // from is the index of the first word not before t.
 func from(list []uint64, t int64) int { return behind(list, t-1) }
-
-func (x *Index) mark(u, name uint32, t int64) {
-	day := nameDay{name, int32(t / dayMicros)}
-	b := x.days[day]
-	if b == nil {
-		b = roaring.New()
-		x.days[day] = b
-		if x.ever[name] == nil {
-			x.ever[name] = roaring.New()
-		}
-	}
-	if b.CheckedAdd(u) {
-		x.ever[name].Add(u)
-	}
-}
 
 // learn keeps what an event says about its user.
 func (x *Index) learn(u uint32, e *event.Event, t int64) {
@@ -284,12 +213,11 @@ func (w *Writer) Merge(id, into string) {
 		return
 	}
 	x.change(a)
-	x.place(u, join(x.events[u], x.events[a]))
-	for _, w := range x.events[a] {
-		x.mark(u, x.kinds[w&codeMask].name, timeOf(w))
+	x.events.Put(u, join(x.events.At(u), x.events.At(a)))
+	for _, w := range x.events.At(a) {
+		x.did.Add(u, x.kinds[w&codeMask].name, dayOf(timeOf(w)))
 	}
 	x.unmark(a)
-	x.tidy(u)
 	if x.firstAt[a] < x.firstAt[u] {
 		x.firstAt[u] = x.firstAt[a]
 		for i := range x.acquisition {
@@ -311,19 +239,15 @@ func (w *Writer) Merge(id, into string) {
 
 // unmark takes a user's events away.
 func (x *Index) unmark(u uint32) {
-	for _, w := range x.events[u] {
-		name := x.kinds[w&codeMask].name
-		if b := x.days[nameDay{name, int32(timeOf(w) / dayMicros)}]; b != nil {
-			b.Remove(u)
-		}
-		x.ever[name].Remove(u)
+	for _, w := range x.events.At(u) {
+		x.did.Remove(u, x.kinds[w&codeMask].name, dayOf(timeOf(w)))
 	}
-	x.events[u] = nil
+	x.events.Put(u, nil)
 }
 
 // empty takes from a user what they did and are.
 func (x *Index) empty(u uint32) {
-	x.total -= int64(len(x.events[u]))
+	x.total -= int64(len(x.events.At(u)))
 	x.unmark(u)
 	x.eachColumn(func(c *column) { c.clear(u) })
 	x.firstAt[u] = never
@@ -369,22 +293,24 @@ func (w *Writer) Trim(before int64) {
 	x := w.x
 	x.version++
 	x.joined, x.trimmed = x.version, x.version
-	for u, list := range x.events {
+	for i := range x.ids {
+		u := uint32(i)
+		list := x.events.At(u)
 		n := from(list, before)
 		if n == 0 {
 			continue
 		}
-		u := uint32(u)
 		x.total -= int64(n)
+		left := slices.Clone(list[n:])
 		x.unmark(u)
-		if n == len(list) {
+		if len(left) == 0 {
 			x.eachColumn(func(c *column) { c.clear(u) })
 			x.bury(u)
 			continue
 		}
-		x.place(u, slices.Clone(list[n:]))
-		for _, w := range list[n:] {
-			x.mark(u, x.kinds[w&codeMask].name, timeOf(w))
+		x.events.Put(u, left)
+		for _, w := range left {
+			x.did.Add(u, x.kinds[w&codeMask].name, dayOf(timeOf(w)))
 		}
 	}
 	// Ids that were merged into who is gone are gone.
@@ -392,11 +318,9 @@ func (w *Writer) Trim(before int64) {
 		u, _ := x.number(id)
 		return x.ids[u] == ""
 	})
-	maps.DeleteFunc(x.days, func(d nameDay, _ *roaring.Bitmap) bool { return (int64(d.day)+1)*dayMicros <= before })
+	x.did.Trim(dayOf(before))
 	x.minTime = max(x.minTime, before)
-	for i := range x.chunks {
-		x.settle(i)
-	}
+	x.events.Pack()
 	for _, aside := range x.aside {
 		maps.DeleteFunc(aside, func(day int64, _ []int64) bool { return (day+1)*dayMicros <= before })
 	}
@@ -407,7 +331,7 @@ func join(a, b []uint64) []uint64 {
 	if len(b) == 0 {
 		return a
 	}
-	out := make([]uint64, 0, room(len(a)+len(b)))
+	out := make([]uint64, 0, len(a)+len(b))
 	for len(a) > 0 && len(b) > 0 {
 		if timeOf(a[0]) <= timeOf(b[0]) {
 			out, a = append(out, a[0]), a[1:]

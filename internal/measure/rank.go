@@ -5,23 +5,45 @@ import (
 	"slices"
 )
 
+// Percents are the percentiles that Percentiles holds, in its order.
+func Percents() [5]int { return [...]int{25, 50, 75, 90, 95} }
+
+// PercentilesIn are percentiles in the order of Percents.
+func PercentilesIn(p [5]int64) *Percentiles {
+	return &Percentiles{P25: p[0], P50: p[1], P75: p[2], P90: p[3], P95: p[4]}
+}
+
+// Rank is the index of a percentile among n values in order.
+func Rank(n, percent int) int { return (n*percent+99)/100 - 1 }
+
 // PercentilesOf are the percentiles of values, whose order it changes; nil of
 // none.
 func PercentilesOf(values []int64) *Percentiles {
-	n := len(values)
-	if n == 0 {
+	if len(values) == 0 {
 		return nil
 	}
-	done := 0 // all before it are in their places
-	rank := func(percent int) int64 {
-		at := (n*percent+99)/100 - 1
-		if at >= done {
-			place(values[done:], at-done)
-			done = at
-		}
-		return values[at]
+	var at [5]int
+	for i, percent := range Percents() {
+		at[i] = Rank(len(values), percent)
 	}
-	return &Percentiles{P25: rank(25), P50: rank(50), P75: rank(75), P90: rank(90), P95: rank(95)}
+	Select(values, at[:])
+	var out [5]int64
+	for i, k := range at {
+		out[i] = values[k]
+	}
+	return PercentilesIn(out)
+}
+
+// Select puts those values that order would have at some indexes, which do not
+// descend, there.
+func Select(values []int64, at []int) {
+	done := 0 // all before it are in their places
+	for _, k := range at {
+		if k >= done {
+			place(values[done:], k-done)
+			done = k
+		}
+	}
 }
 
 // place puts the k-th smallest value at index k, smaller ones before it and

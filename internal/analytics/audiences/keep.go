@@ -274,11 +274,8 @@ func (k *Keeper) clear(ctx context.Context, a *kept, now int64) error {
 			return err
 		}
 	}
-	prefix := a.name + "/"
-	for _, collection := range []string{collJournal, collMembers, collSizes} {
-		if err := k.remove(ctx, collection, prefix, every); err != nil {
-			return err
-		}
+	if err := k.forget(ctx, a.name); err != nil {
+		return err
 	}
 	if err := k.write(ctx, a, documents.Relaxed, documents.Write{Collection: collHeads, Key: a.name, Expect: a.version}); err != nil {
 		return err

@@ -46,6 +46,9 @@ type Audiences interface {
 	Names(ctx context.Context) measure.Names
 	// Preview answers a query for users that nobody has saved.
 	Preview(ctx context.Context, q *measure.Query) (api.AudiencePreview, error)
+	// Begin has an audience that is about to be defined, by one of the definitions,
+	// begin with users who do not enter it: whoever else is in it then does.
+	Begin(ctx context.Context, name string, defs []*definition.Audience, users []string) error
 }
 
 // Alerts tells what is out of the ordinary.

@@ -215,13 +215,16 @@ func (r *Reader) Each(most int) iter.Seq[int] {
 func (r *Reader) Flag() bool { return r.Uint(1) == 1 }
 
 // Text reads a text, which lies in one frame with its length.
-func (r *Reader) Text() string {
+func (r *Reader) Text() string { return string(r.Bytes()) }
+
+// Bytes is Text, until the next read.
+func (r *Reader) Bytes() []byte {
 	n := r.Count(MaxText)
 	if n > len(r.buf) {
 		r.Fail("a text is cut off")
-		return ""
+		return nil
 	}
-	s := string(r.buf[:n])
+	text := r.buf[:n]
 	r.buf = r.buf[n:]
-	return s
+	return text
 }
