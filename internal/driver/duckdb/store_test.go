@@ -281,7 +281,7 @@ func TestDamagedFileIsrebuilt(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			changed := bytes.Replace(b, []byte("a long name"), []byte("a LONG name"), -1)
+			changed := bytes.ReplaceAll(b, []byte("a long name"), []byte("a LONG name"))
 			if bytes.Equal(b, changed) {
 				t.Fatal("the text does not stand in the file")
 			}

@@ -13,7 +13,8 @@ export type Field = string | number | boolean | Date | null | undefined;
 /** A table as RFC 4180 wants it; no text is a formula to a spreadsheet, as in the server's (measure.Inert). */
 export function csvOf(head: readonly string[], rows: readonly (readonly Field[])[]): string {
   const field = (v: Field): string => {
-    const text = v instanceof Date ? v.toISOString() : typeof v === 'string' ? inert(v) : `${v ?? ''}`;
+    const text =
+      v instanceof Date ? v.toISOString() : typeof v === 'string' ? inert(v) : `${v ?? ''}`;
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   return [head, ...rows].map((row) => `${row.map(field).join(',')}\r\n`).join('');
