@@ -144,6 +144,7 @@ func TestAbsence(t *testing.T) {
 	add := func(user, name string) {
 		s.track("", map[string]any{"writeKey": "trusting-key", "userId": user, "event": name})
 	}
+	began := time.Now()
 	add("left", "cart_add")
 	add("bought", "cart_add")
 	add("bought", "purchase")
@@ -157,8 +158,9 @@ func TestAbsence(t *testing.T) {
 		_ = resp.Body.Close()
 		return resp.StatusCode
 	}
-	if got := slot("left"); got != 204 {
-		t.Errorf("the reminder came too early: %d", got)
+	// where starting takes longer than the trigger waits, the reminder is there
+	if got, took := slot("left"), time.Since(began); got != 204 && took < 3*time.Second {
+		t.Errorf("the reminder came too early: %d after %v", got, took)
 	}
 	eventually(t, 20*time.Second, "the reminder is in its slot", func() bool { return slot("left") == 200 })
 	if got := slot("bought"); got != 204 {
@@ -169,7 +171,7 @@ func TestAbsence(t *testing.T) {
 // streamed is what a stream of the source site brings at once.
 func (s *server) streamed(query string) (out []message) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 1500*time.Millisecond)
+	ctx, cancel := context.WithCancel(s.t.Context())
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/v1/messages/stream?writeKey=site-key&"+query, nil)
 	if err != nil {
@@ -180,6 +182,7 @@ func (s *server) streamed(query string) (out []message) {
 		s.t.Fatal(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
+	time.AfterFunc(1500*time.Millisecond, cancel)
 	sc := bufio.NewScanner(resp.Body)
 	for sc.Scan() {
 		if data, ok := strings.CutPrefix(sc.Text(), "data: "); ok {

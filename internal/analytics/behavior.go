@@ -3,13 +3,13 @@ package analytics
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -97,10 +97,11 @@ type Past interface {
 // the log has since, follows the log, and saves. Run it once; Query may be
 // called concurrently, also before the index is there.
 type Behavior struct {
-	cfg   BehaviorConfig
-	deps  BehaviorDeps
-	index atomic.Pointer[journey.Index] // nil: none yet, or none any more
-	ready atomic.Bool                   // it holds what the log held when it was opened
+	cfg    BehaviorConfig
+	deps   BehaviorDeps
+	index  atomic.Pointer[journey.Index] // nil: none yet, or none any more
+	merges event.Merges                  // used inside of Write
+	ready  atomic.Bool                   // it holds what the log held when it was opened
 
 	done, of atomic.Int64 // of what is loaded: users of the snapshot, then offsets of the log
 	givenUp  atomic.Pointer[error]
@@ -448,7 +449,7 @@ func (b *Behavior) follow(ctx context.Context, x *journey.Index, p int, until ui
 			return err
 		}
 		before := x.Next(p)
-		if err := take(x, p, chunk, &e); err != nil {
+		if err := take(x, &b.merges, p, chunk, &e); err != nil {
 			return err
 		}
 		if !b.ready.Load() {
@@ -457,9 +458,9 @@ func (b *Behavior) follow(ctx context.Context, x *journey.Index, p int, until ui
 	}
 }
 
-// take brings a record into the index, or what of it is not in yet; e is for the
-// events on their way.
-func take(x *journey.Index, p int, c eventlog.Chunk, e *event.Event) (err error) {
+// take brings a record into the index, or what of it is not in yet. merges belongs to
+// whoever writes the index; e is for the events on their way.
+func take(x *journey.Index, merges *event.Merges, p int, c eventlog.Chunk, e *event.Event) (err error) {
 	x.Write(func(w *journey.Writer) {
 		d := event.NewDecoder(c.Data)
 		next := uint64(w.At(p))
@@ -471,8 +472,11 @@ func take(x *journey.Index, p int, c eventlog.Chunk, e *event.Event) (err error)
 			switch {
 			case offset < next:
 			case e.Type == event.System && e.Name == event.NameMerge:
-				var m struct{ From, To string }
-				if json.Unmarshal(e.Properties, &m) == nil {
+				switch m, holds, err := merges.Read(e); {
+				case err != nil || !holds:
+				case m.From == m.To:
+					w.Part(m.From)
+				default:
 					w.Merge(m.From, m.To)
 				}
 			default:
@@ -495,11 +499,14 @@ func (b *Behavior) keep(ctx context.Context, x *journey.Index, events int64) err
 		case <-ctx.Done():
 			// The next start has less to read. A snapshot of much takes seconds, so
 			// it is left to the timer.
-			if n := x.Stats().Events; n != events && n < 2_000_000 {
+			if n := x.Stats().Events; n != events && n < 2_000_000 && !b.mixed(x) {
 				return b.save(context.WithoutCancel(ctx), x)
 			}
 			return nil
 		case <-look.C:
+		}
+		if err := b.renew(ctx, x); err != nil && ctx.Err() == nil {
+			b.deps.Logger.Warn("ids that are their own again could not be told apart in the behavioral index; it will be tried again", "error", err)
 		}
 		now, s := b.deps.Clock(), x.Stats()
 		if s.Bytes > b.cfg.Memory {
@@ -509,7 +516,7 @@ func (b *Behavior) keep(ctx context.Context, x *journey.Index, events int64) err
 			trimmed = now
 			x.Write(func(w *journey.Writer) { w.Trim(now.Add(-b.cfg.Keep.Duration()).UnixMicro()) })
 		}
-		if now.Sub(saved) < b.cfg.SaveEvery || s.Events == events {
+		if now.Sub(saved) < b.cfg.SaveEvery || s.Events == events || b.mixed(x) {
 			continue
 		}
 		saved = now
@@ -519,6 +526,45 @@ func (b *Behavior) keep(ctx context.Context, x *journey.Index, events int64) err
 		}
 		events = s.Events
 	}
+}
+
+// mixed tells whether users are to be taken in anew first: a snapshot does not know of it.
+func (b *Behavior) mixed(x *journey.Index) bool {
+	ids, _, _ := x.Mixed()
+	return len(ids) > 0 && b.deps.Facts != nil
+}
+
+// maxRenewed is how many users are taken in anew at once.
+const maxRenewed = 1000
+
+// renew takes in anew, from the facts, users that were one for a while: only there
+// stands who did what. Whoever does something meanwhile waits for the next time.
+func (b *Behavior) renew(ctx context.Context, x *journey.Index) error {
+	ids, next, version := x.Mixed()
+	if len(ids) == 0 || b.deps.Facts == nil {
+		return nil
+	}
+	ids = ids[:min(len(ids), maxRenewed)]
+	has := b.deps.Facts.Status()
+	if has.Repair != nil || slices.ContainsFunc(has.Lost, func(l facts.Lost) bool { return !l.Final }) {
+		return nil // not all of it is there
+	}
+	until := make([]uint64, len(has.Next))
+	for p := range until {
+		if until[p] = uint64(next[p]); has.Next[p] < until[p] {
+			return nil // they are behind
+		}
+	}
+	var events []event.Event
+	err := b.deps.Facts.PastOf(ctx, ids, b.deps.Clock().Add(-b.cfg.Keep.Duration()).UnixMicro(), until, func(e *event.Event) error {
+		events = append(events, *e)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the facts: %w", err)
+	}
+	x.Write(func(w *journey.Writer) { w.Renew(ids, version, events) })
+	return nil
 }
 
 // save writes the snapshot beside the old one and then takes its place.

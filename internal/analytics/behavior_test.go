@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -22,6 +23,7 @@ import (
 	"heed/internal/event"
 	"heed/internal/eventlog"
 	"heed/internal/eventlog/distinct"
+	"heed/internal/facts/factstest"
 	"heed/internal/measure"
 	"heed/internal/measure/measuretest"
 	"heed/internal/period"
@@ -401,5 +403,83 @@ func TestIndexIsBuiltFromTheFacts(t *testing.T) {
 		if err := errors.Join(<-done, store.Close()); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// An id that was claimed for somebody, with the public key, and turns out to be
+// another user's belongs to nobody else: neither from then on nor, as soon as the facts
+// were asked, before.
+func TestIDsThatAreTheirOwnAgain(t *testing.T) {
+	const at = int64(1_795_132_800_000_000)
+	db := memory.Open(memory.Config{Partitions: 1})
+	store, err := duckdb.Open(duckdb.Config{Dir: t.TempDir()}, duckdb.Deps{Partitions: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := NewBehavior(BehaviorConfig{SaveEvery: time.Second, Keep: period.Period(100 * 365 * 24 * time.Hour)},
+		BehaviorDeps{Log: db.Log(), File: filepath.Join(t.TempDir(), "index"), Facts: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx) }()
+	bought, country := &measure.Behavior{Event: "buy"}, measure.Dimension{Field: "user.country"}
+	q, err := measure.Resolve(&measure.Query{Breakdown: &measure.Breakdown{By: []measure.Dimension{country, {Events: bought}}}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// expect waits until each country's user has bought so often.
+	expect := func(want string) {
+		t.Helper()
+		got := ""
+		for deadline := time.Now().Add(30 * time.Second); got != want; runtime.Gosched() {
+			if time.Now().After(deadline) {
+				t.Fatalf("the index has %q, want %q", got, want)
+			}
+			res, ok, err := b.Query(t.Context(), q, at+3600e6)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got = ""; ok {
+				for _, row := range res.Breakdown.Rows {
+					got += *row.Values[0] + *row.Values[1] + " "
+				}
+			}
+		}
+	}
+	n := int64(0)
+	buy := func(id, country string) {
+		n++
+		put(t, db, event.Event{
+			Type: event.Track, Name: "buy", UserID: id, Source: "shop", MessageID: strconv.FormatInt(n, 10), Timestamp: at + n, ReceivedAt: at + n,
+			Context: event.Context{Country: country, Bot: n == 2},
+		})
+	}
+	buy("alice", "A")
+	buy("alice", "A") // a bot's
+	buy("bob", "B")
+	put(t, db, factstest.Merge("bob", "alice", at+n))
+	buy("bob", "B")
+	expect("B3 ")
+	put(t, db, factstest.Merge("bob", "bob", at+n+1))
+	buy("alice", "A")
+	buy("bob", "B")
+	expect("A4 B1 ")
+	fold, err := NewFold(FoldDeps{Log: db.Log(), Facts: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := fold.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	expect("A2 B3 ")
+	res, _, err := b.Query(t.Context(), q, at+3600e6)
+	if s := b.Status(); err != nil || s.Events != 5 || s.Users != 2 || res.Excluded.Bots != 1 {
+		t.Errorf("%+v, left out: %+v, %v", s, res.Excluded, err)
+	}
+	cancel()
+	if err := errors.Join(<-done, store.Close()); err != nil {
+		t.Error(err)
 	}
 }

@@ -45,9 +45,9 @@ test('the test page: a button for each kind of event, and what it sent lies in a
     expect(await row.locator('td').nth(2).textContent(), kind).toBe('200');
   }
   const clicked = Date.now();
-  await presentable(page);
   await expect.poll(written, { timeout: 30_000, interval: 500 }).toContain('test_clicked');
   expect(Date.now() - clicked).toBeLessThan(30_000);
+  await presentable(page);
   // what is refused is said, too; the browser itself logs the answer of 400
   visitor.away = true;
   await page.getByRole('button', { name: 'broken JSON' }).click();

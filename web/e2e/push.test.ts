@@ -132,7 +132,7 @@ async function until<T>(
   what: string,
   get: () => T | undefined | Promise<T | undefined>,
 ): Promise<T> {
-  for (const end = Date.now() + 20_000; ; ) {
+  for (const end = Date.now() + 60_000; ; ) {
     const v = await get();
     if (v !== undefined) return v;
     if (Date.now() > end) throw new Error(`waited in vain: ${what}`);

@@ -1,4 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -27,15 +28,20 @@ function binary(): Promise<string> {
   return built;
 }
 
-/** A port that was free a moment ago: the address must survive restarts. */
-const freePort = () =>
-  new Promise<number>((done, failed) => {
-    const s = createServer().on('error', failed);
-    s.listen(0, '127.0.0.1', () => {
-      const a = s.address();
-      s.close(() => done(typeof a === 'object' && a ? a.port : 0));
+/**
+ * A port that was free a moment ago. The address must survive restarts, so the
+ * port is none of those that connections going out are given meanwhile.
+ */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(20_000, 32_000);
+    const free = await new Promise<boolean>((done) => {
+      const s = createServer().on('error', () => done(false));
+      s.listen(port, '127.0.0.1', () => s.close(() => done(true)));
     });
-  });
+    if (free) return port;
+  }
+}
 
 /** The environment of a child: none of our own HEED_ variables, which would be settings to it. */
 const environment = (settings: Record<string, string>) => ({
@@ -94,7 +100,7 @@ export class Heed {
       out.on('data', (text) => {
         this.said = (this.said + text).slice(-20_000);
       });
-    for (const end = Date.now() + 20_000; ; ) {
+    for (const end = Date.now() + 60_000; ; ) {
       if (child.exitCode !== null || child.signalCode !== null || Date.now() > end)
         throw new Error(`heed did not become ready:\n${this.said}`);
       if (

@@ -7,10 +7,10 @@ import { defineConfig } from 'vitest/config';
 // again, how soon the whole answers.
 const heed = {
   environment: 'node',
-  testTimeout: 60_000,
-  hookTimeout: 60_000,
+  testTimeout: 180_000,
+  hookTimeout: 180_000,
   setupFiles: './e2e/failed.ts',
-  expect: { poll: { timeout: 15_000 } },
+  expect: { poll: { timeout: 60_000 } },
 } as const;
 
 export default defineConfig({
@@ -28,7 +28,7 @@ export default defineConfig({
           include: ['e2e/**/*.test.ts'],
           exclude: ['e2e/speed.test.ts'],
           maxWorkers: 2,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 1, hooks: 'list' },
         },
       },
       {
@@ -37,7 +37,7 @@ export default defineConfig({
           name: 'speed',
           include: ['e2e/speed.test.ts'],
           maxWorkers: 1,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 2, hooks: 'list' },
         },
       },
     ],

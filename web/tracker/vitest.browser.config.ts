@@ -6,9 +6,9 @@ export default defineConfig({
     environment: 'node',
     setupFiles: '../e2e/failed.ts',
     include: ['e2e/**/*.test.ts'],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     fileParallelism: false, // it measures times
-    sequence: { groupOrder: 0 },
+    sequence: { groupOrder: 0, hooks: 'list' },
   },
 });

@@ -141,7 +141,7 @@ func (a *kept) urgency(now int64) float64 {
 // look brings an audience up to date.
 func (k *Keeper) look(ctx context.Context, a *kept, now int64, kind look) error {
 	if !a.read {
-		a.whole = 0
+		a.whole, k.loaded = 0, true
 		if err := k.load(ctx, a); err != nil {
 			return err
 		}

@@ -102,10 +102,17 @@ func Refusal(err error) error {
 		return api.Fail(http.StatusUnprocessableEntity, "unsupported", err.Error(), "docs/measures.md says who answers what")
 	case errors.Is(err, facts.ErrLoading):
 		return api.Fail(http.StatusServiceUnavailable, "unavailable", err.Error(), "try again in a moment")
+	case errors.Is(err, facts.ErrFull):
+		return full(err)
 	case errors.Is(err, facts.ErrBusy):
 		return api.Fail(http.StatusTooManyRequests, "throttled", err.Error(), "try again in a moment")
 	case errors.Is(err, facts.ErrTimeout), errors.Is(err, facts.ErrTooBig):
 		return api.Fail(http.StatusUnprocessableEntity, "too_large", err.Error(), "ask for a shorter range, fewer steps or fewer dimensions")
 	}
 	return err
+}
+
+// full says that there is no room for the file of an answer.
+func full(err error) *api.Refusal {
+	return api.Fail(http.StatusServiceUnavailable, "unavailable", "no file can be made of the answer: "+err.Error(), "JSON and CSV need no room on the disk; free some for Parquet")
 }

@@ -104,9 +104,9 @@ describe.each(pages)('$path', ({ path, ready, api }) => {
       broken.state.fail = [];
       const there = page.locator(ready).first();
       const again = page.getByRole('button', { name: 'Try again' }).first();
-      await again.click({ timeout: 5_000 }).catch(async (missed: unknown) => {
+      await again.click({ timeout: 10_000 }).catch(async (missed: unknown) => {
         // some pages ask again by themselves, and may be faster than the click
-        if (!(await there.isVisible())) throw missed;
+        if (await again.isVisible()) throw missed;
       });
       await there.waitFor();
       await context.close();

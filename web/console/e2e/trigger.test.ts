@@ -39,10 +39,37 @@ test('three wins in a row within ten minutes, in at most eight clicks', async ()
   });
 });
 
+test('keys typed right after a list opened go into its search', async () => {
+  const page = await go('/triggers');
+  /** What has the focus at the moment when a list is there. */
+  const focused = (how: string) =>
+    page.evaluate(
+      (button) =>
+        new Promise((done) => {
+          new MutationObserver((_, observer) => {
+            const search = document.querySelector('[data-portal] input[placeholder^=Search]');
+            if (!search) return;
+            observer.disconnect();
+            done(document.activeElement === search);
+          }).observe(document.body, { childList: true, subtree: true });
+          document.querySelector<HTMLElement>(button)?.click();
+        }),
+      how,
+    );
+  expect(await focused('main a[href="/new/trigger"]')).toBe(true); // it opens by itself
+  await page.keyboard.press('Escape');
+  await page.locator('button[aria-label^="Event:"]:focus').waitFor();
+  expect(await focused('button[aria-label^="Event:"]')).toBe(true);
+  await page.keyboard.type('lo');
+  await page.getByRole('option', { name: /^win/ }).waitFor({ state: 'detached' });
+  await page.getByRole('option', { name: /^loss/ }).click();
+  await chip(page, 'Event: loss').waitFor();
+});
+
 test('the same by keyboard alone', async () => {
   const page = await go('/');
   await page.keyboard.press('Control+k');
-  await page.getByPlaceholder('Search pages, triggers and users').fill('new trig');
+  await page.getByPlaceholder('Search pages, campaigns and users').fill('new trig');
   await page.getByText('When a user does this').waitFor();
   await page.keyboard.press('Enter');
   await page.locator('input[placeholder^=Search]:focus').waitFor();

@@ -293,6 +293,6 @@ for (const scheme of ['light', 'dark'] as const)
           });
           return r.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(' ')}`);
         });
-        expect(found, `${path} at ${width} px`).toEqual([]);
+        expect(found.join('\n'), `${path} at ${width} px`).toBe('');
       }
   });

@@ -262,6 +262,12 @@ export interface Option {
   hint?: string | undefined;
 }
 
+/**
+ * What is typed right after a list opened goes into its search: a timer that
+ * waits for the list would lose these keys. The list has no place yet to scroll to.
+ */
+const takeFocus = (search: HTMLInputElement | null) => search?.focus({ preventScroll: true });
+
 /** A word picked from a list that can be searched, or a new one; with `several`, as many as wanted. */
 export function PickChip(
   props: Common & {
@@ -283,7 +289,6 @@ export function PickChip(
       combobox.resetSelectedOption();
       setText('');
     },
-    onDropdownOpen: () => combobox.focusSearchInput(),
   });
   const target = useRef<HTMLButtonElement>(null);
   useQuiet(combobox.dropdownOpened, target);
@@ -310,6 +315,7 @@ export function PickChip(
   return (
     <Combobox
       store={combobox}
+      keepMounted={false} // its search takes the focus each time it appears
       width={300}
       position="bottom-start"
       shadow="md"
@@ -332,6 +338,7 @@ export function PickChip(
       </Combobox.Target>
       <Combobox.Dropdown>
         <Combobox.Search
+          ref={takeFocus}
           value={text}
           onChange={(e) => {
             setText(e.currentTarget.value);

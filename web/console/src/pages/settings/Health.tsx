@@ -54,7 +54,7 @@ export function Health() {
       {data.notes && data.notes.length > 0 && (
         <Card title="Notes">
           <ul style={{ margin: 0, paddingLeft: 18 }}>
-            {data.notes.map((note) => (
+            {[...new Set(data.notes)].map((note) => (
               <li key={note}>{sentence(note)}</li>
             ))}
           </ul>
