@@ -488,8 +488,8 @@ func take(x *journey.Index, merges *event.Merges, p int, c eventlog.Chunk, e *ev
 	return err
 }
 
-// keep saves, trims and watches the size. The snapshot holds so many events. It saves
-// while the log is still read, too: who is killed then need not begin anew.
+// keep saves, trims and watches the size. The snapshot holds so many events. It is
+// not written before all is in: what merges has heard of is not in it.
 func (b *Behavior) keep(ctx context.Context, x *journey.Index, events int64) error {
 	look := time.NewTicker(min(b.cfg.SaveEvery, 10*time.Second))
 	defer look.Stop()
@@ -516,7 +516,7 @@ func (b *Behavior) keep(ctx context.Context, x *journey.Index, events int64) err
 			trimmed = now
 			x.Write(func(w *journey.Writer) { w.Trim(now.Add(-b.cfg.Keep.Duration()).UnixMicro()) })
 		}
-		if now.Sub(saved) < b.cfg.SaveEvery || s.Events == events || b.mixed(x) {
+		if now.Sub(saved) < b.cfg.SaveEvery || s.Events == events || !b.ready.Load() || b.mixed(x) {
 			continue
 		}
 		saved = now

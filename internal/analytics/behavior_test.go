@@ -3,7 +3,6 @@ package analytics
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -212,11 +211,10 @@ func TestIndexIsGivenUp(t *testing.T) {
 	})
 }
 
-// ailing is a log that does not answer, or not of its last partition, for a while.
+// ailing is a log that does not answer for a while.
 type ailing struct {
 	eventlog.Log
 	silent atomic.Bool
-	stuck  bool
 }
 
 func (a *ailing) Bounds(ctx context.Context, s eventlog.Stream, p int) (eventlog.Bounds, error) {
@@ -224,14 +222,6 @@ func (a *ailing) Bounds(ctx context.Context, s eventlog.Stream, p int) (eventlog
 		return eventlog.Bounds{}, eventlog.ErrUnavailable
 	}
 	return a.Log.Bounds(ctx, s, p)
-}
-
-func (a *ailing) Read(ctx context.Context, s eventlog.Stream, p int, from uint64) (eventlog.Reader, error) {
-	if a.stuck && p == a.Partitions()-1 {
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}
-	return a.Log.Read(ctx, s, p, from)
 }
 
 // A log that does not answer while the index starts is waited for, and said so.
@@ -284,24 +274,6 @@ func (l *trimming) Read(ctx context.Context, s eventlog.Stream, p int, from uint
 		return nil, eventlog.ErrTrimmed
 	}
 	return l.Log.Read(ctx, s, p, from)
-}
-
-// A snapshot is written while the log is still read.
-func TestIndexIsSavedWhileItLoads(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		db := memory.Open(memory.Config{Partitions: 2})
-		for i := range 20 {
-			put(t, db, track(fmt.Sprint("u", i), "a"))
-		}
-		file := filepath.Join(t.TempDir(), "index")
-		b, stop := followLog(t, &ailing{Log: db.Log(), stuck: true}, file, BehaviorConfig{SaveEvery: time.Minute})
-		defer stop()
-		time.Sleep(2 * time.Minute)
-		synctest.Wait()
-		if _, err := os.Stat(file); err != nil || b.Status().State != BehaviorLoading {
-			t.Errorf("%v, %+v", err, b.Status())
-		}
-	})
 }
 
 // answering is a facts store that says who was asked.

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"heed/internal/catalog"
-	"heed/internal/driver/memory"
+	memorydriver "heed/internal/driver/memory"
 	"heed/internal/eventlog"
 )
 
@@ -35,7 +35,7 @@ func (a *ailing) Append(ctx context.Context, s eventlog.Stream, batches []*event
 func TestDefinitionsAreAnnouncedLater(t *testing.T) {
 	for _, cause := range []error{eventlog.ErrDiskFull, fmt.Errorf("%w: no broker answers", eventlog.ErrUnavailable)} {
 		synctest.Test(t, func(t *testing.T) {
-			db := memory.Open(memory.Config{Partitions: 2})
+			db := memorydriver.Open(memorydriver.Config{Partitions: 2})
 			log := &ailing{Log: db.Log()}
 			log.err.Store(&cause)
 			n := &node{db: &engines{log: log, documents: db.Documents()}, log: slog.New(slog.DiscardHandler)}
