@@ -103,6 +103,9 @@ func (b *bench) scale(config string, cfg *app.Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.Unsetenv("GOMAXPROCS")) }()
+	if len(cfg.Redis.Addrs) != 1 {
+		return errors.New("redis: the runs begin on an empty server, so redis.addrs must name one; sentinels and clusters are not measured")
+	}
 	store := redis.NewClient(&redis.Options{Addr: cfg.Redis.Addrs[0]})
 	defer func() { err = errors.Join(err, store.Close()) }()
 	start, err := b.idleStart(config)

@@ -109,3 +109,45 @@ func TestSendOnce(t *testing.T) {
 		t.Errorf("%d users got letters, reviewed were %d", len(got), review.Sending)
 	}
 }
+
+// A message that is kept on being sent reaches who is in the audience and whoever
+// enters it, however soon after the order, each once.
+func TestKeepSending(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.admin(http.MethodPost, "/definitions:apply", "kind: source\nname: site\nwriteKey: site-key\nserverKey: server-key-0123456789\n", nil)
+	buys := func(from, to int) {
+		t.Helper()
+		var batch []map[string]any
+		for i := from; i < to; i++ {
+			batch = append(batch, map[string]any{"event": "purchase", "userId": fmt.Sprint("u", i)})
+		}
+		if status, err := s.post("/v1/batch", map[string]any{"writeKey": "site-key", "batch": batch}, nil); err != nil || status != http.StatusOK {
+			t.Fatal(status, err)
+		}
+	}
+	const first, users = 50, 80
+	buys(0, first)
+	draft := `{"name":"thanks","audience":{"did":{"event":"purchase"}},"channel":"outbox","body":"Thanks","keep":true}`
+	eventually(t, 10*time.Second, "everybody is counted", func() bool {
+		var review struct{ Matched int }
+		s.admin(http.MethodPost, "/sends:review", draft, &review)
+		return review.Matched == first
+	})
+	s.admin(http.MethodPost, "/sends", strings.Replace(draft, "{", fmt.Sprintf(`{"id":"order-00000001","matched":%d,`, first), 1), nil)
+	buys(first, users)
+	got := map[string]int{}
+	eventually(t, 30*time.Second, "everybody has a letter", func() bool {
+		var page struct{ Messages []struct{ User string } }
+		s.admin(http.MethodGet, "/outbox?limit=200", "", &page)
+		clear(got)
+		for _, m := range page.Messages {
+			got[m.User]++
+		}
+		return len(got) == users
+	})
+	for user, n := range got {
+		if n != 1 {
+			t.Errorf("%s got %d letters", user, n)
+		}
+	}
+}

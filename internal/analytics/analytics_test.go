@@ -241,6 +241,25 @@ func TestNewestAreShownAfterARestart(t *testing.T) {
 	})
 }
 
+// However many offsets a record takes, the newest events are shown, and not more.
+func TestNewestOfALogWithGaps(t *testing.T) {
+	for _, spacing := range []uint64{1, 256} {
+		synctest.Test(t, func(t *testing.T) {
+			db := memory.Open(memory.Config{Partitions: 1, Spacing: spacing})
+			defer func() { _ = db.Close() }()
+			for i := range 2 * seedEvents {
+				add(t, db, track("u", fmt.Sprint("event", i)))
+			}
+			a, stop := start(t, db, Config{})
+			defer stop()
+			synctest.Wait()
+			if events, _, _ := a.Events(0, ""); len(events) != seedEvents || events[0].Event != fmt.Sprint("event", seedEvents) {
+				t.Errorf("spacing %d: %d events are shown, want the %d newest", spacing, len(events), seedEvents)
+			}
+		})
+	}
+}
+
 func TestNamesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := memory.Open(memory.Config{Partitions: 1})

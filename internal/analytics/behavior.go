@@ -3,13 +3,13 @@ package analytics
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -97,14 +97,29 @@ type Past interface {
 // the log has since, follows the log, and saves. Run it once; Query may be
 // called concurrently, also before the index is there.
 type Behavior struct {
-	cfg   BehaviorConfig
-	deps  BehaviorDeps
-	index atomic.Pointer[journey.Index] // nil: none yet, or none any more
-	ready atomic.Bool                   // it holds what the log held when it was opened
+	cfg    BehaviorConfig
+	deps   BehaviorDeps
+	index  atomic.Pointer[journey.Index] // nil: none yet, or none any more
+	merges event.Merges                  // used inside of Write
+	ready  atomic.Bool                   // it holds what the log held when it was opened
 
-	done, of atomic.Int64 // of what is loaded: users of the snapshot, then events of the log
+	done, of atomic.Int64 // of what is loaded: users of the snapshot, then offsets of the log
 	givenUp  atomic.Pointer[error]
+	waits    atomic.Pointer[error] // why what is tried again failed; nil: it did not
 }
+
+// finalError is what no other try mends.
+type finalError struct{ error }
+
+func (e finalError) Unwrap() error { return e.error }
+
+func isFinal(err error) bool {
+	_, final := errors.AsType[finalError](err)
+	return final || errors.Is(err, event.ErrCorrupt) || errors.Is(err, eventlog.ErrClosed)
+}
+
+// How long is waited between tries.
+const firstPause, longestPause = time.Second, time.Minute
 
 // BehaviorState is where the index stands.
 type BehaviorState string
@@ -119,9 +134,9 @@ const (
 // BehaviorStatus tells how the index stands.
 type BehaviorStatus struct {
 	State    BehaviorState
-	Done, Of int64 // of loading: users of the snapshot first, then events of the log
+	Done, Of int64 // of loading: users of the snapshot first, then offsets of the log
 	journey.Stats
-	Err error // why it was given up
+	Err error // why it was given up, or what its loading waits for; nil: nothing
 }
 
 // Status tells how the index stands. It does not wait for what is loaded.
@@ -132,6 +147,9 @@ func (b *Behavior) Status() BehaviorStatus {
 		return s
 	}
 	s.Done, s.Of = b.done.Load(), b.of.Load()
+	if err := b.waits.Load(); err != nil {
+		s.Err = *err
+	}
 	x := b.index.Load()
 	if x == nil {
 		return s
@@ -213,36 +231,75 @@ func (b *Behavior) Query(ctx context.Context, q *measure.Query, now int64) (res 
 }
 
 // Run follows the log until ctx ends. What goes wrong with the index stops
-// nothing else.
+// nothing else; it is tried again unless that cannot help.
 func (b *Behavior) Run(ctx context.Context) error {
-	if err := b.run(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, eventlog.ErrClosed) {
-		b.deps.Logger.Warn("the behavioral index is given up until the next start: the facts answer alone", "error", err)
-		b.givenUp.Store(&err)
-		b.index.Store(nil)
-		<-ctx.Done()
+	for ctx.Err() == nil {
+		err := b.run(ctx)
+		switch {
+		case ctx.Err() != nil || errors.Is(err, eventlog.ErrClosed):
+			return nil //nolint:nilerr // the end was asked for
+		case errors.Is(err, eventlog.ErrTrimmed):
+			b.deps.Logger.Warn("the behavioral index is loaded again: the log no longer has what comes next", "error", err)
+			b.ready.Store(false)
+			b.index.Store(nil)
+		default:
+			b.deps.Logger.Warn("the behavioral index is given up until the next start: the facts answer alone", "error", err)
+			b.givenUp.Store(&err)
+			b.index.Store(nil)
+			<-ctx.Done()
+		}
 	}
 	return nil
 }
 
+// insist tries until it succeeds, ctx ends or no other try can help.
+func (b *Behavior) insist(ctx context.Context, try func() error) error {
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		err := try()
+		if err == nil {
+			b.waits.Store(nil)
+			return nil
+		}
+		if ctx.Err() != nil || isFinal(err) {
+			return err
+		}
+		b.waits.Store(&err)
+		b.deps.Logger.Warn("the behavioral index cannot be loaded at the moment; it will be tried again", "error", err, "after", pause)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
 func (b *Behavior) run(ctx context.Context) error {
-	x, err := b.open(ctx)
+	var x *journey.Index
+	err := b.insist(ctx, func() (err error) {
+		x, err = b.open(ctx)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	inFile := x.Stats().Events
-	if x, err = b.fill(ctx, x); err != nil {
+	err = b.insist(ctx, func() error {
+		filled, err := b.fill(ctx, x)
+		if err == nil {
+			x = filled
+		}
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	until := make([]uint64, b.deps.Log.Partitions())
-	b.done.Store(0)
-	b.of.Store(0)
-	for p := range until {
-		bounds, err := b.deps.Log.Bounds(ctx, eventlog.Events, p)
-		if err != nil {
-			return err
-		}
-		until[p] = bounds.Next
-		b.of.Add(int64(bounds.Next - min(bounds.Next, uint64(x.Next(p)))))
+	var until []uint64
+	err = b.insist(ctx, func() (err error) {
+		until, err = b.until(ctx, x)
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	b.index.Store(x)
 	var behind atomic.Int32
@@ -258,6 +315,23 @@ func (b *Behavior) run(ctx context.Context) error {
 	}
 	group.Go(func() error { return b.keep(ctx, x, inFile) })
 	return group.Wait()
+}
+
+// until is what the log holds now: when an index has all of it, it is ready.
+func (b *Behavior) until(ctx context.Context, x *journey.Index) ([]uint64, error) {
+	until := make([]uint64, b.deps.Log.Partitions())
+	of := int64(0)
+	for p := range until {
+		bounds, err := b.deps.Log.Bounds(ctx, eventlog.Events, p)
+		if err != nil {
+			return nil, err
+		}
+		until[p] = bounds.Next
+		of += int64(bounds.Next - min(bounds.Next, uint64(x.Next(p))))
+	}
+	b.done.Store(0)
+	b.of.Store(of)
+	return until, nil
 }
 
 // open loads the snapshot, or begins anew.
@@ -306,7 +380,7 @@ func (b *Behavior) fill(ctx context.Context, x *journey.Index) (*journey.Index, 
 		return x, nil
 	}
 	if b.deps.Facts == nil {
-		return nil, errors.New("the log no longer has the events behind the end of the index, and there are no facts to build it from")
+		return nil, finalError{errors.New("the log no longer has the events behind the end of the index, and there are no facts to build it from")}
 	}
 	b.deps.Logger.Info("the behavioral index is built from the facts: the log no longer has all of it")
 	began := b.deps.Clock()
@@ -374,18 +448,19 @@ func (b *Behavior) follow(ctx context.Context, x *journey.Index, p int, until ui
 		if err != nil {
 			return err
 		}
-		if err := take(x, p, chunk, &e); err != nil {
+		before := x.Next(p)
+		if err := take(x, &b.merges, p, chunk, &e); err != nil {
 			return err
 		}
 		if !b.ready.Load() {
-			b.done.Add(int64(chunk.Count))
+			b.done.Add(x.Next(p) - before)
 		}
 	}
 }
 
-// take brings a record into the index, or what of it is not in yet; e is for the
-// events on their way.
-func take(x *journey.Index, p int, c eventlog.Chunk, e *event.Event) (err error) {
+// take brings a record into the index, or what of it is not in yet. merges belongs to
+// whoever writes the index; e is for the events on their way.
+func take(x *journey.Index, merges *event.Merges, p int, c eventlog.Chunk, e *event.Event) (err error) {
 	x.Write(func(w *journey.Writer) {
 		d := event.NewDecoder(c.Data)
 		next := uint64(w.At(p))
@@ -397,8 +472,11 @@ func take(x *journey.Index, p int, c eventlog.Chunk, e *event.Event) (err error)
 			switch {
 			case offset < next:
 			case e.Type == event.System && e.Name == event.NameMerge:
-				var m struct{ From, To string }
-				if json.Unmarshal(e.Properties, &m) == nil {
+				switch m, holds, err := merges.Read(e); {
+				case err != nil || !holds:
+				case m.From == m.To:
+					w.Part(m.From)
+				default:
 					w.Merge(m.From, m.To)
 				}
 			default:
@@ -410,7 +488,8 @@ func take(x *journey.Index, p int, c eventlog.Chunk, e *event.Event) (err error)
 	return err
 }
 
-// keep saves, trims and watches the size. The snapshot holds so many events.
+// keep saves, trims and watches the size. The snapshot holds so many events. It saves
+// while the log is still read, too: who is killed then need not begin anew.
 func (b *Behavior) keep(ctx context.Context, x *journey.Index, events int64) error {
 	look := time.NewTicker(min(b.cfg.SaveEvery, 10*time.Second))
 	defer look.Stop()
@@ -420,21 +499,24 @@ func (b *Behavior) keep(ctx context.Context, x *journey.Index, events int64) err
 		case <-ctx.Done():
 			// The next start has less to read. A snapshot of much takes seconds, so
 			// it is left to the timer.
-			if n := x.Stats().Events; n != events && n < 2_000_000 {
+			if n := x.Stats().Events; n != events && n < 2_000_000 && !b.mixed(x) {
 				return b.save(context.WithoutCancel(ctx), x)
 			}
 			return nil
 		case <-look.C:
 		}
+		if err := b.renew(ctx, x); err != nil && ctx.Err() == nil {
+			b.deps.Logger.Warn("ids that are their own again could not be told apart in the behavioral index; it will be tried again", "error", err)
+		}
 		now, s := b.deps.Clock(), x.Stats()
 		if s.Bytes > b.cfg.Memory {
-			return fmt.Errorf("it takes %d MB, and behavior.memory allows %d", s.Bytes>>20, b.cfg.Memory>>20)
+			return finalError{fmt.Errorf("it takes %d MB, and behavior.memory allows %d", s.Bytes>>20, b.cfg.Memory>>20)}
 		}
 		if now.Sub(trimmed) >= 24*time.Hour {
 			trimmed = now
 			x.Write(func(w *journey.Writer) { w.Trim(now.Add(-b.cfg.Keep.Duration()).UnixMicro()) })
 		}
-		if now.Sub(saved) < b.cfg.SaveEvery || s.Events == events || !b.ready.Load() {
+		if now.Sub(saved) < b.cfg.SaveEvery || s.Events == events || b.mixed(x) {
 			continue
 		}
 		saved = now
@@ -444,6 +526,45 @@ func (b *Behavior) keep(ctx context.Context, x *journey.Index, events int64) err
 		}
 		events = s.Events
 	}
+}
+
+// mixed tells whether users are to be taken in anew first: a snapshot does not know of it.
+func (b *Behavior) mixed(x *journey.Index) bool {
+	ids, _, _ := x.Mixed()
+	return len(ids) > 0 && b.deps.Facts != nil
+}
+
+// maxRenewed is how many users are taken in anew at once.
+const maxRenewed = 1000
+
+// renew takes in anew, from the facts, users that were one for a while: only there
+// stands who did what. Whoever does something meanwhile waits for the next time.
+func (b *Behavior) renew(ctx context.Context, x *journey.Index) error {
+	ids, next, version := x.Mixed()
+	if len(ids) == 0 || b.deps.Facts == nil {
+		return nil
+	}
+	ids = ids[:min(len(ids), maxRenewed)]
+	has := b.deps.Facts.Status()
+	if has.Repair != nil || slices.ContainsFunc(has.Lost, func(l facts.Lost) bool { return !l.Final }) {
+		return nil // not all of it is there
+	}
+	until := make([]uint64, len(has.Next))
+	for p := range until {
+		if until[p] = uint64(next[p]); has.Next[p] < until[p] {
+			return nil // they are behind
+		}
+	}
+	var events []event.Event
+	err := b.deps.Facts.PastOf(ctx, ids, b.deps.Clock().Add(-b.cfg.Keep.Duration()).UnixMicro(), until, func(e *event.Event) error {
+		events = append(events, *e)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the facts: %w", err)
+	}
+	x.Write(func(w *journey.Writer) { w.Renew(ids, version, events) })
+	return nil
 }
 
 // save writes the snapshot beside the old one and then takes its place.

@@ -3,10 +3,13 @@ package analytics
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +23,7 @@ import (
 	"heed/internal/event"
 	"heed/internal/eventlog"
 	"heed/internal/eventlog/distinct"
+	"heed/internal/facts/factstest"
 	"heed/internal/measure"
 	"heed/internal/measure/measuretest"
 	"heed/internal/period"
@@ -28,8 +32,13 @@ import (
 // follow runs the feeding of the index until stop.
 func follow(t *testing.T, db *memory.DB, file string, cfg BehaviorConfig) (b *Behavior, stop func()) {
 	t.Helper()
+	return followLog(t, db.Log(), file, cfg)
+}
+
+func followLog(t *testing.T, log eventlog.Log, file string, cfg BehaviorConfig) (b *Behavior, stop func()) {
+	t.Helper()
 	cfg.Promote = measuretest.Promoted()
-	b, err := NewBehavior(cfg, BehaviorDeps{Log: db.Log(), File: file})
+	b, err := NewBehavior(cfg, BehaviorDeps{Log: log, File: file})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,6 +212,98 @@ func TestIndexIsGivenUp(t *testing.T) {
 	})
 }
 
+// ailing is a log that does not answer, or not of its last partition, for a while.
+type ailing struct {
+	eventlog.Log
+	silent atomic.Bool
+	stuck  bool
+}
+
+func (a *ailing) Bounds(ctx context.Context, s eventlog.Stream, p int) (eventlog.Bounds, error) {
+	if a.silent.Load() {
+		return eventlog.Bounds{}, eventlog.ErrUnavailable
+	}
+	return a.Log.Bounds(ctx, s, p)
+}
+
+func (a *ailing) Read(ctx context.Context, s eventlog.Stream, p int, from uint64) (eventlog.Reader, error) {
+	if a.stuck && p == a.Partitions()-1 {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return a.Log.Read(ctx, s, p, from)
+}
+
+// A log that does not answer while the index starts is waited for, and said so.
+func TestIndexWaitsForTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memory.Open(memory.Config{Partitions: 2})
+		put(t, db, track("ada", "a"), track("bob", "a"))
+		log := &ailing{Log: db.Log()}
+		log.silent.Store(true)
+		b, stop := followLog(t, log, filepath.Join(t.TempDir(), "index"), BehaviorConfig{})
+		defer stop()
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if s := b.Status(); s.State != BehaviorLoading || !errors.Is(s.Err, eventlog.ErrUnavailable) {
+			t.Errorf("status while the log is silent: %+v", s)
+		}
+		log.silent.Store(false)
+		time.Sleep(longestPause)
+		synctest.Wait()
+		if s := b.Status(); s.State != BehaviorReady || s.Err != nil || s.Events != 2 {
+			t.Errorf("status when the log answers: %+v", s)
+		}
+	})
+}
+
+// What retention takes away from under the index is no reason to do without it.
+func TestIndexIsLoadedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memory.Open(memory.Config{Partitions: 1})
+		put(t, db, track("ada", "a"))
+		log := &trimming{Log: db.Log()}
+		b, stop := followLog(t, log, filepath.Join(t.TempDir(), "index"), BehaviorConfig{})
+		defer stop()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if s := b.Status(); s.State != BehaviorReady || s.Events != 1 || log.reads != 2 {
+			t.Errorf("after %d reads: %+v", log.reads, s)
+		}
+	})
+}
+
+// trimming is a log of which the first reader finds nothing any more.
+type trimming struct {
+	eventlog.Log
+	reads int
+}
+
+func (l *trimming) Read(ctx context.Context, s eventlog.Stream, p int, from uint64) (eventlog.Reader, error) {
+	if l.reads++; l.reads == 1 {
+		return nil, eventlog.ErrTrimmed
+	}
+	return l.Log.Read(ctx, s, p, from)
+}
+
+// A snapshot is written while the log is still read.
+func TestIndexIsSavedWhileItLoads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memory.Open(memory.Config{Partitions: 2})
+		for i := range 20 {
+			put(t, db, track(fmt.Sprint("u", i), "a"))
+		}
+		file := filepath.Join(t.TempDir(), "index")
+		b, stop := followLog(t, &ailing{Log: db.Log(), stuck: true}, file, BehaviorConfig{SaveEvery: time.Minute})
+		defer stop()
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if _, err := os.Stat(file); err != nil || b.Status().State != BehaviorLoading {
+			t.Errorf("%v, %+v", err, b.Status())
+		}
+	})
+}
+
 // answering is a facts store that says who was asked.
 type answering struct{ asked int }
 
@@ -302,5 +403,83 @@ func TestIndexIsBuiltFromTheFacts(t *testing.T) {
 		if err := errors.Join(<-done, store.Close()); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// An id that was claimed for somebody, with the public key, and turns out to be
+// another user's belongs to nobody else: neither from then on nor, as soon as the facts
+// were asked, before.
+func TestIDsThatAreTheirOwnAgain(t *testing.T) {
+	const at = int64(1_795_132_800_000_000)
+	db := memory.Open(memory.Config{Partitions: 1})
+	store, err := duckdb.Open(duckdb.Config{Dir: t.TempDir()}, duckdb.Deps{Partitions: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := NewBehavior(BehaviorConfig{SaveEvery: time.Second, Keep: period.Period(100 * 365 * 24 * time.Hour)},
+		BehaviorDeps{Log: db.Log(), File: filepath.Join(t.TempDir(), "index"), Facts: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx) }()
+	bought, country := &measure.Behavior{Event: "buy"}, measure.Dimension{Field: "user.country"}
+	q, err := measure.Resolve(&measure.Query{Breakdown: &measure.Breakdown{By: []measure.Dimension{country, {Events: bought}}}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// expect waits until each country's user has bought so often.
+	expect := func(want string) {
+		t.Helper()
+		got := ""
+		for deadline := time.Now().Add(30 * time.Second); got != want; runtime.Gosched() {
+			if time.Now().After(deadline) {
+				t.Fatalf("the index has %q, want %q", got, want)
+			}
+			res, ok, err := b.Query(t.Context(), q, at+3600e6)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got = ""; ok {
+				for _, row := range res.Breakdown.Rows {
+					got += *row.Values[0] + *row.Values[1] + " "
+				}
+			}
+		}
+	}
+	n := int64(0)
+	buy := func(id, country string) {
+		n++
+		put(t, db, event.Event{
+			Type: event.Track, Name: "buy", UserID: id, Source: "shop", MessageID: strconv.FormatInt(n, 10), Timestamp: at + n, ReceivedAt: at + n,
+			Context: event.Context{Country: country, Bot: n == 2},
+		})
+	}
+	buy("alice", "A")
+	buy("alice", "A") // a bot's
+	buy("bob", "B")
+	put(t, db, factstest.Merge("bob", "alice", at+n))
+	buy("bob", "B")
+	expect("B3 ")
+	put(t, db, factstest.Merge("bob", "bob", at+n+1))
+	buy("alice", "A")
+	buy("bob", "B")
+	expect("A4 B1 ")
+	fold, err := NewFold(FoldDeps{Log: db.Log(), Facts: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := fold.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	expect("A2 B3 ")
+	res, _, err := b.Query(t.Context(), q, at+3600e6)
+	if s := b.Status(); err != nil || s.Events != 5 || s.Users != 2 || res.Excluded.Bots != 1 {
+		t.Errorf("%+v, left out: %+v, %v", s, res.Excluded, err)
+	}
+	cancel()
+	if err := errors.Join(<-done, store.Close()); err != nil {
+		t.Error(err)
 	}
 }

@@ -35,7 +35,8 @@ type shard struct {
 	mu       sync.Mutex
 	next     uint64 // offset behind the last event that was counted for reports
 	begun    bool
-	liveFrom uint64 // first offset that the live figures count
+	liveFrom uint64 // first offset that the live figures count, and
+	seedFrom uint64 // that is shown
 	names    map[string]*tally
 	other    int64 // events of names beyond the bound
 	events   int64
@@ -86,7 +87,11 @@ func (s *shard) read(ctx context.Context) error {
 		return err
 	}
 	first := !s.begun
+	seed := bounds.Next
 	if first {
+		if seed, err = eventlog.Newest(ctx, s.a.deps.Log, eventlog.Events, s.partition, bounds, seedEvents); err != nil {
+			return err
+		}
 		if err := s.restore(ctx); err != nil {
 			return err
 		}
@@ -95,10 +100,8 @@ func (s *shard) read(ctx context.Context) error {
 	s.next = max(s.next, bounds.First)
 	from := s.next
 	if first {
-		s.begun, s.liveFrom, s.newest = true, bounds.Next, bounds.Time
-		if seed := bounds.Next - min(bounds.Next, seedEvents); seed < from {
-			from = max(seed, bounds.First)
-		}
+		s.begun, s.seedFrom, s.liveFrom, s.newest = true, seed, bounds.Next, bounds.Time
+		from = min(from, seed)
 	}
 	s.mu.Unlock()
 	reader, err := s.a.deps.Log.Read(ctx, eventlog.Events, s.partition, from)
@@ -143,7 +146,7 @@ func (s *shard) count(chunk *eventlog.Chunk) error {
 		if !ok {
 			return nil
 		}
-		seed := offset < s.liveFrom && offset+seedEvents >= s.liveFrom
+		seed := offset < s.liveFrom && offset >= s.seedFrom
 		fresh := offset >= s.next
 		if !fresh && !seed {
 			continue
@@ -162,7 +165,7 @@ func (s *shard) one(raw []byte, offset uint64, appended int64, fresh bool) error
 		return err
 	}
 	live := offset >= s.liveFrom && fresh
-	seed := offset < s.liveFrom && offset+seedEvents >= s.liveFrom
+	seed := offset < s.liveFrom && offset >= s.seedFrom
 	if h.Type == event.System {
 		return nil
 	}

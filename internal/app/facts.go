@@ -98,7 +98,13 @@ func (n *node) behaviorHealth(out *api.Health) {
 		out.Status = api.HealthDegraded
 		out.Notes = append(out.Notes, "Behavioral index: "+h.Message)
 	case analytics.BehaviorLoading:
-		out.Notes = append(out.Notes, "The behavioral index is loading; some questions have to wait for it.")
+		note := "The behavioral index is loading; some questions have to wait for it."
+		if s.Err != nil {
+			h.Message = fmt.Sprintf("It cannot be loaded at the moment, and is tried again: %v", s.Err)
+			out.Status = api.HealthDegraded
+			note = "Behavioral index: " + h.Message
+		}
+		out.Notes = append(out.Notes, note)
 	case analytics.BehaviorReady:
 	}
 	out.Behavior = h

@@ -51,21 +51,21 @@ func keepMemory(ctx context.Context, all int64) {
 // sixteenth less, for what either takes until the next look. It is not
 // less than what Go needs to get by, or collecting garbage would be all that is
 // done.
-func goLimit(all int64, m memory) int64 {
+func goLimit(all int64, m usage) int64 {
 	return max(all-all/16-(m.resident-m.goes), m.live+m.live/4, all/4)
 }
 
-// memory is what the process has, in bytes.
-type memory struct {
+// usage is the memory that the process has, in bytes.
+type usage struct {
 	resident int64 // in all
 	goes     int64 // Go's part of it
 	live     int64 // of Go's heap, what the last collection found in use
 }
 
-func readMemory() memory {
+func readMemory() usage {
 	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}, {Name: "/gc/heap/live:bytes"}}
 	metrics.Read(sample)
-	m := memory{goes: int64(sample[0].Value.Uint64() - sample[1].Value.Uint64()), live: int64(sample[2].Value.Uint64())}
+	m := usage{goes: int64(sample[0].Value.Uint64() - sample[1].Value.Uint64()), live: int64(sample[2].Value.Uint64())}
 	m.resident = m.goes // where the system does not tell
 	if text, err := os.ReadFile("/proc/self/statm"); err == nil {
 		var size, resident int64

@@ -7,13 +7,13 @@ func TestGoLimit(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		all  int64
-		now  memory
+		now  usage
 		want int64
 	}{
-		{"at the start all but a reserve", 4096 * mb, memory{resident: 50 * mb, goes: 50 * mb}, (4096 - 256) * mb},
-		{"what the engines leave", 4096 * mb, memory{resident: 3500 * mb, goes: 2000 * mb, live: 1200 * mb}, (4096 - 256 - 1500) * mb},
-		{"not below what lives and a quarter", 4096 * mb, memory{resident: 4400 * mb, goes: 2000 * mb, live: 1500 * mb}, 1875 * mb},
-		{"not below a quarter", 1024 * mb, memory{resident: 1024 * mb, goes: 100 * mb, live: 50 * mb}, 256 * mb},
+		{"at the start all but a reserve", 4096 * mb, usage{resident: 50 * mb, goes: 50 * mb}, (4096 - 256) * mb},
+		{"what the engines leave", 4096 * mb, usage{resident: 3500 * mb, goes: 2000 * mb, live: 1200 * mb}, (4096 - 256 - 1500) * mb},
+		{"not below what lives and a quarter", 4096 * mb, usage{resident: 4400 * mb, goes: 2000 * mb, live: 1500 * mb}, 1875 * mb},
+		{"not below a quarter", 1024 * mb, usage{resident: 1024 * mb, goes: 100 * mb, live: 50 * mb}, 256 * mb},
 	} {
 		if got := goLimit(c.all, c.now); got != c.want {
 			t.Errorf("%s: %d MB, want %d MB", c.name, got/mb, c.want/mb)

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -79,7 +80,8 @@ type node struct {
 	followers  []*follower     // roles of which is told how far they are behind
 	started    time.Time
 
-	unannounced bool // the newest definitions wait for space on the disk
+	defining    bool                  // before anything runs
+	unannounced atomic.Pointer[error] // why the newest definitions are not in the log yet; nil: they are
 }
 
 // HasData tells whether a folder was used by heed before.
@@ -138,12 +140,23 @@ func (n *node) announceRevision(ctx context.Context, revision int64) error {
 		})
 		batches[p] = &eventlog.Batch{Partition: p, Data: data, Ends: []int{len(data)}, Keys: []eventlog.Key{{}}, Own: true}
 	}
-	return log.Append(ctx, eventlog.Events, batches)
+	if n.defining && n.unannounced.Load() != nil {
+		return nil // once is enough to wait for
+	}
+	err := log.Append(ctx, eventlog.Events, batches)
+	if n.defining && (errors.Is(err, eventlog.ErrDiskFull) || errors.Is(err, eventlog.ErrUnavailable)) {
+		n.log.Warn("the definitions are not announced in the log yet: it does not take them", "error", err)
+		n.unannounced.Store(&err)
+		return nil // neither must keep Heed from starting: follow announces them
+	}
+	return err
 }
 
 // define applies what a start brings: the folder of definitions, the demo's,
 // and a first source if there is none.
 func (n *node) define(ctx context.Context) error {
+	n.defining = true
+	defer func() { n.defining = false }()
 	if dir := n.cfg.Definitions; dir != "" {
 		docs, problems := definition.LoadDir(os.DirFS(dir), ".")
 		if err := problems.Err(); err != nil {
@@ -178,30 +191,36 @@ func (n *node) define(ctx context.Context) error {
 			return fmt.Errorf("make the first source: %w", err)
 		}
 	}
-	err := n.catalog.Announce(ctx)
-	if errors.Is(err, eventlog.ErrDiskFull) {
-		n.unannounced = true // a full disk must not keep Heed from starting
-		return nil
-	}
-	return err
+	return n.catalog.Announce(ctx)
 }
 
-// follow keeps the definitions in force. What a full disk kept from being
-// announced at the start is announced first.
+// announced is nil once the definitions are in the log.
+func (n *node) announced() error {
+	if err := n.unannounced.Load(); err != nil {
+		return fmt.Errorf("they are not announced in the log yet: %w", *err)
+	}
+	return nil
+}
+
+// follow keeps the definitions in force. What could not be announced at the start
+// is announced first.
 func (n *node) follow(ctx context.Context) error {
 	retry := time.NewTicker(time.Second)
 	defer retry.Stop()
-	for n.unannounced {
+	for n.unannounced.Load() != nil {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-retry.C:
 		}
 		err := n.catalog.Announce(ctx)
-		if err != nil && !errors.Is(err, eventlog.ErrDiskFull) && ctx.Err() == nil {
-			n.log.Error("the definitions could not be announced", "err", err)
+		switch {
+		case err == nil:
+			n.unannounced.Store(nil)
+		case ctx.Err() == nil:
+			n.unannounced.Store(&err)
+			n.log.Warn("the definitions could not be announced; it will be tried again", "error", err)
 		}
-		n.unannounced = err != nil
 	}
 	return n.catalog.Run(ctx)
 }
@@ -247,7 +266,7 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	if n.cfg.has(RoleGateway) {
 		followed, err := stream.New(stream.Deps{
 			Log: n.db.log, Documents: n.db.documents, Definitions: n.catalog, Refused: gw.Refused,
-			Installation: n.installation(), Alone: n.cfg.Shape == Embedded, Logger: n.log, Registerer: n.registry, Clock: time.Now,
+			Installation: n.installation(), Process: n.place(base), Alone: n.cfg.Shape == Embedded, Logger: n.log, Registerer: n.registry, Clock: time.Now,
 		})
 		if err != nil {
 			return nil, err
@@ -399,7 +418,8 @@ func (n *node) build(ctx context.Context, version, base string) (*http.ServeMux,
 	}
 	add("retention", n.retain, alwaysReady)
 	add("pull store", n.expirePulled, alwaysReady)
-	add("definitions", n.follow, alwaysReady)
+	// On one machine a full disk is all that can be in the way; the gateway says so.
+	n.roles = append(n.roles, role{name: "definitions", run: n.follow, ready: n.announced, aside: n.cfg.Shape == Embedded})
 	return mux, nil
 }
 

@@ -51,6 +51,14 @@ func (n *node) meet(version, base string) {
 	})
 }
 
+// place tells this process from others; "" if there are none.
+func (n *node) place(base string) string {
+	if n.cfg.Shape == Embedded {
+		return ""
+	}
+	return advertised(&n.cfg, base)
+}
+
 // advertised is where other processes reach this one. One that listens on every
 // address is reached by the name of its machine.
 func advertised(cfg *Config, base string) string {

@@ -196,6 +196,13 @@ func TestHome(t *testing.T) {
 		t.Errorf("home: %+v", h)
 	}
 	eventually(t, "the active user", func() bool { return ok[api.Home](c.get("/home")).Figures.ActiveUsers == 1 })
+
+	// what somebody sent once stays live for its receipts, and is no live campaign
+	ok[api.Applied](c.send("POST", "/api/v1/definitions:apply",
+		"{kind: campaign, name: sent, when: {once: order-1}, what: [{channel: outbox, template: wow}], status: live}"))
+	if n := ok[api.Home](c.get("/home")).Figures.LiveCampaigns; n != 1 {
+		t.Errorf("%d live campaigns beside one that was sent once", n)
+	}
 }
 
 // lines opens a stream and passes its lines on.

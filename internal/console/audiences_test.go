@@ -9,6 +9,7 @@ import (
 
 	"heed/internal/console"
 	"heed/internal/console/api"
+	"heed/internal/definition"
 	"heed/internal/eventlog"
 	"heed/internal/facts"
 	"heed/internal/measure"
@@ -46,6 +47,8 @@ func (c *counted) Preview(_ context.Context, q *measure.Query) (api.AudiencePrev
 	c.query = q
 	return api.AudiencePreview{Size: 1, Sample: []string{"ann"}}, c.err
 }
+
+func (c *counted) Begin(context.Context, string, []*definition.Audience, []string) error { return nil }
 
 func TestAudiences(t *testing.T) {
 	known := &counted{}

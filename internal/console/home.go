@@ -38,7 +38,8 @@ func (s *server) GetHome(ctx context.Context, _ api.GetHomeRequestObject) (api.G
 		out.Figures.EventsPerSecond, out.Figures.ActiveUsers, out.Figures.Failures = stats.EventsPerSecond, stats.ActiveUsers, stats.Failures
 	}
 	for _, k := range set.Campaigns {
-		if k.Status == definition.Live {
+		// what was sent once is over, though its receipts still count
+		if k.Status == definition.Live && k.When.Once == "" {
 			out.Figures.LiveCampaigns++
 		}
 	}
@@ -88,9 +89,9 @@ func (c *Console) checklist(ctx context.Context, set *definition.Set, lastAt int
 			}
 		}
 	}
-	evidence := fmt.Sprintf("The newest record came into the log at %s.", api.Time(lastAt).Format("2006-01-02 15:04:05 MST"))
+	evidence := fmt.Sprintf("The newest came at %s.", api.Time(lastAt).Format("2006-01-02 15:04:05 MST"))
 	if latest != "" {
-		evidence = "The most frequent event is " + latest + ". " + evidence
+		evidence = "The most frequent event is " + latest + "."
 	}
 	tests, sent, err := c.messages(ctx)
 	if err != nil {
@@ -115,8 +116,8 @@ func (c *Console) checklist(ctx context.Context, set *definition.Set, lastAt int
 		step(api.SendEvent, "/data/events", received, evidence, "No event has come yet: paste the snippet into a page, or run the command."),
 		step(api.SeeUser, "/users", user != "", "The first one is "+cut(user, 64)+".", "0 users: they appear with the first event."),
 		step(api.BuildAudience, "/audiences", audience != "", "There is "+audience+".", "No audience is defined yet. A campaign without one goes to everybody."),
-		step(api.ConnectChannel, "/settings", true, connected, ""),
-		step(api.Test, "/campaigns", tests || sent, "A message has come out.", "Nothing was sent yet: start a campaign's trigger, or test it on yourself."),
+		step(api.ConnectChannel, "/settings?tab=channels", true, connected, ""),
+		step(api.Test, "/campaigns", tests || sent, "A message has been sent.", "Nothing was sent yet: start a campaign's trigger, or test it on yourself."),
 		step(api.Launch, "/campaigns", live != "", "Live: "+live+".", "No campaign is live."),
 	}, nil
 }

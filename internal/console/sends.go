@@ -42,6 +42,7 @@ type Sends interface {
 type send struct {
 	docs     []definition.Document
 	audience *definition.Audience
+	entering *definition.Audience // users who enter it later get it too; nil: it goes once
 	template *definition.Template
 	campaign *definition.Campaign
 }
@@ -78,7 +79,8 @@ func sendOf(d *api.SendDraft, order string) (*send, error) {
 		if len(s.campaign.Who) == 0 {
 			return nil, api.BadRequest("everybody is in it already", "name the users that it goes to, or send once")
 		}
-		s.campaign.When = definition.When{Audience: s.entered(), On: definition.Enter}
+		s.entering = s.entered()
+		s.campaign.When = definition.When{Audience: s.entering.Name, On: definition.Enter}
 	}
 	s.docs = append(s.docs,
 		definition.NewDocument(definition.KindTemplate, d.Name, s.template),
@@ -88,18 +90,18 @@ func sendOf(d *api.SendDraft, order string) (*send, error) {
 
 // entered is the audience that users enter who come later. Nobody is told to enter
 // one that the profile decides on when it is asked for: another one names it then.
-func (s *send) entered() string {
-	name := s.audience.Name
+func (s *send) entered() *definition.Audience {
 	if _, err := s.audience.Program(); errors.Is(err, definition.ErrBehavior) {
-		return name
+		return s.audience
 	}
+	name := s.audience.Name
 	const suffix = "-entering"
 	entering := &definition.Audience{
 		Name: name[:min(len(name), 64-len(suffix))] + suffix, Description: "Who enters " + name,
 		Audience: measure.Audience{All: []measure.Audience{{Audience: name}}},
 	}
 	s.docs = append(s.docs, definition.NewDocument(definition.KindAudience, entering.Name, entering))
-	return entering.Name
+	return entering
 }
 
 // unused expects that none of the definitions exists.
@@ -253,17 +255,27 @@ func (s *server) PostSend(ctx context.Context, r api.PostSendRequestObject) (api
 	case n == 0:
 		return nil, api.BadRequest("nobody is in the audience", "")
 	}
-	if err := c.define(ctx, order); err != nil {
+	if err := c.define(ctx, order, users); err != nil {
 		return nil, err
 	}
 	return sent(c.deps.Sends.SendOnce(ctx, asked.Name, asked.Id, users))
 }
 
 // define puts the definitions of an order in force. An earlier try may have got
-// as far as that: then the campaign under the name is this one.
-func (c *Console) define(ctx context.Context, s *send) error {
-	if have := c.deps.Definitions.Current().Campaigns[s.campaign.Name]; have != nil && reflect.DeepEqual(have, s.campaign) {
+// as far as that: then the campaign under the name is this one. Who enters from now
+// on is told from these users.
+func (c *Console) define(ctx context.Context, s *send, users []string) error {
+	now := c.deps.Definitions.Current()
+	if have := now.Campaigns[s.campaign.Name]; have != nil && reflect.DeepEqual(have, s.campaign) {
 		return nil
+	}
+	if s.entering != nil && c.deps.Audiences != nil {
+		if now.Audiences[s.entering.Name] != nil {
+			return sendConflict(s.campaign.Name, catalog.ErrConflict)
+		}
+		if err := c.deps.Audiences.Begin(ctx, s.entering.Name, []*definition.Audience{s.audience, s.entering}, users); err != nil {
+			return err
+		}
 	}
 	_, err := c.apply(ctx, s.docs, catalog.Options{Expect: s.unused()})
 	return sendConflict(s.campaign.Name, err)

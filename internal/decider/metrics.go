@@ -60,7 +60,7 @@ func newMetrics() *metrics {
 		unpulled: counter("unpulled_total", "Documents of the pull store that could not be read and counted as missing."),
 		poisoned: counter("poisoned_total", "Events and timers that were skipped because they cannot be processed."),
 		corrupt:  counter("corrupt_total", "Stored rows and profiles that could not be read."),
-		lost:     counter("lost_total", "Offsets that retention removed before they were decided."),
+		lost:     counter("lost_total", "Events that retention removed before they were decided; on Kafka, records with up to 256 of them."),
 		ticks:    counter("ticks_total", "Ticks appended to the log."),
 		sessions: counter("sessions_total", "Sessions that began, told with a session_start of Heed."),
 		evicted:  counter("sessions_evicted_total", "Users whose last activity was forgotten early for want of room (decider.session_users)."),

@@ -244,7 +244,7 @@ func (w *worker) read(ctx context.Context) error {
 			return fmt.Errorf("bounds of the log: %w", berr)
 		}
 		w.logger.Error("retention removed events that were not decided yet", "next", w.next, "first", bounds.First)
-		w.metrics.lost.Add(float64(bounds.First - w.next))
+		w.metrics.lost.Add(math.Ceil(float64(bounds.First-w.next) / float64(eventlog.Spacing(log))))
 		r, err = log.Read(ctx, eventlog.Events, w.number, bounds.First)
 	}
 	if err != nil {

@@ -27,6 +27,8 @@ var (
 	ErrTimeout = errors.New("facts: query took too long")
 	// ErrTooBig: the query needed more memory or disk than it may have.
 	ErrTooBig = errors.New("facts: query needs too much memory")
+	// ErrFull: nothing may be written, the rest of the disk is left to those who cannot wait.
+	ErrFull = errors.New("the disk reserve is reached")
 	// ErrUnsupported: the store cannot answer this exactly; the message says why.
 	ErrUnsupported = errors.New("facts: not supported")
 	// ErrLoading: what could answer is not there yet, but will be.
@@ -77,6 +79,9 @@ type Past interface {
 	// session id, and is valid until take returns. An error of the callbacks ends
 	// it and is returned.
 	Past(ctx context.Context, from int64, until []uint64, merged func(from, to string) error, take func(*event.Event) error) error
+	// PastOf hands over like that the events of the users whom these ids belong to
+	// today. What take keeps of an event stays as it is.
+	PastOf(ctx context.Context, ids []string, from int64, until []uint64, take func(*event.Event) error) error
 }
 
 // Driver is all that a driver does.

@@ -110,6 +110,7 @@ type Index struct {
 	odd    map[string]uint32 // ids whose hash is taken, and ids that were merged
 	moved  map[uint32]uint32
 	was    map[uint32]string // ids of dead numbers, for who knew them
+	mixed  map[string]bool   // see Mixed
 
 	events  lists.Lists // by user: words in order of time
 	firstAt []int64     // first event that counts, in µs; never: none
@@ -158,7 +159,7 @@ func New(cfg Config) (*Index, error) {
 	}
 	x := &Index{
 		cfg:    cfg,
-		byHash: map[uint64]uint32{}, odd: map[string]uint32{}, moved: map[uint32]uint32{}, was: map[uint32]string{},
+		byHash: map[uint64]uint32{}, odd: map[string]uint32{}, moved: map[uint32]uint32{}, was: map[uint32]string{}, mixed: map[string]bool{},
 		byKind:  map[string]uint16{},
 		did:     presence.New(),
 		traits:  newColumns(cfg.MaxTraits, cfg.MaxValues),

@@ -158,11 +158,12 @@ func (p People) Follow(m Members) Members {
 	out := Members{bitset.New(len(p.x.ids))}
 	m.users.Each(0, len(m.users), func(u uint32) {
 		if p.x.ids[u] == "" {
-			to, ok := p.x.number(p.x.was[u])
-			if !ok || p.x.ids[to] == "" {
+			for to, moved := p.x.moved[u]; moved; to, moved = p.x.moved[u] {
+				u = to
+			}
+			if p.x.ids[u] == "" {
 				return
 			}
-			u = to
 		}
 		out.users.Add(u)
 	})

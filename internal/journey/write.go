@@ -245,6 +245,17 @@ func (x *Index) unmark(u uint32) {
 	x.events.Put(u, nil)
 }
 
+// empty takes from a user what they did and are.
+func (x *Index) empty(u uint32) {
+	x.total -= int64(len(x.events.At(u)))
+	x.unmark(u)
+	x.eachColumn(func(c *column) { c.clear(u) })
+	x.firstAt[u] = never
+	if x.alive.Has(u) {
+		x.alive.Remove(u)
+	}
+}
+
 // bury makes a number dead.
 func (x *Index) bury(u uint32) {
 	if h := xxhash.Sum64String(x.ids[u]); x.byHash[h] == u {
@@ -264,9 +275,7 @@ func (w *Writer) Forget(id string) {
 	if !ok {
 		return
 	}
-	x.total -= int64(len(x.events.At(u)))
-	x.unmark(u)
-	x.eachColumn(func(c *column) { c.clear(u) })
+	x.empty(u)
 	for other := range x.odd {
 		if n, _ := x.number(other); n == u {
 			delete(x.odd, other)

@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,6 +80,19 @@ func ParseNumber(s string) (float64, bool) {
 	}
 	n, err := strconv.ParseFloat(s, 64)
 	return n, err == nil
+}
+
+// MaxAmount is the greatest number that is summed, and -MaxAmount the least: as many
+// of them as there can be events have a sum that is a number, too.
+const MaxAmount = 1e288
+
+// Amount is what a text adds to a sum: the number that ParseNumber reads, 0 if it reads
+// none or one beyond MaxAmount.
+func Amount(s string) float64 {
+	if n, ok := ParseNumber(s); ok && math.Abs(n) <= MaxAmount {
+		return n
+	}
+	return 0
 }
 
 // Holds tells whether a value is one that Is asks for.

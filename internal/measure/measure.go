@@ -125,7 +125,7 @@ type Count string
 const (
 	CountEvents Count = "events" // events; the default
 	CountUsers  Count = "users"  // distinct users
-	CountSum    Count = "sum"    // the sum of a field; what ParseNumber does not read adds nothing
+	CountSum    Count = "sum"    // the sum of a field, of each event its Amount
 )
 
 // Series counts per bucket of local time. A user counts once in every bucket in

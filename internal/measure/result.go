@@ -29,6 +29,7 @@ type Result struct {
 func (r *Result) Listed() {
 	switch {
 	case r.Series != nil:
+		listed(&r.Series.Buckets)
 		listed(&r.Series.Lines)
 	case r.Breakdown != nil:
 		listed(&r.Breakdown.Rows)

@@ -8,7 +8,7 @@ import (
 
 func TestListed(t *testing.T) {
 	for _, r := range []Result{
-		{Series: &SeriesResult{Buckets: []int64{}}},
+		{Series: &SeriesResult{}},
 		{Breakdown: &BreakdownResult{}},
 		{Retention: &RetentionResult{}},
 		{Retention: &RetentionResult{Cohorts: []Cohort{{}}}},

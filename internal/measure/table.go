@@ -3,11 +3,12 @@ package measure
 import (
 	"cmp"
 	"strconv"
+	"strings"
 	"time"
 )
 
 // Table lays an answer out as Rows, in text, as it would be read in a spreadsheet;
-// times are in the zone of the answer.
+// times are in the zone of the answer, and texts are Inert.
 func Table(q *Query, res *Result) [][]string {
 	head, rows := Rows(q, res)
 	out := make([][]string, 1, len(rows)+1)
@@ -19,7 +20,7 @@ func Table(q *Query, res *Result) [][]string {
 		for i, v := range r {
 			switch v := v.(type) {
 			case string:
-				cells[i] = v
+				cells[i] = Inert(v)
 			case int64:
 				cells[i] = strconv.FormatInt(v, 10)
 			case float64:
@@ -33,6 +34,19 @@ func Table(q *Query, res *Result) [][]string {
 		out = append(out, cells)
 	}
 	return out
+}
+
+// Inert is a text that a spreadsheet does not take for a formula: names and ids come
+// from whoever knows the public key. What begins like one and is no plain number gets
+// an apostrophe in front.
+func Inert(s string) string {
+	if s == "" || !strings.Contains("=+-@\t\r", s[:1]) {
+		return s
+	}
+	if (s[0] == '+' || s[0] == '-') && strings.Trim(s[1:], "0123456789. ") == "" {
+		return s // a number, a telephone number
+	}
+	return "'" + s
 }
 
 // Column is one of a table, whose cells are string, int64, float64 or time.Time.

@@ -68,7 +68,7 @@ test('from New campaign to the pop-up, in at most thirteen clicks', async () => 
   await click(button('Test on me'));
   // here, and on the tester's own page
   await page
-    .getByRole('dialog', { name: `As ${tester} sees it` })
+    .getByRole('dialog', { name: `What is shown to ${tester}` })
     .locator('iframe')
     .waitFor();
   await page.keyboard.press('Escape');

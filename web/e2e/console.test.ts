@@ -29,7 +29,7 @@ beforeAll(async () => {
 });
 afterAll(() => browser?.close());
 
-const rows = (page: Page) => page.locator('[data-testid=events] > li');
+const rows = (page: Page) => page.locator('[data-testid=events] > li[data-id]');
 /** The user's win; the beginning of the visit is a row, too. */
 const event = (page: Page, user: string) =>
   rows(page).filter({ hasText: user }).filter({ hasText: 'win' });

@@ -67,7 +67,9 @@ async function walk(
   clicks++;
   await composer.getByRole('button', { name: `Send to ${sending}` }).click();
   expect(clicks).toBeLessThanOrEqual(13);
-  const campaign = await page.getByTestId('sent').getByRole('link').first().textContent();
+  const sent = page.getByTestId('sent');
+  await sent.getByText(new RegExp(`^ ?It is on its way to ${sending} users? of \\d`)).waitFor();
+  const campaign = await sent.getByRole('link').first().textContent();
   await expect
     .poll(async () => {
       const { deliveries } = await heed.admin<{ deliveries: { status: string }[] }>(
@@ -76,7 +78,7 @@ async function walk(
       return deliveries.length;
     }, patient)
     .toBe(sending);
-  await page.goto(`${heed.url}/outbox`);
+  await sent.getByRole('link', { name: 'Outbox', exact: true }).click();
   return { page, sending, campaign: campaign ?? '' };
 }
 

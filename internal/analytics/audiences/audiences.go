@@ -37,7 +37,8 @@ import (
 type Config struct {
 	// Rest is how many times as long as a look at an audience took is rested
 	// after it, from looks at everybody and from looks at those who did something
-	// each by themselves: 10 takes at most an eleventh of a core for either.
+	// each by themselves: 10 takes at most an eleventh of a core for either. Behind the
+	// first look at each, which reads its members, is rested once as long.
 	Rest int `yaml:"rest"`
 	// TimeEvery is how often is looked at what changes by time alone.
 	TimeEvery time.Duration `yaml:"time_every"`
@@ -124,6 +125,7 @@ type Keeper struct {
 	until  []uint64       // what the log held then: facts that have less are not asked
 	kept   map[string]*kept
 	waited time.Duration // for stores, in this turn
+	loaded bool          // members were read from the store, in this turn
 	rested [3]time.Time  // by kind of look: none before that
 	// atLeast is how often every audience is looked at, so that what is stored says
 	// that it still holds.
@@ -193,7 +195,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 		case <-rest.C:
 		}
 		began := k.deps.Clock()
-		k.waited = 0
+		k.waited, k.loaded = 0, false
 		worked, err := k.turn(ctx)
 		if ctx.Err() != nil || errors.Is(err, eventlog.ErrClosed) || errors.Is(err, documents.ErrClosed) {
 			return nil // the error is that of the end
@@ -206,7 +208,11 @@ func (k *Keeper) Run(ctx context.Context) error {
 		case worked != none:
 			took := now.Sub(began) - k.waited
 			k.metrics.seconds.Add(took.Seconds())
-			k.rested[worked] = now.Add(took * time.Duration(k.cfg.Rest))
+			pause := took * time.Duration(k.cfg.Rest)
+			if k.loaded {
+				pause = took // until all are loaded, nobody enters or leaves the others
+			}
+			k.rested[worked] = now.Add(pause)
 			rest.Reset(0)
 		default:
 			pause := lookEvery

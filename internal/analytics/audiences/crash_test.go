@@ -104,6 +104,61 @@ func TestCrashAtAnyWrite(t *testing.T) {
 	}
 }
 
+// Whatever write of its beginning the process dies at: who asks again gets the same
+// audience, and so does who asks again after a start.
+func TestBeginAtAnyWrite(t *testing.T) {
+	const rule = "kind: audience\nname: buyers\ndid: {event: purchase}\n"
+	begin := func(w *world, at int, again bool) (writes int) {
+		w.entryBytes = 4 << 10
+		w.start()
+		var ids []string
+		for i := range 130 {
+			id := fmt.Sprintf("user-%04d-%s", i, strings.Repeat("x", 90))
+			ids = append(ids, id)
+			w.happen(track(id, "purchase"))
+		}
+		w.define("kind: audience\nname: others\ndid: {event: visit}\n")
+		w.settle()
+		if writes = w.writes; at > 0 {
+			w.dieAt, w.after = writes+at, at%2 == 0
+		}
+		docs, _ := definition.Parse("", []byte(rule))
+		to := []*definition.Audience{docs[0].Spec.(*definition.Audience)}
+		if err := w.k.Begin(t.Context(), "buyers", to, ids); err != nil {
+			if again {
+				w.restart()
+				w.settle()
+			}
+			w.dead, w.dieAt = false, 0
+			w.now++
+			if err := w.k.Begin(t.Context(), "buyers", to, ids); err != nil {
+				t.Fatal(err)
+			}
+		}
+		writes = w.writes - writes
+		w.happen(track("ann", "purchase"))
+		w.define(rule)
+		w.settle()
+		return writes
+	}
+	calm := newWorld(t, 3)
+	writes := begin(calm, 0, false)
+	members, events := calm.obeyed()
+	if len(members["buyers"]) != 131 || len(events) != 1 || !slices.Equal(events["buyers ann"], []string{event.NameAudienceEntered}) {
+		t.Fatalf("%d members, events %v", len(members["buyers"]), events)
+	}
+	for at := 1; at <= writes; at++ {
+		for _, again := range []bool{false, true} {
+			w := newWorld(t, 3)
+			begin(w, at, again)
+			gotMembers, gotEvents := w.obeyed()
+			if diff := gocmp.Diff(members, gotMembers) + gocmp.Diff(events, gotEvents); diff != "" {
+				t.Fatalf("dead at write %d, restart %v (-calm +got):\n%s", at, again, diff)
+			}
+		}
+	}
+}
+
 // Who the records say is in an audience is who the oracle says, whatever
 // happens, with the index and without.
 func TestMembersAreThoseOfTheOracle(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 
+	"heed/internal/definition"
 	"heed/internal/documents"
 	"heed/internal/event"
 )
@@ -19,6 +20,7 @@ import (
 // TestGolden plays the scripts of testdata, with the index and without:
 //
 //	define          the definitions in the input come into force
+//	begin NAME ID.. the audience in the input begins with users; it is not in force yet
 //	event           a line an event: USER NAME, USER beginning with ~ if anonymous
 //	merge A B       A turns out to be B's
 //	at 90s          the clock, since the start
@@ -53,6 +55,18 @@ func (s *script) run(d *datadriven.TestData) string {
 	switch d.Cmd {
 	case "define":
 		s.define(d.Input)
+	case "begin":
+		docs, problems := definition.Parse("test.yaml", []byte(d.Input))
+		if err := problems.Err(); err != nil {
+			d.Fatalf(s.t, "%v", err)
+		}
+		var ids []string
+		for _, arg := range d.CmdArgs[1:] {
+			ids = append(ids, arg.Key)
+		}
+		if err := s.k.Begin(s.t.Context(), d.CmdArgs[0].Key, []*definition.Audience{docs[0].Spec.(*definition.Audience)}, ids); err != nil {
+			d.Fatalf(s.t, "%v", err)
+		}
 	case "event":
 		for line := range strings.Lines(d.Input) {
 			words := strings.Fields(line)

@@ -141,7 +141,7 @@ func (a *kept) urgency(now int64) float64 {
 // look brings an audience up to date.
 func (k *Keeper) look(ctx context.Context, a *kept, now int64, kind look) error {
 	if !a.read {
-		a.whole = 0
+		a.whole, k.loaded = 0, true
 		if err := k.load(ctx, a); err != nil {
 			return err
 		}
@@ -274,11 +274,8 @@ func (k *Keeper) clear(ctx context.Context, a *kept, now int64) error {
 			return err
 		}
 	}
-	prefix := a.name + "/"
-	for _, collection := range []string{collJournal, collMembers, collSizes} {
-		if err := k.remove(ctx, collection, prefix, every); err != nil {
-			return err
-		}
+	if err := k.forget(ctx, a.name); err != nil {
+		return err
 	}
 	if err := k.write(ctx, a, documents.Relaxed, documents.Write{Collection: collHeads, Key: a.name, Expect: a.version}); err != nil {
 		return err

@@ -2,7 +2,9 @@ package audiences
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -119,6 +121,33 @@ func TestAtRest(t *testing.T) {
 		synctest.Wait()
 		if n := w.asked - asked; n < 4 || n > 6 {
 			t.Errorf("%d looks of half a second in 30 s", n)
+		}
+	})
+}
+
+// A start is not rested from as what comes again and again: with many audiences, nobody
+// would enter or leave the last of them for minutes.
+func TestStartIsShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		w.index = nil
+		w.slow = time.Second
+		var rules strings.Builder
+		for i := range 10 {
+			fmt.Fprintf(&rules, "kind: audience\nname: buyers%d\ndid: {event: purchase, min: %d}\n---\n", i, i+1)
+		}
+		w.define(rules.String())
+		defer w.run()()
+		time.Sleep(25 * time.Second)
+		synctest.Wait()
+		list, err := w.k.Audiences(t.Context())
+		if err != nil || len(list) != 10 {
+			t.Fatalf("%d audiences, %v", len(list), err)
+		}
+		for _, a := range list {
+			if a.State != api.AudienceReady {
+				t.Errorf("%s is %s", a.Name, a.State)
+			}
 		}
 	})
 }

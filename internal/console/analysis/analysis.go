@@ -46,6 +46,9 @@ type Audiences interface {
 	Names(ctx context.Context) measure.Names
 	// Preview answers a query for users that nobody has saved.
 	Preview(ctx context.Context, q *measure.Query) (api.AudiencePreview, error)
+	// Begin has an audience that is about to be defined, by one of the definitions,
+	// begin with users who do not enter it: whoever else is in it then does.
+	Begin(ctx context.Context, name string, defs []*definition.Audience, users []string) error
 }
 
 // Alerts tells what is out of the ordinary.
@@ -99,10 +102,17 @@ func Refusal(err error) error {
 		return api.Fail(http.StatusUnprocessableEntity, "unsupported", err.Error(), "docs/measures.md says who answers what")
 	case errors.Is(err, facts.ErrLoading):
 		return api.Fail(http.StatusServiceUnavailable, "unavailable", err.Error(), "try again in a moment")
+	case errors.Is(err, facts.ErrFull):
+		return full(err)
 	case errors.Is(err, facts.ErrBusy):
 		return api.Fail(http.StatusTooManyRequests, "throttled", err.Error(), "try again in a moment")
 	case errors.Is(err, facts.ErrTimeout), errors.Is(err, facts.ErrTooBig):
 		return api.Fail(http.StatusUnprocessableEntity, "too_large", err.Error(), "ask for a shorter range, fewer steps or fewer dimensions")
 	}
 	return err
+}
+
+// full says that there is no room for the file of an answer.
+func full(err error) *api.Refusal {
+	return api.Fail(http.StatusServiceUnavailable, "unavailable", "no file can be made of the answer: "+err.Error(), "JSON and CSV need no room on the disk; free some for Parquet")
 }

@@ -67,15 +67,19 @@ func (h *Handlers) QueryMeasure(w http.ResponseWriter, r *http.Request) error {
 		}
 		return nil
 	}
-	h.sendMeasure(w, r, &res)
-	return nil
+	return h.sendMeasure(w, r, &res)
 }
 
-func (h *Handlers) sendMeasure(w http.ResponseWriter, r *http.Request, answer any) {
+func (h *Handlers) sendMeasure(w http.ResponseWriter, r *http.Request, answer any) error {
+	text, err := json.Marshal(answer)
+	if err != nil {
+		return fmt.Errorf("write an answer: %w", err)
+	}
 	w.Header().Set("Content-Type", "application/json")
-	if err := json.NewEncoder(w).Encode(answer); err != nil && r.Context().Err() == nil {
+	if _, err := w.Write(append(text, '\n')); err != nil && r.Context().Err() == nil {
 		h.deps.Logger.Debug("an answer was not sent whole", "error", err)
 	}
+	return nil
 }
 
 // ListMeasureUsers answers who is behind a mark: the query is answered again as
@@ -127,8 +131,7 @@ func (h *Handlers) ListMeasureUsers(w http.ResponseWriter, r *http.Request) erro
 	if out.Audience, err = json.Marshal(tree); err != nil {
 		return fmt.Errorf("write an audience: %w", err)
 	}
-	h.sendMeasure(w, r, &out)
-	return nil
+	return h.sendMeasure(w, r, &out)
 }
 
 // sendIDs writes the users of all pages from the first one on.
@@ -138,7 +141,7 @@ func (h *Handlers) sendIDs(w http.ResponseWriter, r *http.Request, q *measure.Qu
 	err := out.Write([]string{"user"})
 	for err == nil {
 		for _, id := range page.IDs {
-			if err = out.Write([]string{id}); err != nil {
+			if err = out.Write([]string{measure.Inert(id)}); err != nil {
 				break
 			}
 		}

@@ -121,6 +121,8 @@ func SQLRefusal(err error) *api.Refusal {
 	switch {
 	case errors.Is(err, facts.ErrStatement):
 		return api.BadRequest(err.Error(), "docs/sql.md lists the views")
+	case errors.Is(err, facts.ErrFull):
+		return full(err)
 	case errors.Is(err, facts.ErrBusy):
 		return api.Fail(http.StatusTooManyRequests, "throttled", err.Error(), "try again in a moment")
 	case errors.Is(err, facts.ErrTimeout), errors.Is(err, facts.ErrTooBig):

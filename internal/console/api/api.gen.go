@@ -1169,11 +1169,11 @@ type BehaviorHealth struct {
 	// Bytes Of memory, about
 	Bytes int64 `json:"bytes"`
 
-	// Done While it loads: users of its snapshot, then events of the log
+	// Done While it loads: users of its snapshot, then offsets of the log
 	Done   int64 `json:"done,omitempty,omitzero"`
 	Events int64 `json:"events"`
 
-	// Message Why it was given up
+	// Message Why it was given up, or what its loading waits for
 	Message string              `json:"message,omitempty,omitzero"`
 	Of      int64               `json:"of,omitempty,omitzero"`
 	State   BehaviorHealthState `json:"state"`

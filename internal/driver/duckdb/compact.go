@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"heed/internal/driver/duckdb/rows"
+	"heed/internal/facts"
 )
 
 const (
@@ -23,7 +24,8 @@ const (
 	lookForDays = time.Minute
 	// scrubEvery is how often the checksums of all files are looked at.
 	scrubEvery = 24 * time.Hour
-	// scrubSoon is how long a scrub waits behind the start, or the one before.
+	// scrubSoon is how long a scrub waits behind the start, if no query fails, or behind
+	// the one before.
 	scrubSoon = time.Minute
 	// leastGroup and mostGroup bound the rows of a row group of a closed day: the
 	// smallest part that a query can leave out.
@@ -57,7 +59,8 @@ func (s *Store) tend() {
 			err = s.forget(now)
 		}
 		since := now.Sub(scrubbed)
-		if err == nil && (since >= scrubEvery || since >= scrubSoon && (!begun || s.suspect.Load())) {
+		soon := since >= scrubSoon || !begun && s.suspect.Load()
+		if err == nil && (since >= scrubEvery || soon && (!begun || s.suspect.Load())) {
 			scrubbed, begun = now, true
 			s.suspect.Store(false)
 			err = s.scrub(ctx)
@@ -84,7 +87,7 @@ func (s *Store) openDay(now time.Time) int64 {
 func (s *Store) compactDue(ctx context.Context, now time.Time, look bool) error {
 	s.tidying.Lock()
 	defer s.tidying.Unlock()
-	if err := s.roomOnDisk(); errors.Is(err, errReserve) {
+	if err := s.roomOnDisk(); errors.Is(err, facts.ErrFull) {
 		return nil // what is there can stay as it is
 	}
 	open := s.openDay(now)
@@ -168,6 +171,11 @@ func (s *Store) compact(ctx context.Context, recent []*file, open int64) (err er
 	}
 	defer func() { err = joinClose(err, engine) }()
 
+	// What is damaged may be readable all the same: with a new checksum it would pass
+	// for what was written.
+	if err := s.whole(ctx, recent); err != nil {
+		return err
+	}
 	counts, err := daysOf(ctx, engine, s.list(recent))
 	if err != nil {
 		return s.blame(ctx, err, recent)
@@ -202,6 +210,9 @@ func (s *Store) compact(ctx context.Context, recent []*file, open int64) (err er
 		inputs := slices.Clone(recent)
 		rows := c.rows
 		if f := closed[c.day]; f != nil {
+			if err := s.whole(ctx, []*file{f}); err != nil {
+				return err
+			}
 			inputs, rows = append(inputs, f), rows+f.Rows
 			replaced = append(replaced, f.Name)
 		}
@@ -371,27 +382,38 @@ func (s *Store) forget(now time.Time) error {
 func (s *Store) scrub(ctx context.Context) error {
 	v := s.acquire()
 	defer s.release(v)
-	return s.verify(ctx, v.files)
+	_, err := s.verify(ctx, v.files)
+	return err
+}
+
+// whole is errDamaged if one of the files is damaged, and sets it aside.
+func (s *Store) whole(ctx context.Context, files []*file) error {
+	damaged, err := s.verify(ctx, files)
+	if err == nil && damaged > 0 {
+		err = fmt.Errorf("%w: %d of %d are set aside", errDamaged, damaged, len(files))
+	}
+	return err
 }
 
 // verify sets aside those of the files that are damaged.
-func (s *Store) verify(ctx context.Context, files []*file) error {
+func (s *Store) verify(ctx context.Context, files []*file) (damaged int, err error) {
 	for _, f := range files {
 		if err := ctx.Err(); err != nil {
-			return err
+			return damaged, err
 		}
 		if f.gone {
 			continue
 		}
 		if err := f.verify(s.cfg.Dir); errors.Is(err, errDamaged) {
 			if err := s.setAside(f.entry, err); err != nil {
-				return err
+				return damaged, err
 			}
+			damaged++
 		} else if err != nil {
-			return err
+			return damaged, err
 		}
 	}
-	return nil
+	return damaged, nil
 }
 
 // blame looks, after an error, whether a damaged file was its cause.
@@ -399,7 +421,7 @@ func (s *Store) blame(ctx context.Context, cause error, files []*file) error {
 	if ctx.Err() != nil {
 		return cause
 	}
-	if err := s.verify(ctx, files); err != nil {
+	if _, err := s.verify(ctx, files); err != nil {
 		return errors.Join(cause, err)
 	}
 	return cause

@@ -1,23 +1,15 @@
 package duckdb
 
-import (
-	"encoding/json"
-	"fmt"
-
-	"heed/internal/event"
-)
+import "heed/internal/event"
 
 // control acts on a control record; the lock is held.
 func (s *Store) control(e *event.Event) error {
 	if e.Name != event.NameMerge {
 		return nil
 	}
-	var m struct{ From, To string }
-	if err := json.Unmarshal(e.Properties, &m); err != nil {
-		return fmt.Errorf("%w: a merge record: %w", event.ErrCorrupt, err)
-	}
-	if m.From == "" || m.To == "" {
-		return nil
+	m, ok, err := s.merges.Read(e)
+	if err != nil || !ok {
+		return err
 	}
 	from, err := s.users.number(m.From)
 	if err != nil {

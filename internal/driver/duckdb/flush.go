@@ -3,7 +3,6 @@ package duckdb
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"heed/internal/driver/duckdb/rows"
+	"heed/internal/facts"
 	"heed/internal/measure"
 )
 
@@ -78,10 +78,7 @@ func (s *Store) Flush(ctx context.Context) error {
 	return err
 }
 
-// errReserve says that the rest of the disk is left to those who cannot wait.
-var errReserve = errors.New("the disk reserve is reached")
-
-// roomOnDisk is errReserve when the disk's reserve is reached.
+// roomOnDisk is facts.ErrFull when the disk's reserve is reached.
 func (s *Store) roomOnDisk() error {
 	if s.cfg.Reserve == 0 {
 		return nil
@@ -91,7 +88,7 @@ func (s *Store) roomOnDisk() error {
 		return fmt.Errorf("free space of %s: %w", s.cfg.Dir, err)
 	}
 	if int64(fs.Bavail)*fs.Bsize < s.cfg.Reserve {
-		return errReserve
+		return facts.ErrFull
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,6 +94,48 @@ func TestHostileTexts(t *testing.T) {
 	ask(by(measure.Dimension{Field: "event.source"}))
 	ask(by(measure.Dimension{Field: "properties.x"}))
 	ask(&measure.Query{Users: &measure.Users{Limit: 100}})
+	// Long lists are looked up: here are most of the values, none, and one that nothing has.
+	list := []*string{nil, new("")}
+	for _, text := range texts[:len(texts)-3] {
+		list = append(list, &text)
+	}
+	everybody := measure.Range{From: "2026-09-01", To: "2026-10-01"}
+	for _, d := range []measure.Dimension{{Field: "properties.x"}, {Field: "context.country"}, {Field: "properties.none"}} {
+		for _, not := range []bool{false, true} {
+			is := measure.Is{Dimension: d, Values: list, Not: not}
+			ask(&measure.Query{Audience: &measure.Audience{Did: &measure.Did{Is: []measure.Is{is}}}, Users: &measure.Users{Limit: 100}})
+			is.Dimension.Field = "user.country"
+			ask(&measure.Query{Audience: &measure.Audience{Is: &is}, Users: &measure.Users{Limit: 100}})
+		}
+		for _, count := range []measure.Count{measure.CountUsers, measure.CountEvents} {
+			ask(&measure.Query{Range: everybody, Series: &measure.Series{Of: []measure.Match{{}}, Count: count, Per: measure.Day, By: &d, Top: 7}})
+			ask(&measure.Query{Breakdown: &measure.Breakdown{Of: &measure.Match{}, Count: count, By: []measure.Dimension{d, {Field: "user.device"}}, Top: 7}})
+		}
+	}
+}
+
+// What is asked of each event does not take longer the more values are told apart.
+func TestManyRows(t *testing.T) {
+	s := open(t, Config{Dir: t.TempDir()}, Deps{Partitions: 1})
+	const each = 40
+	for i := range 5000 {
+		chunk := make([]event.Event, each)
+		for j := range chunk {
+			chunk[j] = factstest.Track(fmt.Sprint("u", j), "view", factstest.Noon+int64(i*each+j))
+			chunk[j].Properties = fmt.Appendf(nil, `{"id": "%d-%d"}`, i, j)
+		}
+		factstest.Append(t, s, 0, factstest.Chunk(uint64(i*each), chunk...))
+	}
+	q := &measure.Query{Breakdown: &measure.Breakdown{
+		Of: &measure.Match{}, Count: measure.CountUsers, By: []measure.Dimension{{Field: "properties.id"}}, Top: measure.MaxTop,
+	}}
+	res, err := s.Query(t.Context(), q, factstest.Noon+1e9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(res.Breakdown.Rows); n != measure.MaxTop || res.Breakdown.Other.Count != each || res.Breakdown.Total != each {
+		t.Errorf("%d rows, others %+v, total %g", n, res.Breakdown.Other, res.Breakdown.Total)
+	}
 }
 
 func device(text string) measure.Dimension {
@@ -143,5 +187,36 @@ func TestUnreadStatementsLeaveAPlace(t *testing.T) {
 	}
 	if got := factstest.Rows(t, s, "SELECT 1"); got != "1\n" {
 		t.Error(got)
+	}
+}
+
+// Numbers that would make a sum greater than every number add nothing, whether their
+// property has a column or not: anybody can send them, and every chart of it would break.
+func TestSumsAreNumbers(t *testing.T) {
+	s := open(t, Config{Dir: t.TempDir()}, Deps{Partitions: 1})
+	for i, value := range []string{"1e308", "1e308", "-1e308", "-1e308", "7", `"1e308"`, "1e288"} {
+		e := factstest.Track("ann", "purchase", factstest.Noon+int64(i))
+		e.Properties = []byte(`{"revenue": ` + value + `}`)
+		factstest.Append(t, s, 0, factstest.Chunk(uint64(i), e))
+	}
+	day := measure.Range{From: "2026-09-20", To: "2026-09-23"}
+	of := measure.Match{Event: "purchase"}
+	for _, q := range []*measure.Query{
+		{Range: day, Series: &measure.Series{Of: []measure.Match{of}, Count: measure.CountSum, Field: "properties.revenue", Per: measure.Month}},
+		{Breakdown: &measure.Breakdown{Of: &of, Count: measure.CountSum, Field: "properties.revenue", By: []measure.Dimension{{Field: "event.event"}}}},
+		{Attribution: &measure.Attribution{Goal: of, Value: "properties.revenue"}},
+	} {
+		resolved, err := measure.Resolve(q, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := s.Query(t.Context(), resolved, factstest.Noon+1e9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(res)
+		if err != nil || !strings.Contains(string(text), "1e+288") {
+			t.Errorf("%s is %s (%v), and should sum to 1e288", q.Kind(), text, err)
+		}
 	}
 }

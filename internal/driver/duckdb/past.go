@@ -32,22 +32,54 @@ func (s *Store) Past(ctx context.Context, from int64, until []uint64, merged fun
 		}
 	}
 	for at := dayOf(max(from, q.version.from)) * dayMicros; at <= q.version.to; at += dayMicros {
-		if err := s.pastOfDay(ctx, q, max(at, from), at+dayMicros, until, take); err != nil {
+		where := fmt.Sprintf("time >= make_timestamp(%d) AND time < make_timestamp(%d)", max(at, from), at+dayMicros)
+		if err := s.pastWhere(ctx, q, where, until, take); err != nil {
 			return fmt.Errorf("facts of %s: %w", time.UnixMicro(at).UTC().Format(time.DateOnly), err)
 		}
 	}
 	return nil
 }
 
-// pastOfDay hands over the events of [from, to).
-func (s *Store) pastOfDay(ctx context.Context, q *running, from, to int64, until []uint64, take func(*event.Event) error) (err error) {
+// PastOf is facts.Past's.
+func (s *Store) PastOf(ctx context.Context, ids []string, from int64, until []uint64, take func(*event.Event) error) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.QueryTimeout)
+	defer cancel()
+	defer context.AfterFunc(s.life, cancel)()
+	q, err := s.queries.begin(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, q.end()) }()
+	numbers := s.users.allOf(s.rootsOf(ids))
+	if len(numbers) == 0 {
+		return nil
+	}
+	list := strings.Trim(strings.ReplaceAll(fmt.Sprint(numbers), " ", ", "), "[]")
+	return s.pastWhere(ctx, q, fmt.Sprintf("time >= make_timestamp(%d) AND usr IN (%s)", from, list), until, take)
+}
+
+// rootsOf is the numbers of the users whose ids these are today.
+func (s *Store) rootsOf(ids []string) map[uint32]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	roots := map[uint32]bool{}
+	for _, id := range ids {
+		if n, ok := s.users.find(id); ok {
+			roots[s.users.root(n)] = true
+		}
+	}
+	return roots
+}
+
+// pastWhere hands over the events that meet a condition.
+func (s *Store) pastWhere(ctx context.Context, q *running, where string, until []uint64, take func(*event.Event) error) (err error) {
 	ends := make([]string, len(until))
 	for p, next := range until {
 		ends[p] = strconv.FormatUint(next, 10)
 	}
 	found, err := q.conn.QueryContext(ctx, fmt.Sprintf(
-		"SELECT %s FROM facts WHERE time >= make_timestamp(%d) AND time < make_timestamp(%d) AND pos < [%s][part + 1] ORDER BY time, part, pos",
-		strings.Join(rows.Names(), ", "), from, to, strings.Join(ends, ", ")))
+		"SELECT %s FROM facts WHERE %s AND pos < [%s][part + 1] ORDER BY time, part, pos",
+		strings.Join(rows.Names(), ", "), where, strings.Join(ends, ", ")))
 	if err != nil {
 		return s.judgePast(ctx, err)
 	}

@@ -264,7 +264,7 @@ func (s *Store) judge(ctx context.Context, err error) error {
 	case duckdb.ErrorTypeIO, duckdb.ErrorTypeInternal, duckdb.ErrorTypeFatal, duckdb.ErrorTypeSerialization:
 		s.suspect.Store(true)
 		return err
-	case duckdb.ErrorTypeInvalidInput: // it may be either
+	case duckdb.ErrorTypeInvalidInput, duckdb.ErrorTypeInvalid: // it may be either
 		s.suspect.Store(true)
 	default:
 	}

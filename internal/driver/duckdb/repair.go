@@ -93,13 +93,15 @@ func (s *Store) Repair(ctx context.Context, read facts.ReadLog) error {
 		if r.low[p] >= r.high[p] {
 			continue
 		}
+		at := r.low[p]
 		first[p], err = read(ctx, p, r.low[p], r.high[p], func(c eventlog.Chunk) error {
 			if err := s.Append(ctx, p, c); err != nil {
 				return err
 			}
 			s.mu.Lock()
-			r.done += uint64(c.Count)
+			r.done += max(at, c.Next()) - at // offsets, as the total: a log may have gaps
 			s.mu.Unlock()
+			at = max(at, c.Next())
 			return nil
 		})
 		if err != nil {

@@ -73,6 +73,7 @@ type Store struct {
 	accept   *repair // what is being brought back
 	failure  error   // of the last attempt to write
 	event    event.Event
+	merges   event.Merges
 	scans    map[int64]*version // arguments of scans that are not by a query
 	lastScan int64
 }

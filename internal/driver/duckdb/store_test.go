@@ -1,6 +1,7 @@
 package duckdb
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -270,6 +271,59 @@ func TestDamagedFileIsrebuilt(t *testing.T) {
 			}
 		}))
 	})
+	t.Run("readable all the same", func(t *testing.T) {
+		s := build(t, func(dir, _ string) {
+			recent, err := filepath.Glob(filepath.Join(dir, recentFolder, "*"))
+			if err != nil || len(recent) != 1 {
+				t.Fatalf("recent files: %v, %v", recent, err)
+			}
+			b, err := os.ReadFile(recent[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			changed := bytes.ReplaceAll(b, []byte("a long name"), []byte("a LONG name"))
+			if bytes.Equal(b, changed) {
+				t.Fatal("the text does not stand in the file")
+			}
+			if err := os.WriteFile(recent[0], changed, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if got := factstest.Rows(t, s, everything); got == want {
+			t.Fatal("the damage is not to be seen")
+		}
+		if err := s.Compact(t.Context()); !errors.Is(err, errDamaged) {
+			t.Errorf("a damaged file became part of others: %v", err)
+		}
+		repaired(t, s)
+	})
+	t.Run("a query fails", func(t *testing.T) {
+		s := build(t, func(dir, file string) {
+			name := filepath.Join(dir, file)
+			b, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			clear(b[4:200]) // the first pages
+			if err := os.WriteFile(name, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if rows, err := s.SQL(t.Context(), everything, facts.Options{}); err == nil {
+			for rows.Next() {
+			}
+			if err = errors.Join(rows.Err(), rows.Close()); err == nil {
+				t.Fatal("the damaged file can be read")
+			}
+		}
+		// The file is looked for at once, and not a minute behind the start.
+		for deadline := time.Now().Add(scrubSoon / 2); len(s.Status().Lost) == 0; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("nobody looks for what is damaged")
+			}
+		}
+		repaired(t, s)
+	})
 	t.Run("the log has forgotten", func(t *testing.T) {
 		s := build(t, func(dir, file string) { flip(t, filepath.Join(dir, file)) })
 		if err := s.scrub(t.Context()); err != nil {
@@ -358,11 +412,11 @@ func TestConfigRefuses(t *testing.T) {
 func TestDiskReserve(t *testing.T) {
 	s := open(t, Config{Dir: t.TempDir(), Reserve: 1 << 62}, Deps{})
 	feed(t, s, journal())
-	if err := s.Flush(t.Context()); !errors.Is(err, errReserve) {
-		t.Fatalf("got %v, want errReserve", err)
+	if err := s.Flush(t.Context()); !errors.Is(err, facts.ErrFull) {
+		t.Fatalf("got %v, want facts.ErrFull", err)
 	}
 	st := s.Status()
-	if !errors.Is(st.Err, errReserve) || st.Hot != st.Rows || st.Files != 0 {
+	if !errors.Is(st.Err, facts.ErrFull) || st.Hot != st.Rows || st.Files != 0 {
 		t.Errorf("status %+v", st)
 	}
 	if got := factstest.Rows(t, s, everything); got != wanted(t) {

@@ -297,12 +297,16 @@ func (u *users) take(payload []byte) error {
 
 // all is the numbers that are one user today. It looks at every one.
 func (u *users) all(root uint32) []uint32 {
-	out := []uint32{root}
 	if u.merges.Load() == 0 {
-		return out
+		return []uint32{root}
 	}
+	return u.allOf(map[uint32]bool{root: true})
+}
+
+// allOf is the numbers that are these users today. It looks at every one.
+func (u *users) allOf(roots map[uint32]bool) (out []uint32) {
 	for n := range u.count.Load() {
-		if n != root && u.root(n) == root {
+		if roots[u.root(n)] {
 			out = append(out, n)
 		}
 	}

@@ -194,6 +194,9 @@ func (l *Log) findEnd(ctx context.Context, p *partition) (end, error) {
 	return e, nil
 }
 
+// Spacing implements eventlog.Spaced.
+func (l *Log) Spacing() uint64 { return maxEvents }
+
 // OffsetAt implements eventlog.Seeker.
 func (l *Log) OffsetAt(ctx context.Context, s eventlog.Stream, n int, t int64) (offset uint64, err error) {
 	if err := l.err(ctx); err != nil {

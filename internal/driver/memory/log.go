@@ -24,11 +24,12 @@ type partition struct {
 func newPartition() *partition { return &partition{wake: make(chan struct{})} }
 
 // append adds a record; the partition's lock is held.
-func (p *partition) append(now int64, gap, count int, schema uint64, data []byte, keys []eventlog.Key) eventlog.Chunk {
+func (p *partition) append(now int64, spacing uint64, gap, count int, schema uint64, data []byte, keys []eventlog.Key) eventlog.Chunk {
 	p.time = max(p.time, now)
 	if len(p.chunks) > 0 {
 		p.next += uint64(gap)
 	}
+	p.next = (p.next + spacing - 1) / spacing * spacing
 	c := eventlog.Chunk{Base: p.next, Count: count, Appended: p.time, Schema: schema, Data: data, Keys: keys}
 	p.chunks = append(p.chunks, c)
 	p.next = c.Next()
@@ -65,6 +66,9 @@ func (l *log) err(ctx context.Context) error {
 }
 
 func (l *log) Partitions() int { return l.db.cfg.Partitions }
+
+// Spacing implements eventlog.Spaced.
+func (l *log) Spacing() uint64 { return max(1, l.db.cfg.Spacing) }
 
 func (l *log) Append(ctx context.Context, s eventlog.Stream, batches []*eventlog.Batch) error {
 	if err := l.err(ctx); err != nil {
@@ -103,7 +107,7 @@ func (l *log) appendOne(s eventlog.Stream, b *eventlog.Batch) {
 		b.Base, b.Appended = p.next, p.time
 		return
 	}
-	c := p.append(l.db.cfg.Clock().UnixMicro(), l.db.gap(), kept, eventlog.Schema(s), b.AppendKept(nil), keys)
+	c := p.append(l.db.cfg.Clock().UnixMicro(), l.Spacing(), l.db.gap(), kept, eventlog.Schema(s), b.AppendKept(nil), keys)
 	b.Base, b.Appended = c.Base, c.Appended
 }
 
@@ -143,7 +147,7 @@ func (l *log) appendIntents(partition int, intents []event.Intent) {
 	p := l.db.data.intents[partition]
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.append(l.db.cfg.Clock().UnixMicro(), l.db.gap(), len(intents), event.IntentFingerprint, data, nil)
+	p.append(l.db.cfg.Clock().UnixMicro(), l.Spacing(), l.db.gap(), len(intents), event.IntentFingerprint, data, nil)
 }
 
 func (l *log) Read(ctx context.Context, s eventlog.Stream, partition int, from uint64) (eventlog.Reader, error) {

@@ -24,6 +24,7 @@ type Config struct {
 	Clock      func() time.Time // nil: time.Now
 	Seed       uint64           // of the hostile modes
 	Repeats    bool             // many processes write: repeats stay in the log, with the keys of all events
+	Spacing    uint64           // how many offsets a record takes, as eventlog.Spaced says; 0: as many as it has events
 }
 
 // Hostile says which habits of the embedded engine a DB must not have. Each

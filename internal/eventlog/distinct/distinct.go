@@ -149,6 +149,9 @@ func (l *Log) Peek(ctx context.Context, s eventlog.Stream, n int, from uint64) (
 	return l.Log.Read(ctx, s, n, from)
 }
 
+// Spacing implements eventlog.Spaced.
+func (l *Log) Spacing() uint64 { return eventlog.Spacing(l.Log) }
+
 // OffsetAt implements eventlog.Seeker.
 func (l *Log) OffsetAt(ctx context.Context, s eventlog.Stream, n int, t int64) (uint64, error) {
 	if seeker, ok := l.Log.(eventlog.Seeker); ok {

@@ -63,8 +63,10 @@ type front struct {
 
 func (f *front) done() bool { return f.hi <= f.first }
 
-// Sizes of the blocks that are read at once, in offsets.
-const firstBlock, largestBlock = 512, 1 << 15
+// Sizes of the blocks that are read at once, in offsets. Where each record takes many,
+// there may be few events in so many: blocks are larger then, but not as much as if
+// all records had only one event.
+const firstBlock, largestBlock, mostSpacing = 512, 1 << 15, 16
 
 // Run searches below the cursor ("" from the end).
 func (s *Search) Run(ctx context.Context, partitions []int, cursor string) (Found, error) {
@@ -79,7 +81,7 @@ func (s *Search) Run(ctx context.Context, partitions []int, cursor string) (Foun
 		if err != nil {
 			return Found{}, fmt.Errorf("read the log: %w", err)
 		}
-		f := &front{partition: p, first: b.First, hi: b.Next, at: b.Time, block: firstBlock}
+		f := &front{partition: p, first: b.First, hi: b.Next, at: b.Time, block: firstBlock * s.spacing()}
 		if starts != nil {
 			start, ok := starts[p]
 			f.hi = min(f.hi, start)
@@ -133,13 +135,15 @@ func (s *Search) certain(fronts []*front) int {
 	return n
 }
 
+func (s *Search) spacing() uint64 { return min(eventlog.Spacing(s.Log), mostSpacing) }
+
 // block reads the next older block of a partition.
 func (s *Search) block(ctx context.Context, f *front) error {
 	lo := f.first
 	if f.hi-f.first > f.block {
 		lo = f.hi - f.block
 	}
-	f.block = min(2*f.block, largestBlock)
+	f.block = min(2*f.block, largestBlock*s.spacing())
 	reader, err := eventlog.Peek(ctx, s.Log, eventlog.Events, f.partition, lo)
 	if errors.Is(err, eventlog.ErrTrimmed) {
 		f.hi = f.first // retention was faster

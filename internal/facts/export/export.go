@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"time"
 
@@ -32,13 +33,7 @@ func JSON(out io.Writer, rows facts.Rows, failure func(error) any) error {
 	n := 0
 	for rows.Next() {
 		n++
-		values := rows.Values()
-		for i, v := range values {
-			if f, ok := v.(float64); ok && (f != f || f > 1e308 || f < -1e308) {
-				values[i] = strconv.FormatFloat(f, 'g', -1, 64) // JSON has no such numbers
-			}
-		}
-		if err := enc.Encode(values); err != nil {
+		if err := enc.Encode(written(rows.Values())); err != nil {
 			return err
 		}
 	}
@@ -46,6 +41,26 @@ func JSON(out io.Writer, rows facts.Rows, failure func(error) any) error {
 		return enc.Encode(map[string]any{"error": failure(err)})
 	}
 	return enc.Encode(map[string]any{"rows": n, "more": rows.More()})
+}
+
+// written puts texts in the place of numbers that JSON does not have, wherever in v
+// they are.
+func written(v any) any {
+	switch v := v.(type) {
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return strconv.FormatFloat(v, 'g', -1, 64)
+		}
+	case []any:
+		for i := range v {
+			v[i] = written(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = written(v[k])
+		}
+	}
+	return v
 }
 
 // CSV writes a header line and the rows; null is the empty field.
@@ -79,7 +94,7 @@ func field(v any) string {
 	case time.Time:
 		return v.UTC().Format(time.RFC3339Nano)
 	case []any, map[string]any:
-		text, err := json.Marshal(v)
+		text, err := json.Marshal(written(v))
 		if err != nil {
 			return fmt.Sprint(v)
 		}

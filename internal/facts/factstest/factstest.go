@@ -35,11 +35,11 @@ func Track(user, name string, at int64) event.Event {
 	}
 }
 
-// Merge makes the control record by which one id becomes another.
+// Merge makes the control record by which one id becomes another, or its own again.
 func Merge(from, to string, at int64) event.Event {
 	return event.Event{
 		MessageID: "merge-" + from, Type: event.System, Name: event.NameMerge, AnonymousID: from, UserID: to, Timestamp: at, ReceivedAt: at,
-		Source: event.SourceHeed, Properties: fmt.Appendf(nil, `{"from": %q, "to": %q}`, from, to),
+		Source: event.SourceHeed, Properties: fmt.Appendf(nil, `{"from": %q, "to": %q, "at": %q}`, from, to, time.UnixMicro(at).UTC().Format(time.RFC3339Nano)),
 	}
 }
 
@@ -91,7 +91,7 @@ func expect(t *testing.T, s facts.Driver, query, want string) {
 func Run(t *testing.T, open Opener) {
 	for name, test := range map[string]func(*testing.T, Opener){
 		"visible at once": visible, "given again": again, "restart": restart, "merges": merges,
-		"statements": statements, "limits": limits, "canceled": canceled, "closed": closed, "past": past,
+		"statements": statements, "limits": limits, "canceled": canceled, "closed": closed, "past": past, "parted": parted,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
 	}
@@ -255,7 +255,33 @@ func past(t *testing.T, open Opener) {
 	if !errors.Is(err, stop) {
 		t.Errorf("got %v, want the error of the callback", err)
 	}
+	got = nil
+	err = s.PastOf(t.Context(), []string{"bob", "nobody"}, 0, []uint64{2, 9}, func(e *event.Event) error {
+		got = append(got, *e)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]event.Event{whole, want[2]}, got); diff != "" {
+		t.Errorf("events of one user (-want +got):\n%s", diff)
+	}
 	expect(t, s, "SELECT 1", "1\n") // it gave everything back
+}
+
+// parted tells users apart who were one for a while, whichever partition says so first.
+func parted(t *testing.T, open Opener) {
+	const who = "SELECT event, user_id FROM events ORDER BY time"
+	s := open(t, t.TempDir())
+	Append(t, s, 0, Chunk(0, Track("ann", "one", Noon), Merge("bob", "ann", Noon+1)))
+	Append(t, s, 1, Chunk(0, Track("bob", "two", Noon+2)))
+	expect(t, s, who, "one ann\ntwo ann\n")
+	Append(t, s, 1, Chunk(1, Track("bob", "three", Noon+3), Merge("bob", "bob", Noon+3), Track("bob", "four", Noon+4)))
+	expect(t, s, who, "one ann\ntwo bob\nthree bob\nfour bob\n")
+	Append(t, s, 0, Chunk(2, Merge("bob", "ann", Noon+3), Merge("bob", "ann", Noon+2))) // said before, and read later
+	expect(t, s, who, "one ann\ntwo bob\nthree bob\nfour bob\n")
+	Append(t, s, 0, Chunk(4, Merge("bob", "ann", Noon+5)))
+	expect(t, s, who, "one ann\ntwo ann\nthree ann\nfour ann\n")
 }
 
 // endless is a query that nobody waits for the end of.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,17 +28,55 @@ const (
 
 // state is such a document. Times are µs since the Unix epoch.
 type state struct {
-	Taken   int64  `json:"taken"`
-	Bad     int64  `json:"bad"`
-	Empty   int64  `json:"empty"`
-	Last    int64  `json:"last,omitempty"` // when the newest message was written there
-	Minute  int64  `json:"minute"`         // the newest in which something was read
-	Read    int64  `json:"read"`           // in it
-	Before  int64  `json:"before"`         // in the one before it
-	Lag     int64  `json:"lag"`
-	LagAt   int64  `json:"lagAt,omitempty"`
+	Taken  int64 `json:"taken"`
+	Bad    int64 `json:"bad"`
+	Empty  int64 `json:"empty"`
+	Last   int64 `json:"last,omitempty"` // when the newest message was written there
+	Minute int64 `json:"minute"`         // the newest in which something was read
+	Read   int64 `json:"read"`           // in it
+	Before int64 `json:"before"`         // in the one before it
+	Lag    int64 `json:"lag"`
+	LagAt  int64 `json:"lagAt,omitempty"`
+	// Readers are the processes that read it: each has its own trouble, and none may
+	// hide another's.
+	Readers []account `json:"readers,omitempty"`
+}
+
+// account is what a process last said of itself.
+type account struct {
+	Process string `json:"process"`
+	At      int64  `json:"at"`
 	Error   string `json:"error,omitempty"`
-	ErrorAt int64  `json:"errorAt,omitempty"`
+	Since   int64  `json:"since,omitempty"` // of the error
+}
+
+// A process that has said nothing for so long does not read any more.
+const silentFor = 6 * lagEvery
+
+// present leaves out who is silent.
+func (s *state) present(now time.Time) {
+	s.Readers = slices.DeleteFunc(s.Readers, func(a account) bool { return now.UnixMicro()-a.At > silentFor.Microseconds() })
+}
+
+// trouble sums up what is wrong: the oldest trouble, and how many of the processes
+// have one if others work.
+func (s *state) trouble() (text string, since int64) {
+	troubled := 0
+	for _, a := range s.Readers {
+		if a.Error == "" {
+			continue
+		}
+		if troubled++; text == "" || a.Since < since {
+			text, since = a.Error, a.Since
+			if a.Process != "" {
+				text = a.Process + ": " + text
+			}
+		}
+	}
+	if n := len(s.Readers); troubled > 0 && troubled < n {
+		text = fmt.Sprintf("%d of %d processes that read it have trouble, the others go on; %s", troubled, n, text)
+	}
+	return text, since
 }
 
 // outcome is what became of a message.
@@ -81,6 +120,13 @@ func (t *tally) read(records []*kgo.Record) {
 	for _, r := range records {
 		t.last = max(t.last, r.Timestamp.UnixMicro())
 	}
+}
+
+// alive has the process say again how it fares.
+func (r *reader) alive() {
+	r.tally.mu.Lock()
+	defer r.tally.mu.Unlock()
+	r.tally.dirty = true
 }
 
 func (r *reader) count(o outcome) {
@@ -132,16 +178,17 @@ func (r *reader) report(ctx context.Context) {
 			}
 			if ctx.Err() == nil {
 				r.trouble(measuring, err)
+				r.alive()
 			}
 		}
-		if err := r.save(ctx); err != nil && ctx.Err() == nil {
+		if err := r.save(ctx, false); err != nil && ctx.Err() == nil {
 			r.log.Info("how a stream fares cannot be kept", "error", err)
 		}
 		select {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), reportEvery)
 			defer cancel()
-			_ = r.save(last) // what is missing are counts
+			_ = r.save(last, true) // what is missing are counts
 			return
 		case <-tick.C:
 		}
@@ -192,11 +239,12 @@ func lagOf(ctx context.Context, admin *kadm.Client, topic, group string) (int64,
 	return lag, nil
 }
 
-// save adds what is new to the document.
-func (r *reader) save(ctx context.Context) error {
+// save adds what is new to the document. Who is leaving has no trouble any more.
+func (r *reader) save(ctx context.Context, leaving bool) error {
 	t := &r.tally
+	now := r.s.deps.Clock()
 	t.mu.Lock()
-	if !t.dirty {
+	if !t.dirty && !leaving {
 		t.mu.Unlock()
 		return nil
 	}
@@ -208,7 +256,7 @@ func (r *reader) save(ctx context.Context) error {
 	t.counts, t.dirty = [3]int64{}, false
 	t.mu.Unlock()
 
-	minute := r.s.deps.Clock().Unix() / 60
+	minute := now.Unix() / 60
 	err := change(ctx, r.s.deps.Documents, r.name, func(s *state) {
 		read := counts[taken] + counts[refused] + counts[empty]
 		s.Taken, s.Bad, s.Empty = s.Taken+counts[taken], s.Bad+counts[refused], s.Empty+counts[empty]
@@ -218,8 +266,14 @@ func (r *reader) save(ctx context.Context) error {
 		if lagAt > s.LagAt {
 			s.Lag, s.LagAt = lag, lagAt
 		}
-		if s.Error, s.ErrorAt = trouble, since; trouble == "" {
-			s.ErrorAt = 0 // since when all is well does not matter
+		s.present(now)
+		own := account{Process: r.s.deps.Process, At: now.UnixMicro(), Error: trouble, Since: since}
+		if trouble == "" {
+			own.Since = 0 // since when all is well does not matter
+		}
+		s.Readers = slices.DeleteFunc(s.Readers, func(a account) bool { return a.Process == own.Process })
+		if !leaving {
+			s.Readers = append(s.Readers, own)
 		}
 	})
 	if err != nil {
@@ -308,7 +362,9 @@ func States(ctx context.Context, store documents.Store, set *definition.Set, now
 			LastMessageAt: api.Time(s.Last), PerMinute: s.Before, Lag: s.Lag, LagAt: api.Time(s.LagAt),
 		}
 		if !d.Paused {
-			shown.Error, shown.ErrorAt = s.Error, api.Time(s.ErrorAt)
+			s.present(now)
+			text, since := s.trouble()
+			shown.Error, shown.ErrorAt = text, api.Time(since)
 		}
 		out = append(out, shown)
 	}

@@ -43,6 +43,8 @@ type Deps struct {
 	Refused func(source, reason string, raw []byte, now time.Time)
 	// Installation tells this one's consumer groups from those of others.
 	Installation string
+	// Process is where this process is, as people know it; "" if there is no other.
+	Process string
 	// Alone: no other process follows the streams, so that one which was killed is
 	// known again at once.
 	Alone      bool

@@ -476,8 +476,7 @@ func (o *oracle) text(field string, facts *condition.Facts) *string {
 
 func (o *oracle) number(field string, e *event.Event) float64 {
 	if v := o.text(field, &condition.Facts{Event: e}); v != nil {
-		n, _ := measure.ParseNumber(*v)
-		return n
+		return measure.Amount(*v)
 	}
 	return 0
 }

@@ -82,7 +82,7 @@ test('what is drafted is tried on oneself', async () => {
   await page.getByRole('option', { name: /^wow/ }).click();
   await page.getByLabel('On', { exact: true }).fill('ada');
   await button(page, 'Test on me').click();
-  const seen = page.getByRole('dialog', { name: 'As ada sees it' });
+  const seen = page.getByRole('dialog', { name: 'What is shown to ada' });
   await seen.locator('iframe').waitFor();
   await accessible(page);
   await page.keyboard.press('Escape');

@@ -134,6 +134,15 @@ test('a new campaign comes back with the trigger that was written in it', async 
   await chip(/^Event: win/).waitFor();
 });
 
+test('settings that were not saved outlive a reload', async () => {
+  const page = await go('/settings/sending');
+  await page.getByLabel('Quiet hours, by the user’s clock:').check();
+  await page.getByLabel('Quiet from').fill('22:30');
+  await keeps(page, '22:30');
+  await shownAgain(page);
+  expect(await page.getByLabel('Quiet from').inputValue()).toBe('22:30');
+});
+
 test('what may hold a password is not kept', async () => {
   const page = await go('/new/channel?type=sms');
   const yaml = page.getByLabel('The channel as YAML');

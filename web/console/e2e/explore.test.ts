@@ -307,6 +307,28 @@ test('an answer that comes late does not stand in the place of a newer one', asy
   await context.close();
 });
 
+test('no number of an axis is cut off', async () => {
+  const { page, trouble, context } = await open(browser, `${mock.url}/live`);
+  await page.route('**/measures:query*', async (route) => {
+    const response = await route.fetch();
+    const json = await response.json();
+    for (const line of json.series?.lines ?? []) line.points = line.points.map(() => 34_567);
+    await route.fulfill({ response, json });
+  });
+  await page.goto(`${mock.url}/explore?view=trend`);
+  const plot = page.getByTestId('time-chart').locator('svg').first();
+  await plot.getByText('40,000').waitFor();
+  const cut = await plot.evaluate((svg) => {
+    const { left } = svg.getBoundingClientRect();
+    return [...svg.querySelectorAll('text')]
+      .filter((t) => t.getBoundingClientRect().left < left)
+      .map((t) => t.textContent);
+  });
+  expect(cut).toEqual([]);
+  expect(trouble).toEqual([]);
+  await context.close();
+});
+
 test('a number that changed since it was clicked says so', async () => {
   const then = Date.now() * 1000;
   const at = search({ at: then, n: 12, mark: { values: ['high'] } });

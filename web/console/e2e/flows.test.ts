@@ -21,7 +21,8 @@ async function start(options: Partial<MockState> = {}): Promise<Mock> {
   return mock;
 }
 
-const rows = ({ page }: Pick<Watched, 'page'>) => page.locator('[data-testid=events] > li');
+const rows = ({ page }: Pick<Watched, 'page'>) =>
+  page.locator('[data-testid=events] > li[data-id]');
 
 test('the first administrator is made with the printed token', async () => {
   const mock = await start({ setup: true, signedIn: false });
@@ -299,7 +300,7 @@ test('a user is found and read by keyboard alone', async () => {
   const { page } = await open(browser, mock.url);
   await page.getByTestId('checklist').waitFor();
   await page.keyboard.press('Control+k');
-  await page.locator('input[placeholder="Search pages, triggers and users"]:focus').waitFor();
+  await page.locator('input[placeholder="Search pages, campaigns and users"]:focus').waitFor();
   await page.keyboard.type('u-1042');
   await page.getByText('u-1042', { exact: true }).waitFor();
   await page.keyboard.press('ArrowDown');

@@ -42,16 +42,16 @@ const overlays: {
     path: '/',
     show: async (page) => {
       await page.keyboard.press('Control+k');
-      await page.getByPlaceholder('Search pages, triggers and users').fill('ada');
-      await page.getByText('ada', { exact: true }).first().waitFor();
+      await page.getByPlaceholder('Search pages, campaigns and users').fill('ada');
+      await page.getByText('Ada Lovelace', { exact: true }).first().waitFor();
     },
   },
   {
     name: 'a search without a result',
     path: '/live',
     show: async (page) => {
-      await page.getByRole('button', { name: 'Search pages, triggers and users' }).click();
-      await page.getByPlaceholder('Search pages, triggers and users').fill('zzz');
+      await page.getByRole('button', { name: 'Search', exact: true }).click();
+      await page.getByPlaceholder('Search pages, campaigns and users').fill('zzz');
       await page.getByText('Nothing is called').waitFor();
     },
   },

@@ -116,20 +116,104 @@ test('all sending is stopped after a question, which everybody sees, and goes on
   // another console learns of it by itself
   world.mock.state.sending = { stopped: false };
   await page.getByRole('button', { name: 'Stop all sending' }).waitFor();
-  world.mock.state.sending = { stopped: true };
+  await page.getByRole('button', { name: 'Stop all sending' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Stop all sending' }).click();
   await stopped.click();
+  await page.getByText(/^ada@example\.com stopped it \(\d\d:\d\d:\d\d\)\. What waited/).waitFor();
   await page.getByRole('dialog').getByRole('button', { name: 'Go on sending' }).click();
   await page.getByText('Sending goes on.').waitFor();
   expect(world.mock.state.sending.stopped).toBe(false);
 });
 
+const store = (path: string, spec: object) =>
+  fetch(`${world.mock.url}/api/v1/definitions/${path}`, {
+    method: 'PUT',
+    headers: { 'If-None-Match': '*', 'Content-Type': 'application/json' },
+    body: JSON.stringify(spec),
+  });
+
+test('what a local channel sent is in the Outbox, and is as much as the review said', async () => {
+  await store('channel/local-sms', { type: 'sms', local: true });
+  const page = await go('/explore');
+  await page.locator('[data-bar] button:last-child').last().click();
+  const composer = page.getByTestId('composer');
+  await composer.getByText('Local-sms', { exact: true }).click();
+  await composer.getByRole('textbox', { name: 'Text' }).fill('Come back');
+  await composer.getByRole('button', { name: 'Review' }).click();
+  const matched = await composer.getByTestId('matched').textContent();
+  const sending = await composer.getByTestId('sending').textContent();
+  expect(sending).not.toBe(matched); // a tenth is held back
+  await composer.getByRole('button', { name: /^Send to/ }).click();
+  const sent = page.getByTestId('sent');
+  await sent.getByText(`It is on its way to ${sending} users of ${matched}`).waitFor();
+  await sent.getByRole('link', { name: 'Outbox' }).click();
+  await page.waitForURL(/\/outbox$/);
+});
+
+test('what was sent once is over, and says so', async () => {
+  world.mock.save('campaign', 'winners', {
+    when: { once: 'order-1' },
+    what: [{ channel: 'web', template: 'wow' }],
+    status: 'live',
+  });
+  const page = await go('/campaigns');
+  const row = page.getByRole('link', { name: /^winners/ });
+  await row.getByText('Sent once', { exact: true }).waitFor();
+  await row.click();
+  await page.locator('h1').getByText('Sent once', { exact: true }).waitFor();
+});
+
+test('on a phone all ways to start can be reached, and the mark is on the chosen one', async () => {
+  const page = await go('/new/campaign', 390);
+  await page.keyboard.press('Escape'); // the picker of an event is open
+  const choices = page.getByRole('radiogroup', { name: 'What starts it' });
+  const last = choices.getByText('A schedule', { exact: true });
+  await last.scrollIntoViewIfNeeded();
+  await last.click();
+  await page.getByRole('button', { name: 'Schedule: every day at 09:00' }).waitFor();
+  // what is chosen stands on its mark, wherever the row was scrolled to
+  await expect
+    .poll(async () => {
+      const box = await last.boundingBox();
+      const mark = await choices.locator('[class*=indicator]').boundingBox();
+      if (!box || !mark) return 'not drawn';
+      const inside = mark.x <= box.x + 1 && mark.x + mark.width >= box.x + box.width - 1;
+      return inside ? 'on it' : 'beside it';
+    })
+    .toBe('on it');
+  await fits(page);
+});
+
+test('where there is no campaign, one begins with a recipe', { timeout: slow }, async () => {
+  world.mock.state.empty = true;
+  world.mock.reset();
+  const page = await go('/campaigns');
+  await presentable(page);
+  await page.getByRole('link', { name: /^Left the cart/ }).click();
+  const when = page.getByTestId('when');
+  await when.getByText('cart_add', { exact: true }).waitFor();
+  await when.getByText('purchase', { exact: true }).waitFor();
+  expect(await page.getByLabel('Name', { exact: true }).getAttribute('placeholder')).toBe(
+    'left-the-cart',
+  );
+  await page.goBack();
+  await page.getByRole('link', { name: /^A weekly letter/ }).click();
+  await page.getByRole('button', { name: 'Schedule: on Mondays at 09:00' }).waitFor();
+});
+
+test('what two parts of the server say alike is said once', async () => {
+  const page = await go('/live');
+  await page.route('**/api/v1/health', async (route) => {
+    const answer = await route.fetch();
+    const notes = ['disk space runs short', 'disk space runs short'];
+    await route.fulfill({ response: answer, json: { ...(await answer.json()), notes } });
+  });
+  await page.getByRole('link', { name: 'Settings', exact: true }).click();
+  await page.getByText('Disk space runs short').first().waitFor();
+  expect(await page.getByText('Disk space runs short').count()).toBe(1);
+});
+
 test('the settings for sending, in a form and as YAML', { timeout: slow }, async () => {
-  const store = (path: string, spec: object) =>
-    fetch(`${world.mock.url}/api/v1/definitions/${path}`, {
-      method: 'PUT',
-      headers: { 'If-None-Match': '*', 'Content-Type': 'application/json' },
-      body: JSON.stringify(spec),
-    });
   await store('channel/news', { type: 'email', address: 'Shop Ltd, 1 High Street' });
   await store('template/confirm', { channel: 'news', body: '{{ confirm_url }}' });
   const page = await go('/settings?tab=channels');

@@ -69,7 +69,7 @@ test('keys typed right after a list opened go into its search', async () => {
 test('the same by keyboard alone', async () => {
   const page = await go('/');
   await page.keyboard.press('Control+k');
-  await page.getByPlaceholder('Search pages, triggers and users').fill('new trig');
+  await page.getByPlaceholder('Search pages, campaigns and users').fill('new trig');
   await page.getByText('When a user does this').waitFor();
   await page.keyboard.press('Enter');
   await page.locator('input[placeholder^=Search]:focus').waitFor();

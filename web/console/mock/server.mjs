@@ -330,6 +330,9 @@ export async function startMock(options = {}) {
       members = members.filter((m) => m.email !== second);
       return undefined;
     }
+    if (first === 'definitions' && parts.length === 1) {
+      return { revision: 7, definitions: specs };
+    }
     if (first === 'definitions' && parts.length === 2) {
       return { revision: 7, definitions: specs.filter((d) => d.kind === second) };
     }

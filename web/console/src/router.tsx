@@ -26,6 +26,19 @@ const text = (value: unknown): string | undefined =>
       ? `${value}`
       : undefined;
 
+/** What a list is narrowed down to. */
+const searched = (search: Record<string, unknown>): { q?: string | undefined } => ({
+  q: text(search.q),
+});
+
+/** And what of it is open. */
+const opening = (
+  search: Record<string, unknown>,
+): { q?: string | undefined; open?: string | undefined } => ({
+  ...searched(search),
+  open: text(search.open),
+});
+
 const oneOf =
   <T extends string>(...all: readonly T[]) =>
   (value: unknown): T | undefined =>
@@ -64,6 +77,7 @@ const explore = createRoute({
 const boards = createRoute({
   getParentRoute: () => root,
   path: '/boards',
+  validateSearch: searched,
   component: page(() => import('./pages/Boards')),
 });
 const board = createRoute({
@@ -90,9 +104,7 @@ const newBoard = createRoute({
 const users = createRoute({
   getParentRoute: () => root,
   path: '/users',
-  validateSearch: (search: Record<string, unknown>): { q?: string | undefined } => ({
-    q: text(search.q),
-  }),
+  validateSearch: searched,
   component: page(() => import('./pages/Users')),
 });
 const user = createRoute({
@@ -113,6 +125,7 @@ const imports = createRoute({
 const audiences = createRoute({
   getParentRoute: () => root,
   path: '/audiences',
+  validateSearch: searched,
   component: page(() => import('./pages/Audiences')),
 });
 const audience = createRoute({
@@ -135,6 +148,7 @@ const newAudience = createRoute({
 const campaigns = createRoute({
   getParentRoute: () => root,
   path: '/campaigns',
+  validateSearch: searched,
   component: page(() => import('./pages/Campaigns')),
 });
 const campaign = createRoute({
@@ -177,16 +191,19 @@ const newCampaign = createRoute({
     as?: 'yaml' | undefined;
     trigger?: string | undefined;
     copy?: string | undefined;
+    recipe?: string | undefined;
   } => ({
     ...editAs(search),
     trigger: text(search.trigger),
     copy: text(search.copy),
+    recipe: text(search.recipe),
   }),
   component: page(() => import('./pages/CampaignEditor'), 'NewCampaign'),
 });
 const triggers = createRoute({
   getParentRoute: () => root,
   path: '/triggers',
+  validateSearch: searched,
   component: page(() => import('./pages/Triggers')),
 });
 const editAs = (search: Record<string, unknown>): { as?: 'yaml' | undefined } => ({
@@ -225,9 +242,7 @@ const newChannel = createRoute({
 const templates = createRoute({
   getParentRoute: () => root,
   path: '/templates',
-  validateSearch: (search: Record<string, unknown>): { open?: string | undefined } => ({
-    open: text(search.open),
-  }),
+  validateSearch: opening,
   component: page(() => import('./pages/Templates')),
 });
 const template = createRoute({
@@ -264,9 +279,7 @@ const data = createRoute({
 const events = createRoute({
   getParentRoute: () => root,
   path: '/data/events',
-  validateSearch: (search: Record<string, unknown>): { open?: string | undefined } => ({
-    open: text(search.open),
-  }),
+  validateSearch: opening,
   component: page(() => import('./pages/Events')),
 });
 const streams = createRoute({
@@ -289,9 +302,7 @@ const newStream = createRoute({
 const traits = createRoute({
   getParentRoute: () => root,
   path: '/data/traits',
-  validateSearch: (search: Record<string, unknown>): { open?: string | undefined } => ({
-    open: text(search.open),
-  }),
+  validateSearch: opening,
   component: page(() => import('./pages/Traits')),
 });
 const dimension = createRoute({

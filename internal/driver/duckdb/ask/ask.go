@@ -298,8 +298,7 @@ func (a *asking) amount(field string) (string, error) {
 		if v == nil {
 			return 0
 		}
-		f, _ := measure.ParseNumber(*v)
-		return f
+		return measure.Amount(*v)
 	}})
 	return fmt.Sprintf("%s(%d%s)", NumberFunction, n, text.list), nil
 }

@@ -111,25 +111,46 @@ func (a *asking) top(ctx context.Context, hits string, count measure.Count, dime
 	return rows, more, sum, err
 }
 
-// oneOf is the predicate that a hit is in the row.
-func oneOf(row measure.Row) string {
-	parts := make([]string, len(row.Values))
-	for i, v := range row.Values {
-		parts[i] = fmt.Sprintf("v%d IS NOT DISTINCT FROM %s", i, literal(v))
-	}
-	return "(" + strings.Join(parts, " AND ") + ")"
-}
-
-// rowOf is the number of the row that a hit is in, from 0; -1: none of them.
-func rowOf(rows []measure.Row) string {
+// rowOf is the number of the row that a hit is in, from 0; -1: none of them. It is
+// looked up: a thousand comparisons for each hit would take longer than all else.
+func (a *asking) rowOf(rows []measure.Row) string {
 	if len(rows) == 0 {
 		return "-1"
 	}
-	parts := make([]string, len(rows))
+	numbers, list := make(map[string]int, len(rows)), ""
 	for i, r := range rows {
-		parts[i] = fmt.Sprintf("WHEN %s THEN %d", oneOf(r), i)
+		numbers[together(r.Values, func(v *string) string {
+			if v == nil {
+				return ""
+			}
+			return *v
+		})] = i
 	}
-	return "CASE " + strings.Join(parts, " ") + " ELSE -1 END"
+	for i := range rows[0].Values {
+		list += fmt.Sprintf(", v%d", i)
+	}
+	n := a.db.Call(&Call{Number: func(_ any, args []string) float64 {
+		if i, ok := numbers[together(args, func(v string) string { return v })]; ok {
+			return float64(i)
+		}
+		return -1
+	}})
+	return fmt.Sprintf("%s(%d%s)::INTEGER", NumberFunction, n, list)
+}
+
+// together is several texts as one, another one for others.
+func together[T any](values []T, text func(T) string) string {
+	if len(values) == 1 {
+		return text(values[0])
+	}
+	var b strings.Builder
+	for _, v := range values {
+		s := text(v)
+		b.WriteString(strconv.Itoa(len(s)))
+		b.WriteByte(' ')
+		b.WriteString(s)
+	}
+	return b.String()
 }
 
 func (a *asking) breakdown(ctx context.Context, b *measure.Breakdown) (*measure.BreakdownResult, error) {
@@ -155,7 +176,7 @@ func (a *asking) breakdown(ctx context.Context, b *measure.Breakdown) (*measure.
 		return out, err
 	}
 	out.Other = &measure.Row{}
-	out.Other.Count, err = a.number(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE %s = -1", aggregate(b.Count), hits, rowOf(out.Rows)))
+	out.Other.Count, err = a.number(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE %s = -1", aggregate(b.Count), hits, a.rowOf(out.Rows)))
 	return out, err
 }
 
@@ -181,7 +202,7 @@ func (a *asking) series(ctx context.Context, s *measure.Series) (*measure.Series
 			if rows, more, _, err = a.top(ctx, hits, s.Count, 1, s.Top); err != nil {
 				return nil, err
 			}
-			which = rowOf(rows)
+			which = a.rowOf(rows)
 		}
 		lines := make([]measure.Line, len(rows), len(rows)+1)
 		for j, r := range rows {

@@ -136,10 +136,7 @@ func (a *asking) promotedAmount(key string, p Promoted) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	n := a.db.Call(&Call{Number: func(_ any, args []string) float64 {
-		f, _ := measure.ParseNumber(args[0])
-		return f
-	}})
+	n := a.db.Call(&Call{Number: func(_ any, args []string) float64 { return measure.Amount(args[0]) }})
 	amount := fmt.Sprintf("%s(%d, %s)", NumberFunction, n, text)
 	if p.Type == ColumnNumber {
 		return fmt.Sprintf("coalesce(%s, %s)", p.Column, amount), nil

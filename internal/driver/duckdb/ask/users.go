@@ -103,11 +103,27 @@ func (a *asking) isOf(is *measure.Is) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return among(v, is), nil
+	return a.among(v, is), nil
 }
 
+// fewValues are compared one by one, which may spare the engine reading all; more are
+// looked up.
+const fewValues = 8
+
 // among is whether v is one of the values.
-func among(v string, is *measure.Is) string {
+func (a *asking) among(v string, is *measure.Is) string {
+	if len(is.Values) > fewValues {
+		wanted := make(map[string]bool, len(is.Values))
+		for _, want := range is.Values {
+			if want == nil {
+				wanted[""] = true // as an argument
+			} else if *want != "" {
+				wanted[*want] = true
+			}
+		}
+		n := a.db.Call(&Call{Holds: func(_ any, args []string) bool { return wanted[args[0]] != is.Not }})
+		return fmt.Sprintf("%s(%d, %s)", HoldsFunction, n, v)
+	}
 	parts := []string{"false"}
 	for _, want := range is.Values {
 		parts = append(parts, v+" IS NOT DISTINCT FROM "+literal(want))
@@ -131,7 +147,7 @@ func (a *asking) is(is *measure.Is) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return "(SELECT u FROM " + values + " WHERE " + among("v", is) + ")", nil
+	return "(SELECT u FROM " + values + " WHERE " + a.among("v", is) + ")", nil
 }
 
 // inOrder orders a user's events: by time, then as in the log.

@@ -69,12 +69,10 @@ export function useUsers(q: string, options: { enabled?: boolean; limit?: number
 }
 
 /** As many users as one answer may hold. */
-export const allUsers = async (q: string) =>
-  (
-    await take(
-      client.GET('/users', { params: { query: q === '' ? { limit: 1000 } : { q, limit: 1000 } } }),
-    )
-  ).users;
+export const allUsers = (q: string) =>
+  take(
+    client.GET('/users', { params: { query: q === '' ? { limit: 1000 } : { q, limit: 1000 } } }),
+  );
 
 export function useUser(id: string) {
   return useQuery({
@@ -110,6 +108,14 @@ export function useKind<S>(kind: string, refetchInterval: number | false = false
       const list = await take(client.GET('/definitions/{kind}', { params: { path: { kind } } }));
       return { ...list, definitions: list.definitions as unknown as Definition<S>[] };
     },
+  });
+}
+
+/** The newest version of everything that is defined. */
+export function useEverything() {
+  return useQuery({
+    queryKey: ['definitions'],
+    queryFn: () => take(client.GET('/definitions')),
   });
 }
 
@@ -149,13 +155,13 @@ export function useStarters() {
   });
 }
 
-export function useReport(name: string) {
-  return useQuery({
-    queryKey: ['report', name],
-    queryFn: () => take(client.GET('/campaigns/{name}/report', { params: { path: { name } } })),
-    refetchInterval: 3000,
-  });
-}
+/** The question for what became of a campaign. */
+export const reportOf = (name: string) => ({
+  queryKey: ['report', name],
+  queryFn: () => take(client.GET('/campaigns/{name}/report', { params: { path: { name } } })),
+});
+
+export const useReport = (name: string) => useQuery({ ...reportOf(name), refetchInterval: 3000 });
 
 /** Sets a campaign's status, unless somebody changed the campaign meanwhile. */
 export function useSetStatus() {

@@ -3478,12 +3478,12 @@ export interface components {
             bytes: number;
             /**
              * Format: int64
-             * @description While it loads: users of its snapshot, then events of the log
+             * @description While it loads: users of its snapshot, then offsets of the log
              */
             done?: number;
             /** Format: int64 */
             of?: number;
-            /** @description Why it was given up */
+            /** @description Why it was given up, or what its loading waits for */
             message?: string;
         };
         /** @description What a damaged file held and is not back */

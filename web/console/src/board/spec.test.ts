@@ -94,9 +94,11 @@ test('a table as a file', () => {
       [
         ['x,"y"\n', null],
         [1, true],
+        ['=1+1', -2],
+        ['+49 1', '@x'],
       ],
     ),
-  ).toBe('a,b\r\n"x,""y""\n",\r\n1,true\r\n');
+  ).toBe('a,b\r\n"x,""y""\n",\r\n1,true\r\n\'=1+1,-2\r\n+49 1,\'@x\r\n');
 });
 
 test.each([

@@ -71,6 +71,7 @@ export function Try(props: {
         >
           Test on me
         </Button>
+        {props.why && <p className={ui.statHint}>{props.why}.</p>}
         {error ? (
           <p className={css.outcome} role="alert">
             {messageOf(error)}
@@ -105,11 +106,11 @@ export function Try(props: {
       <Modal
         opened={web === true && closed !== data?.id}
         onClose={() => setClosed(data?.id)}
-        title={`As ${data?.user ?? ''} sees it`}
+        title={`What is shown to ${data?.user ?? ''}`}
         size="md"
         closeButtonProps={{ 'aria-label': 'Close' }}
       >
-        {data?.body && <Sandbox html={data.body} title="The message" height={300} />}
+        {data?.body && <Sandbox html={data.body} title="The message" height={440} />}
       </Modal>
     </Card>
   );

@@ -1,4 +1,4 @@
-import { ActionIcon, Button, NumberInput, SegmentedControl } from '@mantine/core';
+import { ActionIcon, Button, NumberInput } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
 import { useKind, useTemplates } from '../api/queries';
 import { sentence } from '../format/words';
@@ -7,6 +7,7 @@ import { put } from '../trigger/spec';
 import trigger from '../trigger/trigger.module.css';
 import { Icon } from '../ui/Icon';
 import { Card } from '../ui/Page';
+import { Segments } from '../ui/Segments';
 import ui from '../ui/ui.module.css';
 import css from './campaign.module.css';
 import { speaks } from './channels';
@@ -110,10 +111,9 @@ function One(props: {
   );
   return (
     <>
-      <SegmentedControl
+      <Segments
         size="xs"
         aria-label="Channel"
-        style={{ overflowX: 'auto', maxWidth: '100%' }} // on a phone
         value={content.channel}
         disabled={readOnly}
         data={names.map((value) => ({ value, label: labels[value] ?? sentence(value) }))}

@@ -1,4 +1,4 @@
-import { Button, Group, SegmentedControl, Stack, TextInput } from '@mantine/core';
+import { Button, Group, Stack, TextInput } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
 import { useAudiences, useKind, useTriggers } from '../api/queries';
 import type { Stream } from '../api/streams';
@@ -10,6 +10,7 @@ import { Sentence } from '../trigger/Sentence';
 import { type Problem, put, type Spec as Trigger } from '../trigger/spec';
 import trigger from '../trigger/trigger.module.css';
 import { Card } from '../ui/Page';
+import { Segments } from '../ui/Segments';
 import ui from '../ui/ui.module.css';
 import { blankTrigger, type Spec, type Start, startOf } from './spec';
 
@@ -33,7 +34,7 @@ export function When(props: {
     <Card
       title="When"
       aside={
-        <SegmentedControl
+        <Segments
           size="xs"
           aria-label="What starts it"
           value={start}
@@ -233,7 +234,7 @@ function Scheduled({ spec, set, readOnly }: Part) {
           </Stack>
         )}
       </FormChip>
-      {zone && <span className={ui.muted}>by the clock of {zone}</span>}
+      <span className={ui.muted}>by the clock of {zone || 'the installation'}</span>
     </div>
   );
 }
@@ -242,7 +243,7 @@ function Scheduled({ spec, set, readOnly }: Part) {
 function Delay({ spec, set, readOnly }: Part) {
   const { delay } = spec;
   return (
-    <div className={trigger.sentence}>
+    <div className={trigger.sentence} style={{ marginTop: 8 }}>
       <SwitchChip
         what="Delay"
         label="not at once"

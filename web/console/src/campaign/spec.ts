@@ -24,6 +24,37 @@ export function startOf(when: Spec['when'], own: Trigger | undefined): Start {
 
 export { blankTrigger };
 
+/** What a campaign can begin with where there is none yet. */
+export const recipes: {
+  name: string;
+  title: string;
+  about: string;
+  spec: Spec;
+  /** The trigger that is written with it. */
+  own?: Trigger;
+}[] = [
+  {
+    name: 'left-the-cart',
+    title: 'Left the cart',
+    about: 'When somebody puts something in and does not buy within half an hour',
+    spec: { ...blank, goal: { event: 'purchase', within: '3d' } },
+    own: { pattern: [{ event: 'cart_add' }, { absent: 'purchase', for: '30m' }] },
+  },
+  {
+    name: 'on-a-roll',
+    title: 'On a roll',
+    about: 'When somebody does the same three times in a row, within ten minutes',
+    spec: { ...blank, limits: { cap: { count: 1, per: '24h' } } },
+    own: { pattern: [{ event: '', times: 3, consecutive: true }], within: '10m' },
+  },
+  {
+    name: 'weekly-letter',
+    title: 'A weekly letter',
+    about: 'On Mondays at nine, to whoever is in an audience then',
+    spec: { ...blank, when: { schedule: '0 9 * * 1' }, limits: { once: false } },
+  },
+];
+
 /** Why it cannot be launched yet, undefined if it can; speaks tells channels that need no template. */
 export function unfinished(
   spec: Spec,
@@ -88,6 +119,10 @@ export function quietWords(quiet: Schema['QuietSpec'] | undefined): string {
   if (!quiet) return 'as in the settings';
   return quiet.off ? 'none' : `${quiet.from} to ${quiet.to}`;
 }
+
+/** The status that people see: what was sent once is over, though what comes back of it still counts. */
+export const standing = ({ when, status }: Spec): string =>
+  when.once && status === 'live' ? 'sent_once' : status;
 
 /** Who starts an audience's campaign is who enters it: those who are in it already do not. */
 export const startsOnEntering = (spec: Spec): boolean =>

@@ -30,7 +30,7 @@ export function ChartCard(props: {
     <section className={`${ui.card} ${css.card}`} aria-label={props.title} data-testid="chart">
       {props.pending && <div className={css.pending} data-testid="pending" />}
       <div className={ui.cardHead}>
-        <div style={{ minWidth: 0 }}>
+        <div style={{ flex: '1 1 120px', minWidth: 0 }}>
           <Title order={2}>{props.title}</Title>
           {props.about && <div className={ui.statHint}>{props.about}</div>}
         </div>

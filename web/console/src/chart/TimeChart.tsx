@@ -17,7 +17,7 @@ const colours = [css.line0, css.line1, css.line2, css.line3, css.line4];
 export function ticks(top: number): number[] {
   if (top <= 0) return [0, 1];
   const size = 10 ** Math.floor(Math.log10(top));
-  const end = [1, 2, 4, 5, 8, 10].map((f) => f * size).find((n) => n >= top) ?? top;
+  const end = [1, 2, 4, 6, 8, 10].map((f) => f * size).find((n) => n >= top) ?? top;
   return end === 1 ? [0, 1] : [0, end / 2, end];
 }
 
@@ -43,7 +43,8 @@ export function TimeChart(props: {
   const [stop, setStop] = useState({ line: 0, bucket: Math.max(0, buckets.length - 1) });
   const axis = ticks(Math.max(0, ...lines.flatMap((l) => l.points)));
   const top = axis.at(-1) ?? 1;
-  const left = 44;
+  // room for the longest number
+  const left = 18 + 7.5 * Math.max(...axis.map((n) => compact(n).length));
   const bottom = 24;
   const inner = Math.max(0, width - left - 6);
   const step = inner / Math.max(1, buckets.length);
@@ -99,7 +100,7 @@ export function TimeChart(props: {
             {lines.length > 1 && ` · ${lines[at.line]?.label}`}
           </>
         ) : (
-          'Point at a mark for its number; click it for its people'
+          `Point at a mark for its number; click it for its people${props.partial ? '. The pale one is not over yet' : ''}`
         )}
       </div>
       <div ref={ref} className={css.frame}>

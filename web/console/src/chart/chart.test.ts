@@ -21,4 +21,6 @@ test('an axis ends above everything', () => {
     expect(axis.at(-1)).toBeLessThanOrEqual(Math.max(1, top * 2.5));
   }
   expect(ticks(292)).toEqual([0, 200, 400]);
+  // numbers are counts: none of them is broken
+  for (let top = 1; top < 200; top++) expect(ticks(top).every(Number.isInteger)).toBe(true);
 });

@@ -66,7 +66,8 @@ export function useDraft<S extends object>(asked: {
     }
   }, [newer, dirty]);
 
-  const guarded = () => dirty && !readOnly && !left.current;
+  // what a page offers to begin with is lost by nobody who leaves it as it came
+  const guarded = () => dirty && (asked.broken === true || changed) && !readOnly && !left.current;
   const blocker = useBlocker({
     shouldBlockFn: ({ current, next }) => guarded() && current.pathname !== next.pathname,
     enableBeforeUnload: () => guarded() && !(kept && browser.settle()),

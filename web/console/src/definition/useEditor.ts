@@ -9,7 +9,7 @@ import type { Kind } from './homes';
 import { goodName, useDraft } from './useDraft';
 
 /** What may hold passwords: drafts of it are not kept in the browser. */
-const secretive: readonly Kind[] = ['channel', 'stream', 'settings'];
+const secretive: readonly Kind[] = ['channel', 'stream'];
 
 /** A definition that is edited in a form or as YAML, and is checked while it is. */
 export function useEditor<S extends object>(asked: {

@@ -111,7 +111,7 @@ export function BreakdownFigure() {
       noun={ofEvents(by) ? 'users who did it' : 'users'}
       narrow={fixed !== undefined}
       onPick={fixed === undefined ? pick : people}
-      onPeople={people}
+      onPeople={fixed === undefined ? people : undefined}
     />
   );
 }

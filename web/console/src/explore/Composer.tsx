@@ -1,4 +1,4 @@
-import { Button, Checkbox, SegmentedControl, Stack, Textarea, TextInput } from '@mantine/core';
+import { Button, Checkbox, Stack, Textarea, TextInput } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
 import { useRef, useState } from 'react';
 import type { Schema } from '../api/client';
@@ -23,6 +23,7 @@ import { languageOf, type Spec, type Text, textIn, withPart } from '../template/
 import { Icon } from '../ui/Icon';
 import { failed } from '../ui/notice';
 import { Sandbox } from '../ui/Sandbox';
+import { Segments } from '../ui/Segments';
 import ui from '../ui/ui.module.css';
 import css from './explore.module.css';
 import type { Node } from './measure';
@@ -70,7 +71,7 @@ export function Composer(props: {
 }) {
   const { s, zone } = useExplore();
   const may = useMay('marketer');
-  const channels = useKind<{ type: string }>('channel');
+  const channels = useKind<{ type: string; local?: boolean }>('channel');
   const taken = [useAudiences(), useTemplates(), useCampaigns()].flatMap((q) =>
     (q.data?.definitions ?? []).map((d) => d.name),
   );
@@ -89,9 +90,8 @@ export function Composer(props: {
       ...(channels.data?.definitions ?? []).map((c) => c.name),
     ]),
   ];
-  const type =
-    channels.data?.definitions.find((c) => c.name === channel)?.spec?.type ??
-    (channel === outboxSMS ? 'sms' : channel);
+  const spec = channels.data?.definitions.find((c) => c.name === channel)?.spec;
+  const type = spec?.type ?? (channel === outboxSMS ? 'sms' : channel);
   const sms = type === 'sms';
   const email = type === 'email';
   const titled = channel !== 'web' && !sms;
@@ -161,7 +161,8 @@ export function Composer(props: {
     return (
       <Sent
         sent={send.data}
-        channel={channel}
+        users={review.data?.sending ?? send.data.users}
+        caught={channel === 'outbox' || channel === outboxSMS || spec?.local === true}
         kept={send.variables?.keep === true}
         newcomers={props.newcomers}
         freeze={(at) => audienceSpec(props.tree, props.described, s.zone ?? zone, at)}
@@ -173,10 +174,9 @@ export function Composer(props: {
       <h3 className={css.composerTitle}>
         <Icon name="campaign" size={17} /> Message these people
       </h3>
-      <SegmentedControl
+      <Segments
         size="xs"
         aria-label="Channel"
-        style={{ overflowX: 'auto' }} // on a phone
         value={channel}
         data={names.map((value) => ({ value, label: labels[value] ?? sentence(value) }))}
         onChange={(next) => {
@@ -334,10 +334,9 @@ function Review(props: {
         onChange={(e) => props.onHoldout(e.currentTarget.checked)}
       />
       {languages.length > 0 && (
-        <SegmentedControl
+        <Segments
           size="xs"
           aria-label="Read in"
-          style={{ overflowX: 'auto' }}
           value={String(reading)}
           onChange={(next) => setReading(Number(next))}
           data={languages.map((l, i) => ({
@@ -427,18 +426,22 @@ function Read({ preview }: { preview: Schema['SendPreview'] }) {
 
 function Sent(props: {
   sent: Schema['Sent'];
-  channel: string;
+  /** How many the review said would get it. */
+  users: number;
+  /** It goes to the outbox and nowhere else. */
+  caught: boolean;
   /** It goes on to who comes later. */
   kept: boolean;
   newcomers: string;
   /** The audience as it was at a time, in µs. */
   freeze: (at: number) => Record<string, unknown>;
 }) {
-  const { sent, channel } = props;
+  const { sent } = props;
   return (
     <section className={css.composer} role="status" data-testid="sent">
       <h3 className={css.composerTitle}>
-        <Icon name="check" size={17} /> It is on its way to {plural(sent.users, 'user')}
+        <Icon name="check" size={17} /> It is on its way to {plural(props.users, 'user')}
+        {props.users < sent.users && ` of ${count(sent.users)}`}
         {props.kept && `, and goes on to ${props.newcomers}`}
       </h3>
       <div>
@@ -448,9 +451,9 @@ function Sent(props: {
         </Link>{' '}
         counts what becomes of it
         {props.kept && ', and ends when you pause it'}
-        {(channel === 'outbox' || channel === outboxSMS) && (
+        {props.caught && (
           <>
-            ; the letters are in the{' '}
+            ; the messages are in the{' '}
             <Link to="/outbox" className={ui.link}>
               Outbox
             </Link>

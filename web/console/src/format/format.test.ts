@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { bytes, compact, plural, rate } from './number';
 import { strength } from './password';
 import { tags } from './tag';
-import { ago, behind, span } from './time';
+import { ago, behind, shortTime, span } from './time';
 import { eventLabel, reasonWords, sentence, statusWords } from './words';
 
 test('spans have one unit', () => {
@@ -21,6 +21,14 @@ test('how long ago', () => {
   expect(ago(new Date('2026-11-20T11:59:59Z'), now)).toBe('just now');
   expect(ago(new Date('2026-11-20T12:00:05Z'), now)).toBe('just now');
   expect(ago(new Date('2026-11-20T11:55:00Z'), now)).toBe('5 min ago');
+});
+
+test('a time says of which day it is, and of which year', () => {
+  const now = new Date(2026, 10, 20, 12);
+  expect(shortTime(new Date(2026, 10, 20, 11, 2, 3), now)).toBe('11:02:03');
+  expect(shortTime(new Date(2026, 9, 5, 11, 2), now)).toMatch(/5.*11:02|11:02.*5/);
+  expect(shortTime(new Date(2026, 9, 5, 11, 2), now)).not.toContain('2026');
+  expect(shortTime(new Date(2025, 10, 20, 11, 2), now)).toContain('2025');
 });
 
 test('how far behind', () => {

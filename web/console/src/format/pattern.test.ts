@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { conditionWords, list, periodWords, triggerWords } from './pattern';
+import { conditionWords, list, periodWords, some, triggerWords } from './pattern';
 
 test('periods', () => {
   expect(['10m', '1h', '200ms', '7d'].map(periodWords)).toEqual([
@@ -44,4 +44,6 @@ test('conditions', () => {
     'not (bot is true)',
   );
   expect(list(['a', 'b', 'c'], 'or')).toBe('a, b or c');
+  expect(some(['a', 'b', 'c', 'd'])).toBe('a, b, c, d');
+  expect(some(['a', 'b', 'c', 'd', 'e'])).toBe('a, b, c and 2 others');
 });

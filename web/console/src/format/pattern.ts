@@ -112,6 +112,12 @@ function nested(condition: Condition): string {
 export const fieldWords = (field: string): string =>
   field.replace(/^(?:properties|traits|context|event)\./, '').replaceAll('[]', '');
 
+/** "a, b, c and 4 more": names of which there may be hundreds. */
+export const some = (names: readonly string[]): string =>
+  names.length > 4
+    ? `${names.slice(0, 3).join(', ')} and ${plural(names.length - 3, 'other')}`
+    : names.join(', ');
+
 /** "a, b or c". */
 export function list(items: readonly string[], last: string): string {
   if (items.length < 2) return items.join('');

@@ -31,6 +31,7 @@ const medium = new Intl.DateTimeFormat(undefined, {
   minute: '2-digit',
   hourCycle: 'h23',
 });
+const weekday = new Intl.DateTimeFormat(undefined, { dateStyle: 'full' });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'long' });
 
 /** 14:03:07 */
@@ -43,14 +44,23 @@ export function preciseTime(at: Date): string {
   return `${clock.format(at)}.${String(at.getMilliseconds()).padStart(3, '0')}`;
 }
 
+/** Day and clock, with the year if it is another one. */
+const otherDay = (at: Date, now: Date): string =>
+  (at.getFullYear() === now.getFullYear() ? dayClock : medium).format(at);
+
 /** The clock for today, day and clock otherwise. */
 export function shortTime(at: Date, now: Date): string {
-  return at.toDateString() === now.toDateString() ? clock.format(at) : dayClock.format(at);
+  return at.toDateString() === now.toDateString() ? clock.format(at) : otherDay(at, now);
 }
 
 /** 14:03 for today, with the day otherwise. */
 export function minuteTime(at: Date, now: Date): string {
-  return at.toDateString() === now.toDateString() ? minutes.format(at) : dayClock.format(at);
+  return at.toDateString() === now.toDateString() ? minutes.format(at) : otherDay(at, now);
+}
+
+/** Friday, 20 November 2026 */
+export function weekdayTime(at: Date): string {
+  return weekday.format(at);
 }
 
 /** 20 Nov 2026 */

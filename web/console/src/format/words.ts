@@ -80,6 +80,7 @@ const statuses: Record<string, { label: string; color: string }> = {
   refused: { label: 'Not sent', color: 'orange' },
   waiting: { label: 'Waiting', color: 'gray' },
   live: { label: 'Live', color: 'teal' },
+  sent_once: { label: 'Sent once', color: 'gray' },
   paused: { label: 'Paused', color: 'orange' },
   draft: { label: 'Draft', color: 'gray' },
   ended: { label: 'Ended', color: 'gray' },

@@ -28,7 +28,7 @@ export function Alerts() {
           {alerts.map((a) => (
             <Alert key={`${a.kind} ${a.subject}`} alert={a} />
           ))}
-          {notes.map((note) => (
+          {[...new Set(notes)].map((note) => (
             <Note key={note} note={note} />
           ))}
         </ul>

@@ -66,7 +66,10 @@ function Editor(props: { saved: Saved | undefined; start: Spec; called?: string 
     blank: {},
     start: props.start,
     called: props.called,
-    suggest: (spec) => suggest(words(split(spec).tree), []),
+    suggest: (spec) => {
+      const { tree } = split(spec);
+      return Object.keys(tree).length > 0 ? suggest(words(tree), []) : '';
+    },
     toText: (name, spec) => textOf('audience', name, spec, short),
     complete: (spec) => complete(split(spec).tree),
     lacks: (spec) => {
@@ -95,6 +98,7 @@ function Editor(props: { saved: Saved | undefined; start: Spec; called?: string 
           ? `Segment: ${words(tree)}.`
           : 'Who should it be? Say it in sentences.'
       }
+      unnamed="named after its conditions"
       cost="Who entered and left is forgotten. Its versions stay and it can be written again."
       form={
         <div className={css.body}>

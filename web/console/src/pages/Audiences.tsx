@@ -8,6 +8,7 @@ import { type Spec, split, starters, words } from '../audience/tree';
 import { compact, count, plural } from '../format/number';
 import { reachWords, sentence } from '../format/words';
 import { CsvButton } from '../ui/CsvButton';
+import { Filter, Rest, useFound } from '../ui/Found';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
@@ -29,6 +30,7 @@ export default function Audiences() {
   const definitions = useDefinitions<Spec>('audience');
   const may = useMay('marketer');
   const list = sizes.data?.audiences ?? [];
+  const found = useFound(list, (a) => [a.name, a.description, ...a.usedBy.map((u) => u.name)]);
   return (
     <Page
       title="Audiences"
@@ -49,7 +51,7 @@ export default function Audiences() {
             ]}
             disabled={list.length === 0}
             rows={() =>
-              list.map((a) => [
+              found.all.map((a) => [
                 a.name,
                 a.kind,
                 a.size,
@@ -77,6 +79,7 @@ export default function Audiences() {
           <Starters may={may} />
         ) : (
           <>
+            <Filter found={found} many="audiences" />
             <div className={css.rowHead} aria-hidden="true">
               <span>Audience</span>
               <span className={css.number}>Users</span>
@@ -85,7 +88,7 @@ export default function Audiences() {
               <span>Used by</span>
             </div>
             <ul className={rows.rows} data-testid="audiences">
-              {list.map((a) => (
+              {found.shown.map((a) => (
                 <Row
                   key={a.name}
                   size={a}
@@ -93,6 +96,7 @@ export default function Audiences() {
                 />
               ))}
             </ul>
+            <Rest found={found} one="audience" />
           </>
         )}
       </Card>

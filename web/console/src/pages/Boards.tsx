@@ -3,6 +3,7 @@ import { useDefinitions } from '../api/queries';
 import { useMay } from '../api/session';
 import type { BoardSpec } from '../board/spec';
 import { plural } from '../format/number';
+import { Filter, Rest, useFound } from '../ui/Found';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
@@ -15,6 +16,12 @@ export default function Boards() {
   const boards = useDefinitions<BoardSpec>('board');
   const may = useMay('marketer');
   const list = boards.data?.definitions ?? [];
+  const found = useFound(list, (b) => [
+    b.name,
+    b.spec.title,
+    b.spec.description,
+    ...(b.spec.charts ?? []).map((c) => c.title),
+  ]);
   return (
     <Page
       title="Boards"
@@ -46,25 +53,29 @@ export default function Boards() {
             action={<LinkButton to="/explore">Open Explore</LinkButton>}
           />
         ) : (
-          <ul className={rows.rows} data-testid="boards">
-            {list.map((b) => (
-              <li key={b.name} className={rows.row}>
-                <Link to="/boards/$name" params={{ name: b.name }} className={rows.itemLink}>
-                  <span className={rows.itemText}>
-                    <span className={rows.itemTitle}>{b.spec.title || b.name}</span>
-                    <span className={rows.itemHint} style={{ display: 'block' }}>
-                      {b.spec.description ||
-                        (b.spec.charts ?? []).map((c) => c.title).join(' · ') ||
-                        'nothing on it yet'}
+          <>
+            <Filter found={found} many="boards" />
+            <ul className={rows.rows} data-testid="boards">
+              {found.shown.map((b) => (
+                <li key={b.name} className={rows.row}>
+                  <Link to="/boards/$name" params={{ name: b.name }} className={rows.itemLink}>
+                    <span className={rows.itemText}>
+                      <span className={rows.itemTitle}>{b.spec.title || b.name}</span>
+                      <span className={rows.itemHint} style={{ display: 'block' }}>
+                        {b.spec.description ||
+                          (b.spec.charts ?? []).map((c) => c.title).join(' · ') ||
+                          'nothing on it yet'}
+                      </span>
                     </span>
-                  </span>
-                  <span className={ui.asOf}>
-                    {plural(b.spec.charts?.length ?? 0, 'chart')} · <At at={b.at} /> by {b.author}
-                  </span>
-                </Link>
-              </li>
-            ))}
-          </ul>
+                    <span className={ui.asOf}>
+                      {plural(b.spec.charts?.length ?? 0, 'chart')} · <At at={b.at} /> by {b.author}
+                    </span>
+                  </Link>
+                </li>
+              ))}
+            </ul>
+            <Rest found={found} one="board" />
+          </>
         )}
       </Card>
     </Page>

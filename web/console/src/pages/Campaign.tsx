@@ -4,7 +4,7 @@ import { type ReactNode, useState } from 'react';
 import type { Schema } from '../api/client';
 import {
   type Campaign as CampaignView,
-  useCampaigns,
+  useDefinitions,
   useDeliveries,
   useReport,
   useSetStatus,
@@ -12,7 +12,7 @@ import {
 } from '../api/queries';
 import { include, useIncluded, useSchedules } from '../api/sending';
 import { useMay } from '../api/session';
-import { limitWords, startsOnEntering } from '../campaign/spec';
+import { limitWords, standing, startsOnEntering } from '../campaign/spec';
 import { compact, plural } from '../format/number';
 import { list, periodWords, startWords } from '../format/pattern';
 import { dateTime } from '../format/time';
@@ -31,7 +31,7 @@ import { Achieved } from './Achieved';
 
 export default function Campaign() {
   const { name } = useParams({ from: '/campaigns/$name' });
-  const campaigns = useCampaigns();
+  const campaigns = useDefinitions<Schema['CampaignSpec']>('campaign');
   const campaign = campaigns.data?.definitions.find((c) => c.name === name);
   return (
     <Page
@@ -39,7 +39,7 @@ export default function Campaign() {
       heading={
         <span className={css.titleLine}>
           {name}
-          {campaign && <Status status={campaign.spec.status} />}
+          {campaign && <Status status={standing(campaign.spec)} />}
         </span>
       }
       lede={campaign?.spec.description}
@@ -78,7 +78,7 @@ export default function Campaign() {
         <div className={css.twoColumns}>
           <div className={css.stack}>
             <Achieved campaign={campaign} />
-            <Results name={name} />
+            <Results name={name} spec={campaign.spec} />
           </div>
           <Rules campaign={campaign} />
         </div>
@@ -181,7 +181,19 @@ function Launch(props: {
   );
 }
 
-function Results({ name }: { name: string }) {
+/** Why a campaign has not begun with anybody. */
+function noneYet({ status, when }: Schema['CampaignSpec']): string {
+  if (status === 'draft')
+    return 'None: it is a draft, which starts for nobody until it is launched.';
+  if (when.once) return 'None yet: what was sent is still being worked off.';
+  if (when.schedule) return 'None yet: it has not run since it went live.';
+  if (when.stream) return `None yet: no message has come by ${when.stream} since it went live.`;
+  if (when.audience)
+    return `None yet: nobody has ${when.on === 'leave' ? 'left' : 'entered'} ${when.audience} since it went live.`;
+  return 'None yet: the trigger has not fired since the campaign went live. Watch users get closer on Live.';
+}
+
+function Results({ name, spec }: { name: string; spec: Schema['CampaignSpec'] }) {
   const { status } = useSearch({ from: '/campaigns/$name' });
   const navigate = useNavigate({ from: '/campaigns/$name' });
   const report = useReport(name);
@@ -223,6 +235,7 @@ function Results({ name }: { name: string }) {
     { status: 'dismissed', count: data.dismissed, none: 'Nobody closed one yet' },
   ];
   const back = cameBack(data);
+  const all = [...steps, ...back].sort((a, b) => order.indexOf(a.status) - order.indexOf(b.status));
   // What is opened or delivered elsewhere is not shown on a page.
   const onPage = ({ status, count }: { status: string; count: number }) =>
     count > 0 || back.length === 0 || !['shown', 'dismissed'].includes(status);
@@ -242,14 +255,11 @@ function Results({ name }: { name: string }) {
         }
       >
         {begun === 0 ? (
-          <p className={css.none}>
-            None yet: the trigger has not fired since the campaign went live. Watch users get closer
-            on Live.
-          </p>
+          <p className={css.none}>{noneYet(spec)}</p>
         ) : (
           <>
             <ul className={css.funnel} data-testid="report">
-              {[...steps.filter(onPage), ...back].map((step) => (
+              {all.filter(onPage).map((step) => (
                 <Bar
                   key={step.status}
                   label={statusWords(step.status).label}
@@ -287,7 +297,7 @@ function Results({ name }: { name: string }) {
               {compact(begun)} = {compact(data.sent)} sent
               {refused.map(
                 (o) =>
-                  ` + ${compact(o.count)} ${(reasonWords(o.reason) || statusWords(o.status).label).toLowerCase()}`,
+                  ` + ${compact(o.count)} ${lower(reasonWords(o.reason) || statusWords(o.status).label)}`,
               )}
               {data.waiting.map(
                 (w) => ` + ${compact(w.count)} waiting: ${lower(waitWords(w.reason))}`,
@@ -337,6 +347,19 @@ function unknownWords({ unknownArrived, unknownBounced }: Schema['CampaignReport
   const words = reasonWords('unknown');
   return known.length > 0 ? `${words}. Receipts said since: ${known.join(', ')}` : words;
 }
+
+/** What becomes of a message, in the order in which it happens. */
+const order: Schema['DeliveryStatus'][] = [
+  'sent',
+  'delivered',
+  'shown',
+  'opened',
+  'clicked',
+  'dismissed',
+  'bounced',
+  'complained',
+  'unsubscribed',
+];
 
 /** What came back of messages that went to addresses; nothing of other campaigns. */
 function cameBack(data: Schema['CampaignReport']) {

@@ -18,7 +18,15 @@ import { addressOf, speaks } from '../campaign/channels';
 import { Limits } from '../campaign/Limits';
 import { Review } from '../campaign/Review';
 import { Sample } from '../campaign/Sample';
-import { blank, blankTrigger, type Spec, suggested, unfinished, unused } from '../campaign/spec';
+import {
+  blank,
+  blankTrigger,
+  recipes,
+  type Spec,
+  suggested,
+  unfinished,
+  unused,
+} from '../campaign/spec';
 import { Try } from '../campaign/Try';
 import { What } from '../campaign/What';
 import { When } from '../campaign/When';
@@ -44,15 +52,24 @@ export default function CampaignEditor() {
 
 /** A campaign that does not exist yet. */
 export function NewCampaign() {
-  const { trigger, copy } = useSearch({ from: '/new/campaign' });
+  const { trigger, copy, recipe } = useSearch({ from: '/new/campaign' });
   const answer = useDefinition<Spec>('campaign', copy ?? '');
   if (copy && !answer.saved) return <Absent kind="campaign" name={copy} answer={answer} />;
+  const begun = recipes.find((r) => r.name === recipe);
   const start: Spec | undefined = answer.saved
     ? { ...answer.saved.spec, status: 'draft' }
     : trigger
       ? { ...blank, when: { trigger } }
-      : undefined;
-  return <Editor key={`${trigger} ${copy}`} saved={undefined} start={start} called={copy} />;
+      : begun?.spec;
+  return (
+    <Editor
+      key={`${trigger} ${copy} ${recipe}`}
+      saved={undefined}
+      start={start}
+      own={begun?.own}
+      called={copy ?? begun?.name}
+    />
+  );
 }
 
 const shape = {
@@ -83,6 +100,8 @@ function Editor(props: {
   saved: Campaign | undefined;
   /** What a new one begins with. */
   start?: Spec | undefined;
+  /** The trigger that it begins with, and that is not saved yet. */
+  own?: Trigger | undefined;
   /** What it is a copy of. */
   called?: string | undefined;
 }) {
@@ -95,7 +114,9 @@ function Editor(props: {
   const triggers = useTriggers();
   const channels = useChannels();
   const saveTrigger = useSaveDefinition('trigger');
-  const [own, setOwn] = useState<Trigger | undefined>(saved || start ? undefined : blankTrigger);
+  const [own, setOwn] = useState<Trigger | undefined>(
+    props.own ?? (saved || start ? undefined : blankTrigger),
+  );
   const [typed, setTyped] = useState('');
   const [text, setText] = useState<string>();
   const [broken, setBroken] = useState<{ line: number; message: string }>();

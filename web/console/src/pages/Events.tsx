@@ -24,6 +24,7 @@ import { compact, plural } from '../format/number';
 import { eventLabel, sentence } from '../format/words';
 import { DataTabs } from '../shell/DataTabs';
 import { CsvButton } from '../ui/CsvButton';
+import { Filter, Rest, useFound } from '../ui/Found';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
 import { done, failed } from '../ui/notice';
@@ -45,8 +46,15 @@ export default function Events() {
   const list = [...(names.data?.names ?? [])].sort(
     (a, b) => b.count - a.count || a.name.localeCompare(b.name),
   );
+  const found = useFound(list, (n) => [
+    n.name,
+    eventLabel(n.name),
+    n.description,
+    n.key ? 'key event' : '',
+  ]);
   const top = Math.max(1, ...list.map((n) => n.count));
-  const show = (name: string | undefined) => navigate({ search: { open: name } });
+  const show = (name: string | undefined) =>
+    navigate({ search: (old) => ({ ...old, open: name }) });
   return (
     <Page
       title="Data"
@@ -59,7 +67,7 @@ export default function Events() {
             head={['event', 'key', 'declared', 'description', 'count', 'last seen']}
             disabled={list.length === 0}
             rows={() =>
-              list.map((n) => [n.name, n.key, n.declared, n.description, n.count, n.lastSeen])
+              found.all.map((n) => [n.name, n.key, n.declared, n.description, n.count, n.lastSeen])
             }
           />
           {may && (
@@ -100,59 +108,63 @@ export default function Events() {
               action={<LinkButton to="/">See how to send one</LinkButton>}
             />
           ) : (
-            <ul className={rows.rows} data-testid="event-names">
-              {list.map((name) => (
-                <li key={name.name} className={rows.row}>
-                  <UnstyledButton
-                    className={rows.itemLink}
-                    onClick={() => show(name.name)}
-                    aria-haspopup="dialog"
-                  >
-                    <span className={rows.itemText}>
-                      <span className={css.titleLine}>
-                        <span className={rows.itemTitle}>{eventLabel(name.name)}</span>
-                        {name.key && <span className={rows.tag}>key event</span>}
-                        {!name.declared && !name.name.startsWith('heed.') && (
-                          <span className={rows.tag}>discovered</span>
-                        )}
-                      </span>
-                      <span className={rows.itemHint} style={{ display: 'block' }}>
-                        {[
-                          name.description,
-                          !name.lastSeen && 'waiting for the first one since the start',
-                        ]
-                          .filter(Boolean)
-                          .join(' · ')}
-                        {name.lastSeen && (
-                          <>
-                            {name.description && ' · '}last seen <Ago at={name.lastSeen} />
-                          </>
-                        )}
-                      </span>
-                    </span>
-                    <svg
-                      viewBox="0 0 100 8"
-                      width="110"
-                      height="8"
-                      preserveAspectRatio="none"
-                      aria-hidden="true"
-                      className={css.wide}
+            <>
+              <Filter found={found} many="events" />
+              <ul className={rows.rows} data-testid="event-names">
+                {found.shown.map((name) => (
+                  <li key={name.name} className={rows.row}>
+                    <UnstyledButton
+                      className={rows.itemLink}
+                      onClick={() => show(name.name)}
+                      aria-haspopup="dialog"
                     >
-                      <rect
-                        width={Math.max(name.count > 0 ? 1 : 0, (name.count / top) * 100)}
+                      <span className={rows.itemText}>
+                        <span className={css.titleLine}>
+                          <span className={rows.itemTitle}>{eventLabel(name.name)}</span>
+                          {name.key && <span className={rows.tag}>key event</span>}
+                          {!name.declared && !name.name.startsWith('heed.') && (
+                            <span className={rows.tag}>discovered</span>
+                          )}
+                        </span>
+                        <span className={rows.itemHint} style={{ display: 'block' }}>
+                          {[
+                            name.description,
+                            !name.lastSeen && 'waiting for the first one since the start',
+                          ]
+                            .filter(Boolean)
+                            .join(' · ')}
+                          {name.lastSeen && (
+                            <>
+                              {name.description && ' · '}last seen <Ago at={name.lastSeen} />
+                            </>
+                          )}
+                        </span>
+                      </span>
+                      <svg
+                        viewBox="0 0 100 8"
+                        width="110"
                         height="8"
-                        rx="2"
-                        fill="var(--heed-bar)"
-                      />
-                    </svg>
-                    <b className={css.right} style={{ minWidth: 64 }}>
-                      {compact(name.count)}
-                    </b>
-                    <Icon name="chevron" size={16} />
-                  </UnstyledButton>
-                </li>
-              ))}
-            </ul>
+                        preserveAspectRatio="none"
+                        aria-hidden="true"
+                        className={css.wide}
+                      >
+                        <rect
+                          width={Math.max(name.count > 0 ? 1 : 0, (name.count / top) * 100)}
+                          height="8"
+                          rx="2"
+                          fill="var(--heed-bar)"
+                        />
+                      </svg>
+                      <b className={css.right} style={{ minWidth: 64 }}>
+                        {compact(name.count)}
+                      </b>
+                      <Icon name="chevron" size={16} />
+                    </UnstyledButton>
+                  </li>
+                ))}
+              </ul>
+              <Rest found={found} one="event" />
+            </>
           )}
         </Card>
         <Bad />

@@ -20,8 +20,8 @@ type Step = Schema['HomeStep'];
 
 const steps: Record<Step['id'], { title: string; todo: string }> = {
   send_event: { title: 'Send an event', todo: 'Paste the tag, or run the command' },
-  see_user: { title: 'See a user', todo: 'Users' },
-  build_audience: { title: 'Build an audience', todo: 'Apply a definition of kind audience' },
+  see_user: { title: 'See a user', todo: 'They appear with the first event' },
+  build_audience: { title: 'Build an audience', todo: 'Users by what they are and did' },
   connect_channel: { title: 'Connect a channel', todo: 'The Outbox works without any provider' },
   test: { title: 'Test it on yourself', todo: 'Tests never count in reports' },
   launch: { title: 'Launch', todo: 'Set a campaign to live' },

@@ -10,6 +10,7 @@ import { Deliveries } from '../ui/Deliveries';
 import { DeliveriesCsv } from '../ui/DeliveriesCsv';
 import { EventsCsv } from '../ui/EventsCsv';
 import { EventTable, gist } from '../ui/EventTable';
+import { useSearched } from '../ui/Found';
 import { Icon } from '../ui/Icon';
 import { Card, Page } from '../ui/Page';
 import { TriggerFunnel } from '../ui/Progress';
@@ -30,7 +31,8 @@ export default function Live() {
   const view = paused ?? now;
   const mounted = useRef(Date.now());
 
-  const wanted = (search.q ?? '').trim().toLowerCase();
+  const [typed, type] = useSearched();
+  const wanted = typed.trim().toLowerCase();
   const name = search.name;
   const matching = useMemo(
     () =>
@@ -51,8 +53,8 @@ export default function Live() {
       ),
     [view.deliveries, wanted],
   );
-  const set = (next: { q?: string | undefined; name?: string | undefined }) =>
-    navigate({ search: (old) => ({ ...old, ...next }), replace: true });
+  const only = (name: string | undefined) =>
+    navigate({ search: (old) => ({ ...old, name }), replace: true });
   const missed = paused ? now.events.findIndex((e) => e.id === paused.events[0]?.id) : 0;
   const { stats } = view;
   const open = search.open ?? 'events';
@@ -87,11 +89,7 @@ export default function Live() {
             icon="search"
             title="No match"
             cause={`None of the newest ${view.events.length} events match the filter.`}
-            action={
-              <Button onClick={() => set({ q: undefined, name: undefined })}>
-                Clear the filter
-              </Button>
-            }
+            action={<Button onClick={() => type('', { name: undefined })}>Clear the filter</Button>}
           />
         ) : (
           <Empty
@@ -115,7 +113,7 @@ export default function Live() {
   );
   const rail = (
     <>
-      <Card title="By event" flush aside={<span className={css.asOf}>per second</span>}>
+      <Card title="By event" flush aside={<span className={css.asOf}>per second, in all</span>}>
         {names.length === 0 ? (
           <p className={live.none}>No event has arrived yet.</p>
         ) : (
@@ -126,7 +124,7 @@ export default function Live() {
                   type="button"
                   className={live.rate}
                   aria-pressed={name === n.name}
-                  onClick={() => set({ name: name === n.name ? undefined : n.name })}
+                  onClick={() => only(name === n.name ? undefined : n.name)}
                   title={`Show only ${n.name}`}
                 >
                   <span className={live.what}>{eventLabel(n.name)}</span>
@@ -225,8 +223,8 @@ export default function Live() {
           aria-label="Filter by event, user or property"
           placeholder="Filter by event, user or property"
           leftSection={<Icon name="search" size={16} />}
-          value={search.q ?? ''}
-          onChange={(e) => set({ q: e.currentTarget.value || undefined })}
+          value={typed}
+          onChange={(e) => type(e.currentTarget.value)}
           className={live.filter}
         />
         {name && (
@@ -234,7 +232,7 @@ export default function Live() {
             size="sm"
             variant="light"
             rightSection={<Icon name="close" size={14} />}
-            onClick={() => set({ name: undefined })}
+            onClick={() => only(undefined)}
             aria-label={`Stop showing only ${eventLabel(name)}`}
           >
             {eventLabel(name)}

@@ -52,7 +52,7 @@ export default function Outbox() {
           <Empty
             icon="outbox"
             title="The outbox is empty"
-            cause="No campaign has sent anything through the channel “outbox” yet."
+            cause="Nothing has been sent yet by the channel “outbox”, or by one that is local. Sample history leaves no messages here."
             action={<LinkButton to="/campaigns">See the campaigns</LinkButton>}
           />
         ) : (

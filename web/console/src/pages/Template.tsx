@@ -15,6 +15,7 @@ import { unused } from '../campaign/spec';
 import { Absent } from '../definition/Absent';
 import { Frame } from '../definition/Frame';
 import { useEditor } from '../definition/useEditor';
+import { some } from '../format/pattern';
 import { sentence } from '../format/words';
 import { Form } from '../template/Form';
 import { blank, ordered, type Spec, shape, starts } from '../template/spec';
@@ -173,7 +174,7 @@ function Editor(props: { saved: Saved | undefined; start: Spec; called?: string 
       title={saved?.name ?? 'New template'}
       lede={
         using?.length
-          ? `Sent by ${using.map((c) => c.name).join(', ')}. What you save is what is sent next.`
+          ? `Sent by ${some(using.map((c) => c.name))}. What you save is what is sent next.`
           : 'What is said, written in Liquid: {{ values }} and {% tags %}.'
       }
       cost={

@@ -1,8 +1,10 @@
 import { Drawer, Stack, UnstyledButton } from '@mantine/core';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useCampaigns, useTemplates } from '../api/queries';
+import { useMay } from '../api/session';
 import { sampleOf } from '../format/liquid';
 import { TemplatePreview } from '../template/TemplatePreview';
+import { Filter, Rest, useFound } from '../ui/Found';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
@@ -14,10 +16,12 @@ import css from '../ui/ui.module.css';
 
 export default function Templates() {
   const templates = useTemplates();
+  const may = useMay('marketer');
   const campaigns = useCampaigns();
   const { open } = useSearch({ from: '/templates' });
   const navigate = useNavigate({ from: '/templates' });
   const list = templates.data?.definitions ?? [];
+  const found = useFound(list, (t) => [t.name, t.spec.description, t.spec.channel, t.spec.subject]);
   const picked = list.find((t) => t.name === open);
   const users = (name: string) =>
     campaigns.data?.definitions.filter((c) => c.spec.what.some((v) => v.template === name)) ?? [];
@@ -28,9 +32,11 @@ export default function Templates() {
       actions={
         <>
           <AsOf at={templates.dataUpdatedAt || undefined} />
-          <LinkButton to="/new/template" size="xs" leftSection={<Icon name="plus" size={14} />}>
-            New template
-          </LinkButton>
+          {may && (
+            <LinkButton to="/new/template" size="xs" leftSection={<Icon name="plus" size={14} />}>
+              New template
+            </LinkButton>
+          )}
         </>
       }
     >
@@ -52,36 +58,41 @@ export default function Templates() {
           />
         </Card>
       ) : (
-        <div className={css.tiles} data-testid="templates">
-          {list.map((template) => (
-            <UnstyledButton
-              key={template.name}
-              className={`${css.card} ${css.tile}`}
-              onClick={() => navigate({ search: { open: template.name } })}
-            >
-              <div className={css.thumb} aria-hidden="true">
-                <Sandbox
-                  html={sampleOf(template.spec.body ?? '')}
-                  title={`Preview of ${template.name}`}
-                  height={168}
-                />
-              </div>
-              <div className={css.tileText}>
-                <b>{template.name}</b>
-                <span className={css.statHint}>
-                  {template.spec.channel}
-                  {template.spec.as ? `, ${template.spec.as}` : ''} ·{' '}
-                  {users(template.name).length || 'no'}{' '}
-                  {users(template.name).length === 1 ? 'campaign' : 'campaigns'}
-                </span>
-              </div>
-            </UnstyledButton>
-          ))}
-        </div>
+        <>
+          <Filter found={found} many="templates" />
+          <div className={css.tiles} data-testid="templates">
+            {found.shown.map((template) => (
+              <UnstyledButton
+                key={template.name}
+                className={`${css.card} ${css.tile}`}
+                onClick={() => navigate({ search: (old) => ({ ...old, open: template.name }) })}
+              >
+                <div className={css.thumb} aria-hidden="true">
+                  <Sandbox
+                    html={sampleOf(template.spec.body ?? '')}
+                    title={`Preview of ${template.name}`}
+                    height={168}
+                    lazy
+                  />
+                </div>
+                <div className={css.tileText}>
+                  <b>{template.name}</b>
+                  <span className={css.statHint}>
+                    {template.spec.channel}
+                    {template.spec.as ? `, ${template.spec.as}` : ''} ·{' '}
+                    {users(template.name).length || 'no'}{' '}
+                    {users(template.name).length === 1 ? 'campaign' : 'campaigns'}
+                  </span>
+                </div>
+              </UnstyledButton>
+            ))}
+          </div>
+          <Rest found={found} one="template" />
+        </>
       )}
       <Drawer
         opened={picked !== undefined}
-        onClose={() => navigate({ search: {} })}
+        onClose={() => navigate({ search: ({ open: _, ...old }) => old })}
         position="right"
         size="lg"
         title={picked?.name ?? ''}

@@ -16,6 +16,7 @@ import { list } from '../format/pattern';
 import { fullTime } from '../format/time';
 import { DataTabs } from '../shell/DataTabs';
 import { CsvButton } from '../ui/CsvButton';
+import { Filter, Rest, useFound } from '../ui/Found';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
 import { failed } from '../ui/notice';
@@ -32,10 +33,17 @@ type Trait = Schema['KnownTrait'];
 export default function Traits() {
   const traits = useTraits();
   const dimensions = useDimensions();
+  const groups = useFound(dimensions.data?.dimensions ?? [], (d) => [
+    d.name,
+    dimensionTitle(d.name),
+    d.description,
+  ]);
+  const found = useFound(traits.data?.traits ?? [], (t) => [t.name, ...t.values.map(valueText)]);
   const may = useMay('marketer');
   const { open } = useSearch({ from: '/data/traits' });
   const navigate = useNavigate({ from: '/data/traits' });
-  const show = (name: string | undefined) => navigate({ search: { open: name } });
+  const show = (name: string | undefined) =>
+    navigate({ search: (old) => ({ ...old, open: name }) });
   const opened = traits.data?.traits.find((t) => t.name === open);
   return (
     <Page
@@ -60,11 +68,22 @@ export default function Traits() {
           ) : !dimensions.data ? (
             <Loading />
           ) : (
-            <ul className={rows.rows} data-testid="dimensions">
-              {dimensions.data.dimensions.map((d) => (
-                <DimensionRow key={d.name} dimension={d} />
-              ))}
-            </ul>
+            <>
+              <Filter
+                found={{
+                  ...found,
+                  of: found.of + groups.of,
+                  all: [...found.all, ...groups.all],
+                }}
+                many="dimensions and traits"
+              />
+              <ul className={rows.rows} data-testid="dimensions">
+                {groups.shown.map((d) => (
+                  <DimensionRow key={d.name} dimension={d} />
+                ))}
+              </ul>
+              <Rest found={groups} one="dimension" />
+            </>
           )}
         </Card>
         <Card
@@ -100,7 +119,7 @@ export default function Traits() {
           ) : (
             <>
               <ul className={rows.rows} data-testid="traits">
-                {traits.data.traits.map((t) => (
+                {found.shown.map((t) => (
                   <li key={t.name} className={rows.row}>
                     <UnstyledButton
                       className={rows.itemLink}
@@ -111,8 +130,7 @@ export default function Traits() {
                         <span className={rows.itemTitle}>{t.name}</span>{' '}
                         <span className={ui.statHint}>{typeWords(t)}</span>
                         <span className={rows.itemHint} style={{ display: 'block' }}>
-                          {t.values.slice(0, 5).map(valueText).join(', ') || 'values not shown'}
-                          {(t.distinct ?? 0) > 5 && ` and ${count((t.distinct ?? 0) - 5)} more`}
+                          {glimpse(t)}
                         </span>
                       </span>
                       <Coverage trait={t} all={traits.data.users} />
@@ -121,6 +139,7 @@ export default function Traits() {
                   </li>
                 ))}
               </ul>
+              <Rest found={found} one="trait" />
               {(traits.data.users === undefined || !traits.data.complete) && (
                 <p className={ui.foot}>
                   {traits.data.users === undefined
@@ -156,10 +175,22 @@ const Chevron = () => (
 const typeWords = (t: Trait): string => list([...t.types], 'or') || 'type not known';
 
 const valueText = ({ value }: { value?: unknown }): string => {
+  // what is in it has traits' worth of its own: here only what it holds
+  if (typeof value === 'object' && value !== null && !Array.isArray(value))
+    return list(Object.keys(value), 'and') || '{}';
   if (typeof value !== 'string') return JSON.stringify(value);
   if (/^\d{4}-\d\d-\d\dT/.test(value)) return fullTime(new Date(value));
   return value || '(empty)';
 };
+
+/** Some of its values. */
+function glimpse(t: Trait): string {
+  const some = [...new Set(t.values.slice(0, 5).map(valueText))].join(', ');
+  if (some === '') return 'values not shown';
+  // objects that hold the same are not the same
+  if (t.types.includes('object')) return `holds ${some}`;
+  return (t.distinct ?? 0) > 5 ? `${some} and ${count((t.distinct ?? 0) - 5)} more` : some;
+}
 
 /** How many users have the trait; what the index cannot know is asked of the facts. */
 function useCoverage(t: Trait): number | undefined {
@@ -194,7 +225,10 @@ function Coverage({ trait, all }: { trait: Trait; all: number | undefined }) {
 /** A trait, its values, and what can be made of it. */
 function Details({ trait, all, may }: { trait: Trait; all: number | undefined; may: boolean }) {
   const users = useCoverage(trait);
-  const counted = trait.values.filter((v) => v.users !== undefined);
+  // objects that hold the same are not the same: there is no telling them apart in a word
+  const counted = trait.types.includes('object')
+    ? []
+    : trait.values.filter((v) => v.users !== undefined);
   return (
     <div className={ui.stack} data-testid="trait">
       <dl className={ui.facts}>
@@ -247,7 +281,9 @@ function Details({ trait, all, may }: { trait: Trait; all: number | undefined; m
           />
         ) : (
           <p className={ui.muted}>
-            {trait.values.map(valueText).join(', ') || 'None since the start.'}
+            {trait.types.includes('object')
+              ? glimpse(trait)
+              : trait.values.map(valueText).join(', ') || 'None since the start.'}
           </p>
         )}
       </section>

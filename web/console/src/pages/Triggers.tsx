@@ -1,10 +1,12 @@
 import { Link } from '@tanstack/react-router';
 import type { Schema } from '../api/client';
 import { type Trigger, useCampaigns, useTriggers } from '../api/queries';
+import { useMay } from '../api/session';
 import { useLive } from '../feed/useFeed';
 import { compact } from '../format/number';
-import { triggerWords } from '../format/pattern';
+import { some, triggerWords } from '../format/pattern';
 import { CampaignTabs } from '../shell/CampaignTabs';
+import { Filter, Rest, useFound } from '../ui/Found';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
 import { Card, Page } from '../ui/Page';
@@ -16,9 +18,11 @@ import css from '../ui/ui.module.css';
 
 export default function Triggers() {
   const triggers = useTriggers();
+  const may = useMay('marketer');
   const campaigns = useCampaigns();
   const { progress } = useLive();
   const list = [...(triggers.data?.definitions ?? [])].sort((a, b) => a.name.localeCompare(b.name));
+  const found = useFound(list, (t) => [t.name, t.spec.description, triggerWords(t.spec)]);
   return (
     <Page
       title="Triggers"
@@ -26,9 +30,11 @@ export default function Triggers() {
       actions={
         <>
           <AsOf at={triggers.dataUpdatedAt || undefined} />
-          <LinkButton to="/new/trigger" size="xs" leftSection={<Icon name="plus" size={14} />}>
-            New trigger
-          </LinkButton>
+          {may && (
+            <LinkButton to="/new/trigger" size="xs" leftSection={<Icon name="plus" size={14} />}>
+              New trigger
+            </LinkButton>
+          )}
         </>
       }
     >
@@ -46,18 +52,22 @@ export default function Triggers() {
             action={<LinkButton to="/new/trigger">Write the first one</LinkButton>}
           />
         ) : (
-          <ul className={rows.rows} data-testid="triggers">
-            {list.map((trigger) => (
-              <Row
-                key={trigger.name}
-                trigger={trigger}
-                progress={progress?.triggers.find((t) => t.trigger === trigger.name)}
-                campaigns={campaigns.data?.definitions.filter(
-                  (c) => c.spec.when.trigger === trigger.name,
-                )}
-              />
-            ))}
-          </ul>
+          <>
+            <Filter found={found} many="triggers" />
+            <ul className={rows.rows} data-testid="triggers">
+              {found.shown.map((trigger) => (
+                <Row
+                  key={trigger.name}
+                  trigger={trigger}
+                  progress={progress?.triggers.find((t) => t.trigger === trigger.name)}
+                  campaigns={campaigns.data?.definitions.filter(
+                    (c) => c.spec.when.trigger === trigger.name,
+                  )}
+                />
+              ))}
+            </ul>
+            <Rest found={found} one="trigger" />
+          </>
         )}
       </Card>
     </Page>
@@ -97,7 +107,7 @@ function Row(props: {
           </span>
           <span className={rows.itemHint} style={{ display: 'block' }}>
             {campaigns?.length
-              ? `Used by ${campaigns.map((c) => c.name).join(', ')}`
+              ? `Used by ${some(campaigns.map((c) => c.name))}`
               : 'Used by no campaign'}
           </span>
         </span>

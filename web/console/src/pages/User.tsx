@@ -25,8 +25,12 @@ export default function User() {
   const { id } = useParams({ from: '/users/$id' });
   const user = useUser(id);
   const { data } = user;
-  const name = data?.traits.find((t) => t.name === 'name' || t.name === 'firstName')?.value;
-  const title = typeof name === 'string' && name !== '' ? name : id;
+  const trait = (name: string) => {
+    const value = data?.traits.find((t) => t.name === name)?.value;
+    return typeof value === 'string' ? value : '';
+  };
+  // as the list of users calls them
+  const title = trait('name') || `${trait('firstName')} ${trait('lastName')}`.trim() || id;
   return (
     <Page
       title={title}
@@ -57,7 +61,7 @@ export default function User() {
       }
       actions={
         <>
-          <AsOf at={user.dataUpdatedAt || undefined} />
+          {(data || !user.error) && <AsOf at={user.dataUpdatedAt || undefined} />}
           <LinkButton to="/users" variant="default" size="xs">
             All users
           </LinkButton>
@@ -105,7 +109,8 @@ function Timeline({ id }: { id: string }) {
         items.flatMap((i) => (i.event ? [i.event] : [])),
         live.events.filter((e) => e.user === id && !e.event.startsWith('heed.')).reverse(),
         (e) => e.receivedAt,
-      ),
+        // the log holds what was imported in the order of its import
+      ).toSorted((a, b) => Date.parse(b.receivedAt) - Date.parse(a.receivedAt)),
     [items, live.events, id],
   );
   const deliveries = useMemo(

@@ -1,12 +1,15 @@
 import { Button, TextInput } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
-import { Link, useNavigate, useSearch } from '@tanstack/react-router';
+import { Link } from '@tanstack/react-router';
 import { useState } from 'react';
 import { allUsers, useHome, useUsers } from '../api/queries';
 import { useMay } from '../api/session';
+import { count } from '../format/number';
 import { CsvButton } from '../ui/CsvButton';
+import { useSearched } from '../ui/Found';
 import { Icon } from '../ui/Icon';
 import { LinkButton } from '../ui/LinkButton';
+import { done } from '../ui/notice';
 import { Card, Page } from '../ui/Page';
 import rows from '../ui/rows.module.css';
 import { Snippet } from '../ui/Snippet';
@@ -14,17 +17,16 @@ import { Empty, Failure, Loading } from '../ui/states';
 import { Ago, AsOf } from '../ui/time';
 import css from '../ui/ui.module.css';
 
+/** How many are listed at first, and at most. */
+const page = 50;
+const most = 1000;
+
 export default function Users() {
-  const { q = '' } = useSearch({ from: '/users' });
-  const navigate = useNavigate({ from: '/users' });
-  const [text, setText] = useState(q);
+  const [text, change] = useSearched();
   const [query] = useDebouncedValue(text.trim(), 200);
-  const users = useUsers(query);
+  const [limit, setLimit] = useState(page);
+  const users = useUsers(query, { limit });
   const mayImport = useMay('marketer');
-  const change = (value: string) => {
-    setText(value);
-    void navigate({ search: { q: value || undefined }, replace: true });
-  };
   const list = users.data?.users ?? [];
   return (
     <Page
@@ -37,8 +39,13 @@ export default function Users() {
             name="users"
             head={['id', 'known', 'name', 'email', 'phone', 'country', 'first seen', 'last seen']}
             disabled={list.length === 0}
-            rows={async () =>
-              (await allUsers(query)).map((u) => [
+            rows={async () => {
+              const { users, more } = await allUsers(query);
+              if (more)
+                done(
+                  `The file holds ${count(users.length)} of them. Explore saves any number: click All users there.`,
+                );
+              return users.map((u) => [
                 u.id,
                 u.known,
                 u.name,
@@ -47,8 +54,8 @@ export default function Users() {
                 u.country,
                 u.firstSeen,
                 u.lastSeen,
-              ])
-            }
+              ]);
+            }}
           />
           {mayImport && (
             <LinkButton to="/imports" variant="default" size="xs">
@@ -126,8 +133,20 @@ export default function Users() {
             </ul>
             {(users.data.more || users.data.complete === false) && (
               <p className={css.foot}>
+                {users.data.more && limit < most && (
+                  <>
+                    <Button
+                      size="xs"
+                      variant="default"
+                      loading={users.isPlaceholderData}
+                      onClick={() => setLimit((n) => Math.min(most, n * 4))}
+                    >
+                      Show more
+                    </Button>{' '}
+                  </>
+                )}
                 {users.data.more
-                  ? `The first ${list.length}; there are others. Narrow the search to find them.`
+                  ? `The first ${count(list.length)}; there are others. Narrow the search to find them.`
                   : 'Not everybody could be looked at in time; narrow the search.'}
               </p>
             )}

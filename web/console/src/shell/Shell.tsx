@@ -10,7 +10,7 @@ import { useDisclosure, useHotkeys } from '@mantine/hooks';
 import { Link, Outlet, useLocation } from '@tanstack/react-router';
 import { lazy, Suspense, useEffect, useState } from 'react';
 import type { Schema } from '../api/client';
-import { type Me, useLogout } from '../api/session';
+import { type Me, useLogout, useMay } from '../api/session';
 import { useReturn } from '../feed/useReturn';
 import { sentence } from '../format/words';
 import { Icon } from '../ui/Icon';
@@ -105,6 +105,7 @@ function Account({ me }: { me: Me }) {
 /** What surrounds every page: navigation, search, the live badge. */
 export function Shell({ me, setup }: { me: Me; setup: Schema['SetupState'] }) {
   useReturn();
+  const may = useMay('marketer');
   const [menu, { open, close }] = useDisclosure(false);
   const [searching, setSearching] = useState(false);
   useEffect(() => {
@@ -174,19 +175,22 @@ export function Shell({ me, setup }: { me: Me; setup: Schema['SetupState'] }) {
             aria-keyshortcuts="Control+K"
           >
             <Icon name="search" size={16} />
-            <span>Search pages, triggers and users</span>
-            <kbd>Ctrl K</kbd>
+            <span>Search</span>
+            {/* biome-ignore lint/a11y/noAriaHiddenOnFocusable: it takes no focus */}
+            <kbd aria-hidden="true">Ctrl K</kbd>
           </button>
           <div className={css.spacer} />
-          <LinkButton
-            to="/new/campaign"
-            size="xs"
-            className={css.make}
-            leftSection={<Icon name="plus" size={15} />}
-            aria-label="New campaign"
-          >
-            <span>New campaign</span>
-          </LinkButton>
+          {may && (
+            <LinkButton
+              to="/new/campaign"
+              size="xs"
+              className={css.make}
+              leftSection={<Icon name="plus" size={15} />}
+              aria-label="New campaign"
+            >
+              <span>New campaign</span>
+            </LinkButton>
+          )}
           <StopSending />
           <AlertBadge />
           <LiveBadge />

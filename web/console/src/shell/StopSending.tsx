@@ -47,8 +47,15 @@ export function StopSending() {
         <p>
           {stopped ? (
             <>
-              {data.by} stopped it{data.at && <At at={data.at} />}. What waited since then leaves at
-              the rate of the settings, if it is still worth sending by then.
+              {data.by} stopped it
+              {data.at && (
+                <>
+                  {' '}
+                  (<At at={data.at} />)
+                </>
+              )}
+              . What waited since then leaves at the rate of the settings, if it is still worth
+              sending by then.
             </>
           ) : (
             'Within a second nothing leaves any more: no campaign, no receipt, no test. What would have been sent waits until somebody lifts the stop.'

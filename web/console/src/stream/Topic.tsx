@@ -143,6 +143,16 @@ function Schemas(props: { avro: Avro; set: (avro: Avro) => void; readOnly: boole
   const { avro, set, readOnly } = props;
   const framing = avro.framing ?? 'single-object';
   const asks = framing === 'confluent' && avro.schema === undefined;
+  const field = (key: 'registry' | 'user', label: string, placeholder: string) => (
+    <TextInput
+      label={label}
+      placeholder={placeholder}
+      autoComplete="off"
+      value={avro[key] ?? ''}
+      readOnly={readOnly}
+      onChange={(e) => set(put(avro, key, e.currentTarget.value))}
+    />
+  );
   return (
     <>
       <div className={css.pair}>
@@ -175,21 +185,8 @@ function Schemas(props: { avro: Avro; set: (avro: Avro) => void; readOnly: boole
       </div>
       {asks ? (
         <div className={css.pair}>
-          <TextInput
-            label="Registry"
-            placeholder="https://schemas.example"
-            value={avro.registry ?? ''}
-            readOnly={readOnly}
-            onChange={(e) => set(put(avro, 'registry', e.currentTarget.value))}
-          />
-          <TextInput
-            label="User of the registry"
-            placeholder="optional"
-            autoComplete="off"
-            value={avro.user ?? ''}
-            readOnly={readOnly}
-            onChange={(e) => set(put(avro, 'user', e.currentTarget.value))}
-          />
+          {field('registry', 'Registry', 'https://schemas.example')}
+          {field('user', 'User of the registry', 'optional')}
           <Secret
             label="Password of the registry"
             value={avro.password ?? ''}

@@ -1,6 +1,7 @@
-import { Button, SegmentedControl } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { PickChip } from '../trigger/Chip';
 import { put } from '../trigger/spec';
+import { Segments } from '../ui/Segments';
 import ui from '../ui/ui.module.css';
 import { canonical, languageOf, languages, type Spec, textIn, without } from './spec';
 import css from './template.module.css';
@@ -19,7 +20,7 @@ export function Languages(props: {
   return (
     <div className={css.languages}>
       {spec.locales && (
-        <SegmentedControl
+        <Segments
           size="xs"
           aria-label="Text for readers of"
           value={here}
@@ -36,8 +37,8 @@ export function Languages(props: {
           <PickChip
             what="Language"
             value={spec.locale ?? ''}
-            label={spec.locale ? languageOf(spec.locale) : 'a language nobody has said'}
-            placeholder="a language nobody has said"
+            label={spec.locale ? languageOf(spec.locale) : undefined}
+            placeholder="pick its language"
             search="Search, or type a tag such as en-GB"
             options={languages.map((value) => ({ value, label: languageOf(value), hint: value }))}
             create={(tag) => languageOf(canonical(tag))}

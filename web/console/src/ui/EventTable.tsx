@@ -1,19 +1,22 @@
 import { UnstyledButton } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
-import { memo, useState } from 'react';
+import { Fragment, memo, useState } from 'react';
 import type { LiveEvent } from '../feed/store';
-import { preciseTime } from '../format/time';
+import { preciseTime, weekdayTime } from '../format/time';
 import { eventLabel } from '../format/words';
 import { Icon } from './Icon';
 import { Json } from './Json';
 import css from './rows.module.css';
+
+/** Marks that turn the direction of all that follows: they would write the rest of the line backwards. */
+const turns = /[\u202a-\u202e\u2066-\u2069]/g;
 
 /** A few words of what an event carries. */
 export function gist(event: LiveEvent): string {
   const parts: string[] = [];
   for (const [key, value] of Object.entries(event.properties ?? event.traits ?? {})) {
     if (value === null || typeof value === 'object') continue;
-    parts.push(`${key}: ${String(value).slice(0, 40)}`);
+    parts.push(`${key}: ${String(value).replace(turns, '').slice(0, 40)}`);
     if (parts.length === 4) break;
   }
   if (parts.length === 0 && event.url) {
@@ -37,7 +40,7 @@ export function isMine(event: LiveEvent): boolean {
   }
 }
 
-/** Events, newest first; a row opens to everything that the event holds. */
+/** Events, newest first, with the day above those that are not of today; a row opens to everything that the event holds. */
 export function EventTable(props: {
   events: readonly LiveEvent[];
   withUser?: boolean;
@@ -52,16 +55,27 @@ export function EventTable(props: {
     });
   return (
     <ul className={css.rows} data-testid="events">
-      {props.events.map((event) => (
-        <EventRow
-          key={event.id}
-          event={event}
-          open={open.has(event.id)}
-          toggle={toggle}
-          withUser={props.withUser ?? false}
-          fresh={props.fresh ?? false}
-        />
-      ))}
+      {props.events.map((event, i) => {
+        const day = new Date(event.receivedAt).toDateString();
+        const before = props.events[i - 1];
+        const above = (before ? new Date(before.receivedAt) : new Date()).toDateString();
+        return (
+          <Fragment key={event.id}>
+            {day !== above && (
+              <li className={css.day} data-testid="day">
+                {weekdayTime(new Date(event.receivedAt))}
+              </li>
+            )}
+            <EventRow
+              event={event}
+              open={open.has(event.id)}
+              toggle={toggle}
+              withUser={props.withUser ?? false}
+              fresh={props.fresh ?? false}
+            />
+          </Fragment>
+        );
+      })}
     </ul>
   );
 }

@@ -31,6 +31,7 @@ export function Sandbox({
   height = 260,
   scheme = 'light',
   bare = false,
+  lazy = false,
 }: {
   html: string;
   title: string;
@@ -39,6 +40,8 @@ export function Sandbox({
   scheme?: 'light' | 'dark';
   /** Up to the edge, as on a page. */
   bare?: boolean;
+  /** Drawn when it comes near: there are many of them. */
+  lazy?: boolean;
 }) {
   const policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:";
   const body = `<!doctype html><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${policy}"><meta name="color-scheme" content="${scheme}"><style>body{font:${bare ? 16 : 15}px/1.5 system-ui,sans-serif;margin:${bare ? 0 : 20}px;overflow-wrap:anywhere}</style>${quiet(html, scheme)}`;
@@ -47,6 +50,7 @@ export function Sandbox({
       className={css.frame}
       style={{ height, colorScheme: scheme }}
       sandbox=""
+      loading={lazy ? 'lazy' : 'eager'}
       srcDoc={body}
       title={title}
       tabIndex={-1}

@@ -1,4 +1,4 @@
-import { UnstyledButton } from '@mantine/core';
+import { Button, UnstyledButton } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
 import { useId, useState } from 'react';
 import type { Schema } from '../api/client';
@@ -13,10 +13,19 @@ import own from './userTriggers.module.css';
 
 type Explanation = Schema['CampaignExplanation'];
 
+/** How many are shown at first. */
+const few = 6;
+
+/** Whether it got as far as deciding about the user. */
+const touched = (x: Explanation): number => (x.outcomes.length + x.waiting.length > 0 ? 1 : 0);
+
 /** Why a user did, or did not, get each campaign. */
 export function UserCampaigns({ user }: { user: string }) {
   const explained = useUserCampaigns(user);
   const { data } = explained;
+  const [all, setAll] = useState(false);
+  // what did reach them, or was kept from it, before what never had to do with them
+  const sorted = (data?.campaigns ?? []).toSorted((a, b) => touched(b) - touched(a));
   return (
     <Card title="Campaigns" flush>
       {explained.error && !data ? (
@@ -26,7 +35,14 @@ export function UserCampaigns({ user }: { user: string }) {
       ) : data.campaigns.length === 0 ? (
         <p className={css.none}>There is no campaign yet.</p>
       ) : (
-        data.campaigns.map((x) => <One key={x.campaign} x={x} />)
+        sorted.slice(0, all ? sorted.length : few).map((x) => <One key={x.campaign} x={x} />)
+      )}
+      {!all && sorted.length > few && (
+        <p className={css.foot}>
+          <Button size="xs" variant="default" onClick={() => setAll(true)}>
+            Show all {sorted.length} campaigns
+          </Button>
+        </p>
       )}
       {data && !data.complete && data.searchedTo && (
         <p className={css.foot}>Searched back to {dateTime(new Date(data.searchedTo))}.</p>

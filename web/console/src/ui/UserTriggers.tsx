@@ -16,6 +16,10 @@ import own from './userTriggers.module.css';
 
 type Row = Schema['UserTrigger'];
 
+/** Whether a row has anything to tell: progress, or what came of it. */
+const says = (r: Row): boolean =>
+  r.step > 0 || Boolean(r.firesAt || r.firings || r.lastFired || r.blockedUntil);
+
 /** Where a user stands with each trigger, and why it did not fire. */
 export function UserTriggers({
   user,
@@ -28,7 +32,7 @@ export function UserTriggers({
 }) {
   const triggers = useTriggers();
   const [all, setAll] = useState(false);
-  const busy = [...new Set(rows.map((r) => r.trigger))];
+  const busy = [...new Set(rows.filter(says).map((r) => r.trigger))];
   const idle = (triggers.data?.definitions ?? [])
     .map((t) => t.name)
     .filter((name) => !busy.includes(name));

@@ -10,11 +10,16 @@ export function saveFile(bytes: Blob, name: string): void {
 
 export type Field = string | number | boolean | Date | null | undefined;
 
-/** A table as RFC 4180 wants it. */
+/** A table as RFC 4180 wants it; no text is a formula to a spreadsheet, as in the server's (measure.Inert). */
 export function csvOf(head: readonly string[], rows: readonly (readonly Field[])[]): string {
   const field = (v: Field): string => {
-    const text = v instanceof Date ? v.toISOString() : `${v ?? ''}`;
+    const text =
+      v instanceof Date ? v.toISOString() : typeof v === 'string' ? inert(v) : `${v ?? ''}`;
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   return [head, ...rows].map((row) => `${row.map(field).join(',')}\r\n`).join('');
+}
+
+function inert(text: string): string {
+  return /^[=+\-@\t\r]/.test(text) && !/^[+-][\d. ]*$/.test(text) ? `'${text}` : text;
 }

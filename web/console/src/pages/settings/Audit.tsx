@@ -20,6 +20,15 @@ const words: Record<string, string> = {
   member_removed: 'removed a member',
   export: 'exported events',
   crowd: 'switched the simulated shoppers',
+  'load sample shop': 'loaded the sample shop',
+  sending: 'switched all sending',
+  include: 'started it for those already in its audience',
+  upload: 'uploaded a file',
+  import: 'ran an import',
+  cancel: 'cancelled or removed an import',
+  suppress: 'took an address out',
+  unsuppress: 'took an address back',
+  sample: 'read sample messages',
 };
 
 export function Audit() {

@@ -54,7 +54,7 @@ export function Health() {
       {data.notes && data.notes.length > 0 && (
         <Card title="Notes">
           <ul style={{ margin: 0, paddingLeft: 18 }}>
-            {data.notes.map((note) => (
+            {[...new Set(data.notes)].map((note) => (
               <li key={note}>{sentence(note)}</li>
             ))}
           </ul>
@@ -127,7 +127,7 @@ export function Health() {
                 }
                 hint={
                   data.behavior.state === 'loading'
-                    ? 'loading; some questions have to wait for it'
+                    ? (data.behavior.message ?? 'loading; some questions have to wait for it')
                     : data.behavior.state === 'ready'
                       ? `events of ${compact(data.behavior.users)} users, ${bytes(data.behavior.bytes)} of memory`
                       : data.behavior.message
