@@ -137,6 +137,11 @@ func read(b []byte, i int) value {
 	if end < 0 {
 		return value{}
 	}
+	return readTo(b, i, end)
+}
+
+// readTo is the value at b[i], which ends at end.
+func readTo(b []byte, i, end int) value {
 	switch c := b[i]; {
 	case c == '"':
 		if s, ok := unquote(b[i+1 : end-1]); ok {

@@ -33,11 +33,15 @@ func Members(doc []byte, visit func(key string, v Scalar)) {
 		if at < 0 {
 			return
 		}
+		end := skipValue(doc, at)
 		if key, ok := unquote(name); ok {
-			v := read(doc, at)
+			var v value
+			if end >= 0 {
+				v = readTo(doc, at, end)
+			}
 			visit(key, v.scalar())
 		}
-		if i = skipValue(doc, at); i < 0 {
+		if i = end; i < 0 {
 			return
 		}
 		if i = skipSpace(doc, i); i >= len(doc) || doc[i] != ',' {
